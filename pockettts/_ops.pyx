@@ -1,0 +1,411 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, embedsignature=True
+"""Every kernel of the engine.
+
+Arrays are float32 and C-contiguous unless said otherwise; time comes first, channels last: x [T, C]. Results are new arrays, or
+`out` where a caller has room. T, K, N are rows, inputs and outputs of a product; H heads, H_kv key/value heads, D the width of a head.
+
+Work is shared among threads by outputs, never within a sum, so the bits of a result do not depend on the number of threads.
+This file is compiled once per instruction set (setup.py); `ops.py` picks the build that suits the CPU.
+"""
+cimport cython
+from cython.parallel cimport prange
+from libc.math cimport sqrtf
+from libc.stdint cimport int64_t, uint16_t, uint32_t
+from libc.string cimport memcpy
+
+import numpy as np
+
+cdef extern from "_tile.h" nogil:
+    const long NR, MR, MAX_PANELS
+    ctypedef struct Epilogue:
+        const float *bias
+        const float *scale
+        const float *add
+        long ld_scale, ld_add
+    void panels_f32(const float *P, long panel, long panels, const float *x, long ldx, long T, long K,
+                    const Epilogue *e, float *y, long ldy, long n)
+    void panels_bf16(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
+                     const Epilogue *e, float *y, long ldy, long n)
+    float dot(const float *a, const float *b, long n)
+    float sum(const float *a, long n)
+    float sum_of_squares(const float *a, float mean, long n)
+    float exp_f32(float x)
+    bint cpu_runs(const char *isa)
+
+cdef extern from * nogil:
+    """
+    #ifdef _OPENMP
+    #define POCKETTTS_OPENMP 1
+    #else
+    #define POCKETTTS_OPENMP 0
+    #endif
+    """
+    const bint POCKETTTS_OPENMP
+
+OPENMP = bool(POCKETTTS_OPENMP)
+
+cdef int n_threads = 1
+
+# A parallel region costs 1 to 4 us: below this many multiply-adds (or a tenth as many exponentials) one thread is quicker.
+cdef long WORTH_SHARING = 1 << 16
+
+
+def supports(isa: str) -> bool:
+    """Whether this CPU runs a build for `isa` ("avx2", "avx512")."""
+    return cpu_runs(isa.encode())
+
+
+def set_threads(int n):
+    """Use `n` threads from now on (process-wide; 1 where OpenMP is missing)."""
+    global n_threads
+    n_threads = max(1, n) if OPENMP else 1
+
+
+def get_threads() -> int:
+    return n_threads
+
+
+# --- matrix product ----------------------------------------------------------------------------------------------------------
+
+cdef class Matrix:
+    """Weights [N, K], repacked for the register tile: panels of NR outputs, k by k, as 32-bit lanes.
+
+    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K/2, NR], a lane holding k (low half) and k + 1 (high half).
+    """
+    cdef readonly long n, k
+    cdef readonly bint is_bf16
+    cdef uint32_t[:, :, ::1] lanes
+
+    def __init__(self, w):
+        self.n, self.k = w.shape
+        self.is_bf16 = w.dtype == np.uint16
+        depth = (self.k + 1) // 2 if self.is_bf16 else self.k
+        self.lanes = np.empty(((self.n + NR - 1) // NR, depth, NR), np.uint32)
+        if self.is_bf16:
+            self._pack_bf16(np.ascontiguousarray(w))
+        else:
+            self._pack_f32(np.ascontiguousarray(w, np.float32).view(np.uint32))
+
+    @property
+    def nbytes(self) -> int:
+        return self.lanes.size * 4
+
+    def _pack_f32(self, const uint32_t[:, ::1] w):
+        cdef long b
+        for b in prange(self.lanes.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
+            pack_panel_f32(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &self.lanes[b, 0, 0])
+
+    def _pack_bf16(self, const uint16_t[:, ::1] w):
+        cdef long b
+        for b in prange(self.lanes.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
+            pack_panel_bf16(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &self.lanes[b, 0, 0])
+
+
+cdef void pack_panel_f32(const uint32_t *w, long n, long K, uint32_t *lanes) noexcept nogil:
+    cdef long c, k
+    for k in range(K):
+        for c in range(NR):
+            lanes[k * NR + c] = w[c * K + k] if c < n else 0
+
+
+cdef void pack_panel_bf16(const uint16_t *w, long n, long K, uint32_t *lanes) noexcept nogil:
+    cdef long c, k
+    cdef uint32_t low, high
+    for k in range(0, K, 2):
+        for c in range(NR):
+            low = w[c * K + k] if c < n else 0
+            high = w[c * K + k + 1] if c < n and k + 1 < K else 0
+            lanes[(k >> 1) * NR + c] = low | (high << 16)
+
+
+cdef struct Product:
+    const uint32_t *lanes
+    bint bf16
+    long panel, panels, n, K          # lanes in a panel, panels, outputs, inputs
+    const float *x
+    long ldx, T
+    Epilogue epilogue
+    float *y
+    long ldy
+    long group, splits, rows          # a task: `group` panels and one of `splits` blocks of `rows` rows
+
+
+cdef void product_task(const Product *p, long i) noexcept nogil:
+    cdef long b = i // p.splits * p.group, t = i % p.splits * p.rows
+    cdef long T = min(p.rows, p.T - t), panels = min(p.group, p.panels - b), col = b * NR
+    cdef Epilogue e = p.epilogue
+    if T <= 0:
+        return
+    if e.bias: e.bias += col
+    if e.scale: e.scale += t * e.ld_scale + col
+    if e.add: e.add += t * e.ld_add + col
+    if p.bf16:
+        panels_bf16(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
+                    p.y + t * p.ldy + col, p.ldy, p.n - col)
+    else:
+        panels_f32(<const float *>p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
+                   p.y + t * p.ldy + col, p.ldy, p.n - col)
+
+
+def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
+           const float[:, ::1] add=None, out=None):
+    """y = (x w^T + bias) * scale + add: float32 [T, N].
+
+    x [T, K]: rows may overlap or lie apart (any row stride), which makes a convolution a product; each row is contiguous.
+    bias [N], scale [1 or T, N] (rows may lie apart), add [T, N] (may be `out` itself); each may be left out.
+    Raises ValueError where shapes do not match.
+    """
+    cdef long T = x.shape[0], i, tasks
+    if x.shape[1] != w.k or x.strides[1] != 4:
+        raise ValueError(f"linear: x has {x.shape[1]} columns (or is strided), the weights want {w.k}")
+    if (bias is not None and bias.shape[0] != w.n) or (add is not None and (add.shape[0] != T or add.shape[1] != w.n)) or \
+            (scale is not None and (scale.shape[1] != w.n or scale.shape[0] not in (1, T) or scale.strides[1] != 4)):
+        raise ValueError(f"linear: bias, scale or add do not fit {T} x {w.n}")
+    if out is None:
+        out = np.empty((T, w.n), np.float32)
+    cdef float[:, ::1] y = out
+    if y.shape[0] != T or y.shape[1] != w.n:
+        raise ValueError(f"linear: out is {y.shape[0]} x {y.shape[1]}, not {T} x {w.n}")
+    if T == 0:
+        return out
+    cdef Product p
+    p.lanes, p.bf16, p.panel, p.panels, p.n, p.K = (
+        &w.lanes[0, 0, 0], w.is_bf16, w.lanes.shape[1] * NR, w.lanes.shape[0], w.n, w.k)
+    p.x, p.ldx, p.T = &x[0, 0], x.strides[0] // 4, T
+    p.y, p.ldy = &y[0, 0], w.n
+    p.epilogue.bias = NULL if bias is None else &bias[0]
+    p.epilogue.scale = NULL if scale is None else &scale[0, 0]
+    p.epilogue.add = NULL if add is None else &add[0, 0]
+    p.epilogue.ld_scale = 0 if scale is None or scale.shape[0] == 1 else scale.strides[0] // 4
+    p.epilogue.ld_add = w.n
+    # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too.
+    p.group = MAX_PANELS if T == 1 else 1
+    tasks = (p.panels + p.group - 1) // p.group
+    p.splits = 1 if tasks >= 4 * n_threads or T < 2 * MR else min(4 * n_threads, T // MR)
+    p.rows = (T + p.splits - 1) // p.splits
+    tasks *= p.splits
+    cdef bint shared = n_threads > 1 and tasks > 1 and T * w.n * w.k > WORTH_SHARING
+    with nogil:
+        if shared:
+            for i in prange(tasks, num_threads=n_threads, schedule="static"):
+                product_task(&p, i)
+        else:
+            for i in range(tasks):
+                product_task(&p, i)
+    return out
+
+
+# --- normalisation -----------------------------------------------------------------------------------------------------------
+
+def layer_norm(const float[:, ::1] x, const float[::1] weight, const float[::1] bias, float eps):
+    """(x - mean) / sqrt(variance + eps) * weight + bias over each row of x [T, C] (arXiv 1607.06450)."""
+    cdef long T = x.shape[0], C = x.shape[1], t, c
+    cdef float mean, inv
+    if weight.shape[0] != C or bias.shape[0] != C:
+        raise ValueError(f"layer_norm: weight or bias do not fit {C} channels")
+    out = np.empty((T, C), np.float32)
+    cdef float[:, ::1] y = out
+    with nogil:
+        for t in range(T):
+            mean = sum(&x[t, 0], C) / C
+            inv = 1 / sqrtf(sum_of_squares(&x[t, 0], mean, C) / C + eps)
+            for c in range(C):
+                y[t, c] = (x[t, c] - mean) * inv * weight[c] + bias[c]
+    return out
+
+
+def modulated_norm(const float[:, ::1] x, const float[:, :] shift, const float[:, :] scale, float eps,
+                   const float[::1] weight=None, const float[::1] bias=None):
+    """AdaLN: LayerNorm of x [T, C], with or without weights, then times (1 + scale) plus shift, each [T, C] (arXiv 2212.09748)."""
+    cdef long T = x.shape[0], C = x.shape[1], t, c
+    cdef float mean, inv, v
+    if shift.shape[0] != T or shift.shape[1] != C or scale.shape[0] != T or scale.shape[1] != C or \
+            (weight is not None and (weight.shape[0] != C or bias.shape[0] != C)):
+        raise ValueError(f"modulated_norm: shift, scale, weight or bias do not fit {T} x {C}")
+    cdef bint affine = weight is not None
+    out = np.empty((T, C), np.float32)
+    cdef float[:, ::1] y = out
+    with nogil:
+        for t in range(T):
+            mean = sum(&x[t, 0], C) / C
+            inv = 1 / sqrtf(sum_of_squares(&x[t, 0], mean, C) / C + eps)
+            for c in range(C):
+                v = (x[t, c] - mean) * inv
+                if affine:
+                    v = v * weight[c] + bias[c]
+                y[t, c] = v * (1 + scale[t, c]) + shift[t, c]
+    return out
+
+
+# --- activations -------------------------------------------------------------------------------------------------------------
+
+ctypedef void (*Activation)(const float *x, float *y, long n) noexcept nogil
+
+
+cdef void gelu_row(const float *x, float *y, long n) noexcept nogil:
+    cdef long i
+    cdef float v
+    for i in range(n):
+        v = x[i]
+        y[i] = v / (1 + exp_f32(-1.5957691216057308 * (v + <float>0.044715 * v * v * v)))
+
+
+cdef void silu_row(const float *x, float *y, long n) noexcept nogil:
+    cdef long i
+    for i in range(n):
+        y[i] = x[i] / (1 + exp_f32(-x[i]))
+
+
+cdef void elu_row(const float *x, float *y, long n) noexcept nogil:
+    cdef long i
+    cdef float v, e
+    for i in range(n):
+        v = x[i]
+        e = exp_f32(v if v < 0 else 0) - 1
+        y[i] = v if v > 0 else e
+
+
+cdef activate(Activation f, const float[:, ::1] x, out):
+    """out = f(x), shared among threads in blocks of whole vectors so that each element meets the same code."""
+    cdef long n = x.shape[0] * x.shape[1], block = 4096, i
+    cdef float[:, ::1] y
+    if out is None:
+        out = np.empty((x.shape[0], x.shape[1]), np.float32)
+    y = out
+    if y.shape[0] != x.shape[0] or y.shape[1] != x.shape[1]:
+        raise ValueError(f"activation: out is {y.shape[0]} x {y.shape[1]}, not {x.shape[0]} x {x.shape[1]}")
+    if n == 0:
+        return out
+    cdef const float *px = &x[0, 0]
+    cdef float *py = &y[0, 0]
+    with nogil:
+        if n_threads > 1 and n * 10 > WORTH_SHARING:
+            for i in prange((n + block - 1) // block, num_threads=n_threads, schedule="static"):
+                f(px + i * block, py + i * block, min(block, n - i * block))
+        else:
+            for i in range((n + block - 1) // block):
+                f(px + i * block, py + i * block, min(block, n - i * block))
+    return out
+
+
+def gelu(const float[:, ::1] x, out=None):
+    """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) of x [T, C] (arXiv 1606.08415); `out` may be x."""
+    return activate(gelu_row, x, out)
+
+
+def silu(const float[:, ::1] x, out=None):
+    """x * sigmoid(x) of x [T, C]; `out` may be x."""
+    return activate(silu_row, x, out)
+
+
+def elu(const float[:, ::1] x, out=None):
+    """x where x > 0, else exp(x) - 1, of x [T, C]; `out` may be x."""
+    return activate(elu_row, x, out)
+
+
+# --- attention ---------------------------------------------------------------------------------------------------------------
+
+cdef inline void rotate(const float *x, const float *cos, const float *sin, float *y, long D) noexcept nogil:
+    """RoPE on interleaved pairs: (x[2i], x[2i + 1]) turned by the angle of pair i. y may be x."""
+    cdef long i
+    cdef float a, b
+    for i in range(D // 2):
+        a = x[2 * i]
+        b = x[2 * i + 1]
+        y[2 * i] = a * cos[i] - b * sin[i]
+        y[2 * i + 1] = a * sin[i] + b * cos[i]
+
+
+def rope_and_store(float[:, ::1] qkv, const float[:, ::1] cos, const float[:, ::1] sin,
+                   float[:, :, ::1] keys, float[:, :, ::1] values, long at):
+    """Rotate queries and keys (RoPE, arXiv 2104.09864), and put keys and values into the KV cache.
+
+    qkv [T, (H + 2 H_kv) D]: queries (rotated in place), keys, values. cos, sin [T, D/2] at the rows' positions.
+    keys, values [H_kv, capacity, D]: rows at .. at + T are written.
+    """
+    cdef long T = qkv.shape[0], H_kv = keys.shape[0], D = keys.shape[2], t, h
+    cdef long H = qkv.shape[1] // D - 2 * H_kv
+    if at < 0 or at + T > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or \
+            values.shape[2] != D or cos.shape[0] != T or sin.shape[0] != T or cos.shape[1] != D // 2 or \
+            sin.shape[1] != D // 2 or H < 1 or qkv.shape[1] != (H + 2 * H_kv) * D:
+        raise ValueError("rope_and_store: shapes do not match")
+    with nogil:
+        for t in range(T):
+            for h in range(H):
+                rotate(&qkv[t, h * D], &cos[t, 0], &sin[t, 0], &qkv[t, h * D], D)
+            for h in range(H_kv):
+                rotate(&qkv[t, (H + h) * D], &cos[t, 0], &sin[t, 0], &keys[h, at + t, 0], D)
+                memcpy(&values[h, at + t, 0], &qkv[t, (H + H_kv + h) * D], D * sizeof(float))
+
+
+cdef void attend(const float *q, const float *keys, const float *values, long n, long D, float scale,
+                 float *scores, float *y) noexcept nogil:
+    """One query of one head over n rows: y = softmax(q k^T * scale) v. `scores` is room for n floats."""
+    cdef long p, i
+    cdef float top = -3.4e38, total, w
+    for p in range(n):
+        scores[p] = dot(q, keys + p * D, D) * scale
+        top = scores[p] if scores[p] > top else top
+    for p in range(n):
+        scores[p] = exp_f32(scores[p] - top)
+    total = sum(scores, n)
+    for i in range(D):
+        y[i] = 0
+    for p in range(n):
+        w = scores[p] / total
+        for i in range(D):
+            y[i] += w * values[p * D + i]
+
+
+def attention(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[:, :, ::1] values, long end, long context=0):
+    """Causal attention of the last T of `end` positions over a KV cache: float32 [T, H D] (arXiv 1706.03762; grouped: 2305.13245).
+
+    qkv [T, (H + 2 H_kv) D], of which the (rotated) queries are read: row t stands at position end - T + t.
+    keys, values [H_kv, capacity, D], rows 0 .. end valid; each key/value head serves H / H_kv query heads.
+    context: see only the last `context` positions, oneself included; 0 for all.
+    """
+    cdef long T = qkv.shape[0], H_kv = keys.shape[0], D = keys.shape[2], i
+    cdef long H = qkv.shape[1] // D - 2 * H_kv, longest = min(end, context) if context > 0 else end
+    if end < T or end > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or values.shape[2] != D or \
+            H < 1 or H % H_kv or qkv.shape[1] != (H + 2 * H_kv) * D:
+        raise ValueError("attention: shapes do not match")
+    out = np.empty((T, H * D), np.float32)
+    cdef float[:, ::1] y = out
+    cdef float[:, ::1] scores = np.empty((T * H, longest), np.float32)
+    cdef bint shared = n_threads > 1 and 2 * T * H * longest * D > WORTH_SHARING
+    with nogil:
+        if shared:
+            for i in prange(T * H, num_threads=n_threads, schedule="static"):
+                attend_one(qkv, keys, values, scores, y, i, H, end, context)
+        else:
+            for i in range(T * H):
+                attend_one(qkv, keys, values, scores, y, i, H, end, context)
+    return out
+
+
+cdef inline void attend_one(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[:, :, ::1] values,
+                            float[:, ::1] scores, float[:, ::1] y, long i, long H, long end, long context) noexcept nogil:
+    cdef long t = i // H, h = i % H, D = keys.shape[2], kv = h // (H // keys.shape[0])
+    cdef long stop = end - qkv.shape[0] + t + 1, start = stop - context if 0 < context < stop else 0
+    attend(&qkv[t, h * D], &keys[kv, start, 0], &values[kv, start, 0], stop - start, D, 1 / sqrtf(<float>D),
+           &scores[i, 0], &y[t, h * D])
+
+
+# --- upsampling --------------------------------------------------------------------------------------------------------------
+
+def depthwise_upsample(const float[:, ::1] x, const float[:, ::1] weight):
+    """Transposed depthwise convolution, kernel 2 s, stride s, of rows 1 .. T of x [1 + T, C]: float32 [T s, C].
+
+    weight [2 s, C]. Row 0 of x is the row before (zeros at the start): y[t s + j] = x[t] w[j] + x[t - 1] w[s + j].
+    """
+    cdef long T = x.shape[0] - 1, C = x.shape[1], s = weight.shape[0] // 2, t, j, c
+    if T < 0 or weight.shape[1] != C or weight.shape[0] != 2 * s:
+        raise ValueError("depthwise_upsample: shapes do not match")
+    out = np.empty((T * s, C), np.float32)
+    cdef float[:, ::1] y = out
+    with nogil:
+        for t in range(T):
+            for j in range(s):
+                for c in range(C):
+                    y[t * s + j, c] = x[t + 1, c] * weight[j, c] + x[t, c] * weight[s + j, c]
+    return out

@@ -1,0 +1,258 @@
+/* The inner loops that a compiler will not find by itself, on GCC/Clang vector types, so that one source serves SSE, AVX2,
+ * AVX-512 and NEON. `_ops.pyx` is compiled once per instruction set (see setup.py) and includes this file.
+ *
+ *   VL  floats in a vector            NV  vectors across a panel            NR = VL * NV  outputs in a panel
+ *   MR  rows of x in a full tile: MR * NV accumulators, NV weights and a broadcast fit the register file
+ *
+ * Arithmetic is strict: every output is acc = fma(w[k], x[k], acc) for k = 0, 1, 2, ..., whatever the tile's shape. So a row's
+ * result has the same bits alone or among others, on any number of threads, and with f32 or (the same) bf16 weights.
+ */
+#ifndef POCKETTTS_TILE_H
+#define POCKETTTS_TILE_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define VL 16
+#define NV 2
+#define MR 8
+#elif defined(__AVX2__)
+#define VL 8
+#define NV 2
+#define MR 6
+#elif defined(__ARM_NEON)
+#define VL 4
+#define NV 4
+#define MR 6
+#else
+#define VL 4
+#define NV 2
+#define MR 6
+#endif
+#define NR (VL * NV)
+#define MAX_PANELS (8 / NV) /* panels side by side for one row: 8 independent sums hide the latency of an FMA */
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+typedef float vf __attribute__((vector_size(VL * 4)));
+typedef uint32_t vu __attribute__((vector_size(VL * 4)));
+/* Unaligned access through vector types; memcpy is several times slower with AVX2 on GCC 12. */
+typedef float vf_mem __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef uint32_t vu_mem __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+
+INLINE vf load(const float *p) { return (vf) * (const vf_mem *)p; }
+INLINE vu load_u32(const uint32_t *p) { return (vu) * (const vu_mem *)p; }
+INLINE void store(float *p, vf v) { *(vf_mem *)p = v; }
+
+/* What happens to a tile on its way to memory: y = (x w + bias) * scale + add. A null pointer leaves its step out. */
+typedef struct {
+    const float *bias;  /* [N] */
+    const float *scale; /* [1 or T, N] */
+    const float *add;   /* [T, N] */
+    long ld_scale, ld_add;
+} Epilogue;
+
+/* acc[m][v] = sum over k of P[k][v] * x[m][k] for `mr` rows and `np` neighbouring panels; mr and np are literals at every call.
+ * Weights are 32-bit lanes: an f32, or two bf16 (k even in the low half, k odd in the high half). */
+INLINE void tile_f32(const int mr, const int np, const float *P, long panel, const float *x, long ldx, long K,
+                     vf acc[][NV * MAX_PANELS]) {
+    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
+    for (long k = 0; k < K; k++) {
+        vf w[NV * MAX_PANELS];
+        UNROLL for (int p = 0; p < np; p++) {
+            const float *at = P + p * panel + k * NR;
+            __builtin_prefetch((const char *)at + 4096);
+            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = load(at + v * VL);
+        }
+        UNROLL for (int m = 0; m < mr; m++) {
+            const float xk = x[m * ldx + k];
+            UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += w[v] * xk;
+        }
+    }
+}
+
+INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K,
+                      vf acc[][NV * MAX_PANELS]) {
+    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
+    for (long k = 0; k + 1 < K; k += 2) {
+        vf even[NV * MAX_PANELS], odd[NV * MAX_PANELS];
+        UNROLL for (int p = 0; p < np; p++) {
+            const uint32_t *at = P + p * panel + (k >> 1) * NR;
+            __builtin_prefetch((const char *)at + 4096);
+            UNROLL for (int v = 0; v < NV; v++) {
+                const vu pair = load_u32(at + v * VL);
+                even[p * NV + v] = (vf)(pair << 16);
+                odd[p * NV + v] = (vf)(pair & 0xffff0000u);
+            }
+        }
+        UNROLL for (int m = 0; m < mr; m++) {
+            const float x0 = x[m * ldx + k], x1 = x[m * ldx + k + 1];
+            UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += even[v] * x0;
+            UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += odd[v] * x1;
+        }
+    }
+    if (K & 1) {
+        UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV; v++) {
+            const vf even = (vf)(load_u32(P + p * panel + (K >> 1) * NR + v * VL) << 16);
+            UNROLL for (int m = 0; m < mr; m++) acc[m][p * NV + v] += even * x[m * ldx + K - 1];
+        }
+    }
+}
+
+/* Finish and store `mr` rows of one panel, of which `n` columns exist (the last panel may be padded). */
+INLINE void finish(const int mr, const int first, vf acc[][NV * MAX_PANELS], const Epilogue *e, float *y, long ldy, long n) {
+    if (n == NR) {
+        UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV; v++) {
+            vf r = acc[m][first + v];
+            if (e->bias) r += load(e->bias + v * VL);
+            if (e->scale) r *= load(e->scale + m * e->ld_scale + v * VL);
+            if (e->add) r += load(e->add + m * e->ld_add + v * VL);
+            store(y + m * ldy + v * VL, r);
+        }
+        return;
+    }
+    UNROLL for (int m = 0; m < mr; m++) {
+        float row[NR];
+        UNROLL for (int v = 0; v < NV; v++) store(row + v * VL, acc[m][first + v]);
+        for (long c = 0; c < n; c++) {
+            float r = row[c];
+            if (e->bias) r += e->bias[c];
+            if (e->scale) r *= e->scale[m * e->ld_scale + c];
+            if (e->add) r = e->add[m * e->ld_add + c] + r;
+            y[m * ldy + c] = r;
+        }
+    }
+}
+
+INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
+    Epilogue r = *e;
+    if (r.bias) r.bias += col;
+    if (r.scale) r.scale += row * r.ld_scale + col;
+    if (r.add) r.add += row * r.ld_add + col;
+    return r;
+}
+
+/* y[0:T, 0:n] = rows of x times `panels` (1 to MAX_PANELS, more than 1 only for T == 1) neighbouring panels.
+ * Blocks of rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. */
+#define DEFINE_PANELS(NAME, TILE, WORD)                                                                                       \
+    INLINE void NAME##_block(const int mr, const int np, const WORD *P, long panel, const float *x, long ldx, long K,         \
+                             const Epilogue *e, float *y, long ldy, long n) {                                                 \
+        vf acc[MR][NV * MAX_PANELS];                                                                                          \
+        TILE(mr, np, P, panel, x, ldx, K, acc);                                                                               \
+        UNROLL for (int p = 0; p < np; p++) {                                                                                 \
+            const long left = n - p * NR;                                                                                     \
+            const Epilogue at = epilogue_at(e, 0, p * NR);                                                                    \
+            finish(mr, p * NV, acc, &at, y + p * NR, ldy, left < NR ? left : NR);                                             \
+        }                                                                                                                     \
+    }                                                                                                                         \
+    static void NAME(const WORD *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e,     \
+                     float *y, long ldy, long n) {                                                                            \
+        if (panels == MAX_PANELS) {                                                                                           \
+            NAME##_block(1, MAX_PANELS, P, panel, x, ldx, K, e, y, ldy, n);                                                   \
+            return;                                                                                                           \
+        }                                                                                                                     \
+        for (long p = 0; p < panels; p++, P += panel) {                                                                       \
+            const long cols = n - p * NR < NR ? n - p * NR : NR, blocks = (T + MR - 1) / MR;                                  \
+            for (long b = 0, t = 0; b < blocks; b++) {                                                                        \
+                const long mr = (T - t + blocks - b - 1) / (blocks - b);                                                      \
+                const Epilogue at = epilogue_at(e, t, p * NR);                                                                \
+                const float *xt = x + t * ldx;                                                                                \
+                float *yt = y + t * ldy + p * NR;                                                                             \
+                switch (mr) {                                                                                                 \
+                case 1: NAME##_block(1, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
+                case 2: NAME##_block(2, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
+                case 3: NAME##_block(3, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
+                case 4: NAME##_block(4, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
+                case 5: NAME##_block(5, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
+                case 6: NAME##_block(6, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
+                TILES_ABOVE_6(NAME)                                                                                           \
+                }                                                                                                             \
+                t += mr;                                                                                                      \
+            }                                                                                                                 \
+        }                                                                                                                     \
+    }
+#if MR == 8
+#define TILES_ABOVE_6(NAME)                                                                                                   \
+    case 7: NAME##_block(7, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                              \
+    case 8: NAME##_block(8, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;
+#else
+#define TILES_ABOVE_6(NAME)
+#endif
+DEFINE_PANELS(panels_f32, tile_f32, float)
+DEFINE_PANELS(panels_bf16, tile_bf16, uint32_t)
+
+/* Sums in VL lanes, then over the lanes, then the tail: an order that depends on n alone. */
+INLINE float lanes(vf v) {
+    float s = 0;
+    for (int i = 0; i < VL; i++) s += v[i];
+    return s;
+}
+
+INLINE float dot(const float *a, const float *b, long n) {
+    vf s0 = {0}, s1 = {0};
+    long i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL) {
+        s0 += load(a + i) * load(b + i);
+        s1 += load(a + i + VL) * load(b + i + VL);
+    }
+    for (; i + VL <= n; i += VL) s0 += load(a + i) * load(b + i);
+    float s = lanes(s0 + s1);
+    for (; i < n; i++) s += a[i] * b[i];
+    return s;
+}
+
+INLINE float sum(const float *a, long n) {
+    vf s = {0};
+    long i = 0;
+    for (; i + VL <= n; i += VL) s += load(a + i);
+    float r = lanes(s);
+    for (; i < n; i++) r += a[i];
+    return r;
+}
+
+/* sum of (a - mean)^2 */
+INLINE float sum_of_squares(const float *a, float mean, long n) {
+    vf s = {0};
+    long i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf d = load(a + i) - mean;
+        s += d * d;
+    }
+    float r = lanes(s);
+    for (; i < n; i++) r += (a[i] - mean) * (a[i] - mean);
+    return r;
+}
+
+/* exp to within 1.5 ulp: 2^n * e^r with a degree-6 polynomial (Cephes' coefficients); straight code, so loops over it vectorise. */
+INLINE float exp_f32(float x) {
+    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    const float z = x * 1.44269504f;
+    const int32_t n = (int32_t)(z + (z < 0 ? -0.5f : 0.5f));
+    const float r = (x - (float)n * 0.693359375f) - (float)n * -2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    union { int32_t i; float f; } scale = {(n + 127) << 23};
+    return p * scale.f;
+}
+
+/* Does this CPU run that instruction set? Asked of the plainest build, before another one is loaded. */
+static int cpu_runs(const char *isa) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_cpu_init();
+    if (!strcmp(isa, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+    if (!strcmp(isa, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return 0;
+}
+
+#endif

@@ -1,0 +1,54 @@
+"""Causal attention over a KV cache, with rotary positions (reference: pocket_tts.modules.attention, .rope)."""
+import math
+from functools import cache
+
+import numpy as np
+
+from .. import ops
+from .layers import Linear, Weights
+from .state import KVCache
+
+
+class Attention:
+    """Grouped-query attention: num_heads queries share num_kv_heads keys and values; `context` limits how far back it sees."""
+
+    def __init__(self, w: Weights, d_model: int, num_heads: int, max_period: float, context: int | None = None,
+                 attn_dim: int | None = None, num_kv_heads: int | None = None) -> None:
+        attn_dim = attn_dim or d_model
+        self.num_kv_heads = num_kv_heads or num_heads
+        self.head_dim = attn_dim // num_heads
+        self.context = context
+        self.rope = rope(self.head_dim, max_period)
+        self.in_proj = Linear(w / "in_proj", d_model, attn_dim + 2 * self.num_kv_heads * self.head_dim)
+        self.out_proj = Linear(w / "out_proj", attn_dim, d_model)
+
+    def init_state(self) -> KVCache:
+        return KVCache(self.num_kv_heads, self.head_dim, self.context)
+
+    def __call__(self, x: np.ndarray, cache: KVCache, scale: np.ndarray | None, add: np.ndarray) -> np.ndarray:
+        qkv = self.in_proj(x)                                                   # [T, (H + 2 H_kv) D]
+        cos, sin = self.rope(cache.offset, len(x))                              # [T, D/2]
+        start = cache.extend(len(x))
+        ops.rope_and_store(qkv, cos, sin, cache.keys, cache.values, start)
+        y = ops.attention(qkv, cache.keys, cache.values, cache.length, self.context or 0)   # [T, H D]
+        return self.out_proj(y, scale, add)                                     # [T, d_model]
+
+
+class Rope:
+    """Cosines and sines of rotary positions (arXiv 2104.09864), in a table that grows with the longest sequence."""
+
+    def __init__(self, dim: int, max_period: float) -> None:
+        # Rounded to float32 at each step as the reference does: at position 1,000 one ulp of a frequency shows in the audio.
+        exponents = np.arange(dim // 2, dtype=np.float32) * np.float32(-math.log(max_period) * 2 / dim)
+        self.frequencies = np.exp(exponents.astype(np.float64)).astype(np.float32)
+        self.cos = self.sin = np.empty((0, dim // 2), np.float32)
+
+    def __call__(self, offset: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """cos and sin [n, D/2] of positions offset .. offset + n."""
+        if offset + n > len(self.cos):
+            angles = np.arange(max(2 * len(self.cos), offset + n, 512), dtype=np.float32)[:, None] * self.frequencies
+            self.cos, self.sin = np.cos(angles), np.sin(angles)
+        return self.cos[offset : offset + n], self.sin[offset : offset + n]
+
+
+rope = cache(Rope)  # layers of the same shape share a table

@@ -1,0 +1,65 @@
+"""The flow LM: a causal transformer over voice, text and latents, and the head that samples the next latent.
+
+Reference: pocket_tts.models.flow_lm (arXiv 2509.06926).
+"""
+from functools import partial
+
+import numpy as np
+
+from .. import ops
+from .flow_net import FlowNet
+from .layers import Embedding, LayerNorm, Linear, Weights
+from .samplers import SAMPLERS
+from .state import KVCache
+from .transformer import Transformer
+
+
+class FlowLM:
+    def __init__(self, w: Weights, c, latent_dim: int, voice_dim: int) -> None:
+        t, table = c.transformer, c.lookup_table
+        self.embed = Embedding(w / "conditioner.embed", table.n_bins + 1, table.rank or table.dim)
+        self.embed_proj = Linear(w / "conditioner.proj", table.rank, table.dim) if table.rank else None
+        self.speaker_proj = w.matrix("speaker_proj_weight", t.d_model, voice_dim)
+        self.bos_before_voice = w.vector("bos_before_voice", 1, 1, t.d_model)[0] if c.insert_bos_before_voice else None
+        self.bos_emb = w.vector("bos_emb", latent_dim)[None]
+        self.emb_mean, self.emb_std = w.vector("emb_mean", latent_dim), w.vector("emb_std", latent_dim)
+        self.input_linear = Linear(w / "input_linear", latent_dim, t.d_model)
+        self.transformer = Transformer(
+            w / "transformer", t.num_layers, d_model=t.d_model, layer_scale=False, num_heads=t.num_heads,
+            dim_feedforward=t.dim_feedforward or t.d_model * t.hidden_scale, max_period=t.max_period,
+            attn_dim=t.attn_dim, num_kv_heads=t.num_kv_heads)
+        self.out_norm = LayerNorm(w / "out_norm", t.d_model)
+        self.z_proj = Linear(w / "z_proj", t.d_model, c.z_dim) if c.z_dim else None
+        self.out_eos = Linear(w / "out_eos", c.z_dim or t.d_model, 1, bias=True)
+        self.flow_net = FlowNet(w / "flow_net", c.flow, latent_dim, c.z_dim or t.d_model)
+        self.sampler = SAMPLERS[c.flow.type]
+
+    def init_state(self) -> list[KVCache]:
+        return self.transformer.init_state()
+
+    def embed_text(self, ids: list[int]) -> np.ndarray:
+        """Token ids -> [T, d_model]."""
+        x = self.embed(ids)
+        return self.embed_proj(x) if self.embed_proj else x
+
+    def embed_voice(self, latents: np.ndarray) -> np.ndarray:
+        """Mimi latents of a voice prompt, not normalised, [T, voice_dim] -> [T, d_model]."""
+        return ops.linear(latents, self.speaker_proj.matrix)
+
+    def prefill(self, x: np.ndarray, state: list[KVCache]) -> None:
+        """Let the backbone hear embeddings [T, d_model]; all that remains of them is the state."""
+        if len(x):
+            self.transformer(x, state)
+
+    def step(self, latent: np.ndarray | None, state: list[KVCache]) -> np.ndarray:
+        """One frame: the previous latent [1, latent_dim] (None for the first) -> hidden [1, z_dim or d_model]."""
+        x = self.input_linear(self.bos_emb if latent is None else latent)
+        x = self.out_norm(self.transformer(x, state))
+        return self.z_proj(x) if self.z_proj else x
+
+    def eos_logit(self, hidden: np.ndarray) -> float:
+        return float(self.out_eos(hidden)[0, 0])
+
+    def sample(self, hidden: np.ndarray, noise: np.ndarray, steps: int = 1) -> np.ndarray:
+        """hidden [1, z_dim or d_model], noise [1, latent_dim] -> the frame's latent [1, latent_dim], normalised."""
+        return self.sampler(partial(self.flow_net, hidden), noise, steps)

@@ -1,0 +1,76 @@
+"""The flow head: an AdaLN residual MLP over one latent (arXiv 2406.11838; reference: pocket_tts.modules.mlp)."""
+import numpy as np
+
+from .. import ops
+from .layers import Linear, Weights
+
+TIME_CONDITIONS = {"lsd": 2, "flow_matching": 1, "drifting": 0, "pointwise": 0}
+FREQUENCIES = 128  # of a timestep's embedding, half of its width
+
+
+class TimestepEmbedder:
+    """A time in [0, 1] -> [1, dim]."""
+
+    def __init__(self, w: Weights, dim: int) -> None:
+        self.freqs = w.vector("freqs", FREQUENCIES)
+        self.mlp_0 = Linear(w / "mlp.0", 2 * FREQUENCIES, dim, bias=True)
+        self.mlp_2 = Linear(w / "mlp.2", dim, dim, bias=True)
+        self.alpha = w.vector("mlp.3.alpha", dim)
+
+    def __call__(self, t: float) -> np.ndarray:
+        args = np.float32(t) * self.freqs
+        x = np.concatenate([np.cos(args), np.sin(args)])[None]                  # [1, 256]
+        x = self.mlp_2(ops.silu(self.mlp_0(x)))                                 # [1, dim]
+        # Called RMSNorm in the reference, but it divides by the unbiased deviation about the mean, and keeps the mean.
+        variance = np.var(x, axis=-1, ddof=1, keepdims=True, dtype=np.float32)
+        return x * (self.alpha / np.sqrt(np.float32(1e-5) + variance))
+
+
+class ResBlock:
+    def __init__(self, w: Weights, dim: int) -> None:
+        self.in_ln_weight, self.in_ln_bias = w.vector("in_ln.weight", dim), w.vector("in_ln.bias", dim)
+        self.mlp_0 = Linear(w / "mlp.0", dim, dim, bias=True)
+        self.mlp_2 = Linear(w / "mlp.2", dim, dim, bias=True)
+        self.adaLN_modulation = Linear(w / "adaLN_modulation.1", dim, 3 * dim, bias=True)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        shift, scale, gate = np.split(self.adaLN_modulation(y), 3, axis=1)
+        h = ops.modulated_norm(x, shift, scale, 1e-6, self.in_ln_weight, self.in_ln_bias)
+        return self.mlp_2(ops.silu(self.mlp_0(h)), scale=gate, add=x)           # x + gate * mlp(h)
+
+
+class FinalLayer:
+    def __init__(self, w: Weights, dim: int, out: int) -> None:
+        self.linear = Linear(w / "linear", dim, out, bias=True)
+        self.adaLN_modulation = Linear(w / "adaLN_modulation.1", dim, 2 * dim, bias=True)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        shift, scale = np.split(self.adaLN_modulation(y), 2, axis=1)
+        return self.linear(ops.modulated_norm(x, shift, scale, 1e-6))
+
+
+class FlowNet:
+    def __init__(self, w: Weights, c, latent_dim: int, cond_dim: int) -> None:
+        self.time_embed = [TimestepEmbedder(w / "time_embed" / i, c.dim) for i in range(TIME_CONDITIONS[c.type])]
+        self.cond_embed = Linear(w / "cond_embed", cond_dim, c.dim, bias=True)
+        self.input_proj = Linear(w / "input_proj", latent_dim, c.dim, bias=True)
+        self.res_blocks = [ResBlock(w / "res_blocks" / i, c.dim) for i in range(c.depth)]
+        self.final_layer = FinalLayer(w / "final_layer", c.dim, latent_dim)
+        self._times: dict[tuple[float, ...], np.ndarray] = {}
+
+    def embed_times(self, times: tuple[float, ...]) -> np.ndarray:
+        """The mean embedding of the times, [1, dim]; a sampler asks for the same few again and again."""
+        if times not in self._times:
+            self._times[times] = sum(embed(t) for embed, t in zip(self.time_embed, times, strict=True)) / np.float32(len(times))
+        return self._times[times]
+
+    def __call__(self, cond: np.ndarray, times: tuple[float, ...], x: np.ndarray) -> np.ndarray:
+        """cond [B, cond_dim], x [B, latent_dim] -> [B, latent_dim]; as many times as the flow's type has."""
+        y = self.cond_embed(cond)                                               # [B, dim]
+        if times:
+            y += self.embed_times(times)
+        y = ops.silu(y, out=y)                                                  # each adaLN_modulation begins with it
+        x = self.input_proj(x)
+        for block in self.res_blocks:
+            x = block(x, y)
+        return self.final_layer(x, y)

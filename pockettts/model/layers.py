@@ -1,0 +1,64 @@
+"""Linear layers, norms and embeddings: a kernel call each."""
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import ops
+
+
+class Packed(Protocol):
+    """A weight matrix, repacked for the kernels when first used."""
+
+    matrix: Any
+
+
+class Weights(Protocol):
+    """Where layers take their weights from, by official name; a missing tensor or a wrong shape is an error there."""
+
+    def __truediv__(self, scope: str | int) -> "Weights": ...
+
+    def vector(self, name: str, *shape: int) -> np.ndarray:
+        """A small tensor of that shape, as float32."""
+
+    def matrix(self, name: str, *shape: int) -> Packed:
+        """The matrix [N, K] of a linear layer, or the kernel [N, C, width] of a convolution as [N, width * C]."""
+
+    def upsampling_matrix(self, name: str, *shape: int) -> Packed:
+        """The kernel [C, N, 2 s] of a transposed convolution with stride s, as [s * N, 2 * C]: see conv.ConvTranspose1d."""
+
+    def table(self, name: str, *shape: int) -> np.ndarray:
+        """A table of rows as the file has it, float32 or bf16 words."""
+
+
+class Linear:
+    """y = x w^T + bias, and what often follows: y * scale + add."""
+
+    def __init__(self, w: Weights, n_in: int, n_out: int, bias: bool = False) -> None:
+        self.weight = w.matrix("weight", n_out, n_in)
+        self.bias = w.vector("bias", n_out) if bias else None
+
+    def __call__(self, x: np.ndarray, scale: np.ndarray | None = None, add: np.ndarray | None = None) -> np.ndarray:
+        return ops.linear(x, self.weight.matrix, self.bias, scale, add)
+
+
+class LayerNorm:
+    """arXiv 1607.06450, over the channels of each row."""
+
+    def __init__(self, w: Weights, dim: int, eps: float = 1e-5) -> None:
+        self.weight, self.bias, self.eps = w.vector("weight", dim), w.vector("bias", dim), eps
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return ops.layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class Embedding:
+    """A table of rows [n, dim], kept as the file has it: float32, or bf16 words."""
+
+    def __init__(self, w: Weights, n: int, dim: int) -> None:
+        self.weight = w.table("weight", n, dim)
+
+    def __call__(self, ids: list[int]) -> np.ndarray:
+        rows = self.weight[ids]
+        if rows.dtype == np.uint16:
+            rows = (rows.astype(np.uint32) << 16).view(np.float32)
+        return rows  # [T, dim]

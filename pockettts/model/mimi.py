@@ -1,0 +1,80 @@
+"""Mimi, the codec: latents at 12.5 Hz <-> samples at 24 kHz (arXiv 2410.00037; reference: pocket_tts.models.mimi)."""
+import math
+
+import numpy as np
+
+from .conv import Conv1d, DepthwiseUpsample
+from .layers import Linear, Weights
+from .seanet import SEANetDecoder, SEANetEncoder
+from .transformer import ProjectedTransformer
+
+
+class MimiDecoder:
+    """Latents [T, latent_dim], not normalised -> samples."""
+
+    def __init__(self, w: Weights, c) -> None:
+        seanet, q = c.decoder_seanet or c.seanet, c.quantizer
+        self.quantizer = Linear1x1(w / "quantizer.output_proj", q.dimension, q.output_dimension)
+        self.upsample = None
+        if resampling(c) > 1:
+            self.upsample = DepthwiseUpsample(
+                w / "upsample.convtr.convtr", c.outer_dim or seanet.dimension, seanet.dimension, resampling(c))
+        self.transformer = ProjectedTransformer(w / "decoder_transformer", c.decoder_transformer or c.transformer)
+        self.decoder = SEANetDecoder(w / "decoder", seanet)
+
+    def init_state(self) -> tuple:
+        return self.upsample and self.upsample.init_state(), self.transformer.init_state(), self.decoder.init_state()
+
+    def __call__(self, latents: np.ndarray, state: tuple) -> np.ndarray:
+        upsample, transformer, decoder = state
+        x = self.quantizer(latents)                                             # [T, outer_dim] at 12.5 Hz
+        x = self.upsample(x, upsample) if self.upsample else x                  # [16 T, dimension] at 200 Hz
+        x = self.transformer(x, transformer)
+        return self.decoder(x, decoder).reshape(-1)                             # [1920 T]
+
+
+class MimiEncoder:
+    """Samples -> latents [T, inner_dim], not normalised. Only for cloning a voice."""
+
+    def __init__(self, w: Weights, c) -> None:
+        self.frame_size = frame_size(c)
+        self.encoder = SEANetEncoder(w / "encoder", c.seanet)
+        self.transformer = ProjectedTransformer(w / "encoder_transformer", c.transformer)
+        self.downsample = None
+        if resampling(c) > 1:
+            self.downsample = Conv1d(
+                w / "downsample.conv.conv", c.seanet.dimension, c.inner_dim or c.seanet.dimension, 2 * resampling(c),
+                resampling(c), bias=False, pad_mode="replicate")
+
+    def init_state(self) -> tuple:
+        return self.encoder.init_state(), self.transformer.init_state(), self.downsample and self.downsample.init_state()
+
+    def __call__(self, samples: np.ndarray, state: tuple) -> np.ndarray:
+        """Whole frames of samples [n * frame_size] -> [n, inner_dim]."""
+        encoder, transformer, downsample = state
+        x = self.encoder(samples[:, None], encoder)                             # [16 n, dimension] at 200 Hz
+        x = self.transformer(x, transformer)
+        return self.downsample(x, downsample) if self.downsample else x         # [n, inner_dim] at 12.5 Hz
+
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        """A whole recording [N], its last frame filled up with zeros -> [ceil(N / frame_size), inner_dim]. Memory stays flat."""
+        samples = np.pad(samples, (0, -len(samples) % self.frame_size))
+        block, state = 8 * self.frame_size, self.init_state()
+        return np.concatenate([self(samples[i : i + block], state) for i in range(0, len(samples), block)])
+
+
+class Linear1x1(Linear):
+    """A convolution of width 1, whose weight is [n_out, n_in, 1]."""
+
+    def __init__(self, w: Weights, n_in: int, n_out: int) -> None:
+        self.weight, self.bias = w.matrix("weight", n_out, n_in, 1), None
+
+
+def frame_size(c) -> int:
+    """Samples in a frame: 1,920."""
+    return int(c.sample_rate / c.frame_rate)
+
+
+def resampling(c) -> int:
+    """Transformer positions in a frame: 16."""
+    return int(c.sample_rate / math.prod(c.seanet.ratios) / c.frame_rate)

@@ -1,0 +1,54 @@
+"""What a stream remembers between calls: a KV cache for each attention layer, a few rows for each convolution."""
+import numpy as np
+
+
+class KVCache:
+    """Keys and values of one attention layer, [H_kv, capacity, D] each; rows 0 .. length are filled.
+
+    offset: positions seen so far (the next row's place for RoPE). With a `context` only that many rows are kept, and length
+    falls behind offset.
+    """
+
+    def __init__(self, heads: int, dim: int, context: int | None = None) -> None:
+        self.context = context
+        self.length = self.offset = 0
+        rows = 2 * context if context else 256
+        self.keys = np.empty((heads, rows, dim), np.float32)
+        self.values = np.empty((heads, rows, dim), np.float32)
+
+    def extend(self, n: int) -> int:
+        """Make room for n more rows and count them as filled; returns the first of them."""
+        start = self.length
+        if start + n > self.keys.shape[1]:
+            kept = min(start, self.context) if self.context else start
+            capacity = self.keys.shape[1]
+            if kept + n > capacity:
+                capacity = max(2 * capacity, kept + n)
+            self.keys = _moved(self.keys, start - kept, kept, capacity)
+            self.values = _moved(self.values, start - kept, kept, capacity)
+            start = kept
+        self.length = start + n
+        self.offset += n
+        return start
+
+    def copy(self, room: int = 0) -> "KVCache":
+        """An independent cache with the same rows and room for `room` more."""
+        twin = KVCache.__new__(KVCache)
+        twin.context, twin.length, twin.offset = self.context, self.length, self.offset
+        twin.keys = _moved(self.keys, 0, self.length, self.length + room)
+        twin.values = _moved(self.values, 0, self.length, self.length + room)
+        return twin
+
+
+def _moved(rows: np.ndarray, start: int, n: int, capacity: int) -> np.ndarray:
+    """Rows start .. start + n of [H, T, D], put first in a new array of `capacity` rows."""
+    target = np.empty((rows.shape[0], capacity, rows.shape[2]), np.float32)
+    target[:, :n] = rows[:, start : start + n]
+    return target
+
+
+class ConvState:
+    """The last inputs of a convolution, [rows, C]; None before the first call."""
+
+    def __init__(self) -> None:
+        self.previous: np.ndarray | None = None

@@ -1,0 +1,57 @@
+"""The pre-norm transformer of the flow LM's backbone and of Mimi (reference: pocket_tts.modules.transformer)."""
+import numpy as np
+
+from .. import ops
+from .attention import Attention
+from .layers import LayerNorm, Linear, Weights
+from .state import KVCache
+
+
+class TransformerLayer:
+    def __init__(self, w: Weights, d_model: int, dim_feedforward: int, layer_scale: bool, **attention) -> None:
+        self.norm1 = LayerNorm(w / "norm1", d_model)
+        self.self_attn = Attention(w / "self_attn", d_model, **attention)
+        self.norm2 = LayerNorm(w / "norm2", d_model)
+        self.linear1 = Linear(w / "linear1", d_model, dim_feedforward)
+        self.linear2 = Linear(w / "linear2", dim_feedforward, d_model)
+        self.layer_scale_1 = w.vector("layer_scale_1.scale", d_model)[None] if layer_scale else None
+        self.layer_scale_2 = w.vector("layer_scale_2.scale", d_model)[None] if layer_scale else None
+
+    def __call__(self, x: np.ndarray, cache: KVCache) -> np.ndarray:
+        # x + layer_scale_1 * self_attn(norm1(x)), then x + layer_scale_2 * linear2(gelu(linear1(norm2(x))))
+        x = self.self_attn(self.norm1(x), cache, scale=self.layer_scale_1, add=x)
+        h = self.linear1(self.norm2(x))
+        return self.linear2(ops.gelu(h, out=h), scale=self.layer_scale_2, add=x)
+
+
+class Transformer:
+    def __init__(self, w: Weights, num_layers: int, **layer) -> None:
+        self.layers = [TransformerLayer(w / "layers" / i, **layer) for i in range(num_layers)]
+
+    def init_state(self) -> list[KVCache]:
+        return [layer.self_attn.init_state() for layer in self.layers]
+
+    def __call__(self, x: np.ndarray, state: list[KVCache]) -> np.ndarray:
+        for layer, cache in zip(self.layers, state, strict=True):
+            x = layer(x, cache)
+        return x                                                                # [T, d_model]
+
+
+class ProjectedTransformer:
+    """Mimi's: windowed, with layer scales, and projections in and out where the widths differ."""
+
+    def __init__(self, w: Weights, c) -> None:
+        self.transformer = Transformer(
+            w / "transformer", c.num_layers, d_model=c.d_model, dim_feedforward=c.dim_feedforward, layer_scale=True,
+            num_heads=c.num_heads, max_period=c.max_period, context=c.context)
+        (out,) = c.output_dimensions
+        self.input_proj = Linear(w / "input_proj", c.input_dimension, c.d_model) if c.input_dimension != c.d_model else None
+        self.output_proj = Linear(w / "output_projs" / 0, c.d_model, out) if out != c.d_model else None
+
+    def init_state(self) -> list[KVCache]:
+        return self.transformer.init_state()
+
+    def __call__(self, x: np.ndarray, state: list[KVCache]) -> np.ndarray:
+        x = self.input_proj(x) if self.input_proj else x
+        x = self.transformer(x, state)
+        return self.output_proj(x) if self.output_proj else x

@@ -1,0 +1,46 @@
+"""The kernels of `_ops.pyx`, in the build that suits this CPU.
+
+The environment variable POCKETTTS_ISA ("base", "avx2", "avx512") picks another one.
+"""
+import importlib
+import os
+
+from .errors import OptionError
+
+# libgomp's threads spin for a millisecond at each barrier, which on a busy box keeps the very thread they wait for off its
+# core (up to 12 ms a region, measured); 10,000 turns bridge the gap between two kernels and no more. Read when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+from . import _ops as _base  # noqa: E402
+
+
+def builds() -> list[str]:
+    """The builds that are here and that this CPU runs, the fastest first; "base" is always among them."""
+    here = os.path.dirname(__file__)
+    files = os.listdir(here)
+    return [isa for isa in ("avx512", "avx2")
+            if _base.supports(isa) and any(f.startswith(f"_ops_{isa}.") and f.endswith((".so", ".pyd")) for f in files)] + ["base"]
+
+
+def load(isa: str):
+    """The kernels built for `isa`, one of `builds()`."""
+    return _base if isa == "base" else importlib.import_module(f"._ops_{isa}", __package__)
+
+
+ISA = os.environ.get("POCKETTTS_ISA") or builds()[0]
+if ISA not in builds():
+    raise OptionError(f"POCKETTTS_ISA={ISA}: this CPU and installation have {', '.join(builds())}")
+_kernels = load(ISA)
+
+Matrix = _kernels.Matrix
+attention = _kernels.attention
+depthwise_upsample = _kernels.depthwise_upsample
+elu = _kernels.elu
+gelu = _kernels.gelu
+get_threads = _kernels.get_threads
+layer_norm = _kernels.layer_norm
+linear = _kernels.linear
+modulated_norm = _kernels.modulated_norm
+rope_and_store = _kernels.rope_and_store
+set_threads = _kernels.set_threads
+silu = _kernels.silu

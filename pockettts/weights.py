@@ -1,0 +1,257 @@
+"""Weights: safetensors files, mapped and checked; tensors by official name; matrices in the layout of the kernels."""
+
+import copy
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from . import ops
+from .errors import WeightsError
+
+# NumPy has no bfloat16: those stay 16-bit words, the upper halves of float32.
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+_MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a safetensors file. `array` is read-only and, as a rule, a view of the mapped file."""
+
+    dtype: str  # as the file has it: "F32", "BF16", "I64", ...
+    array: np.ndarray  # BF16 as uint16
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    def float32(self) -> np.ndarray:
+        """The values as float32, same shape; the mapped file itself where they are float32 already."""
+        if self.dtype == "BF16":
+            return (self.array.astype(np.uint32) << 16).view(np.float32)
+        return self.array.astype(np.float32, copy=False)
+
+
+class TensorFile(dict[str, Tensor]):
+    """The tensors of a safetensors file by name, and the file's own `metadata`."""
+
+    metadata: dict[str, str]
+
+
+def read_safetensors(path: str | Path) -> TensorFile:
+    """Map a safetensors file: nothing is read but its header until a tensor is used.
+
+    The file is not trusted: its tensors must fill it without gap or overlap, each as long as its shape and dtype say.
+
+    Raises:
+        WeightsError: no such file, or one that is damaged or not safetensors at all.
+
+    Source: the format as described at https://github.com/huggingface/safetensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder, not a safetensors file" if path.is_dir() else "does not exist: check the path"
+        raise WeightsError(f"{path} {what}")
+    try:
+        header, data = _split(path)
+        tensors = TensorFile()
+        tensors.metadata = header.pop("__metadata__", {})
+        if not (isinstance(tensors.metadata, dict) and all(isinstance(v, str) for v in tensors.metadata.values())):
+            raise ValueError("its metadata is not text")
+        end = 0
+        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+            tensors[name], end = _tensor(name, entry, data, end)
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror or error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # Whatever else the JSON holds in place of a header ends here as well.
+        detail = error if type(error) is ValueError else "its header makes no sense"
+        raise WeightsError(f"{path} is damaged or not a safetensors file ({detail}): get it again") from None
+    if end != len(data):
+        raise WeightsError(f"{path} is damaged ({len(data) - end:,} bytes belong to no tensor): get it again")
+    return tensors
+
+
+def _split(path: Path) -> tuple[dict, np.ndarray]:
+    """The header of a safetensors file, parsed, and its data as uint8 [bytes], mapped."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, _MAX_HEADER):
+            raise ValueError("truncated, or no safetensors header")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError:
+            raise ValueError("its header is not JSON") from None
+    if size == 8 + length:  # an empty range can't be mapped
+        return header, np.empty(0, np.uint8)
+    return header, np.asarray(np.memmap(path, np.uint8, "r", offset=8 + length))
+
+
+def _tensor(name: str, entry: dict, data: np.ndarray, start: int) -> tuple[Tensor, int]:
+    """The tensor that a header entry describes, which must begin at byte `start` of the data, and the byte it ends at."""
+    dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if dtype not in _DTYPES:
+        raise ValueError(f"{name!r} is of type {dtype!r}, which is not supported")
+    if len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**32 for n in shape):
+        raise ValueError(f"{name!r} has an impossible shape")
+    if begin != start or end - begin != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
+        raise ValueError(f"the place of {name!r} does not fit its shape")
+    if end > len(data):
+        raise ValueError("truncated")
+    array = data[begin:end].view(_DTYPES[dtype]).reshape(shape)
+    return Tensor(dtype, np.require(array, requirements="A")), end  # a header of odd length leaves views unaligned
+
+
+class Packed:
+    """A weight matrix that is repacked for the kernels the first time it is used: what a run does not need costs nothing."""
+
+    def __init__(self, tensor: Tensor, arrange: Callable[[np.ndarray], np.ndarray], precision: str | None) -> None:
+        self._tensor, self._arrange, self._precision = tensor, arrange, precision
+
+    @cached_property
+    def matrix(self) -> "ops.Matrix":
+        words = self._tensor.array if self._tensor.dtype == "BF16" and self._precision != "f32" else self._tensor.float32()
+        if self._precision == "bf16" and words.dtype != np.uint16:
+            words = _rounded_to_bf16(words)
+        return ops.Matrix(self._arrange(words))
+
+
+class Weights:
+    """The tensors of a model by official name, seen from one scope of it; asked for by name and shape, each exactly once.
+
+    precision: None keeps matrices as the file has them (bf16 as bf16, all else float32); "f32" or "bf16" converts them.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = "") -> None:
+        self.tensors, self.origin, self.precision, self.scope = tensors, origin, precision, scope
+        self.packed: list[Packed] = []
+        self.unused = set(tensors)
+
+    def __truediv__(self, scope: str | int) -> "Weights":
+        inner = copy.copy(self)
+        inner.scope = f"{self.scope}{scope}."
+        return inner
+
+    def vector(self, name: str, *shape: int) -> np.ndarray:
+        """A tensor of that shape as float32."""
+        return np.ascontiguousarray(self._take(name, shape).float32())
+
+    def table(self, name: str, *shape: int) -> np.ndarray:
+        """A tensor of that shape as the file has it: a view of float32, or of bf16 words; float32 of all else."""
+        tensor = self._take(name, shape)
+        return tensor.array if tensor.dtype in ("F32", "BF16") else tensor.float32()
+
+    def matrix(self, name: str, *shape: int) -> Packed:
+        """[N, K] as it is, or the kernel of a convolution [N, C, width] as [N, width * C]."""
+        arrange = (lambda a: a) if len(shape) == 2 else (lambda a: a.transpose(0, 2, 1).reshape(len(a), -1))
+        return self._pack(name, shape, arrange)
+
+    def upsampling_matrix(self, name: str, *shape: int) -> Packed:
+        """The kernel of a transposed convolution [C, N, 2 s] as [s * N, 2 * C]: row (j, n) is its taps s + j, then j, over C."""
+        stride = shape[2] // 2
+        return self._pack(name, shape, lambda a: (
+            a.reshape(*a.shape[:2], 2, stride)[:, :, ::-1].transpose(3, 1, 2, 0).reshape(stride * a.shape[1], -1)))
+
+    def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
+        """All layers are built: a tensor that none of them asked for means that the file is of another model."""
+        extra = sorted(name for name in self.unused if not ignored(name))
+        if extra:
+            raise WeightsError(f"{self.origin}: {_listed(extra)} not in the model that the config describes: is it the right config?")
+
+    def pack(self) -> None:
+        """Repack now what has been asked for so far."""
+        for packed in self.packed:
+            packed.matrix  # noqa: B018
+
+    def _pack(self, name: str, shape: tuple[int, ...], arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
+        packed = Packed(self._take(name, shape), arrange, self.precision)
+        self.packed.append(packed)
+        return packed
+
+    def _take(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        name = self.scope + name
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            raise WeightsError(f"{self.origin} has no tensor {name!r}: is it the right file for this model?")
+        if tensor.shape != shape:
+            raise WeightsError(f"{self.origin}: {name!r} is {list(tensor.shape)}, the config wants {list(shape)}")
+        if tensor.dtype not in ("F32", "BF16", "F16", "F64"):
+            raise WeightsError(f"{self.origin}: {name!r} is of type {tensor.dtype}, not f32, bf16 or f16")
+        self.unused.discard(name)
+        return tensor
+
+
+def _rounded_to_bf16(x: np.ndarray) -> np.ndarray:
+    """float32 -> bf16 words, to nearest, ties to even."""
+    bits = np.ascontiguousarray(x).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(n) for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{shown} {'is' if len(names) == 1 else 'are'}"
+
+
+# --- training names ----------------------------------------------------------------------------------------------------------
+# Checkpoints of the training code hold the flow LM and Mimi in two files, under other names (reference:
+# pocket_tts.utils.weights_loading).
+
+_FLOW_LM_NAMES = {
+    "condition_provider.conditioners.transcript_in_segment.embed.weight": "conditioner.embed.weight",
+    "condition_provider.conditioners.speaker_wavs.output_proj.weight": "speaker_proj_weight",
+    "fuser.padding_value": "bos_before_voice",
+}
+_FLOW_LM_SKIPPED = re.compile(
+    r"flow\.w_s_t\.|num_ema_updates$|condition_provider\.conditioners\.(transcript_in_segment|speaker_wavs)\.learnt_padding$")
+_MIMI_SKIPPED = re.compile(
+    r"model\.quantizer\.vq\.|(model\.)?quantizer\.logvar_proj\.weight$|quantizer\.logvar_param$|.*_codebook|.*wavlm_emb_downsample|"
+    r"wavlm_input_resample\.kernel$|wavlm_proj\.weight$")
+
+
+def read_model(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of an official single file, `flow_lm.*` and `mimi.*`."""
+    return dict(read_safetensors(path))
+
+
+def read_flow_lm(path: str | Path) -> dict[str, Tensor]:
+    """The flow LM of a file in training names, under its official names `flow_lm.*`."""
+    return {
+        "flow_lm." + _FLOW_LM_NAMES.get(name, name.replace(".self_attn.in_proj_weight", ".self_attn.in_proj.weight")): tensor
+        for name, tensor in read_safetensors(path).items() if not _FLOW_LM_SKIPPED.match(name)
+    }
+
+
+def read_mimi(path: str | Path) -> dict[str, Tensor]:
+    """Mimi from a file in training names, or from an official single file, under its official names `mimi.*`."""
+    tensors = read_safetensors(path)
+    if any(name.startswith("mimi.") for name in tensors):
+        return {name: tensor for name, tensor in tensors.items() if name.startswith("mimi.")}
+    renamed = {}
+    for name, tensor in tensors.items():
+        if _MIMI_SKIPPED.match(name) or name.endswith(".weight_v"):
+            continue
+        if name.endswith(".weight_g"):
+            name = name.removesuffix("_g")
+            if name + "_v" not in tensors:
+                raise WeightsError(f"{path} has {name + '_g'!r} but no {name + '_v'!r}: is it whole?")
+            tensor = _weight_norm(tensors[name + "_v"], tensor)
+        name = name.removeprefix("model.").replace(".conv.conv.", ".conv.").replace(".convtr.convtr.", ".convtr.")
+        renamed["mimi." + name.replace("in_proj_weight", "in_proj.weight")] = tensor
+    return renamed
+
+
+def _weight_norm(v: Tensor, g: Tensor) -> Tensor:
+    """g * v / |v|, the norm taken over all but the first axis (arXiv 1602.07868)."""
+    direction = v.float32()
+    norm = np.sqrt(np.sum(direction * direction, axis=tuple(range(1, direction.ndim)), keepdims=True))
+    return Tensor("F32", direction * (g.float32() / norm))
