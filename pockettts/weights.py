@@ -218,11 +218,6 @@ _MIMI_SKIPPED = re.compile(
     r"wavlm_input_resample\.kernel$|wavlm_proj\.weight$")
 
 
-def read_model(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of an official single file, `flow_lm.*` and `mimi.*`."""
-    return dict(read_safetensors(path))
-
-
 def read_flow_lm(path: str | Path) -> dict[str, Tensor]:
     """The flow LM of a file in training names, under its official names `flow_lm.*`."""
     return {

@@ -41,14 +41,17 @@ class Rope:
         # Rounded to float32 at each step as the reference does: at position 1,000 one ulp of a frequency shows in the audio.
         exponents = np.arange(dim // 2, dtype=np.float32) * np.float32(-math.log(max_period) * 2 / dim)
         self.frequencies = np.exp(exponents.astype(np.float64)).astype(np.float32)
-        self.cos = self.sin = np.empty((0, dim // 2), np.float32)
+        self.table = np.empty((2, 0, dim // 2), np.float32)
 
     def __call__(self, offset: int, n: int) -> tuple[np.ndarray, np.ndarray]:
         """cos and sin [n, D/2] of positions offset .. offset + n."""
-        if offset + n > len(self.cos):
-            angles = np.arange(max(2 * len(self.cos), offset + n, 512), dtype=np.float32)[:, None] * self.frequencies
-            self.cos, self.sin = np.cos(angles), np.sin(angles)
-        return self.cos[offset : offset + n], self.sin[offset : offset + n]
+        table = self.table                                                      # another thread may put a longer one there
+        if offset + n > table.shape[1]:
+            positions = np.arange(max(2 * table.shape[1], offset + n, 512), dtype=np.float32)
+            angles = positions[:, None] * self.frequencies
+            self.table = table = np.stack([np.cos(angles), np.sin(angles)])
+        cos, sin = table[:, offset : offset + n]
+        return cos, sin
 
 
 rope = cache(Rope)  # layers of the same shape share a table

@@ -9,10 +9,10 @@ class KVCache:
     falls behind offset.
     """
 
-    def __init__(self, heads: int, dim: int, context: int | None = None) -> None:
+    def __init__(self, heads: int, dim: int, context: int | None = None, rows: int = 256) -> None:
         self.context = context
         self.length = self.offset = 0
-        rows = 2 * context if context else 256
+        rows = 2 * context if context else rows
         self.keys = np.empty((heads, rows, dim), np.float32)
         self.values = np.empty((heads, rows, dim), np.float32)
 
@@ -31,13 +31,18 @@ class KVCache:
         self.offset += n
         return start
 
-    def copy(self, room: int = 0) -> "KVCache":
-        """An independent cache with the same rows and room for `room` more."""
-        twin = KVCache.__new__(KVCache)
-        twin.context, twin.length, twin.offset = self.context, self.length, self.offset
-        twin.keys = _moved(self.keys, 0, self.length, self.length + room)
-        twin.values = _moved(self.values, 0, self.length, self.length + room)
-        return twin
+    def rows(self) -> np.ndarray:
+        """What is filled, as the files of voice states have it: [2, T, H_kv, D], keys and values."""
+        return np.stack([self.keys[:, : self.length], self.values[:, : self.length]]).transpose(0, 2, 1, 3)
+
+    @classmethod
+    def restore(cls, rows: np.ndarray, room: int) -> "KVCache":
+        """A cache without context that holds `rows` [2, T, H_kv, D] and has room for `room` more."""
+        _, n, heads, dim = rows.shape
+        cache = cls(heads, dim, rows=n + room)
+        cache.length = cache.offset = n
+        cache.keys[:, :n], cache.values[:, :n] = rows.transpose(0, 2, 1, 3)
+        return cache
 
 
 def _moved(rows: np.ndarray, start: int, n: int, capacity: int) -> np.ndarray:

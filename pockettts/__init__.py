@@ -1,0 +1,16 @@
+"""Pocket TTS on any CPU. `TTSModel` is the library; `pockettts --help` the command."""
+from typing import Any
+
+__all__ = ["PocketTTSError", "TTSModel", "VoiceState", "__version__"]
+__version__ = "0.1.0"
+
+_HOME = {"PocketTTSError": "errors", "TTSModel": "tts", "VoiceState": "voices"}
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when first used: the command's `--help` must not wait for NumPy."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
