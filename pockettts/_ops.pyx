@@ -26,10 +26,14 @@ cdef extern from "_tile.h" nogil:
                     const Epilogue *e, float *y, long ldy, long n)
     void panels_bf16(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
-    float dot(const float *a, const float *b, long n)
     float sum(const float *a, long n)
     float sum_of_squares(const float *a, float mean, long n)
-    float exp_f32(float x)
+    void exp_row(const float *x, float *y, long n) noexcept
+    void gelu_row(const float *x, float *y, long n) noexcept
+    void silu_row(const float *x, float *y, long n) noexcept
+    void elu_row(const float *x, float *y, long n) noexcept
+    void score(const float *q, const float *keys, long n, long D, float scale, float *scores)
+    void mix(const float *w, const float *values, long n, long D, float *y)
     bint cpu_runs(const char *isa)
 
 cdef extern from * nogil:
@@ -242,29 +246,6 @@ def modulated_norm(const float[:, ::1] x, const float[:, :] shift, const float[:
 ctypedef void (*Activation)(const float *x, float *y, long n) noexcept nogil
 
 
-cdef void gelu_row(const float *x, float *y, long n) noexcept nogil:
-    cdef long i
-    cdef float v
-    for i in range(n):
-        v = x[i]
-        y[i] = v / (1 + exp_f32(-1.5957691216057308 * (v + <float>0.044715 * v * v * v)))
-
-
-cdef void silu_row(const float *x, float *y, long n) noexcept nogil:
-    cdef long i
-    for i in range(n):
-        y[i] = x[i] / (1 + exp_f32(-x[i]))
-
-
-cdef void elu_row(const float *x, float *y, long n) noexcept nogil:
-    cdef long i
-    cdef float v, e
-    for i in range(n):
-        v = x[i]
-        e = exp_f32(v if v < 0 else 0) - 1
-        y[i] = v if v > 0 else e
-
-
 cdef activate(Activation f, const float[:, ::1] x, out):
     """out = f(x), shared among threads in blocks of whole vectors so that each element meets the same code."""
     cdef long n = x.shape[0] * x.shape[1], block = 4096, i
@@ -341,20 +322,18 @@ def rope_and_store(float[:, ::1] qkv, const float[:, ::1] cos, const float[:, ::
 cdef void attend(const float *q, const float *keys, const float *values, long n, long D, float scale,
                  float *scores, float *y) noexcept nogil:
     """One query of one head over n rows: y = softmax(q k^T * scale) v. `scores` is room for n floats."""
-    cdef long p, i
-    cdef float top = -3.4e38, total, w
+    cdef long p
+    cdef float top = -3.4e38, total
+    score(q, keys, n, D, scale, scores)
     for p in range(n):
-        scores[p] = dot(q, keys + p * D, D) * scale
         top = scores[p] if scores[p] > top else top
     for p in range(n):
-        scores[p] = exp_f32(scores[p] - top)
+        scores[p] -= top
+    exp_row(scores, scores, n)
     total = sum(scores, n)
-    for i in range(D):
-        y[i] = 0
     for p in range(n):
-        w = scores[p] / total
-        for i in range(D):
-            y[i] += w * values[p * D + i]
+        scores[p] /= total
+    mix(scores, values, n, D, y)
 
 
 def attention(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[:, :, ::1] values, long end, long context=0):
@@ -385,8 +364,9 @@ def attention(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[
 
 cdef inline void attend_one(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[:, :, ::1] values,
                             float[:, ::1] scores, float[:, ::1] y, long i, long H, long end, long context) noexcept nogil:
-    cdef long t = i // H, h = i % H, D = keys.shape[2], kv = h // (H // keys.shape[0])
-    cdef long stop = end - qkv.shape[0] + t + 1, start = stop - context if 0 < context < stop else 0
+    # Rows of one head in turn: its keys and values stay in the cache.
+    cdef long T = qkv.shape[0], h = i // T, t = i % T, D = keys.shape[2], kv = h // (H // keys.shape[0])
+    cdef long stop = end - T + t + 1, start = stop - context if 0 < context < stop else 0
     attend(&qkv[t, h * D], &keys[kv, start, 0], &values[kv, start, 0], stop - start, D, 1 / sqrtf(<float>D),
            &scores[i, 0], &y[t, h * D])
 

@@ -39,6 +39,7 @@
 
 typedef float vf __attribute__((vector_size(VL * 4)));
 typedef uint32_t vu __attribute__((vector_size(VL * 4)));
+typedef int32_t vi __attribute__((vector_size(VL * 4)));
 /* Unaligned access through vector types; memcpy is several times slower with AVX2 on GCC 12. */
 typedef float vf_mem __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 typedef uint32_t vu_mem __attribute__((vector_size(VL * 4), aligned(4), may_alias));
@@ -184,24 +185,11 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
 DEFINE_PANELS(panels_f32, tile_f32, float)
 DEFINE_PANELS(panels_bf16, tile_bf16, uint32_t)
 
-/* Sums in VL lanes, then over the lanes, then the tail: an order that depends on n alone. */
+/* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {
-    float s = 0;
-    for (int i = 0; i < VL; i++) s += v[i];
-    return s;
-}
-
-INLINE float dot(const float *a, const float *b, long n) {
-    vf s0 = {0}, s1 = {0};
-    long i = 0;
-    for (; i + 2 * VL <= n; i += 2 * VL) {
-        s0 += load(a + i) * load(b + i);
-        s1 += load(a + i + VL) * load(b + i + VL);
-    }
-    for (; i + VL <= n; i += VL) s0 += load(a + i) * load(b + i);
-    float s = lanes(s0 + s1);
-    for (; i < n; i++) s += a[i] * b[i];
-    return s;
+    UNROLL for (int half = VL / 2; half; half /= 2)
+        UNROLL for (int i = 0; i < half; i++) v[i] += v[i + half];
+    return v[0];
 }
 
 INLINE float sum(const float *a, long n) {
@@ -226,21 +214,101 @@ INLINE float sum_of_squares(const float *a, float mean, long n) {
     return r;
 }
 
-/* exp to within 1.5 ulp: 2^n * e^r with a degree-6 polynomial (Cephes' coefficients); straight code, so loops over it vectorise. */
-INLINE float exp_f32(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    const float z = x * 1.44269504f;
-    const int32_t n = (int32_t)(z + (z < 0 ? -0.5f : 0.5f));
-    const float r = (x - (float)n * 0.693359375f) - (float)n * -2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
+INLINE vf pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); } /* mask ? a : b */
+
+/* exp to within 1.5 ulp: 2^n * e^r with a degree-6 polynomial (Cephes' coefficients). */
+INLINE vf exp_v(vf x) {
+    const vf zero = {0}, low = zero - 87.0f, high = zero + 88.0f;
+    x = pick(x < low, low, x);
+    x = pick(x > high, high, x);
+    const vf z = x * 1.44269504f;
+    const vi n = __builtin_convertvector(z + pick(z < zero, zero - 0.5f, zero + 0.5f), vi);
+    const vf whole = __builtin_convertvector(n, vf);
+    const vf r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    union { int32_t i; float f; } scale = {(n + 127) << 23};
-    return p * scale.f;
+    return p * (vf)((n + 127) << 23);
+}
+
+INLINE vf silu_v(vf x) { return x / (exp_v(-x) + 1.0f); }
+/* The tanh form: x / 2 * (1 + tanh(u)) = x * sigmoid(2 u). */
+INLINE vf gelu_v(vf x) { return x / (exp_v((x * x * x * 0.044715f + x) * -1.5957691216f) + 1.0f); }
+INLINE vf elu_v(vf x) {
+    const vf zero = {0};
+    return pick(x > zero, x, exp_v(pick(x < zero, x, zero)) - 1.0f);
+}
+
+/* y = f(x) for n floats, y may be x; the tail goes through the same vector code, so an element's place does not matter. */
+#define DEFINE_ROW(NAME, F)                                                                                                   \
+    static void NAME(const float *x, float *y, long n) {                                                                      \
+        long i = 0;                                                                                                           \
+        for (; i + VL <= n; i += VL) store(y + i, F(load(x + i)));                                                            \
+        if (i < n) {                                                                                                          \
+            float tail[VL] = {0};                                                                                             \
+            memcpy(tail, x + i, (n - i) * sizeof(float));                                                                     \
+            store(tail, F(load(tail)));                                                                                       \
+            memcpy(y + i, tail, (n - i) * sizeof(float));                                                                     \
+        }                                                                                                                     \
+    }
+DEFINE_ROW(exp_row, exp_v)
+DEFINE_ROW(silu_row, silu_v)
+DEFINE_ROW(gelu_row, gelu_v)
+DEFINE_ROW(elu_row, elu_v)
+
+/* scores[p] = scale * dot(q, keys[p]) for n rows of width D, four rows at a time so that their sums overlap. */
+static void score(const float *q, const float *keys, long n, long D, float scale, float *scores) {
+    long p = 0;
+    for (; p + 4 <= n; p += 4) {
+        const float *k = keys + p * D;
+        vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+        long i = 0;
+        for (; i + VL <= D; i += VL) {
+            const vf x = load(q + i);
+            s0 += x * load(k + i);
+            s1 += x * load(k + D + i);
+            s2 += x * load(k + 2 * D + i);
+            s3 += x * load(k + 3 * D + i);
+        }
+        float r[4] = {lanes(s0), lanes(s1), lanes(s2), lanes(s3)};
+        for (; i < D; i++)
+            for (int j = 0; j < 4; j++) r[j] += q[i] * k[j * D + i];
+        for (int j = 0; j < 4; j++) scores[p + j] = scale * r[j];
+    }
+    for (; p < n; p++) {
+        const float *k = keys + p * D;
+        vf s = {0};
+        long i = 0;
+        for (; i + VL <= D; i += VL) s += load(q + i) * load(k + i);
+        float r = lanes(s);
+        for (; i < D; i++) r += q[i] * k[i];
+        scores[p] = scale * r;
+    }
+}
+
+/* y = sum over p of w[p] * values[p], of n rows of width D; up to 8 vectors of y stay in registers over all rows. */
+#define MIX(COUNT)                                                                                                            \
+    for (; i + (COUNT) * VL <= D; i += (COUNT) * VL) {                                                                        \
+        vf s[COUNT];                                                                                                          \
+        UNROLL for (int v = 0; v < (COUNT); v++) s[v] = (vf){0};                                                              \
+        for (long p = 0; p < n; p++) {                                                                                        \
+            UNROLL for (int v = 0; v < (COUNT); v++) s[v] += load(values + p * D + i + v * VL) * w[p];                        \
+        }                                                                                                                     \
+        UNROLL for (int v = 0; v < (COUNT); v++) store(y + i + v * VL, s[v]);                                                 \
+    }
+static void mix(const float *w, const float *values, long n, long D, float *y) {
+    long i = 0;
+    MIX(8)
+    MIX(2)
+    MIX(1)
+    for (; i < D; i++) {
+        float s = 0;
+        for (long p = 0; p < n; p++) s += w[p] * values[p * D + i];
+        y[i] = s;
+    }
 }
 
 /* Does this CPU run that instruction set? Asked of the plainest build, before another one is loaded. */
