@@ -1,0 +1,31 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+# Editable, so that a change in Python needs no new install; a change in the kernels rebuilds them.
+$(VENV)/installed: pyproject.toml setup.py pockettts/_ops.pyx pockettts/_tile.h
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+build: $(VENV)/installed  ## compile the kernels and install into .venv
+
+test: build  ## run the tests
+	$(BIN)/python -m pytest -q
+
+lint: build  ## check the style
+	$(BIN)/ruff check .
+
+parity: build  ## compare every stage with the official package (ORACLE=its Python; else one is set up)
+	$(BIN)/python scripts/parity.py $(if $(ORACLE),--oracle $(ORACLE))
+
+bench: build  ## measure beside the official package (ORACLE as above)
+	$(BIN)/python scripts/bench.py --against official $(if $(ORACLE),--oracle $(ORACLE))
+
+clean:  ## remove all that was built
+	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache
+
+.PHONY: help build test lint parity bench clean

@@ -1,0 +1,47 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_ADVICE = {
+    errno.EISDIR: "give the name of a file",
+    errno.ENOENT: "make its folder first",
+    errno.ENOTDIR: "make its folder first",
+    errno.ENOSPC: "free some space or write elsewhere",
+    errno.EDQUOT: "free some space or write elsewhere",
+    errno.EFBIG: "write elsewhere",
+}
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A hidden path beside `path`: renamed to it when the block ends well, removed when it does not.
+
+    A link stays, and the file it points to is replaced. What is there and is no ordinary file (/dev/null, a FIFO) is
+    written in place, so the path is then `path` itself.
+
+    Raises:
+        OSError: the file can't be renamed, or there is one that must not be written.
+    """
+    path = Path(os.path.realpath(path))
+    if os.path.exists(path) and not os.path.isfile(path):
+        yield path
+        return
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: str | Path, error: OSError) -> str:
+    """One line for people: what could not be written, why, and what to do."""
+    advice = _ADVICE.get(error.errno, "write to a place where you may")
+    return f"can't write {path} ({error.strerror or error}): {advice}"

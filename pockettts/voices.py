@@ -1,0 +1,230 @@
+"""Voices: the catalogue, what a name in it stands for, and the files of voice states, shared with the official package.
+
+A voice state is what the flow LM remembers after it has heard a voice prompt. The first release kept the prompt itself.
+"""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import hub
+from .config import Config
+from .errors import VoiceError, WeightsError
+from .files import cannot_write, whole_file
+from .strict import either, show
+from .weights import Tensor, TensorFile, read_safetensors
+
+# The catalogue, with the recording that each voice was made from. Source: pocket_tts/utils/utils.py.
+ORIGINS = {
+    "alba": "hf://kyutai/tts-voices/alba-mackenna/casual.wav",
+    "anna": "hf://kyutai/tts-voices/vctk/p228_023_enhanced.wav",
+    "azelma": "hf://kyutai/tts-voices/vctk/p303_023_enhanced.wav",
+    "bill_boerst": "hf://kyutai/tts-voices/voice-zero/bill_boerst.wav",
+    "caro_davy": "hf://kyutai/tts-voices/voice-zero/caro_davy.wav",
+    "charles": "hf://kyutai/tts-voices/vctk/p254_023_enhanced.wav",
+    "cosette": "hf://kyutai/tts-voices/expresso/ex04-ex02_confused_001_channel1_499s.wav",
+    "daan": "hf://kyutai/pocket-tts/cml_tts_nl_11290_9412_000030_0001.flac@2dd944b099d06bb9edbd221fef138685711d9bf0",
+    "eponine": "hf://kyutai/tts-voices/vctk/p262_023_enhanced.wav",
+    "estelle": "hf://kyutai/tts-voices/unmute-prod-website/developpeuse-3.wav@1fc7395b7e012e2bbebfca14b942a4ef62ccc899",
+    "eve": "hf://kyutai/tts-voices/vctk/p361_023_enhanced.wav",
+    "fantine": "hf://kyutai/tts-voices/vctk/p244_023_enhanced.wav",
+    "george": "hf://kyutai/tts-voices/vctk/p315_023_enhanced.wav",
+    "giovanni": "hf://kyutai/pocket-tts/common_voice_it_36520747-enhanced-v2.mp3@64ab7d24c479d736a83b8cc666c4a776fca30fda",
+    "jane": "hf://kyutai/tts-voices/vctk/p339_023_enhanced.wav",
+    "javert": "hf://kyutai/tts-voices/voice-donations/Butter.wav",
+    "jean": "hf://kyutai/tts-voices/ears/p010/freeform_speech_01_enhanced.wav",
+    "juergen": "hf://kyutai/pocket-tts/de-DE-juergen.mp3@64ab7d24c479d736a83b8cc666c4a776fca30fda",
+    "lola": "hf://kyutai/pocket-tts/common_voice_es_19762977-enhanced-v2.mp3@64ab7d24c479d736a83b8cc666c4a776fca30fda",
+    "marius": "hf://kyutai/tts-voices/voice-donations/Selfie.wav",
+    "mary": "hf://kyutai/tts-voices/vctk/p333_023_enhanced.wav",
+    "michael": "hf://kyutai/tts-voices/vctk/p360_023_enhanced.wav",
+    "paul": "hf://kyutai/tts-voices/vctk/p259_023_enhanced.wav",
+    "peter_yearsley": "hf://kyutai/tts-voices/voice-zero/peter_yearsley.wav",
+    "rafael": "hf://kyutai/pocket-tts/g-Vi8PgmSY0-enhanced-v2.wav@64ab7d24c479d736a83b8cc666c4a776fca30fda",
+    "stuart_bell": "hf://kyutai/tts-voices/voice-zero/stuart_bell.wav",
+    "vera": "hf://kyutai/tts-voices/vctk/p229_023_enhanced.wav",
+}
+
+_LAYER = "transformer.layers.{}.self_attn/"
+_EXPORT = "make it again with `pockettts export-voice`"
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceState:
+    """The flow LM's KV caches after a voice prompt. It serves any number of texts, and is never changed.
+
+    layers: for each layer keys and values of all T positions, float32 [2, T, H_kv, D].
+    model: the name of the model that made it, if known.
+    """
+
+    layers: list[np.ndarray]
+    model: str | None = None
+
+    @property
+    def offset(self) -> int:
+        """T: how many positions there are."""
+        return self.layers[0].shape[1]
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to a .safetensors file that the official package loads, whole or not at all.
+
+        Raises:
+            VoiceError: the file can't be written, or has another extension.
+        """
+        from safetensors.numpy import save
+
+        if Path(path).suffix != ".safetensors":
+            raise VoiceError(f"{path} would not be known as a voice state: let its name end in .safetensors")
+        tensors = {}
+        for n, layer in enumerate(self.layers):
+            tensors[_LAYER.format(n) + "cache"] = np.ascontiguousarray(layer[:, None], np.float32)
+            tensors[_LAYER.format(n) + "offset"] = np.array([self.offset], np.int64)
+        try:
+            with whole_file(path) as temporary:
+                temporary.write_bytes(save(tensors, {"model": self.model} if self.model else None))
+        except OSError as error:
+            raise VoiceError(cannot_write(path, error)) from None
+
+
+@dataclass(frozen=True, eq=False)
+class PromptEmbedding:
+    """A voice as the first release kept it: the prompt, embedded but not yet heard, float32 [T, d_model]."""
+
+    array: np.ndarray
+
+
+def names(config: Config) -> list[str]:
+    """The voices of a model that have names."""
+    return config.voice_names or list(ORIGINS)
+
+
+def default_voice(config: Config) -> str:
+    """The voice to use where none is given: the model's own, or else the first of the catalogue."""
+    return config.default_voice or names(config)[0]
+
+
+def gated_page(config: Config) -> str:
+    """The web page where the terms of a model's weights for voice cloning are accepted."""
+    owner, repository = str(config.weights_path).removeprefix("hf://").split("/")[:2]
+    return f"https://huggingface.co/{owner}/{repository}"
+
+
+def find(voice: str | Path, config: Config) -> Path:
+    """The file behind a voice, downloaded if need be: a .safetensors file, else a recording.
+
+    Args:
+        voice: a name of the catalogue, a path, or an address, `hf://` or `https://`.
+        config: of the model that is to speak. If it has no voices of its own, a name stands for the recording.
+
+    Raises:
+        VoiceError: no such voice.
+        DownloadError: as `hub.local_path`.
+    """
+    text, known = str(voice), names(config)
+    if voice in known:
+        return hub.local_path(config.voices_path.replace("{voice}", text) if config.voices_path else ORIGINS[text])
+    if "://" in text:
+        return hub.local_path(text)
+    if os.path.isfile(text):
+        return Path(text)
+    if os.path.exists(text):
+        raise VoiceError(
+            f"{text} is not a file: give a sound file, a .safetensors file, or a voice of `pockettts voices`"
+        )
+    if isinstance(voice, Path) or os.path.basename(text) != text or os.path.splitext(text)[1]:
+        raise VoiceError(f"{text} does not exist: check the path, or take a voice of `pockettts voices`")
+    near = difflib.get_close_matches(text.lower(), known, 3, 0.5)
+    advice = f"did you mean {either(near)}?" if near else "`pockettts voices` lists them; or give a sound file"
+    raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")
+
+
+def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
+    """Read a .safetensors file of a voice: a state of any release in f32, f16 or bf16, or a prompt of the first.
+
+    The file is not trusted. Rows beyond the offset are dropped; in official files they are NaN.
+
+    Raises:
+        VoiceError: no such file, one that is damaged, or that holds no voice.
+
+    Source: `pocket_tts.models.model_state`.
+    """
+    try:
+        tensors = read_safetensors(path)
+    except WeightsError as error:
+        raise VoiceError(str(error)) from None
+    try:
+        if "audio_prompt" in tensors:
+            return PromptEmbedding(_prompt(tensors["audio_prompt"]))
+        return VoiceState(_layers(tensors), tensors.metadata.get("model"))
+    except ValueError as error:
+        raise VoiceError(f"{path} holds no voice that can be used ({error}): {_EXPORT}") from None
+
+
+def check(state: VoiceState, config: Config, path: str | Path) -> None:
+    """Raise VoiceError unless a state is of this model; another model's, even of the same shape, makes it babble.
+
+    Official files do not say whose they are: there the shape decides.
+    """
+    t = config.flow_lm.transformer
+    wanted = (t.num_layers, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)
+    shape = (len(state.layers), *state.layers[0].shape[2:])
+    if state.model not in (None, config.name):
+        raise VoiceError(f"{path} is a voice of the model {show(state.model)}, not of {config.name}: {_EXPORT}")
+    if shape != wanted:
+        sizes = [f"{layers} layers of {heads} heads of {dim}" for layers, heads, dim in (shape, wanted)]
+        raise VoiceError(f"{path} is of another model ({sizes[0]}; {config.name} has {sizes[1]}): {_EXPORT}")
+
+
+def check_prompt(prompt: PromptEmbedding, config: Config, path: str | Path) -> np.ndarray:
+    """The prompt, float32 [T, d_model]. Raises VoiceError unless it is as wide as the model."""
+    width, wanted = prompt.array.shape[1], config.flow_lm.transformer.d_model
+    if width != wanted:
+        raise VoiceError(f"{path} is of another model ({width} wide; {config.name} is {wanted}): take one of its own")
+    return prompt.array
+
+
+def _prompt(tensor: Tensor) -> np.ndarray:
+    if len(tensor.shape) != 3 or tensor.shape[0] != 1:
+        raise ValueError(f"audio_prompt has the shape {list(tensor.shape)}, not [1, T, d_model]")
+    return _values("audio_prompt", Tensor(tensor.dtype, tensor.array[0]))
+
+
+def _layers(tensors: TensorFile) -> list[np.ndarray]:
+    count = sum(name.endswith("/cache") for name in tensors)
+    layers = [_rows(tensors, _LAYER.format(n)) for n in range(max(1, count))]
+    if len({layer.shape for layer in layers}) > 1:
+        raise ValueError("its layers differ in shape")
+    return layers
+
+
+def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
+    """A layer's keys and values, float32 [2, T, H_kv, D], up to its offset."""
+    old = prefix + "current_end" in tensors  # its length is the offset
+    end_name = prefix + ("current_end" if old else "offset")
+    for name in (prefix + "cache", end_name):
+        if name not in tensors:
+            raise ValueError(f"it has no {name}")
+    cache, end = tensors[prefix + "cache"], tensors[end_name]
+    if len(cache.shape) != 5 or cache.shape[:2] != (2, 1):
+        raise ValueError(f"{prefix}cache has the shape {list(cache.shape)}, not [2, 1, T, heads, dim]")
+    if end.array.ndim != 1 or not (old or (end.dtype == "I64" and len(end.array) == 1)):
+        raise ValueError(f"{end_name} is no offset")
+    offset = len(end.array) if old else int(end.array[0])
+    if not 0 < offset <= cache.shape[2]:
+        raise ValueError(f"{end_name} is {offset}, but there are {cache.shape[2]} rows")
+    if prefix + "pad" in tensors and tensors[prefix + "pad"].array.any():
+        raise ValueError("it is one of a batch, padded")
+    return _values(prefix + "cache", Tensor(cache.dtype, cache.array[:, 0, :offset]))
+
+
+def _values(name: str, tensor: Tensor) -> np.ndarray:
+    """A copy in memory, float32, of what must be finite numbers, one at least."""
+    if tensor.dtype not in ("F32", "F16", "BF16"):
+        raise ValueError(f"{name} is of type {tensor.dtype}")
+    array = np.array(tensor.float32(), order="C")
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name} has {'NaN or infinite numbers' if array.size else 'no numbers'}")
+    return array

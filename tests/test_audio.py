@@ -1,0 +1,371 @@
+"""Sound files in and out, whole and damaged."""
+
+import io
+import os
+import resource
+import stat
+import struct
+import threading
+import wave
+
+import numpy as np
+import pytest
+import soundfile
+
+from pockettts.audio import StreamWriter, Writer, end_on_pause, pcm16, read, wav_header
+from pockettts.errors import AudioError
+
+RATE = 24_000
+FORMATS = ["wav", "flac", "ogg", "opus", "mp3"]
+
+
+def tone(seconds=1.0, rate=RATE, hertz=440.0):
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def write(path, audio, rate=RATE):
+    with Writer(path, rate) as file:
+        for start in range(0, len(audio), 1920):
+            file.write(audio[start : start + 1920])
+
+
+def says(path, words, call):
+    """The call fails with one line that names the path and has those words."""
+    with pytest.raises(AudioError) as error:
+        call()
+    assert str(path) in str(error.value) and words in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.fixture
+def small_disk():
+    """A function that forbids files above a size, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# Reading.
+
+
+@pytest.mark.parametrize(
+    ("subtype", "exact"),
+    [("PCM_U8", 2**-7), ("PCM_16", 2**-15), ("PCM_24", 2**-23), ("PCM_32", 2**-23), ("FLOAT", 0), ("DOUBLE", 0)],
+)
+def test_reads_wav_of_every_width(tmp_path, subtype, exact):
+    soundfile.write(tmp_path / "x.wav", tone(), RATE, subtype)
+    audio, cut = read(tmp_path / "x.wav", RATE)
+    assert audio.dtype == np.float32 and audio.shape == (RATE,) and not cut
+    assert np.abs(audio - tone()).max() <= exact
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, "aiff", "au"])
+def test_reads_every_format_whatever_its_name(tmp_path, suffix):
+    made, named = tmp_path / f"x.{suffix}", tmp_path / "voix d'été.bin"
+    if suffix == "opus":
+        soundfile.write(made, tone(), RATE, "OPUS", format="OGG")
+    else:
+        soundfile.write(made, tone(), RATE)
+    made.rename(named)
+    audio, _ = read(named, RATE)
+    assert abs(len(audio) - RATE) < 2000
+    assert 0.3 < np.abs(audio[2000:-2000]).max() < 0.6
+
+
+def test_averages_channels(tmp_path):
+    left, right = tone(), tone(hertz=300)
+    soundfile.write(tmp_path / "x.wav", np.stack([left, right, right], axis=1), RATE, "FLOAT")
+    audio, _ = read(tmp_path / "x.wav", RATE)
+    np.testing.assert_allclose(audio, (left + 2 * right) / 3, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 192_000])
+def test_resamples(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", tone(rate=rate), rate, "FLOAT")
+    audio, _ = read(tmp_path / "x.wav", RATE)
+    assert audio.dtype == np.float32 and abs(len(audio) - RATE) <= 1
+    np.testing.assert_allclose(audio[2000:22000], tone()[2000:22000], atol=1e-3)
+
+
+def test_cuts_at_max_seconds(tmp_path):
+    soundfile.write(tmp_path / "x.wav", tone(2.0, 48_000), 48_000, "FLOAT")
+    assert not read(tmp_path / "x.wav", 48_000, 2.0)[1]
+    audio, cut = read(tmp_path / "x.wav", 48_000, 1.5)
+    assert cut
+    np.testing.assert_array_equal(audio, tone(1.5, 48_000))
+
+
+def test_reads_no_more_than_asked_for(tmp_path):
+    samples = 10 * 3600 * RATE  # ten hours, a file with a hole
+    (tmp_path / "x.wav").write_bytes(wav_header(RATE, samples))
+    os.truncate(tmp_path / "x.wav", 44 + 2 * samples)
+    audio, cut = read(tmp_path / "x.wav", RATE, 30)
+    assert len(audio) == 30 * RATE and cut
+
+
+def test_reads_streamed_wav(tmp_path):
+    official = bytearray(wav_header(RATE, 1_000_000_000))  # the official package promises this many samples
+    for header in (wav_header(RATE), official):
+        (tmp_path / "x.wav").write_bytes(header + pcm16(tone()))
+        assert len(read(tmp_path / "x.wav", RATE)[0]) == RATE
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "flac", "caf"])
+@pytest.mark.parametrize("share", [0.002, 0.05, 0.6, 0.99])
+def test_truncated_file(tmp_path, suffix, share):
+    path = tmp_path / f"x.{suffix}"
+    rng = np.random.default_rng(0)
+    soundfile.write(path, rng.uniform(-0.5, 0.5, RATE), RATE)
+    if suffix == "caf" and share == 0.99:
+        pytest.skip("libsndfile gives no sign of it")
+    os.truncate(path, int(os.path.getsize(path) * share))
+    says(path, "", lambda: read(path, RATE))
+
+
+@pytest.mark.parametrize("name", ["x.wav", "x.mp3", "x.flac", "x.raw", "x"])
+@pytest.mark.parametrize("data", [b"", b"RIFF", b"hello, this is text\n" * 500, bytes(5000), os.urandom(20_000)])
+def test_not_a_sound_file(tmp_path, name, data, capfd):
+    (tmp_path / name).write_bytes(data)
+    says(tmp_path / name, "empty" if not data else "not a sound file", lambda: read(tmp_path / name, RATE))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 32_768.0, 1e300])
+def test_numbers_that_are_no_sound(tmp_path, value):
+    audio = tone().astype(np.float64)
+    audio[-1] = value
+    soundfile.write(tmp_path / "x.wav", np.stack([audio, -audio], axis=1), RATE, "DOUBLE")
+    says(tmp_path / "x.wav", "no sound", lambda: read(tmp_path / "x.wav", RATE))
+
+
+@pytest.mark.parametrize("samples", [0, 1])
+def test_no_sound(tmp_path, samples):
+    soundfile.write(tmp_path / "x.wav", tone()[:samples], 96_000)
+    says(tmp_path / "x.wav", "holds no sound", lambda: read(tmp_path / "x.wav", RATE))
+
+
+@pytest.mark.parametrize("rate", [1, 999, 2_000_000_000])
+def test_absurd_rate(tmp_path, rate):
+    (tmp_path / "x.wav").write_bytes(struct.pack("<24sI16s", wav_header(RATE, 100)[:24], rate, wav_header(1, 100)[28:]))
+    with open(tmp_path / "x.wav", "ab") as file:
+        file.write(bytes(200))
+    says(tmp_path / "x.wav", "samples a second", lambda: read(tmp_path / "x.wav", RATE))
+
+
+def test_no_such_file(tmp_path):
+    says(tmp_path / "x.wav", "does not exist", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path, "is not a file", lambda: read(tmp_path, RATE))
+    says("x" * 5000, "does not exist", lambda: read("x" * 5000, RATE))
+    says("/dev/null", "is not a file", lambda: read("/dev/null", RATE))
+
+
+# The end of a voice prompt.
+
+
+def test_end_on_pause_as_the_official_package():
+    """Golden: what `pocket_tts.data.audio_utils.end_on_pause` 4.0.1 makes of this signal."""
+    rng = np.random.default_rng(7)
+    audio = rng.standard_normal(2_000).astype(np.float32)
+    audio[1_300:] *= 1e-3
+    ended = end_on_pause(audio, 8_000)
+    assert ended.dtype == np.float32 and len(ended) == 2_080
+    golden = {
+        1_280: -0.6003964, 1_281: -0.5342647, 1_300: 7.44548e-05, 1_358: -0.000110431945, 1_359: -0.00016452729,
+        1_360: 0.00084921013, 1_361: -0.00016601056, 1_420: -8.987322e-05, 1_438: -2.7790531e-06, 1_439: 0,
+    }  # fmt: skip
+    np.testing.assert_array_equal(ended[list(golden)], np.array(list(golden.values()), np.float32))
+    np.testing.assert_array_equal(ended[:1_280], audio[:1_280])
+    assert not ended[1_440:].any()
+
+
+def test_end_on_pause_of_next_to_nothing():
+    short = tone()[:479]
+    assert end_on_pause(short, RATE) is short
+    assert len(end_on_pause(tone()[:480], RATE)) == 480 + 1920
+    assert len(end_on_pause(np.zeros(RATE, np.float32), RATE)) == RATE + 1920
+
+
+# Writing.
+
+
+def test_pcm16_clips_and_truncates():
+    block = np.array([0, 1, -1, 1.5, -7, 0.99999, -0.00004, 0.5], np.float32)
+    assert np.frombuffer(pcm16(block), "<i2").tolist() == [0, 32767, -32767, 32767, -32767, 32766, -1, 16383]
+
+
+def test_wav_is_pcm16_behind_a_right_header(tmp_path):
+    audio = tone() * 2.5
+    write(tmp_path / "x.wav", audio)
+    with wave.open(str(tmp_path / "x.wav")) as file:
+        assert file.getparams()[:4] == (1, 2, RATE, RATE)
+        assert file.readframes(2 * RATE) == pcm16(audio)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_writes_every_format(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix.upper()}"
+    write(path, tone() * 1.9)  # just within full scale
+    assert os.listdir(tmp_path) == [path.name]
+    info = soundfile.info(path)
+    assert info.format == {"ogg": "OGG", "opus": "OGG"}.get(suffix, suffix.upper()) and info.samplerate == RATE
+    audio, _ = read(path, RATE)
+    assert abs(len(audio) - RATE) < 2000
+    assert abs(np.sqrt(np.square(audio[2000:20000]).mean()) - 0.95 / np.sqrt(2)) < 0.02
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_many_minutes_in_one_block(tmp_path, suffix):
+    """libsndfile's Vorbis encoder crashes on this if it gets it whole."""
+    with Writer(tmp_path / f"x.{suffix}", RATE) as file:
+        file.write(np.zeros(RATE * 300, np.float32))
+    assert abs(soundfile.info(tmp_path / f"x.{suffix}").duration - 300) < 0.1
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_no_blocks(tmp_path, suffix):
+    write(tmp_path / f"x.{suffix}", tone(0))
+    assert os.listdir(tmp_path) == [f"x.{suffix}"]
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_nothing_is_left_of_a_broken_off_file(tmp_path, suffix, error):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(b"old")
+    with pytest.raises(error, match="stop"), Writer(path, RATE) as file:
+        file.write(tone())
+        assert path.read_bytes() == b"old"
+        raise error("stop")
+    assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_full_disk(tmp_path, suffix, small_disk):
+    path = tmp_path / f"x.{suffix}"
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(-0.3, 0.3, 2 * RATE).astype(np.float32)
+    write(path, noise)
+    whole = path.read_bytes()
+    for size in (0, 1, 100, len(whole) // 2, len(whole) - 200, len(whole) - 1):
+        small_disk(size)
+        says(path, "write elsewhere", lambda: write(path, noise))
+        assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == whole
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_device_without_space():
+    says("/dev/full", "No space left", lambda: write("/dev/full", tone()))
+
+
+def test_existing_file_is_replaced_with_usual_permissions(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        write(tmp_path / "x.wav", tone(0.1))
+        write(tmp_path / "x.wav", tone(0.2))
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(os.stat(tmp_path / "x.wav").st_mode) == 0o640
+    assert soundfile.info(tmp_path / "x.wav").frames == len(tone(0.2))
+
+
+def test_link_stays_a_link(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "x.wav").symlink_to(tmp_path / "far" / "y.wav")
+    for _ in range(2):  # first it points to nothing
+        write(tmp_path / "x.wav", tone())
+        assert (tmp_path / "x.wav").is_symlink() and os.listdir(tmp_path / "far") == ["y.wav"]
+    assert soundfile.info(tmp_path / "far" / "y.wav").frames == RATE
+
+
+def test_device_is_written_in_place():
+    write("/dev/null", tone())
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_pipe_gets_a_streamed_wav(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    got = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write(tmp_path / "pipe", tone())
+    reader.join()
+    assert got == [wav_header(RATE) + pcm16(tone())]
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+def test_pipe_takes_no_flac(tmp_path, capfd):
+    os.mkfifo(tmp_path / "x.flac")
+    reader = threading.Thread(target=lambda: (tmp_path / "x.flac").read_bytes())
+    reader.start()
+    says(tmp_path / "x.flac", "is a pipe", lambda: write(tmp_path / "x.flac", tone()))
+    reader.join()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_places_that_can_not_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "x.flac").mkdir()
+    for path, words in [
+        (tmp_path, "give the name of a file"),
+        (tmp_path / "x.flac", "give the name of a file"),
+        (tmp_path / "none" / "x.wav", "make its folder first"),
+        (tmp_path / "file" / "x.wav", "make its folder first"),
+        (tmp_path / "x.xyz", "let it end in .wav, .flac"),
+        (tmp_path / "x", "let it end in .wav, .flac"),
+        (tmp_path / ("x" * 300 + ".wav"), "too long"),
+    ]:
+        says(path, words, lambda path=path: write(path, tone()))
+    assert sorted(os.listdir(tmp_path)) == ["file", "x.flac"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_places_that_must_not_be_written(tmp_path):
+    (tmp_path / "x.wav").touch(0o444)
+    says(tmp_path / "x.wav", "where you may", lambda: write(tmp_path / "x.wav", tone()))
+    tmp_path.chmod(0o555)
+    says(tmp_path / "y.wav", "where you may", lambda: write(tmp_path / "y.wav", tone()))
+    tmp_path.chmod(0o755)
+
+
+def test_rate_that_a_format_can_not_hold(tmp_path):
+    says(".opus", "22,050 samples a second", lambda: write(tmp_path / "x.opus", tone(), 22_050))
+    assert os.listdir(tmp_path) == []
+
+
+# Streams.
+
+
+class Pipe(io.BytesIO):
+    """Counts what has been sent on at each flush."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = []
+
+    def flush(self):
+        self.sent.append(len(self.getvalue()))
+
+
+def test_stream_sends_each_block_at_once():
+    pipe = Pipe()
+    with StreamWriter(pipe, RATE, raw=True) as stream:
+        stream.write(tone()[:1920])
+        stream.write(tone()[1920:])
+    assert pipe.sent == [3840, 48_000] and pipe.getvalue() == pcm16(tone())
+
+
+def test_streamed_wav_has_a_header_of_unknown_length():
+    pipe = Pipe()
+    with StreamWriter(pipe, RATE) as stream:
+        stream.write(tone())
+    assert pipe.sent == [44, 44 + 48_000] and pipe.getvalue() == wav_header(RATE) + pcm16(tone())
+    assert (
+        struct.unpack_from("<I", wav_header(RATE), 4) == struct.unpack_from("<I", wav_header(RATE), 40) == (2**32 - 1,)
+    )
+    assert soundfile.SoundFile(io.BytesIO(pipe.getvalue())).read().shape == (RATE,)
+
+
+def test_closed_pipe_is_left_to_the_caller():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError), open(writing, "wb", buffering=0) as pipe, StreamWriter(pipe, RATE):
+        pass
