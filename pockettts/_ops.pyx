@@ -8,7 +8,7 @@ Work is shared among threads by outputs, never within a sum, so the bits of a re
 This file is compiled once per instruction set (setup.py); `ops.py` picks the build that suits the CPU.
 """
 cimport cython
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.math cimport sqrtf
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 from libc.string cimport memcpy
@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 import numpy as np
 
 cdef extern from "_tile.h" nogil:
-    const long NR, MR, MAX_PANELS
+    const long NR, MR, MAX_PANELS, UNPACK_ROWS
     ctypedef struct Epilogue:
         const float *bias
         const float *scale
@@ -26,6 +26,7 @@ cdef extern from "_tile.h" nogil:
                     const Epilogue *e, float *y, long ldy, long n)
     void panels_bf16(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
+    void widen_panel(const uint32_t *P, long K, float *out)
     float sum(const float *a, long n)
     float sum_of_squares(const float *a, float mean, long n)
     void exp_row(const float *x, float *y, long n) noexcept
@@ -132,9 +133,10 @@ cdef struct Product:
     float *y
     long ldy
     long group, splits, rows          # a task: `group` panels and one of `splits` blocks of `rows` rows
+    float *wide                       # room for a widened panel for each thread, if panels are to be widened
 
 
-cdef void product_task(const Product *p, long i) noexcept nogil:
+cdef void product_task(const Product *p, long i, int thread) noexcept nogil:
     cdef long b = i // p.splits * p.group, t = i % p.splits * p.rows
     cdef long T = min(p.rows, p.T - t), panels = min(p.group, p.panels - b), col = b * NR
     cdef Epilogue e = p.epilogue
@@ -143,7 +145,11 @@ cdef void product_task(const Product *p, long i) noexcept nogil:
     if e.bias: e.bias += col
     if e.scale: e.scale += t * e.ld_scale + col
     if e.add: e.add += t * e.ld_add + col
-    if p.bf16:
+    cdef float *wide = p.wide + thread * p.K * NR
+    if p.wide:
+        widen_panel(p.lanes + b * p.panel, p.K, wide)
+        panels_f32(wide, 0, 1, p.x + t * p.ldx, p.ldx, T, p.K, &e, p.y + t * p.ldy + col, p.ldy, p.n - col)
+    elif p.bf16:
         panels_bf16(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
                     p.y + t * p.ldy + col, p.ldy, p.n - col)
     else:
@@ -189,13 +195,18 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     p.rows = (T + p.splits - 1) // p.splits
     tasks *= p.splits
     cdef bint shared = n_threads > 1 and tasks > 1 and T * w.n * w.k > WORTH_SHARING
+    cdef float[::1] wide
+    p.wide = NULL
+    if w.is_bf16 and p.rows >= UNPACK_ROWS:
+        wide = np.empty((n_threads if shared else 1) * w.k * NR, np.float32)
+        p.wide = &wide[0]
     with nogil:
         if shared:
             for i in prange(tasks, num_threads=n_threads, schedule="static"):
-                product_task(&p, i)
+                product_task(&p, i, threadid())
         else:
             for i in range(tasks):
-                product_task(&p, i)
+                product_task(&p, i, 0)
     return out
 
 

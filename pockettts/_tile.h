@@ -3,6 +3,7 @@
  *
  *   VL  floats in a vector            NV  vectors across a panel            NR = VL * NV  outputs in a panel
  *   MR  rows of x in a full tile: MR * NV accumulators, NV weights and a broadcast fit the register file
+ *   UNPACK_ROWS  from so many rows on it pays to widen a panel of bf16 once, since a full bf16 tile wants 2 NV weights
  *
  * Arithmetic is strict: every output is acc = fma(w[k], x[k], acc) for k = 0, 1, 2, ..., whatever the tile's shape. So a row's
  * result has the same bits alone or among others, on any number of threads, and with f32 or (the same) bf16 weights.
@@ -18,21 +19,29 @@
 #define VL 16
 #define NV 2
 #define MR 8
+#define UNPACK_ROWS 64
 #elif defined(__AVX2__)
 #define VL 8
 #define NV 2
 #define MR 6
+#define UNPACK_ROWS 12
 #elif defined(__ARM_NEON)
 #define VL 4
 #define NV 4
 #define MR 6
+#define UNPACK_ROWS 12
 #else
 #define VL 4
 #define NV 2
 #define MR 6
+#define UNPACK_ROWS 12
 #endif
 #define NR (VL * NV)
-#define MAX_PANELS (8 / NV) /* panels side by side for one row: 8 independent sums hide the latency of an FMA */
+#if NV == 2 /* panels side by side for one row: 8 independent sums hide the latency of an FMA */
+#define MAX_PANELS 4
+#else
+#define MAX_PANELS 2
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
@@ -79,26 +88,37 @@ INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel,
                       vf acc[][NV * MAX_PANELS]) {
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
     for (long k = 0; k + 1 < K; k += 2) {
-        vf even[NV * MAX_PANELS], odd[NV * MAX_PANELS];
+        const uint32_t *at = P + (k >> 1) * NR;
         UNROLL for (int p = 0; p < np; p++) {
-            const uint32_t *at = P + p * panel + (k >> 1) * NR;
-            __builtin_prefetch((const char *)at + 4096);
+            vf even[NV], odd[NV];
+            __builtin_prefetch((const char *)(at + p * panel) + 4096);
             UNROLL for (int v = 0; v < NV; v++) {
-                const vu pair = load_u32(at + v * VL);
-                even[p * NV + v] = (vf)(pair << 16);
-                odd[p * NV + v] = (vf)(pair & 0xffff0000u);
+                const vu pair = load_u32(at + p * panel + v * VL);
+                even[v] = (vf)(pair << 16);
+                odd[v] = (vf)(pair & 0xffff0000u);
             }
-        }
-        UNROLL for (int m = 0; m < mr; m++) {
-            const float x0 = x[m * ldx + k], x1 = x[m * ldx + k + 1];
-            UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += even[v] * x0;
-            UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += odd[v] * x1;
+            UNROLL for (int m = 0; m < mr; m++) {
+                const float x0 = x[m * ldx + k], x1 = x[m * ldx + k + 1];
+                UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += even[v] * x0;
+                UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += odd[v] * x1;
+            }
         }
     }
     if (K & 1) {
         UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV; v++) {
             const vf even = (vf)(load_u32(P + p * panel + (K >> 1) * NR + v * VL) << 16);
             UNROLL for (int m = 0; m < mr; m++) acc[m][p * NV + v] += even * x[m * ldx + K - 1];
+        }
+    }
+}
+
+/* The panel of bf16 as f32, [K][NR]. */
+static void widen_panel(const uint32_t *P, long K, float *out) {
+    for (long k = 0; k < K; k += 2) {
+        UNROLL for (int v = 0; v < NV; v++) {
+            const vu pair = load_u32(P + (k >> 1) * NR + v * VL);
+            store(out + k * NR + v * VL, (vf)(pair << 16));
+            if (k + 1 < K) store(out + (k + 1) * NR + v * VL, (vf)(pair & 0xffff0000u));
         }
     }
 }
@@ -136,54 +156,60 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
     return r;
 }
 
-/* y[0:T, 0:n] = rows of x times `panels` (1 to MAX_PANELS, more than 1 only for T == 1) neighbouring panels.
- * Blocks of rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. */
-#define DEFINE_PANELS(NAME, TILE, WORD)                                                                                       \
-    INLINE void NAME##_block(const int mr, const int np, const WORD *P, long panel, const float *x, long ldx, long K,         \
-                             const Epilogue *e, float *y, long ldy, long n) {                                                 \
-        vf acc[MR][NV * MAX_PANELS];                                                                                          \
-        TILE(mr, np, P, panel, x, ldx, K, acc);                                                                               \
-        UNROLL for (int p = 0; p < np; p++) {                                                                                 \
-            const long left = n - p * NR;                                                                                     \
+/* A tile, finished and stored: `rows` rows times `np` neighbouring panels, n columns in all. Each is a function of its own, since
+ * GCC runs out of registers once it has inlined them into one another. */
+#define DEFINE_TILE(LOOP, WORD, ROWS, PANELS) DEFINE_TILE_(LOOP, WORD, ROWS, PANELS)
+#define DEFINE_TILE_(LOOP, WORD, ROWS, PANELS)                                                                                 \
+    static __attribute__((noinline)) void LOOP##_##ROWS##x##PANELS(                                                           \
+        const WORD *P, long panel, const float *x, long ldx, long K, const Epilogue *e, float *y, long ldy, long n) {         \
+        vf acc[ROWS][NV * MAX_PANELS];                                                                                        \
+        LOOP(ROWS, PANELS, P, panel, x, ldx, K, acc);                                                                         \
+        for (int p = 0; p < PANELS; p++) {                                                                                    \
             const Epilogue at = epilogue_at(e, 0, p * NR);                                                                    \
-            finish(mr, p * NV, acc, &at, y + p * NR, ldy, left < NR ? left : NR);                                             \
+            finish(ROWS, p * NV, acc, &at, y + p * NR, ldy, n - p * NR < NR ? n - p * NR : NR);                               \
         }                                                                                                                     \
-    }                                                                                                                         \
+    }
+
+/* y[0:T, 0:n] = rows of x times `panels` neighbouring panels: MAX_PANELS of them if T is 1, else one.
+ * Blocks of rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. */
+#define DEFINE_PRODUCT(NAME, LOOP, WORD)                                                                                      \
+    DEFINE_TILE(LOOP, WORD, 1, 1)                                                                                             \
+    DEFINE_TILE(LOOP, WORD, 2, 1)                                                                                             \
+    DEFINE_TILE(LOOP, WORD, 3, 1)                                                                                             \
+    DEFINE_TILE(LOOP, WORD, 4, 1)                                                                                             \
+    DEFINE_TILE(LOOP, WORD, 5, 1)                                                                                             \
+    DEFINE_TILE(LOOP, WORD, 6, 1)                                                                                             \
+    TALL_TILES(LOOP, WORD)                                                                                                    \
+    DEFINE_TILE(LOOP, WORD, 1, MAX_PANELS)                                                                                    \
     static void NAME(const WORD *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e,     \
                      float *y, long ldy, long n) {                                                                            \
+        static void (*const tiles[])(const WORD *, long, const float *, long, long, const Epilogue *, float *, long, long) = {\
+            0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1 TALL_NAMES(LOOP)};                      \
         if (panels == MAX_PANELS) {                                                                                           \
-            NAME##_block(1, MAX_PANELS, P, panel, x, ldx, K, e, y, ldy, n);                                                   \
+            WIDE(LOOP, MAX_PANELS)(P, panel, x, ldx, K, e, y, ldy, n);                                                               \
             return;                                                                                                           \
         }                                                                                                                     \
-        for (long p = 0; p < panels; p++, P += panel) {                                                                       \
+        for (long p = 0; p < panels; p++) {                                                                                   \
             const long cols = n - p * NR < NR ? n - p * NR : NR, blocks = (T + MR - 1) / MR;                                  \
             for (long b = 0, t = 0; b < blocks; b++) {                                                                        \
-                const long mr = (T - t + blocks - b - 1) / (blocks - b);                                                      \
+                const long rows = (T - t + blocks - b - 1) / (blocks - b);                                                    \
                 const Epilogue at = epilogue_at(e, t, p * NR);                                                                \
-                const float *xt = x + t * ldx;                                                                                \
-                float *yt = y + t * ldy + p * NR;                                                                             \
-                switch (mr) {                                                                                                 \
-                case 1: NAME##_block(1, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
-                case 2: NAME##_block(2, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
-                case 3: NAME##_block(3, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
-                case 4: NAME##_block(4, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
-                case 5: NAME##_block(5, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
-                case 6: NAME##_block(6, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                  \
-                TILES_ABOVE_6(NAME)                                                                                           \
-                }                                                                                                             \
-                t += mr;                                                                                                      \
+                tiles[rows](P + p * panel, panel, x + t * ldx, ldx, K, &at, y + t * ldy + p * NR, ldy, cols);                 \
+                t += rows;                                                                                                    \
             }                                                                                                                 \
         }                                                                                                                     \
     }
+#define WIDE(LOOP, PANELS) WIDE_(LOOP, PANELS) /* one more level, so that MAX_PANELS becomes its number */
+#define WIDE_(LOOP, PANELS) LOOP##_1x##PANELS
 #if MR == 8
-#define TILES_ABOVE_6(NAME)                                                                                                   \
-    case 7: NAME##_block(7, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;                                              \
-    case 8: NAME##_block(8, 1, P, panel, xt, ldx, K, &at, yt, ldy, cols); break;
+#define TALL_TILES(LOOP, WORD) DEFINE_TILE(LOOP, WORD, 7, 1) DEFINE_TILE(LOOP, WORD, 8, 1)
+#define TALL_NAMES(LOOP) , LOOP##_7x1, LOOP##_8x1
 #else
-#define TILES_ABOVE_6(NAME)
+#define TALL_TILES(LOOP, WORD)
+#define TALL_NAMES(LOOP)
 #endif
-DEFINE_PANELS(panels_f32, tile_f32, float)
-DEFINE_PANELS(panels_bf16, tile_bf16, uint32_t)
+DEFINE_PRODUCT(panels_f32, tile_f32, float)
+DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t)
 
 /* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {
