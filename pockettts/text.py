@@ -10,7 +10,7 @@ import re
 from typing import Protocol
 
 from .errors import TextError
-from .tokenizer import Tokenizer
+from .tokenizer import SPACE, Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ LINE_BREAKS = str.maketrans("\r\n", "  ")
 PAUSE_AFTER_STOP = re.compile(r"(?<=[.!?\u2026])\s*[,;:]")
 SHORT = 5  # texts of fewer words get more frames after EOS and, where the model asks for it, padding
 PADDING = " " * 8
+LONGEST = 1000  # tokens that are ever spoken in one go: beyond, the model babbles and its KV cache fills the memory
 DIGIT_REACH = 5  # tokens that surely hold a mark and the character beside it, which may be spelled in four bytes
 
 
@@ -92,6 +93,21 @@ def split(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) ->
     if not chunks:
         raise _nothing_in(text)
     return chunks
+
+
+def runs(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:
+    """A chunk's token ids: one list, unless there are more than LONGEST; then lists of about `max_tokens`, cut at words."""
+    ids = tokenizer.encode(prepared)
+    if len(ids) <= LONGEST:
+        return [ids]
+    pieces, lists = tokenizer.pieces(prepared), []
+    while len(ids) > max_tokens:
+        ends = range(max_tokens, max_tokens // 2, -1)
+        word = next((i for i in ends if pieces[i][:1] in (" ", SPACE)), None)
+        end = word or next((i for i in ends if pieces[i]), max_tokens)  # "" is the rest of a character spelled in bytes
+        lists.append(ids[:end])
+        ids, pieces = ids[end:], pieces[end:]
+    return [*lists, ids]
 
 
 def _nothing_in(text: str) -> TextError:

@@ -179,7 +179,8 @@ class TTSModel:
         for chunk in text.split(given, self.tokenizer, self.config, max_tokens):
             prepared, guess = text.prepare(chunk, self.config)
             own = self.config.model_recommended_frames_after_eos
-            chunks.append((self.tokenizer.encode(prepared), guess + 2 if own is None else own))
+            for ids in text.runs(prepared, self.tokenizer, max_tokens):
+                chunks.append((ids, guess + 2 if own is None else own))
         return chunks
 
     def _frames(self, chunks: list[tuple[list[int], int]], voice: VoiceState, rng: np.random.Generator,

@@ -14,7 +14,7 @@ import pytest
 import sentencepiece
 
 from pockettts.errors import TextError
-from pockettts.text import prepare, split
+from pockettts.text import prepare, runs, split
 from pockettts.tokenizer import load_tokenizer
 
 DATA = Path(__file__).parent / "data"
@@ -200,3 +200,12 @@ def test_linear(tokenizer, sentence):
     text = sentence * (100_000 // len(sentence))
     split(text, counted, rules(), 50)
     assert seen < 10 * len(text)
+
+
+@pytest.mark.parametrize("text", ["word hello there " * 700, "漢字かな" * 700, "a" * 5000, "один два " * 900])
+def test_nothing_is_spoken_in_one_go_beyond_the_limit(tokenizer, text):
+    for each in tokenizer.values():
+        lists = runs(text, each, 50)
+        assert sum(lists, []) == each.encode(text)
+        assert len(lists) == 1 or max(map(len, lists)) <= 50
+        assert runs(text[:50], each, 50) == [each.encode(text[:50])]
