@@ -18,6 +18,7 @@ from .errors import ConfigError, VoiceError
 from .hub import is_cached, local_path, local_path_or_open
 from .strict import either, read_yaml, show
 
+DEFAULT_MODEL = "b6369a24"
 _FOLDER = Path(__file__).parent / "configs"
 # Least and most that makes sense, by key; any other whole number may be 1 to a million.
 _RANGES = {

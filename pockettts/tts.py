@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from . import audio, hub, ops, text, voices, weights
-from .config import Config, load_config
+from .config import DEFAULT_MODEL, Config, load_config
 from .errors import ConfigError, OptionError, TextError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
@@ -17,7 +17,6 @@ from .model.state import KVCache
 from .tokenizer import load_tokenizer
 from .voices import VoiceState
 
-DEFAULT_MODEL = "b6369a24"
 MAX_TOKENS = 50              # of a chunk; the models are trained on single sentences
 VOICE_SECONDS = 30           # of a voice prompt that are used
 MIN_FRAMES = 6               # EOS is not believed before: some voices cross the threshold ahead of the first word

@@ -1,0 +1,581 @@
+"""The command, as people use it and as they misuse it: every mistake is one clear line and leaves nothing behind."""
+import errno
+import logging
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hub_server import HubServer
+
+from pockettts import TTSModel, __version__, cli
+from pockettts.config import DEFAULT_MODEL, model_names
+from pockettts.errors import OptionError
+
+ROOT = Path(__file__).parents[1]
+LONG = "One sentence after the other, so that there is something to do for a while. " * 400
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty working folder; and what the command sets for its process is set back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr("pockettts.hub._progress", True)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def voice(tmp_path_factory):
+    path = tmp_path_factory.mktemp("voice") / "voice.wav"
+    soundfile.write(path, 0.3 * np.sin(np.arange(24000) / 20), 24000)
+    return path
+
+
+@pytest.fixture
+def options(tiny_model, voice):
+    """With these it speaks without a network, the same each time."""
+    return ["--config", str(tiny_model), "--voice", str(voice), "--seed", "1"]
+
+
+@pytest.fixture
+def run(capsysbinary):
+    """Run the command in this process: its exit code, stdout and stderr."""
+    def run(*argv, stdin=b""):
+        capsysbinary.readouterr()
+        with Stdin(stdin):
+            code = cli.main([str(arg) for arg in argv])
+        out, err = capsysbinary.readouterr()
+        return code, out, err.decode()
+    return run
+
+
+class Stdin:
+    """A pipe on stdin with some bytes in it, or a path."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def __enter__(self):
+        self.old = os.dup(0)
+        if isinstance(self.content, str):
+            source = os.open(self.content, os.O_RDONLY)
+        else:
+            source, end = os.pipe()
+            os.write(end, self.content)
+            os.close(end)
+        os.dup2(source, 0)
+        os.close(source)
+
+    def __exit__(self, *_):
+        os.dup2(self.old, 0)
+        os.close(self.old)
+
+
+def start(*argv, **more):
+    """The command in a process of its own, interruptible even where the tests are run in the background."""
+    def prepare():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    env = os.environ | {"PYTHONPATH": str(ROOT)} | more.pop("env", {})
+    command = [sys.executable, "-m", "pockettts", *map(str, argv)]
+    return subprocess.Popen(command, env=env, **pipes | {"preexec_fn": prepare} | more)
+
+
+def finish(process):
+    """A started command's exit code, stdout and stderr."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err.decode()
+
+
+def assert_one_line(err, *words):
+    assert re.fullmatch(r"pockettts: [^\n]+\n", err), err
+    assert "Traceback" not in err
+    for word in words:
+        assert str(word) in err
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+
+def test_every_way_to_give_a_text_says_the_same(run, options, here):
+    (here / "text.txt").write_bytes(b"\xef\xbb\xbfHello there, world!\n")
+    ways = [
+        ["Hello there, world!"], ["generate", "Hello there, world!"], ["--text", "Hello there, world!"],
+        ["generate", "-t", "Hello there, world!"], ["--file", "text.txt"], ["-f", "text.txt"],
+    ]
+    piped = [["-"], ["--text", "-"], ["-f", "-"], []]
+    for n, way in enumerate(ways + piped):
+        stdin = b"Hello there, world!" if way in piped else b"not this"
+        code, out, err = run(*way, *options, "-o", f"{n}.wav", stdin=stdin)
+        assert (code, out) == (0, b""), err
+        assert Path(f"{n}.wav").read_bytes() == Path("0.wav").read_bytes(), way
+
+
+def test_options_may_come_first(run, options):
+    assert run(*options, "Hello there.", "-q", "-o", "a.wav")[0] == 0
+    assert run("generate", *options, "-o", "b.wav", "-q", "Hello there.")[0] == 0
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+
+
+def test_without_any_text_it_greets(run, options, here):
+    code, _, err = run(*options, stdin="/dev/null")
+    assert code == 0 and (here / "output.wav").exists() and err.startswith("output.wav: ")
+    assert run(*options, "--text", cli.GREETINGS["english"], "-o", "same.wav")[0] == 0
+    assert Path("same.wav").read_bytes() == Path("output.wav").read_bytes()
+
+
+def test_texts_that_look_like_something_else(run, options):
+    for text in (["--text", "models"], ["--text=-1"], ["-1"], ["-5 degrees"], ["--", "-x"], ["generate", "voices"]):
+        code, out, err = run("-q", *options, *text) if text[0] != "generate" else run(*text, *options, "-q")
+        assert (code, out, err) == (0, b"", ""), text
+
+
+@pytest.mark.parametrize("extension, format", [
+    ("wav", "WAV"), ("FLAC", "FLAC"), ("ogg", "OGG"), ("opus", "OGG"), ("mp3", "MP3"),
+])
+def test_the_extension_picks_the_format(run, options, here, extension, format):
+    name = f"a.{extension}"
+    assert run("Hello.", *options, "-o", name)[0] == 0
+    info = soundfile.info(name)
+    assert (info.format, info.samplerate, info.channels) == (format, 24000, 1) and info.frames >= 7 * 1920
+    assert os.listdir(here) == [name]
+
+
+def test_stdout_gets_sound_and_nothing_else(run, options):
+    assert run("Hello.", *options)[0] == 0
+    samples = soundfile.read("output.wav", dtype="<i2")[0].tobytes()
+    code, out, err = run("Hello.", *options, "--stream")
+    assert code == 0 and out == samples and re.fullmatch(r"stdout: .*\n", err)
+    code, out, err = run("Hello.", *options, "--output", "-")
+    assert code == 0 and out[:4] == b"RIFF" and out[44:] == samples
+
+
+def test_the_final_line_has_the_figures(run, options):
+    code, out, err = run("Hello there.", *options, "-o", "x.wav")
+    seconds, rtf, ttfa = re.fullmatch(r"x.wav: ([\d.]+) s of audio, RTF ([\d.]+), TTFA (\d+) ms\n", err).groups()
+    assert abs(float(seconds) - soundfile.info("x.wav").duration) < 0.01 and float(rtf) < 10
+
+
+def test_the_clock_stands_while_a_block_is_written():
+    class Slow:
+        sample_rate = 100
+
+        def write(self, block):
+            time.sleep(0.05)
+
+    figures = cli._write([np.zeros(50)] * 4, Slow(), show_progress=False)
+    assert re.match(r"2\.00 s of audio, RTF 0\.0[01]\d, TTFA 0 ms", figures)
+
+
+def test_quiet_is_silent_and_debug_talks(run, options):
+    assert run("Hello.", *options, "-q") == (0, b"", "")
+    assert run("Hello.", *options, "--quiet", "--temperature", "x")[2] != ""
+
+
+def test_warnings_are_lines(run, options, voice):
+    soundfile.write("long.wav", np.tile(soundfile.read(voice)[0], 31), 24000)
+    code, _, err = run("Hello.", *options, "-v", "long.wav")
+    assert code == 0 and err.startswith("pockettts: ") and "30 seconds" in err and err.count("\n") == 2
+    assert run("Hello.", *options, "-v", "long.wav", "-q")[2] == ""
+
+
+def test_every_option_reaches_the_model(run, options, monkeypatch):
+    seen = {}
+
+    def spy(owner, name, wrap=lambda function: function):
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, wrap(lambda *args, **given: seen.update(given) or original(*args, **given)))
+
+    spy(TTSModel, "load", staticmethod)
+    spy(TTSModel, "generate_stream")
+    wanted = {"temperature": 0.5, "lsd_decode_steps": 2, "eos_threshold": -3.5, "noise_clamp": 2.0, "precision": "f32",
+              "frames_after_eos": 0, "max_tokens": 20, "seed": 7, "threads": 1}
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
+    assert run("Hello.", *options, *given)[0] == 0
+    assert seen == wanted
+
+
+# --- the other commands ----------------------------------------------------------------------------------------------
+
+def test_models_are_all_listed(run, monkeypatch, here):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here))
+    code, out, err = run("models")
+    head, *lines = out.decode().splitlines()
+    assert code == 0 and err == "" and head.split() == ["model", "size", "language", "cached"]
+    assert [line.split()[0] for line in lines] == model_names() and all(line.endswith("no") for line in lines)
+    assert re.fullmatch(r"french_24l +\d+ MB +french +no", lines[model_names().index("french_24l")])
+    monkeypatch.setattr("pockettts.config.is_downloaded", lambda config: config.name == "german")
+    lines = run("models")[1].decode().splitlines()[1:]
+    assert [line.split()[0] for line in lines if line.endswith("yes")] == ["german"]
+
+
+def test_voices_are_listed_with_the_default_marked(run):
+    first = run("voices")[1].decode().splitlines()
+    assert first[0] == "alba (default)" and len(first) == 8 and "marius" in first
+    for option in ("--variant", "--model", "--language"):
+        lines = run("voices", option, "french")[1].decode().splitlines()
+        assert "estelle (default)" in lines and "alba" in lines and len(lines) > 20
+
+
+def test_an_exported_voice_speaks_as_the_recording_does(run, options, tiny_model, voice, here):
+    code, out, err = run("export-voice", voice, "me.safetensors", "--config", tiny_model)
+    assert (code, out) == (0, b"") and err.startswith("me.safetensors: ") and os.listdir(here) == ["me.safetensors"]
+    assert run("Hello.", *options, "-o", "a.wav")[0] == 0
+    assert run("Hello.", *options, "-o", "b.wav", "-v", "me.safetensors")[0] == 0
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+
+
+@pytest.fixture
+def hub(monkeypatch, tiny_model, voice):
+    """A hub with the tiny model, which `remote.yaml` in the working folder names, and a voice."""
+    with HubServer() as hub:
+        hub.point(monkeypatch, Path("home").absolute())
+        hub.add("us/closed", "model.safetensors", (tiny_model.parent / "model.safetensors").read_bytes())
+        hub.add("us/open", "model.safetensors", (tiny_model.parent / "model.safetensors").read_bytes())
+        hub.add("us/open", "tokenizer.model", (tiny_model.parent / "tokenizer.model").read_bytes())
+        hub.add("us/open", "voices/ann.wav", voice.read_bytes())
+        text = tiny_model.read_text().replace("tokenizer_path: ", "tokenizer_path: hf://us/open/")
+        text = re.sub("(?m)^weights_path: .*", "weights_path: hf://us/closed/model.safetensors\n"
+                      "weights_path_without_voice_cloning: hf://us/open/model.safetensors", text)
+        Path("remote.yaml").write_text(text + "\nvoices_path: hf://us/open/voices/{voice}.wav\nvoice_names: [ann]\n")
+        yield hub
+
+
+def test_download_fetches_what_it_takes_to_speak(run, hub):
+    code, out, err = run("download", "remote.yaml")
+    names = [Path(line).name for line in out.decode().splitlines()]
+    assert code == 0 and names == ["model.safetensors", "tokenizer.model", "ann.wav"]
+    assert all(Path(line).is_file() for line in out.decode().splitlines())
+    assert re.fullmatch(r"remote: 3 files, [\d.]+ MB, .* without a network\n", err)
+    hub.close()
+    code, _, err = run("Hello.", "--config", "remote.yaml")
+    assert code == 0 and err.startswith("output.wav: ") and err.count("\n") == 1      # no word of the hub's client
+
+
+def test_download_says_how_to_get_what_is_gated(run, hub):
+    hub.gated["us/closed"] = 403
+    code, out, err = run("download", "remote.yaml", "ann")
+    assert code == 0 and out.count(b"\n") == 3
+    assert "accept the terms at https://huggingface.co/us/closed" in err and err.count("\n") == 2
+    assert run("download", "remote.yaml", "ann", "-q") == (0, out, "")
+
+
+def test_nothing_is_downloaded_for_a_mistake(run, hub):
+    for argv in (["download", "remote.yaml", "anne"], ["Hi", "--config", "remote.yaml", "-v", "anne"]):
+        code, out, err = run(*argv)
+        assert (code, out) == (1, b"")
+        assert_one_line(err, "'anne'", "did you mean ann?")
+    for argv in (["Hi", "-o", "nowhere/x.wav"], ["Hi", "-o", "x.aac"], [" "]):
+        code, out, err = run(*argv, "--config", "remote.yaml")
+        assert (code, out) == (1, b"")
+        assert_one_line(err)
+    assert hub.requests == []
+
+
+def test_without_a_network_it_is_one_line(run, hub):
+    hub.close()
+    for argv in (["Hi", "--config"], ["download"], ["export-voice", "ann", "x.safetensors", "--config"]):
+        code, out, err = run(*argv, "remote.yaml")
+        assert (code, out) == (1, b"")
+        assert_one_line(err, "hf://us/open/voices/ann.wav")
+
+
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def not_loaded(monkeypatch):
+    """These mistakes show before any model is loaded."""
+    monkeypatch.setattr(TTSModel, "load", lambda *_, **__: pytest.fail("the model was loaded"))
+
+
+@pytest.mark.parametrize("argv, code, words", [
+    ([""], 1, "at least one word"),
+    ([" \n\t "], 1, "at least one word"),
+    (["--text", ""], 1, "at least one word"),
+    (["\udcff"], 1, "Unicode"),
+    (["-f", "blank.txt"], 1, "blank.txt is empty"),
+    (["-f", "latin.txt"], 1, "latin.txt is not UTF-8 text (byte 4)"),
+    (["-f", "binary.txt"], 1, "binary.txt is not text"),
+    (["-f", "/dev/zero"], 1, "/dev/zero is not text"),
+    (["-f", "voice.flac"], 1, "voice.flac is not UTF-8"),
+    (["-f", "nowhere.txt"], 1, "can't read nowhere.txt (No such file"),
+    (["-f", "stdin"], 1, "can't read stdin (No such file"),
+    (["-f", "."], 1, "can't read . (Is a directory)"),
+    (["-"], 1, "stdin is empty"),
+    ([], 1, "stdin is empty"),
+    (["Hi", "-f", "latin.txt"], 2, "--file: not allowed with"),
+    (["Hi", "-t", "Ho"], 2, "--text: not allowed with"),
+    (["Hi", "there"], 2, "'there': one word too many: a text needs quotes"),
+    (["Hi", "--tempo", "3"], 2, "'--tempo': no such option"),
+    (["Hi", "--temp", "1"], 2, "--temp"),
+    (["Hi", "--seed"], 2, "--seed: expected one argument"),
+    (["Hi", "-o", "."], 1, "can't write . (Is a directory)"),
+    (["Hi", "-o", "folder.wav"], 1, "can't write folder.wav (Is a directory)"),
+    (["Hi", "-o", ""], 1, "can't"),
+    (["Hi", "-o", "nowhere/x.wav"], 1, "can't write nowhere/x.wav (No such file or directory): make its folder first"),
+    (["Hi", "-o", "latin.txt/x.wav"], 1, "can't write latin.txt/x.wav (Not a directory)"),
+    (["Hi", "-o", "x.aac"], 1, "x.aac"),
+    (["Hi", "-o", "x.wav", "--stream"], 2, "not allowed with"),
+    (["Hi", "-v", "nowhere.wav"], 1, "nowhere.wav does not exist"),
+    (["Hi", "-v", "."], 1, ". is not a file"),
+    (["Hi", "-v", ""], 1, "voice"),
+    (["Hi", "-v", "Albo"], 1, "'Albo'; did you mean alba"),
+    (["Hi", "-v", "ftp://x/y.wav"], 1, "ftp://x/y.wav"),
+    (["Hi", "--variant", "englsh"], 1, "'englsh'; did you mean english"),
+    (["Hi", "--variant", ""], 1, "no model is called ''"),
+    (["Hi", "--variant", "english", "--config", "x.yaml"], 2, "not allowed with"),
+    (["Hi", "--config", "nowhere.yaml"], 1, "nowhere.yaml"),
+    (["Hi", "--config", "bad.yaml"], 1, "bad.yaml: flow_ml"),
+    (["Hi", "--precision", "int4"], 2, "--precision"),
+    (["voices", "--variant", "frensh"], 1, "did you mean french"),
+    (["models", "all"], 2, "'all'"),
+    (["download"], 2, "MODEL"),
+    (["download", "frensh"], 1, "did you mean french"),
+    (["export-voice", "alba"], 2, "OUT.safetensors"),
+    (["export-voice", "alba", "x.wav"], 2, "x.wav"),
+    (["export-voice", "alba", "."], 2, ". would not be"),
+    (["export-voice", "alba", "nowhere/x.safetensors"], 1, "can't write nowhere/x.safetensors"),
+    (["export-voice", "albo", "x.safetensors"], 1, "did you mean alba"),
+])
+def test_a_mistake_is_one_line(run, options, here, not_loaded, argv, code, words, tiny_model):
+    (here / "blank.txt").write_bytes(b"\xef\xbb\xbf \n")
+    (here / "latin.txt").write_bytes("Caf\xe9".encode("latin-1"))
+    (here / "binary.txt").write_bytes(b"text\0text")
+    (here / "bad.yaml").write_text("flow_ml: {}")
+    (here / "folder.wav").mkdir()
+    soundfile.write("voice.flac", np.zeros(2400), 24000)
+    before = sorted(os.listdir(here))
+    if not {"-v", "--variant", "--config", "voices", "models", "download", "export-voice"} & set(argv):
+        argv = [*argv, *options]
+    got, out, err = run(*argv)
+    assert (got, out) == (code, b""), err
+    assert_one_line(err, words)
+    assert sorted(os.listdir(here)) == before
+
+
+@pytest.mark.parametrize("option", [option for option, *_ in cli.NUMBERS])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e400", "9" * 5000, "-" + "9" * 30, "0x10", "", "1,5"])
+def test_numbers_are_checked(run, not_loaded, option, number):
+    code, out, err = run("Hi", f"{option}={number}")
+    assert (code, out) == (2, b"") and len(err) < 200
+    assert_one_line(err, option, "number from")
+
+
+def test_the_limits_of_numbers_are_the_models(tiny_model, voice):
+    """The command refuses early what the model would refuse later, no more and no less."""
+    model = TTSModel.load(config=tiny_model)
+    state = model.get_voice_state(voice)
+
+    def accepts(name, value):
+        try:
+            if name == "threads":
+                TTSModel.load(config=tiny_model, threads=value)
+            elif name in ("seed", "frames_after_eos", "max_tokens"):
+                model.generate_stream("Hi.", state, **{name: value})
+            else:
+                model.set_options(**{name: value})
+        except OptionError as error:
+            assert name in str(error)
+            return False
+        return True
+
+    for option, _kind, least, most, _ in cli.NUMBERS:
+        name = option[2:].replace("-", "_")
+        assert not accepts(name, most * 2) and not accepts(name, least - 1), name
+        assert accepts(name, least) and (name == "threads" or accepts(name, most)), name
+
+
+@pytest.fixture
+def damaged(here, tiny_model, voice):
+    """Voices and models that are not what they seem."""
+    shutil.copytree(tiny_model.parent, here / "model")
+    whole = (here / "model" / "model.safetensors").read_bytes()
+    (here / "model" / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    (here / "cut.wav").write_bytes(voice.read_bytes()[:9000])
+    (here / "cut.safetensors").write_bytes(whole[:5000])
+    (here / "other.safetensors").write_bytes(whole)
+    (here / "text.wav").write_text("This is no sound.")
+    (here / "empty.wav").write_bytes(b"")
+    (here / "empty.safetensors").write_bytes(b"")
+    soundfile.write(here / "silent.wav", np.zeros(0), 24000)
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["-v", "cut.wav"], "cut.wav"), (["-v", "text.wav"], "text.wav"), (["-v", "empty.wav"], "empty.wav"),
+    (["-v", "silent.wav"], "silent.wav"), (["-v", "cut.safetensors"], "cut.safetensors"),
+    (["-v", "empty.safetensors"], "empty.safetensors"), (["-v", "other.safetensors"], "other.safetensors"),
+    (["--config", "model/config.yaml"], "model.safetensors"),
+])  # fmt: skip
+def test_damaged_files_are_named_and_the_old_output_stays(run, options, damaged, here, argv, words):
+    (here / "x.wav").write_text("old")
+    before = sorted(os.listdir(here))
+    code, out, err = run("Hi", *options, *argv, "-o", "x.wav")
+    assert (code, out) == (1, b"")
+    assert_one_line(err, words)
+    assert sorted(os.listdir(here)) == before and (here / "x.wav").read_text() == "old"
+    assert run("Hi", *options, *argv, "--stream")[:2] == (1, b"")       # not even a header
+
+
+def test_a_failed_export_leaves_the_old_voice(run, damaged, here, tiny_model):
+    (here / "me.safetensors").write_text("old")
+    before = sorted(os.listdir(here))
+    code, _, err = run("export-voice", "cut.wav", "me.safetensors", "--config", tiny_model)
+    assert code == 1 and (here / "me.safetensors").read_text() == "old" and sorted(os.listdir(here)) == before
+    assert_one_line(err, "cut.wav")
+
+
+@pytest.mark.parametrize("error, words", [
+    (MemoryError(), "out of memory"),
+    (RecursionError("maximum\ndepth"), "unexpected RecursionError: maximum depth"),
+    (ValueError("odd"), "unexpected ValueError: odd (--debug"),
+    (OSError(errno.EIO, "Input/output error"), "Input/output"),
+    (OSError(errno.ENOSPC, "No space"), "can't write to stdout (No space)"),
+    (KeyboardInterrupt(), "interrupted"),
+])
+def test_the_unexpected_is_one_line_too(run, monkeypatch, error, words):
+    def fail(_):
+        raise error
+
+    monkeypatch.setitem(cli.COMMANDS, "models", (fail, *cli.COMMANDS["models"][1:]))
+    expected = 130 if isinstance(error, KeyboardInterrupt) else 1
+    code, out, err = run("models")
+    assert (code, out) == (expected, b"")
+    assert_one_line(err, words)
+    code, out, err = run("models", "--debug")
+    assert code == expected and "Traceback" in err and err.splitlines()[-1].startswith("pockettts: ")
+
+
+# --- a process of its own: pipes, signals, full disks ----------------------------------------------------------------
+
+def test_a_whole_run(options, here):
+    assert finish(start("Hello.", *options, "-q")) == (0, b"", "")
+    code, out, err = finish(start("Hello.", *options, "-o", "b.wav"))
+    assert (code, out) == (0, b"") and re.fullmatch(r"b.wav: [^\n]*\n", err)
+    assert Path("b.wav").read_bytes() == Path("output.wav").read_bytes()
+    assert sorted(os.listdir(here)) == ["b.wav", "output.wav"]
+
+
+@pytest.mark.parametrize("argv", [["--stream"], ["-o", "-"]])
+def test_a_closed_pipe_ends_quietly(options, argv):
+    process = start("-f", "-", *options, *argv, stdin=subprocess.PIPE)
+    process.stdin.write(LONG.encode())
+    process.stdin.close()
+    assert len(process.stdout.read(1000)) == 1000
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141 and process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("argv", [["models"], ["--help"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_ends_lists_quietly(argv, unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    process = start(*argv, stdout=write, env={"PYTHONUNBUFFERED": unbuffered})
+    os.close(write)
+    code, _, err = finish(process)
+    assert err == "" and code in ((141,) if argv == ["models"] else (0, 141))     # some argparses hide it
+
+
+@pytest.mark.parametrize("number, code, line", [
+    (signal.SIGINT, 130, "pockettts: interrupted\n"), (signal.SIGTERM, 143, ""), (signal.SIGHUP, 129, ""),
+])
+@pytest.mark.parametrize("name", ["x.wav", "x.mp3"])
+def test_a_signal_leaves_nothing_behind(options, here, name, number, code, line):
+    (here / name).write_text("old")
+    process = start("-t", LONG, *options, "-o", name)
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 20_000 for path in here.glob(".*")):       # it is being written
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert finish(process) == (code, b"", line)
+    assert os.listdir(here) == [name] and (here / name).read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg"])
+def test_a_full_disk_leaves_nothing_behind(options, here, name):
+    """A limit on the size of files stands for it, since it needs no privileges."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    code, out, err = finish(start("-t", LONG[:4000], *options, "-o", name, preexec_fn=limit))
+    assert (code, out) == (1, b"") and os.listdir(here) == []
+    assert_one_line(err, f"can't write {name} (File too large)")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_stdout(options, unbuffered):
+    for argv in (["Hi", *options, "--stream"], ["models"]):
+        with open("/dev/full", "wb") as full:
+            code, _, err = finish(start(*argv, stdout=full, env={"PYTHONUNBUFFERED": unbuffered}))
+        assert code == 1
+        assert_one_line(err, "can't write to stdout (No space left on device)")
+
+
+def test_nobody_needs_to_read_the_messages(options, here):
+    for closed in ("2>&-", "2>/dev/full"):
+        command = f'exec "$0" -m pockettts Hello. "$@" -o - {closed}'
+        process = subprocess.run(["sh", "-c", command, sys.executable, *options], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60)
+        assert process.returncode == 0 and process.stdout[:4] == b"RIFF" and (len(process.stdout) - 44) % 3840 == 0
+
+
+def test_on_a_terminal(options, here):
+    """Progress is one line that is rewritten; and sound is not thrown at a terminal."""
+    pty = pytest.importorskip("pty")
+    leader, terminal = pty.openpty()
+    process = start(*options, "-t", "Hello there, you.", stdin=terminal, stderr=terminal)
+    assert process.wait(timeout=60) == 0 and process.stdout.read() == b""
+    shown = os.read(leader, 100_000).decode()
+    assert re.fullmatch(r"(\d+\.\d s of audio\r)+output.wav: [^\r\n]*\r?\n", shown)
+    for argv in (["--stream"], ["-o", "-"]):
+        code, _, err = finish(start("Hello.", *options, *argv, stdout=terminal))
+        assert code == 2
+        assert_one_line(err, "stdout", "-o FILE")
+    os.close(terminal)
+    os.close(leader)
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+def test_help_is_instant():
+    costs = []
+    for _ in range(3):      # the best of three, for noisy machines
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        code, out, err = finish(start("--help"))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert code == 0 and err == "" and out.startswith(b"usage: pockettts")
+    assert min(costs) < 0.2
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from pockettts.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    for argv in (["--help"], ["generate", "-h"], ["download", "--help"], ["--version"]):
+        command = [sys.executable, "-c", code, *argv]
+        process = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+        loaded = set(process.stderr.split())
+        assert process.returncode == 0 and process.stdout and "pockettts.cli" in loaded
+        assert not loaded & {"numpy", "yaml", "huggingface_hub", "soundfile", "logging"}
+        assert {name for name in loaded if name.startswith("pockettts.")} == {"pockettts.cli", "pockettts.errors"}
+
+
+def test_help_says_what_there_is(run):
+    code, out, err = run("--help")
+    text = out.decode()
+    assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL})" in text
+    assert all(f"  {name} " in text for name in cli.COMMANDS) and all(option in text for option, *_ in cli.NUMBERS)
+    for name in cli.COMMANDS:
+        code, out, err = run(name, "--help")
+        assert code == 0 and err == "" and out.startswith(b"usage: pockettts")
+    assert run("--version") == (0, f"pockettts {__version__}\n".encode(), "")

@@ -1,0 +1,352 @@
+"""Every kernel against a naive twin in NumPy, float64, at sizes on both sides of every tile; for each build that this CPU runs."""
+import numpy as np
+import pytest
+
+from pockettts import ops
+
+WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129]      # panels are 8, 16 or 32 wide, and up to 4 side by side
+HEIGHTS = [*range(1, 21), 64, 67, 131]                              # tiles are up to 8 rows high
+DEPTHS = [1, 2, 3, 16, 33, 600]
+
+
+@pytest.fixture(params=ops.builds())
+def kernels(request):
+    build = ops.load(request.param)
+    build.set_threads(1)
+    yield build
+    build.set_threads(1)
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def bf16(x):
+    """The nearest bf16 below, as 16-bit words."""
+    return (x.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def widened(words):
+    return (words.astype(np.uint32) << 16).view(np.float32)
+
+
+def close(y, expected, tolerance=2e-6):
+    """float32, of that shape, and within `tolerance` of the largest value."""
+    assert y.dtype == np.float32 and y.shape == expected.shape
+    assert np.abs(y - expected).max(initial=0) <= tolerance * np.abs(expected).max(initial=0)
+
+
+def same(a, b):
+    np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
+
+
+def with_threads(kernels, call):
+    """call() on 1, 2 and 4 threads gives the same bits; those."""
+    results = []
+    for threads in (1, 2, 4):
+        kernels.set_threads(threads)
+        results.append(call())
+    same(results[0], results[1])
+    same(results[0], results[2])
+    return results[0]
+
+
+# --- linear ------------------------------------------------------------------------------------------------------------------
+
+def linear_twin(x, w, bias=0, scale=1, add=0):
+    return (x.astype(np.float64) @ w.T.astype(np.float64) + bias) * scale + add
+
+
+@pytest.mark.parametrize("n", WIDTHS)
+@pytest.mark.parametrize("k", DEPTHS)
+def test_linear(kernels, n, k):
+    words = bf16(numbers(n, k))
+    w = widened(words)
+    f32, half = kernels.Matrix(w), kernels.Matrix(words)
+    assert (f32.n, f32.k, f32.is_bf16) == (n, k, False) and (half.n, half.k, half.is_bf16) == (n, k, True)
+    assert f32.nbytes >= n * k * 4 and half.nbytes <= f32.nbytes
+    for t in HEIGHTS:
+        x = numbers(t, k, seed=1)
+        y = kernels.linear(x, f32)
+        close(y, linear_twin(x, w))
+        same(kernels.linear(x, half), y)
+
+
+@pytest.mark.parametrize("n", WIDTHS)
+@pytest.mark.parametrize("t", [1, 2, 7, 16, 67])
+def test_linear_epilogue(kernels, n, t):
+    w, x, bias, add = numbers(n, 19), numbers(t, 19), numbers(n), numbers(t, n, seed=1)
+    matrix = kernels.Matrix(w)
+    wide = numbers(t, 3 * n)
+    for scale in (numbers(1, n), numbers(t, n, seed=2), wide[:, n : 2 * n]):
+        close(kernels.linear(x, matrix, bias, scale, add), linear_twin(x, w, bias, scale, add))
+        close(kernels.linear(x, matrix, scale=scale), linear_twin(x, w, scale=scale))
+        close(kernels.linear(x, matrix, None, scale, add), linear_twin(x, w, 0, scale, add))
+    close(kernels.linear(x, matrix, bias), linear_twin(x, w, bias))
+    close(kernels.linear(x, matrix, bias, add=add), linear_twin(x, w, bias, add=add))
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, 24, 40])
+def test_linear_of_rows_that_overlap_or_lie_apart(kernels, step):
+    k, samples = 24, numbers(2000)
+    w = numbers(33, k)
+    for t in (1, 2, 9, 40):
+        rows = np.lib.stride_tricks.as_strided(samples, (t, k), (4 * step, 4))
+        close(kernels.linear(rows, kernels.Matrix(w)), linear_twin(rows.copy(), w))
+
+
+def test_linear_into_out(kernels):
+    w, x = numbers(33, 8), numbers(10, 8)
+    guarded = numbers(12, 33)
+    before, out = guarded.copy(), guarded[1:11]
+    assert kernels.linear(x, kernels.Matrix(w), out=out) is out
+    close(out, linear_twin(x, w))
+    same(guarded[[0, 11]], before[[0, 11]])
+    out[:] = before[1:11]
+    kernels.linear(x, kernels.Matrix(w), add=out, out=out)
+    close(out, linear_twin(x, w, add=before[1:11]))
+
+
+def test_linear_of_no_rows(kernels):
+    assert kernels.linear(numbers(0, 5), kernels.Matrix(numbers(3, 5))).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("n", [5, 40, 129])
+def test_bits_of_a_row_depend_on_that_row_alone(kernels, n, dtype):
+    w, x, scale, add = numbers(n, 65), numbers(150, 65), numbers(150, n), numbers(150, n, seed=1)
+    matrix, bias = kernels.Matrix(w if dtype == "f32" else bf16(w)), numbers(n)
+    alone = np.concatenate([kernels.linear(x[[i]], matrix, bias, scale[[i]], add[[i]]) for i in range(150)])
+    for t in HEIGHTS:
+        same(kernels.linear(x[3 : 3 + t], matrix, bias, scale[3 : 3 + t], add[3 : 3 + t]), alone[3 : 3 + t])
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize(("t", "n", "k"), [(1, 129, 600), (1, 1000, 70), (3, 500, 100), (20, 65, 600), (400, 8, 30), (67, 33, 64)])
+def test_linear_on_threads(kernels, t, n, k, dtype):
+    w, x = numbers(n, k), numbers(t, k)
+    words = w if dtype == "f32" else bf16(w)
+    y = with_threads(kernels, lambda: kernels.linear(x, kernels.Matrix(words), numbers(n), numbers(t, n), numbers(t, n, seed=1)))
+    if dtype == "f32":
+        close(y, linear_twin(x, w, numbers(n), numbers(t, n), numbers(t, n, seed=1)))
+
+
+# --- norms -------------------------------------------------------------------------------------------------------------------
+
+def layer_norm_twin(x, weight=1, bias=0, eps=1e-5):
+    x = x.astype(np.float64)
+    deviation = x - x.mean(axis=1, keepdims=True)
+    return deviation / np.sqrt((deviation**2).mean(axis=1, keepdims=True) + eps) * weight + bias
+
+
+@pytest.mark.parametrize("c", [*WIDTHS, 1024])
+def test_layer_norm(kernels, c):
+    weight, bias = numbers(c, seed=1), numbers(c, seed=2)
+    for x in (numbers(1, c), numbers(5, c) + 100, numbers(3, c) * 1e-4):
+        close(kernels.layer_norm(x, weight, bias, 1e-5), layer_norm_twin(x, weight, bias), 2e-5)
+
+
+@pytest.mark.parametrize("c", [*WIDTHS, 512])
+def test_modulated_norm(kernels, c):
+    weight, bias = numbers(c, seed=1), numbers(c, seed=2)
+    for t in (1, 6):
+        x, (shift, scale, _) = numbers(t, c), np.split(numbers(t, 3 * c), 3, axis=1)
+        plain = layer_norm_twin(x, eps=1e-6) * (1 + scale) + shift
+        close(kernels.modulated_norm(x, shift, scale, 1e-6), plain)
+        affine = layer_norm_twin(x, weight, bias, 1e-6) * (1 + scale) + shift
+        close(kernels.modulated_norm(x, shift, scale, 1e-6, weight, bias), affine)
+
+
+def test_norms_on_threads(kernels):
+    x, w, b = numbers(64, 700), numbers(700), numbers(700, seed=1)
+    with_threads(kernels, lambda: kernels.layer_norm(x, w, b, 1e-5))
+    with_threads(kernels, lambda: kernels.modulated_norm(x, x, x, 1e-6, w, b))
+
+
+# --- activations -------------------------------------------------------------------------------------------------------------
+
+def gelu_twin(x):
+    return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def silu_twin(x):
+    return x * (1 + np.tanh(x / 2)) / 2
+
+
+def elu_twin(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+ACTIVATIONS = pytest.mark.parametrize(("name", "twin"), [("gelu", gelu_twin), ("silu", silu_twin), ("elu", elu_twin)])
+
+
+@ACTIVATIONS
+def test_activation(kernels, name, twin):
+    activation = getattr(kernels, name)
+    for x in (np.linspace(-12, 12, 4999), np.linspace(-1e-3, 1e-3, 333), [-1e30, -1e4, -90, -87.5, 0, 87.5, 90, 1e4, 1e30]):
+        x = np.array(x, np.float32)[None]
+        y, expected = activation(x), twin(x.astype(np.float64))
+        assert np.all(np.abs(y - expected) <= 3e-7 * np.maximum(np.abs(expected), np.abs(x).clip(0.3, 1)))
+    for shape in [(0, 3), (1, 1), (1, 70), (7, 9), (3, 4096), (2, 4097)]:
+        x = numbers(*shape)
+        close(activation(x), twin(x.astype(np.float64)), 3e-7)
+
+
+@ACTIVATIONS
+def test_activation_in_place_and_into_out(kernels, name, twin):
+    activation, x = getattr(kernels, name), numbers(5, 33)
+    y, guarded = activation(x), numbers(7, 33)
+    before = guarded.copy()
+    assert activation(x, out=guarded[1:6]).base is guarded
+    same(guarded, np.concatenate([before[:1], y, before[6:]]))
+    assert activation(x, out=x) is x
+    same(x, y)
+
+
+@ACTIVATIONS
+def test_bits_of_an_activation_depend_on_its_input_alone(kernels, name, twin):
+    activation = getattr(kernels, name)
+    for value in numbers(40) * 3:
+        alone = activation(np.full((1, 1), value, np.float32))
+        for n in (2, 15, 33, 70, 4100):
+            assert np.all(activation(np.full((1, n), value, np.float32)) == alone)
+    x = numbers(17, 2000)
+    with_threads(kernels, lambda: activation(x))
+
+
+# --- attention ---------------------------------------------------------------------------------------------------------------
+
+def rope_twin(x, angles):
+    """x [T, H, D], angles [T, D/2]: each pair as a complex number, turned."""
+    pairs = x.astype(np.float64).reshape(*x.shape[:2], -1, 2)
+    turned = (pairs[..., 0] + 1j * pairs[..., 1]) * np.exp(1j * angles)[:, None]
+    return np.stack([turned.real, turned.imag], axis=-1).reshape(x.shape)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (5, 5, 6)])
+def test_rope_and_store(kernels, heads, kv_heads, d):
+    for t, at in [(1, 0), (1, 11), (5, 3), (12, 0)]:
+        qkv, angles = numbers(t, heads + 2 * kv_heads, d), numbers(t, d // 2) * 10
+        keys, values = numbers(kv_heads, 12, d), numbers(kv_heads, 12, d, seed=1)
+        q, k, v = np.split(qkv, [heads, heads + kv_heads], axis=1)
+        expected_keys, expected_values = keys.copy(), values.copy()
+        expected_keys[:, at : at + t] = rope_twin(k, angles).transpose(1, 0, 2)
+        expected_values[:, at : at + t] = v.transpose(1, 0, 2)
+        flat = qkv.reshape(t, -1).copy()
+        kernels.rope_and_store(flat, np.cos(angles), np.sin(angles), keys, values, at)
+        close(flat[:, : heads * d], rope_twin(q, angles).reshape(t, -1))
+        close(keys, expected_keys)
+        same(values, expected_values)
+
+
+def attention_twin(q, keys, values, end, context):
+    """q [T, H, D], keys and values [H_kv, rows, D] -> [T, H D]. Row t is at position end - T + t."""
+    t, heads, d = q.shape
+    keys, values = (np.repeat(a[:, :end], heads // len(a), axis=0).astype(np.float64) for a in (keys, values))
+    scores = np.einsum("thd,hpd->htp", q, keys) / np.sqrt(d)
+    distance = np.arange(end - t, end)[:, None] - np.arange(end)
+    hidden = (distance < 0) | (distance >= (context or np.inf))
+    weights = np.exp(np.where(hidden, -np.inf, scores - scores.max(axis=-1, keepdims=True)))
+    return np.einsum("htp,hpd->thd", weights / weights.sum(axis=-1, keepdims=True), values).reshape(t, -1)
+
+
+def queries_and_cache(t, end, heads, kv_heads, d):
+    """qkv, and a cache that is NaN where nothing may be read."""
+    keys, values = numbers(kv_heads, end + 3, d), numbers(kv_heads, end + 3, d, seed=1)
+    keys[:, end:] = values[:, end:] = np.nan
+    qkv = numbers(t, (heads + 2 * kv_heads) * d) * 2
+    qkv[:, heads * d :] = np.nan
+    return qkv, keys, values
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (2, 1, 5), (2, 2, 300)])
+@pytest.mark.parametrize("context", [0, 1, 4, 17, 100])
+def test_attention(kernels, heads, kv_heads, d, context):
+    for t, end in [(1, 1), (1, 2), (1, 7), (1, 70), (4, 4), (16, 33), (20, 70)]:
+        qkv, keys, values = queries_and_cache(t, end, heads, kv_heads, d)
+        y = kernels.attention(qkv, keys, values, end, context)
+        close(y, attention_twin(qkv[:, : heads * d].reshape(t, heads, d), keys, values, end, context))
+
+
+def test_attention_with_scores_that_would_overflow(kernels):
+    qkv, keys, values = queries_and_cache(3, 9, 2, 2, 8)
+    y = kernels.attention(100 * qkv, 10 * keys, values, 9)
+    close(y, attention_twin(100 * qkv[:, :16].reshape(3, 2, 8), 10 * keys, values, 9, 0), 1e-4)
+
+
+def test_bits_of_a_query_depend_on_what_it_sees_alone(kernels):
+    """Not on how many ask together, on where in the cache the window lies, or on the number of threads."""
+    qkv, keys, values = queries_and_cache(40, 300, 4, 2, 20)
+    for context in (0, 50):
+        y = with_threads(kernels, lambda c=context: kernels.attention(qkv, keys, values, 300, c))
+        for i in (0, 1, 17, 39):
+            same(kernels.attention(qkv[[i]], keys, values, 261 + i, context), y[[i]])
+    same(kernels.attention(qkv, keys[:, 200:].copy(), values[:, 200:].copy(), 100, 50), y)
+
+
+# --- upsampling --------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("c", [1, 7, 33, 512])
+@pytest.mark.parametrize("stride", [1, 2, 16])
+def test_depthwise_upsample(kernels, c, stride):
+    weight = numbers(2 * stride, c)
+    for t in (0, 1, 5):
+        x = numbers(1 + t, c)
+        overlapped = np.zeros(((t + 2) * stride, c))
+        for i, row in enumerate(x.astype(np.float64)):
+            overlapped[i * stride : (i + 2) * stride] += row * weight
+        close(kernels.depthwise_upsample(x, weight), overlapped[stride : (t + 1) * stride])
+
+
+# --- what does not fit -------------------------------------------------------------------------------------------------------
+
+def test_wrong_shapes_are_refused(kernels):
+    x, w = numbers(4, 6), kernels.Matrix(numbers(5, 6))
+    qkv, half, cache = numbers(4, 24), numbers(4, 2), numbers(2, 9, 4)          # H = 2, H_kv = 2, D = 4
+    calls = [
+        lambda: kernels.Matrix(numbers(5)),
+        lambda: kernels.Matrix(numbers(5, 6, 2)),
+        lambda: kernels.linear(numbers(4, 7), w),
+        lambda: kernels.linear(numbers(4, 12)[:, ::2], w),
+        lambda: kernels.linear(numbers(4), w),
+        lambda: kernels.linear(x.astype(np.float64), w),
+        lambda: kernels.linear(x, w, numbers(4)),
+        lambda: kernels.linear(x, w, None, numbers(1, 6)),
+        lambda: kernels.linear(x, w, None, numbers(3, 5)),
+        lambda: kernels.linear(x, w, None, numbers(4, 10)[:, ::2]),
+        lambda: kernels.linear(x, w, None, None, numbers(3, 5)),
+        lambda: kernels.linear(x, w, None, None, numbers(4, 6)),
+        lambda: kernels.linear(x, w, out=numbers(3, 5)),
+        lambda: kernels.linear(x, w, out=numbers(4, 6)),
+        lambda: kernels.linear(x, w, out=numbers(4, 5).astype(np.float64)),
+        lambda: kernels.layer_norm(x, numbers(5), numbers(6), 1e-5),
+        lambda: kernels.layer_norm(x, numbers(6), numbers(7), 1e-5),
+        lambda: kernels.modulated_norm(x, numbers(4, 5), x, 1e-6),
+        lambda: kernels.modulated_norm(x, x, numbers(3, 6), 1e-6),
+        lambda: kernels.modulated_norm(x, x, x, 1e-6, numbers(6), numbers(5)),
+        lambda: kernels.modulated_norm(x, x, x, 1e-6, numbers(5), numbers(6)),
+        lambda: kernels.gelu(x, out=numbers(4, 5)),
+        lambda: kernels.silu(x, out=numbers(3, 6)),
+        lambda: kernels.elu(numbers(4, 12)[:, ::2]),
+        lambda: kernels.rope_and_store(qkv, half, half, cache.copy(), cache.copy(), 6),
+        lambda: kernels.rope_and_store(qkv, half, half, cache.copy(), cache.copy(), -1),
+        lambda: kernels.rope_and_store(qkv, half[1:], half, cache.copy(), cache.copy(), 0),
+        lambda: kernels.rope_and_store(qkv, half, numbers(4, 3), cache.copy(), cache.copy(), 0),
+        lambda: kernels.rope_and_store(numbers(4, 16), half, half, cache.copy(), cache.copy(), 0),
+        lambda: kernels.rope_and_store(numbers(4, 23), half, half, cache.copy(), cache.copy(), 0),
+        lambda: kernels.rope_and_store(qkv, half, half, cache.copy(), numbers(2, 8, 4), 0),
+        lambda: kernels.attention(qkv, cache, cache, 3),
+        lambda: kernels.attention(qkv, cache, cache, 10),
+        lambda: kernels.attention(qkv, cache, numbers(1, 9, 4), 9),
+        lambda: kernels.attention(numbers(4, 28), cache, cache, 9),
+        lambda: kernels.attention(numbers(4, 22), cache, cache, 9),
+        lambda: kernels.depthwise_upsample(x, numbers(4, 5)),
+        lambda: kernels.depthwise_upsample(x, numbers(3, 6)),
+        lambda: kernels.depthwise_upsample(numbers(0, 6), numbers(4, 6)),
+    ]
+    for i, call in enumerate(calls):
+        try:
+            call()
+        except ValueError:
+            continue
+        pytest.fail(f"call {i} was not refused")
