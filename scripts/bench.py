@@ -3,7 +3,7 @@
     python scripts/bench.py --against official [--oracle PYTHON] [--model english] [--threads N] [--rounds 7] [--json]
 
 The model has random weights at real sizes (bf16, as the official files are); temperature 0, no EOS. PYTHON is an interpreter with
-torch==2.13.0 and pocket-tts==4.0.1; without one a scratch environment is made in the cache folder.
+torch==2.13.0 and pocket-tts==4.0.1; without one, an environment is made for it, which `make parity` shares.
 """
 import argparse
 import json
@@ -173,7 +173,8 @@ def worker(side: str, folder: str, threads: int) -> None:
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--against", choices=["official"], required=True)
-    p.add_argument("--oracle", help="a Python with the official package")
+    p.add_argument("--oracle", help="a Python that has the official package; a venv is made for it otherwise")
+    p.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity", help="folder of that venv")
     p.add_argument("--model", default="english")
     p.add_argument("--threads", type=int, default=0, help="of both sides; by default as each is shipped")
     p.add_argument("--rounds", type=int, default=7)
@@ -183,9 +184,10 @@ def main() -> None:
     if a.worker:
         return worker(*a.worker, a.threads)
 
-    from oracle import find_oracle
+    from parity import oracle_python
 
-    python = find_oracle(a.oracle)
+    a.keep.mkdir(parents=True, exist_ok=True)
+    python = a.oracle or oracle_python(a.keep.resolve())
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([python, HERE / "oracle.py", "make", a.model, folder, "--bf16"], check=True, stdout=sys.stderr)
         start = lambda python, side: subprocess.Popen(  # noqa: E731
