@@ -16,11 +16,12 @@ import pytest
 import soundfile
 from hub_server import HubServer
 
+import pockettts
 from pockettts import TTSModel, __version__, cli
 from pockettts.config import DEFAULT_MODEL, model_names
 from pockettts.errors import OptionError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(pockettts.__file__).parents[1]          # where the package under test is, installed or not
 LONG = "One sentence after the other, so that there is something to do for a while. " * 400
 
 
