@@ -125,25 +125,28 @@ static void widen_panel(const uint32_t *P, long K, float *out) {
 
 /* Finish and store `mr` rows of one panel, of which `n` columns exist (the last panel may be padded). */
 INLINE void finish(const int mr, const int first, vf acc[][NV * MAX_PANELS], const Epilogue *e, float *y, long ldy, long n) {
-    if (n == NR) {
-        UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV; v++) {
-            vf r = acc[m][first + v];
-            if (e->bias) r += load(e->bias + v * VL);
-            if (e->scale) r *= load(e->scale + m * e->ld_scale + v * VL);
-            if (e->add) r += load(e->add + m * e->ld_add + v * VL);
-            store(y + m * ldy + v * VL, r);
-        }
-        return;
-    }
-    UNROLL for (int m = 0; m < mr; m++) {
-        float row[NR];
-        UNROLL for (int v = 0; v < NV; v++) store(row + v * VL, acc[m][first + v]);
-        for (long c = 0; c < n; c++) {
-            float r = row[c];
-            if (e->bias) r += e->bias[c];
-            if (e->scale) r *= e->scale[m * e->ld_scale + c];
-            if (e->add) r = e->add[m * e->ld_add + c] + r;
-            y[m * ldy + c] = r;
+    UNROLL for (int v = 0; v < NV; v++) {
+        const long at = v * VL;
+        if (at + VL <= n) {
+            UNROLL for (int m = 0; m < mr; m++) {
+                vf r = acc[m][first + v];
+                if (e->bias) r += load(e->bias + at);
+                if (e->scale) r *= load(e->scale + m * e->ld_scale + at);
+                if (e->add) r += load(e->add + m * e->ld_add + at);
+                store(y + m * ldy + at, r);
+            }
+        } else {
+            UNROLL for (int m = 0; m < mr; m++) {
+                float part[VL];
+                store(part, acc[m][first + v]);
+                for (long c = at; c < n; c++) {
+                    float r = part[c - at];
+                    if (e->bias) r += e->bias[c];
+                    if (e->scale) r *= e->scale[m * e->ld_scale + c];
+                    if (e->add) r += e->add[m * e->ld_add + c];
+                    y[m * ldy + c] = r;
+                }
+            }
         }
     }
 }
