@@ -1,0 +1,129 @@
+"""How far from the official package? Prints the largest difference at each stage, relative to the stage's largest value.
+
+    python scripts/parity.py                                     # 20 minutes, nearly all of them the official package's
+    python scripts/parity.py english odd --oracle ../oracle/bin/python --keep ../parity
+
+Models have random weights (oracle.py), temperature is 0, and each side hears its own latents, so errors may add up over the frames.
+Speech is whole sentences through `generate`: chunks, EOS, the frames after it, the length limit and the fade-in. bf16 = f32 says
+whether bf16 weights give the same bits as the same weights widened. Exits with 1 if that or ids differ, or a difference is above 1e-4.
+
+The official package needs torch: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu keeps CUDA out of its venv.
+"""
+import argparse
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+import numpy as np
+
+from pockettts import TTSModel
+from pockettts.audio import end_on_pause
+from pockettts.model.state import KVCache
+
+MODELS = {  # and how many steps their samplers make
+    "english": 1, "english_2m_2026-10": 1, "english_18m_2026-10": 1, "french_24l": 1, "odd": 3, "steep": 4, "bare": 1,
+}  # fmt: skip
+STAGES = ("conditioning", "hidden", "eos_logit", "latent", "audio", "speech")
+LIMIT = 1e-4
+PACKAGES = ("torch==2.13.0", "pocket-tts==4.0.1")
+SCRIPTS = Path(__file__).parent
+
+
+def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = None) -> dict[str, np.ndarray]:
+    """What our package computes in place of `official`, the dump of the model in `folder` (see oracle.py), by the same names."""
+    options = dict(temperature=0, lsd_decode_steps=int(official["steps"]))
+    model = TTSModel.load(config=folder / "config.yaml", precision=precision, **options)
+    lm, prompt = model.flow_lm, official["prompt"]
+    ids = model.tokenizer.encode(str(official["text"]))
+    conditioning = lm.embed_voice(model.encoder.encode(end_on_pause(prompt, model.sample_rate)))
+    voice = model.get_voice_state(prompt)
+
+    state, codec = [KVCache.restore(rows, 0) for rows in voice.layers], model.decoder.init_state()
+    lm.prefill(lm.embed_text(ids), state)
+    latent, rows = None, []
+    for _ in official["latent"]:
+        hidden = lm.step(latent, state)
+        latent = lm.sample(hidden, np.zeros_like(lm.bos_emb), int(official["steps"]))
+        audio = model.decoder(latent * lm.emb_std + lm.emb_mean, codec)
+        rows.append(dict(hidden=hidden[0], eos_logit=[lm.eos_logit(hidden)], latent=latent[0], audio=audio))
+    out = dict(ids=np.array(ids), conditioning=conditioning) | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    if "speech" in official:
+        model.set_options(eos_threshold=float(official["eos_threshold"]), **options)
+        out["speech"] = np.concatenate([
+            model.generate(str(text), voice, max_tokens=int(official["max_tokens"])) for text in official["sentences"]])
+    return out
+
+
+def differences(values: dict[str, np.ndarray], official: dict[str, np.ndarray]) -> dict[str, float]:
+    """The largest difference at each stage, relative to the largest value there; inf where there is more or less of it."""
+    return {
+        name: float(np.abs(values[name] - official[name]).max() / np.abs(official[name]).max())
+        if values[name].shape == official[name].shape else np.inf
+        for name in STAGES if name in official
+    }
+
+
+def dumped(name: str, bf16: bool, oracle: str, keep: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """A model's folder in `keep`, and what the official package computes with it; made if not there, or older than oracle.py."""
+    folder = keep / (name + "-bf16" * bf16)
+    dump = folder / "dump.npz"
+    sources = [SCRIPTS / "oracle.py", SCRIPTS / "shapes.yaml"]
+    if not dump.exists() or dump.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        for command in (["make", name, folder, *["--bf16"] * bf16], ["dump", folder, "--steps", str(MODELS[name])]):
+            done = subprocess.run([oracle, SCRIPTS / "oracle.py", *command], capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(done.stderr)
+    return folder, dict(np.load(dump))
+
+
+def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
+    """Print a row of the table; whether all is well in it."""
+    folder, official = dumped(name, bf16, oracle, keep)
+    values = ours(folder, official)
+    found = differences(values, official)
+    same_ids = np.array_equal(values["ids"], official["ids"])
+    same_bits = True
+    if bf16:
+        widened = ours(folder, official, "f32")
+        same_bits = all(np.array_equal(values[stage], widened[stage]) for stage in values)
+    cells = [name, "bf16" if bf16 else "f32", "equal" if same_ids else "differ", *(f"{found[stage]:.0e}" for stage in STAGES),
+             ("yes" if same_bits else "no") if bf16 else ""]
+    print("|", " | ".join(cells), "|", flush=True)
+    return same_ids and same_bits and all(d < LIMIT for d in found.values())       # no NaN either
+
+
+def oracle_python(keep: Path) -> str:
+    """The Python of a venv with the official package, made in `keep` if it is not there."""
+    python = keep / "oracle" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        print(f"installing the official package into {keep / 'oracle'}", file=sys.stderr)
+        venv.create(keep / "oracle", with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    return str(python)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=list(MODELS), metavar="MODEL", help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--oracle", help="a Python that has the official package; a venv is made for it otherwise")
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity",
+                        help="folder of the venv, the models and the official results, for the next run")
+    options = parser.parse_args()
+    if unknown := set(options.models) - set(MODELS):
+        parser.error(f"{', '.join(unknown)}: not among {', '.join(MODELS)}")
+    logging.getLogger("pockettts").setLevel(logging.ERROR)                      # a chunk runs to its length limit, as it should
+    options.keep.mkdir(parents=True, exist_ok=True)
+    keep = options.keep.resolve()
+    oracle = options.oracle or oracle_python(keep)
+    print("| model | weights | ids |", " | ".join(STAGES).replace("eos_logit", "EOS logit"), "| bf16 = f32 |")
+    print("| --- " * (len(STAGES) + 4) + "|")
+    return 0 if all([compare(name, bf16, oracle, keep) for name in options.models for bf16 in (False, True)]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Three tiny models, stage by stage and as whole sentences, against what the official package computed with them.
+
+The files are made by `python scripts/oracle.py golden tests/data/golden`. Differences are around 1e-6 of the largest value of a stage;
+`make parity` measures them on models of the real sizes.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from parity import STAGES, differences, ours  # noqa: E402
+
+from pockettts import TTSModel  # noqa: E402
+
+LIMIT = 1e-5
+MODELS = sorted(folder.name for folder in GOLDEN.iterdir())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_stage(model):
+    official = dict(np.load(GOLDEN / model / "dump.npz"))
+    values = ours(GOLDEN / model, official)
+    np.testing.assert_array_equal(values["ids"], official["ids"])
+    found = differences(values, official)
+    assert set(found) == set(STAGES) & set(official)
+    assert all(d < LIMIT for d in found.values()), found                         # no NaN either
+
+    widened = ours(GOLDEN / model, official, precision="f32")                   # the files are bf16: that loses nothing
+    for stage, value in values.items():
+        np.testing.assert_array_equal(widened[stage], value)
+
+
+def test_speech_ends_by_eos_and_by_the_length_limit():
+    """So the sentences among the golden values show both."""
+    lengths = [np.load(GOLDEN / model / "dump.npz")["lengths"] for model in MODELS if model != "tiny"]
+    limit = 42 * 640                                                            # frames for four tokens and two seconds
+    assert all(max(pair) == limit and min(pair) < limit for pair in lengths)
+
+
+def test_eos_is_not_believed_in_the_first_frames(tiny_model):
+    model = TTSModel.load(config=tiny_model, temperature=0, eos_threshold=-1e9)
+    prompt = np.load(tiny_model.parent / "dump.npz")["prompt"]
+    assert len(model.generate("Yes", prompt)) == (6 + 5) * 1920                 # six frames, and the five after EOS of a short text
+    assert len(model.generate("Yes", prompt, frames_after_eos=0)) == 6 * 1920
+
+
+def test_the_set_is_small():
+    assert sum(file.stat().st_size for file in GOLDEN.rglob("*")) < 1_000_000
