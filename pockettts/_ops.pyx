@@ -26,7 +26,7 @@ cdef extern from "_tile.h" nogil:
                     const Epilogue *e, float *y, long ldy, long n)
     void panels_bf16(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
-    void widen_panel(const uint32_t *P, long K, float *out)
+    void widen_panel(const uint32_t *P, long panel, long K, float *out)
     float sum(const float *a, long n)
     float sum_of_squares(const float *a, float mean, long n)
     void exp_row(const float *x, float *y, long n) noexcept
@@ -147,7 +147,7 @@ cdef void product_task(const Product *p, long i, int thread) noexcept nogil:
     if e.add: e.add += t * e.ld_add + col
     cdef float *wide = p.wide + thread * p.K * NR
     if p.wide:
-        widen_panel(p.lanes + b * p.panel, p.K, wide)
+        widen_panel(p.lanes + b * p.panel, p.panel, p.K, wide)
         panels_f32(wide, 0, 1, p.x + t * p.ldx, p.ldx, T, p.K, &e, p.y + t * p.ldy + col, p.ldy, p.n - col)
     elif p.bf16:
         panels_bf16(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
@@ -316,8 +316,8 @@ def rope_and_store(float[:, ::1] qkv, const float[:, ::1] cos, const float[:, ::
     keys, values [H_kv, capacity, D]: rows at .. at + T are written.
     """
     cdef long T = qkv.shape[0], H_kv = keys.shape[0], D = keys.shape[2], t, h
-    cdef long H = qkv.shape[1] // D - 2 * H_kv
-    if at < 0 or at + T > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or \
+    cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv
+    if D < 2 or H_kv < 1 or at < 0 or at + T > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or \
             values.shape[2] != D or cos.shape[0] != T or sin.shape[0] != T or cos.shape[1] != D // 2 or \
             sin.shape[1] != D // 2 or H < 1 or qkv.shape[1] != (H + 2 * H_kv) * D:
         raise ValueError("rope_and_store: shapes do not match")
@@ -355,8 +355,8 @@ def attention(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[
     context: see only the last `context` positions, oneself included; 0 for all.
     """
     cdef long T = qkv.shape[0], H_kv = keys.shape[0], D = keys.shape[2], i
-    cdef long H = qkv.shape[1] // D - 2 * H_kv, longest = min(end, context) if context > 0 else end
-    if end < T or end > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or values.shape[2] != D or \
+    cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv, longest = min(end, context) if context > 0 else end
+    if D < 1 or H_kv < 1 or end < T or end > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or values.shape[2] != D or \
             H < 1 or H % H_kv or qkv.shape[1] != (H + 2 * H_kv) * D:
         raise ValueError("attention: shapes do not match")
     out = np.empty((T, H * D), np.float32)

@@ -45,6 +45,14 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
+/* Keeps the compiler from making one FMA of what comes before and after in one tile and not in another. */
+#if defined(__x86_64__) || defined(__i386__)
+#define ROUNDED(r) __asm__("" : "+x"(r))
+#elif defined(__aarch64__)
+#define ROUNDED(r) __asm__("" : "+w"(r))
+#else
+#define ROUNDED(r)
+#endif
 
 typedef float vf __attribute__((vector_size(VL * 4)));
 typedef uint32_t vu __attribute__((vector_size(VL * 4)));
@@ -112,11 +120,13 @@ INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel,
     }
 }
 
-/* The panel of bf16 as f32, [K][NR]. */
-static void widen_panel(const uint32_t *P, long K, float *out) {
+/* A panel of bf16 as f32, [K][NR]. It asks for the next panel meanwhile, which arrives while this one is being multiplied. */
+static void widen_panel(const uint32_t *P, long panel, long K, float *out) {
     for (long k = 0; k < K; k += 2) {
+        const uint32_t *at = P + (k >> 1) * NR;
+        UNROLL for (int line = 0; line < NR; line += 16) __builtin_prefetch(at + panel + line);
         UNROLL for (int v = 0; v < NV; v++) {
-            const vu pair = load_u32(P + (k >> 1) * NR + v * VL);
+            const vu pair = load_u32(at + v * VL);
             store(out + k * NR + v * VL, (vf)(pair << 16));
             if (k + 1 < K) store(out + (k + 1) * NR + v * VL, (vf)(pair & 0xffff0000u));
         }
@@ -132,6 +142,7 @@ INLINE void finish(const int mr, const int first, vf acc[][NV * MAX_PANELS], con
                 vf r = acc[m][first + v];
                 if (e->bias) r += load(e->bias + at);
                 if (e->scale) r *= load(e->scale + m * e->ld_scale + at);
+                ROUNDED(r);
                 if (e->add) r += load(e->add + m * e->ld_add + at);
                 store(y + m * ldy + at, r);
             }
@@ -143,6 +154,7 @@ INLINE void finish(const int mr, const int first, vf acc[][NV * MAX_PANELS], con
                     float r = part[c - at];
                     if (e->bias) r += e->bias[c];
                     if (e->scale) r *= e->scale[m * e->ld_scale + c];
+                    ROUNDED(r);
                     if (e->add) r += e->add[m * e->ld_add + c];
                     y[m * ldy + c] = r;
                 }

@@ -7,6 +7,7 @@ torch==2.13.0 and pocket-tts==4.0.1; without one, an environment is made for it,
 """
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -85,10 +86,11 @@ class Official:
         from pocket_tts import TTSModel
 
         self.torch = torch
+        os.chdir(folder)  # where the config's relative paths lead from
         if threads:  # as shipped it uses one thread for the flow LM and one for Mimi
             torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
-        self.model = TTSModel.load_model(config=f"{folder}/config.yaml", temp=0.0, eos_threshold=1e9)
+        self.model = TTSModel.load_model(config="config.yaml", temp=0.0, eos_threshold=1e9)
         self.prompt = torch.from_numpy(prompt(10)).float()[None]
         self.state = self.model.get_state_for_audio_prompt(self.prompt)
 
