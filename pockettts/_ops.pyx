@@ -44,15 +44,22 @@ cdef extern from * nogil:
     #else
     #define POCKETTTS_OPENMP 0
     #endif
+    static __thread int own_threads = 0;
     """
     const bint POCKETTTS_OPENMP
+    int own_threads                   # of the calling thread; 0: n_threads
 
 OPENMP = bool(POCKETTTS_OPENMP)
 
 cdef int n_threads = 1
 
-# A parallel region costs 1 to 4 us: below this many multiply-adds (or a tenth as many exponentials) one thread is quicker.
-cdef long WORTH_SHARING = 1 << 16
+
+cdef inline bint is_long(long numbers, long rows) noexcept nogil:
+    """Whether work takes longer than some 20 us, so that threads pay for their meeting (1 to 4 us; more on a busy machine).
+
+    `numbers` are read, and multiplied with each of so many rows; for fewer than 6 rows it is the reading that takes the time.
+    """
+    return numbers * max(rows, 6) > 1 << 20
 
 
 def supports(isa: str) -> bool:
@@ -66,8 +73,19 @@ def set_threads(int n):
     n_threads = max(1, n) if OPENMP else 1
 
 
+def set_own_threads(int n):
+    """Use `n` threads from now on for kernels called by this very thread; 0: as many as the process."""
+    global own_threads
+    own_threads = max(0, n) if OPENMP else 0
+
+
 def get_threads() -> int:
-    return n_threads
+    """How many threads a kernel would use now."""
+    return team()
+
+
+cdef inline int team() noexcept nogil:
+    return own_threads if own_threads > 0 else n_threads
 
 
 # --- matrix product ----------------------------------------------------------------------------------------------------------
@@ -97,12 +115,14 @@ cdef class Matrix:
 
     def _pack_f32(self, const uint32_t[:, ::1] w):
         cdef long b
-        for b in prange(self.lanes.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
+        cdef int threads = team()
+        for b in prange(self.lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
             pack_panel_f32(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &self.lanes[b, 0, 0])
 
     def _pack_bf16(self, const uint16_t[:, ::1] w):
         cdef long b
-        for b in prange(self.lanes.shape[0], nogil=True, num_threads=n_threads, schedule="static"):
+        cdef int threads = team()
+        for b in prange(self.lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
             pack_panel_bf16(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &self.lanes[b, 0, 0])
 
 
@@ -166,6 +186,7 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     Raises ValueError where shapes do not match.
     """
     cdef long T = x.shape[0], i, tasks
+    cdef int threads = team()
     if x.shape[1] != w.k or x.strides[1] != 4:
         raise ValueError(f"linear: x has {x.shape[1]} columns (or is strided), the weights want {w.k}")
     if (bias is not None and bias.shape[0] != w.n) or (add is not None and (add.shape[0] != T or add.shape[1] != w.n)) or \
@@ -191,18 +212,18 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too.
     p.group = MAX_PANELS if T == 1 else 1
     tasks = (p.panels + p.group - 1) // p.group
-    p.splits = 1 if tasks >= 4 * n_threads or T < 2 * MR else min(4 * n_threads, T // MR)
+    p.splits = 1 if tasks >= 4 * threads or T < 2 * MR else min(4 * threads, T // MR)
     p.rows = (T + p.splits - 1) // p.splits
     tasks *= p.splits
-    cdef bint shared = n_threads > 1 and tasks > 1 and T * w.n * w.k > WORTH_SHARING
+    cdef bint shared = threads > 1 and tasks > 1 and is_long(w.n * w.k, T)
     cdef float[::1] wide
     p.wide = NULL
     if w.is_bf16 and p.rows >= UNPACK_ROWS:
-        wide = np.empty((n_threads if shared else 1) * w.k * NR, np.float32)
+        wide = np.empty((threads if shared else 1) * w.k * NR, np.float32)
         p.wide = &wide[0]
     with nogil:
         if shared:
-            for i in prange(tasks, num_threads=n_threads, schedule="static"):
+            for i in prange(tasks, num_threads=threads, schedule="static"):
                 product_task(&p, i, threadid())
         else:
             for i in range(tasks):
@@ -261,6 +282,7 @@ cdef activate(Activation f, const float[:, ::1] x, out):
     """out = f(x), shared among threads in blocks of whole vectors so that each element meets the same code."""
     cdef long n = x.shape[0] * x.shape[1], block = 4096, i
     cdef float[:, ::1] y
+    cdef int threads = team()
     if out is None:
         out = np.empty((x.shape[0], x.shape[1]), np.float32)
     y = out
@@ -271,8 +293,8 @@ cdef activate(Activation f, const float[:, ::1] x, out):
     cdef const float *px = &x[0, 0]
     cdef float *py = &y[0, 0]
     with nogil:
-        if n_threads > 1 and n * 10 > WORTH_SHARING:
-            for i in prange((n + block - 1) // block, num_threads=n_threads, schedule="static"):
+        if threads > 1 and is_long(n, 32):
+            for i in prange((n + block - 1) // block, num_threads=threads, schedule="static"):
                 f(px + i * block, py + i * block, min(block, n - i * block))
         else:
             for i in range((n + block - 1) // block):
@@ -359,13 +381,14 @@ def attention(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[
     if D < 1 or H_kv < 1 or end < T or end > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or values.shape[2] != D or \
             H < 1 or H % H_kv or qkv.shape[1] != (H + 2 * H_kv) * D:
         raise ValueError("attention: shapes do not match")
+    cdef int threads = team()
     out = np.empty((T, H * D), np.float32)
     cdef float[:, ::1] y = out
     cdef float[:, ::1] scores = np.empty((T * H, longest), np.float32)
-    cdef bint shared = n_threads > 1 and 2 * T * H * longest * D > WORTH_SHARING
+    cdef bint shared = threads > 1 and is_long(2 * H * longest * D, T)
     with nogil:
         if shared:
-            for i in prange(T * H, num_threads=n_threads, schedule="static"):
+            for i in prange(T * H, num_threads=threads, schedule="static"):
                 attend_one(qkv, keys, values, scores, y, i, H, end, context)
         else:
             for i in range(T * H):

@@ -274,7 +274,6 @@ def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
 def _contradictions(config: Config) -> Iterator[str]:
     """What is wrong among values that make sense by themselves."""
     lm, mimi = config.flow_lm, config.mimi
-    outer = mimi.outer_dim or mimi.quantizer.output_dimension
     decoder_seanet = "decoder_seanet" if mimi.decoder_seanet else "seanet"
     decoder_transformer = "decoder_transformer" if mimi.decoder_transformer else "transformer"
     attentions = [("flow_lm.transformer", lm.transformer.attn_dim or lm.transformer.d_model, lm.transformer.num_heads)]
@@ -286,16 +285,17 @@ def _contradictions(config: Config) -> Iterator[str]:
         equals += [
             (f"mimi.{transformer}.input_dimension", layers.input_dimension, width, net.dimension),
             (f"mimi.{transformer}.output_dimensions", [*layers.output_dimensions], f"[{width}]", [net.dimension]),
-            (f"the product of mimi.{seanet}.ratios", net.hop_length, "that of mimi.seanet", mimi.seanet.hop_length),
             (f"mimi.{seanet}.channels", net.channels, "mono", 1),
         ]
         if net.compress > net.n_filters:
             yield f"mimi.{seanet}.compress: {net.compress} is more than n_filters ({net.n_filters}); choose less"
+    outer = mimi.outer_dim or net.dimension  # of the decoder, the last of the two
     equals += [
         ("mimi.quantizer.output_dimension", mimi.quantizer.output_dimension, "mimi.outer_dim", outer),
-        (width, net.dimension, "mimi.quantizer.output_dimension", mimi.quantizer.output_dimension),
         ("mimi.channels", mimi.channels, "mono", 1),
     ]
+    if outer % net.dimension:
+        yield f"mimi.outer_dim: {outer} is no multiple of {width} ({net.dimension}); change one of them"
     for key, value, other, wanted in equals:
         if value != wanted:
             yield f"{key}: {value} is not {other} ({wanted}); make them equal"

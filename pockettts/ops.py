@@ -4,12 +4,14 @@ The environment variable POCKETTTS_ISA ("base", "avx2", "avx512") picks another 
 """
 import importlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .errors import OptionError
 
-# libgomp's threads spin for a millisecond at each barrier, which on a busy box keeps the very thread they wait for off its
-# core (up to 12 ms a region, measured); 10,000 turns bridge the gap between two kernels and no more. Read when it is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# libgomp's threads spin for a millisecond at each barrier, which on a busy box keeps the very thread they wait for off its core
+# (up to 12 ms a region, measured). 1,000 turns bridge the gap between two kernels and no more. Read when the library is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from . import _ops as _base  # noqa: E402
 
@@ -42,5 +44,16 @@ layer_norm = _kernels.layer_norm
 linear = _kernels.linear
 modulated_norm = _kernels.modulated_norm
 rope_and_store = _kernels.rope_and_store
+set_own_threads = _kernels.set_own_threads
 set_threads = _kernels.set_threads
 silu = _kernels.silu
+
+
+@contextmanager
+def own_threads(n: int) -> Iterator[None]:
+    """Inside, kernels called by this very thread use n threads."""
+    set_own_threads(n)
+    try:
+        yield
+    finally:
+        set_own_threads(0)

@@ -4,6 +4,7 @@ import math
 import os
 import statistics
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from .voices import VoiceState
 MAX_TOKENS = 50              # of a chunk; the models are trained on single sentences
 VOICE_SECONDS = 30           # of a voice prompt that are used
 MIN_FRAMES = 6               # EOS is not believed before: some voices cross the threshold ahead of the first word
+OVERLAP = 32 << 20           # bytes of backbone from which latents are made ahead; kernels of less are over too soon, and the two
+                             # threads wait for Python's lock (the 2m model took 1.6 times as long)
 FADE_IN = 1 / 200            # seconds; a fresh decoder starts with a small step, which would click
 
 logger = logging.getLogger("pockettts")
@@ -29,11 +32,13 @@ class TTSModel:
     """A loaded model. Its weights are shared by all streams; what a stream remembers lives in the stream.
 
     Attributes: `config`, `sample_rate` (Hz), `default_voice`, and the options `temperature`, `lsd_decode_steps`,
-    `eos_threshold`, `noise_clamp`, which may be changed between calls through `with_options`.
+    `eos_threshold`, `noise_clamp`, which may be changed between calls through `set_options`.
     """
 
-    def __init__(self, config: Config, tokenizer, flow_lm: FlowLM, decoder: MimiDecoder, encoder: MimiEncoder | None) -> None:
+    def __init__(self, config: Config, tokenizer, flow_lm: FlowLM, decoder: MimiDecoder, encoder: MimiEncoder | None,
+                 overlap: bool) -> None:
         self.config, self.tokenizer, self.flow_lm, self.decoder, self.encoder = config, tokenizer, flow_lm, decoder, encoder
+        self.overlap = overlap
         self.sample_rate: int = config.mimi.sample_rate
         self.set_options()
 
@@ -73,7 +78,8 @@ class TTSModel:
         w.pack()
         encoder = MimiEncoder(w / "mimi", c.mimi)      # repacked when the first voice is cloned, if ever
         w.finish()
-        model = cls(c, tokenizer, flow_lm, decoder, encoder if can_clone else None)
+        backbone = sum(tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer."))
+        model = cls(c, tokenizer, flow_lm, decoder, encoder if can_clone else None, backbone > OVERLAP)
         model.set_options(temperature, lsd_decode_steps, eos_threshold, noise_clamp)
         return model
 
@@ -184,11 +190,15 @@ class TTSModel:
 
     def _frames(self, chunks: list[tuple[list[int], int]], voice: VoiceState, rng: np.random.Generator,
                 frames_after_eos: int | None) -> Iterator[np.ndarray]:
+        cores = ops.get_threads()
+        ahead = cores // 2 if self.overlap else 0                               # cores for the next latent
         for ids, after_eos in chunks:
             codec = self.decoder.init_state()
             fade_in = np.linspace(0, 1, int(self.sample_rate * FADE_IN), dtype=np.float32)
-            for latent in self._latents(ids, voice, rng, after_eos if frames_after_eos is None else frames_after_eos):
-                samples = self.decoder(latent * self.flow_lm.emb_std + self.flow_lm.emb_mean, codec)
+            latents = self._latents(ids, voice, rng, after_eos if frames_after_eos is None else frames_after_eos)
+            for latent in _made_ahead(latents, ahead) if ahead else latents:
+                with ops.own_threads(cores - ahead):
+                    samples = self.decoder(latent * self.flow_lm.emb_std + self.flow_lm.emb_mean, codec)
                 samples[: len(fade_in)] *= fade_in
                 fade_in = fade_in[:0]
                 yield samples
@@ -220,6 +230,20 @@ class TTSModel:
         low, high = normal.cdf(-self.noise_clamp), normal.cdf(self.noise_clamp)
         noise = [normal.inv_cdf(min(max(u, 1e-15), 1 - 1e-15)) for u in rng.uniform(low, high, dim)]
         return np.array([noise], np.float32)
+
+
+def _made_ahead(items: Iterator[np.ndarray], cores: int) -> Iterator[np.ndarray]:
+    """The same items; while one of them is dealt with, a thread makes the next, with so many cores.
+
+    So the flow LM, which waits for memory, and the decoder, which calculates, share the machine without waiting for each other
+    at every layer. The first item is made with all cores: that is the time to first audio.
+    """
+    item = next(items, None)
+    with ThreadPoolExecutor(1, "pockettts", ops.set_own_threads, (cores,)) as worker:
+        while item is not None:
+            upcoming = worker.submit(next, items, None)
+            yield item
+            item = upcoming.result()
 
 
 def _read_tensors(c: Config) -> tuple[dict[str, weights.Tensor], str, bool]:

@@ -1,0 +1,160 @@
+"""TTSModel: voices, options, seeds, streams that are left, and what it refuses."""
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from pockettts import TTSModel, VoiceState, ops
+from pockettts.errors import ConfigError, OptionError, PocketTTSError, TextError, VoiceError
+from pockettts.tts import _made_ahead
+
+TEXT = "One sentence. And then another one, which is longer."
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return TTSModel.load(config=tiny_model, threads=2)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return (0.3 * np.sin(np.arange(30_000) / 20)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def voice(model, samples):
+    return model.get_voice_state(samples)
+
+
+@pytest.fixture(params=[False, True], ids=["in turn", "ahead"])
+def overlap(request, model, monkeypatch):
+    monkeypatch.setattr(model, "overlap", request.param)
+
+
+def test_a_seed_gives_the_same_speech_on_any_number_of_threads(model, voice, monkeypatch):
+    speech = []
+    for threads, overlap in ((1, False), (2, False), (2, True), (5, True)):
+        monkeypatch.setattr(model, "overlap", overlap)
+        ops.set_threads(threads)
+        speech.append(model.generate(TEXT, voice, seed=7))
+    ops.set_threads(2)
+    assert all(np.array_equal(speech[0], other) for other in speech[1:])
+    assert not np.array_equal(speech[0], model.generate(TEXT, voice, seed=8)[: len(speech[0])])
+    assert speech[0].dtype == np.float32 and len(speech[0]) % 1920 == 0
+
+
+def test_a_stream_yields_frames_and_is_what_generate_gives(model, voice, overlap):
+    frames = list(model.generate_stream(TEXT, voice, seed=1))
+    assert {frame.shape for frame in frames} == {(1920,)}
+    assert np.array_equal(np.concatenate(frames), model.generate(TEXT, voice, seed=1))
+
+
+def test_streams_side_by_side_do_not_disturb_each_other(model, voice, overlap):
+    alone = [model.generate(TEXT, voice, seed=seed) for seed in (1, 2)]
+    both = list(zip(*(model.generate_stream(TEXT, voice, seed=seed) for seed in (1, 2)), strict=False))
+    for i, whole in enumerate(alone):
+        together = np.concatenate([pair[i] for pair in both])
+        assert len(both) > 5 and np.array_equal(together, whole[: len(together)])
+
+
+@pytest.mark.parametrize("frames", [0, 1, 5])
+def test_a_stream_that_is_left_leaves_no_thread(model, voice, overlap, frames):
+    before = threading.active_count()
+    stream = model.generate_stream(TEXT, voice)
+    for _ in range(frames):
+        next(stream)
+    del stream
+    assert threading.active_count() == before and ops.get_threads() == 2
+
+
+def test_an_error_in_the_thread_ahead_arrives():
+    def items():
+        yield 1
+        raise ValueError("boom")
+
+    stream = _made_ahead(items(), 1)
+    assert next(stream) == 1
+    with pytest.raises(ValueError, match="boom"):
+        next(stream)
+    assert threading.active_count() == 1 or all("pockettts" not in t.name for t in threading.enumerate())
+
+
+def test_options_change_the_speech(model, voice):
+    try:
+        model.set_options(temperature=0)
+        still = model.generate(TEXT, voice, seed=1)
+        assert np.array_equal(still, model.generate(TEXT, voice, seed=2))
+        model.set_options(eos_threshold=-1e9)
+        for frames_after_eos in (0, 3):                     # EOS at once, but not before the 6th frame
+            short = model.generate("Yes.", voice, frames_after_eos=frames_after_eos)
+            assert len(short) == (6 + frames_after_eos) * 1920
+        model.set_options(temperature=4, noise_clamp=1e-3)  # next to no noise
+        clamped = model.generate(TEXT, voice, seed=1)
+        model.set_options(temperature=4)
+        free = model.generate(TEXT, voice, seed=1)
+        n = min(map(len, (clamped, free, still)))
+        assert np.abs(clamped[:n] - still[:n]).max() < np.abs(free[:n] - still[:n]).max() / 10
+    finally:
+        model.set_options()
+
+
+@pytest.mark.parametrize("option", [
+    {"temperature": -1}, {"temperature": float("nan")}, {"lsd_decode_steps": 0}, {"lsd_decode_steps": 10**9},
+    {"eos_threshold": float("inf")}, {"noise_clamp": 0}, {"threads": 0}, {"precision": "int4"}, {"temperature": "hot"},
+])  # fmt: skip
+def test_options_that_make_no_sense(tiny_model, option):
+    with pytest.raises(OptionError, match=next(iter(option))):
+        TTSModel.load(config=tiny_model, **option)
+
+
+def test_what_else_is_refused(model, voice, tiny_model, samples):
+    with pytest.raises(OptionError, match="one"):
+        TTSModel.load("english", config=tiny_model)
+    with pytest.raises(ConfigError, match="english"):
+        TTSModel.load("inglish")
+    for text in ("", "  \n"):
+        with pytest.raises(TextError):
+            model.generate_stream(text, voice)              # at once, not at the first frame
+    with pytest.raises(TextError):
+        model.generate(b"bytes", voice)
+    for options in ({"seed": -1}, {"frames_after_eos": -1}, {"max_tokens": 0}):
+        with pytest.raises(OptionError, match=next(iter(options))):
+            model.generate_stream(TEXT, voice, **options)
+    for array in (samples[:0], samples[None], samples.astype(int), samples * np.nan):
+        with pytest.raises(VoiceError):
+            model.get_voice_state(array)
+    with pytest.raises(VoiceError):
+        model.get_voice_state(VoiceState(voice.layers[:1]))
+
+
+def test_a_voice_from_a_file_an_array_and_a_state_speak_alike(model, voice, samples, tmp_path):
+    soundfile.write(tmp_path / "voice.wav", samples, model.sample_rate, subtype="FLOAT")
+    voice.save(tmp_path / "voice.safetensors")
+    expected = model.generate(TEXT, voice, seed=3)
+    for source in (samples, tmp_path / "voice.wav", str(tmp_path / "voice.safetensors")):
+        assert np.array_equal(model.generate(TEXT, source, seed=3), expected)
+
+
+def test_only_the_start_of_a_long_recording_is_used(model, tmp_path, caplog):
+    noise = np.random.default_rng(0).normal(0, 0.1, 31 * 24_000).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", noise, 24_000)
+    offset = model.get_voice_state(tmp_path / "long.wav").offset
+    assert offset <= 1 + 30 * 12.5 + 2 and "30 seconds" in caplog.text
+
+
+def test_without_the_weights_for_it_cloning_says_what_to_do(model, samples, monkeypatch):
+    monkeypatch.setattr(model, "encoder", None)
+    with pytest.raises(VoiceError, match="hf auth login"):
+        model.get_voice_state(samples)
+
+
+def test_a_text_of_many_chunks_takes_no_more_memory_than_one(model, voice):
+    """Nothing is made before it is asked for: the first frame of a long text comes at once."""
+    stream = model.generate_stream("A sentence of some length, to be spoken. " * 2000, voice)
+    assert len(next(stream)) == 1920
+    stream.close()
+
+
+def test_errors_share_a_base():
+    assert issubclass(VoiceError, PocketTTSError)
