@@ -217,13 +217,14 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     tasks *= p.splits
     cdef bint shared = threads > 1 and tasks > 1 and is_long(w.n * w.k, T)
     cdef float[::1] wide
+    cdef long chunk = max(1, tasks // (8 * threads))    # on a busy machine, the thread that gets on takes more of them
     p.wide = NULL
     if w.is_bf16 and p.rows >= UNPACK_ROWS:
         wide = np.empty((threads if shared else 1) * w.k * NR, np.float32)
         p.wide = &wide[0]
     with nogil:
         if shared:
-            for i in prange(tasks, num_threads=threads, schedule="static"):
+            for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=chunk):
                 product_task(&p, i, threadid())
         else:
             for i in range(tasks):
