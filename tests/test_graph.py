@@ -407,6 +407,14 @@ def test_imports_point_down(path):
             assert name.split(".")[0] in below, f"{path.stem} imports {name}"
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda path: path.stem)
+def test_commands_do_not_know_each_other(path):
+    for level, name in imports(path):
+        assert level or not name.startswith("pockettts"), f"cli/{path.stem}: import {name} by its place, with dots"
+        assert level != 1 or name.split(".")[0] == "common" != path.stem, f"cli/{path.stem} imports {name}"
+        assert level != 2 or name == "__version__" or name.split(".")[0] in ORDER[ORDER.index("cli") + 1 :], f"cli/{path.stem}: {name}"
+
+
 @pytest.mark.parametrize("path", sorted((PACKAGE / "model").glob("*.py")), ids=lambda path: path.stem)
 def test_the_graph_knows_nothing_but_kernels(path):
     below = MODEL_ORDER[MODEL_ORDER.index(path.stem) + 1 :]

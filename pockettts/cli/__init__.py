@@ -1,0 +1,137 @@
+"""The command: `pockettts "text" -o out.wav` is `pockettts generate --text "text" --output out.wav`.
+
+stdout carries only what was asked for, messages go to stderr. The exit code is 0; 1 after an error; 2 for arguments
+that make no sense; 130 after Ctrl-C; 141 when the reader of stdout has gone; 143 when terminated.
+
+Each command is a module here, imported when it is run, with two functions: `add_options(parser)` and `run(args)`. They import
+what is heavy where they need it, so that `--help` waits for none of it.
+"""
+import argparse
+import errno
+import os
+import sys
+from importlib import import_module
+
+from .. import __version__
+from ..errors import OptionError, PocketTTSError
+from .common import say
+
+COMMANDS = {
+    "generate": "Speak a text: the command where none is named",
+    "voices": "List the voices of a model",
+    "models": "List the models, and which are on this machine",
+    "export-voice": "Make a recording a voice file, which loads at once",
+    "download": "Fetch a model and voices, to speak without a network",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command with these arguments, by default the process's, and return its exit code.
+
+    Whatever goes wrong is one line on stderr; with --debug, a traceback as well.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        _exit_on_signals()
+        try:
+            _run(argv)
+        finally:
+            _flush_stdout()
+        return 0
+    except SystemExit as stop:         # after --help, or a signal
+        return int(stop.code or 0)
+    except BaseException as error:
+        if "--debug" in argv:
+            import traceback
+
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _run(argv: list[str]) -> None:
+    name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("generate", argv)
+    command = import_module(f".{name.replace('-', '_')}", __name__)
+    parser = _Parser("pockettts" if name == "generate" else f"pockettts {name}", description=f"{COMMANDS[name]}.",
+                     formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    if name == "generate":
+        _describe_all(parser)
+    command.add_options(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("--debug", action="store_true", help="log everything, and show tracebacks")
+    args, rest = parser.parse_known_args(rest)
+    if rest:
+        what = "no such option" if rest[0].startswith("-") else "one word too many: a text needs quotes"
+        parser.error(f"{rest[0]!r}: {what}")
+    _log(args.quiet, args.debug)
+    command.run(args)
+
+
+def _describe_all(parser: argparse.ArgumentParser) -> None:
+    """What the help of the command as a whole has more than that of `pockettts generate`."""
+    parser.usage = "pockettts [TEXT] [options]\n       pockettts COMMAND ..."
+    commands = "\n".join(f"  {name:<14}{about[0].lower()}{about[1:]}" for name, about in COMMANDS.items())
+    parser.epilog = (f"commands (`pockettts COMMAND --help` says more):\n{commands}\n\n"
+                     "Without a text, the one that is piped in is spoken, or else a greeting.\n"
+                     "A text that is a command's name, or looks like an option, is given as --text=models")
+    parser.add_argument("--version", action="version", version=f"pockettts {__version__}")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise OptionError(f"{message} (see `{self.prog} --help`)")
+
+
+# --- messages and signals --------------------------------------------------------------------------------------------
+
+def _explain(error: BaseException) -> int:
+    """Say in one line what went wrong; the exit code."""
+    if isinstance(error, BrokenPipeError):
+        return 141
+    code, message = 1, f"unexpected {type(error).__name__}: {error} (--debug says where)"
+    if isinstance(error, KeyboardInterrupt):
+        code, message = 130, "interrupted"
+    elif isinstance(error, PocketTTSError):
+        code, message = 2 if isinstance(error, OptionError) else 1, str(error)
+    elif isinstance(error, MemoryError):
+        message = "out of memory: take a shorter text or a smaller model"
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        message = f"can't write to stdout ({error.strerror})"       # writers of files have errors of their own
+    say(f"pockettts: {message}")
+    return code
+
+
+def _log(quiet: bool, debug: bool) -> None:
+    """Our own warnings go to stderr; with --debug, all that any library says."""
+    import logging
+    import warnings
+
+    from .. import hub
+
+    hub.show_progress(not quiet)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s" if debug else "pockettts: %(message)s"))
+    if not debug:
+        handler.addFilter(logging.Filter("pockettts"))
+        warnings.simplefilter("ignore")
+    logging.basicConfig(handlers=[handler], force=True,
+                        level=logging.DEBUG if debug else logging.ERROR if quiet else logging.WARNING)
+
+
+def _flush_stdout() -> None:
+    """Find out now, not when Python exits, whether stdout took everything."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # or Python would try again, and complain
+        raise
+
+
+def _exit_on_signals() -> None:
+    """When terminated, or when the terminal is closed, clean up as after an error."""
+    import signal
+
+    for name in ("SIGTERM", "SIGHUP"):                      # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))

@@ -1,0 +1,26 @@
+"""`pockettts download`: a model and voices, to speak without a network."""
+import argparse
+
+from .common import model_of, say
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model of `pockettts models`, or your own: a YAML file")
+    parser.add_argument("voices", metavar="VOICE", nargs="*", help="voices to fetch with it (default: the model's own)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from .. import hub, voices
+    from ..config import download_model
+
+    _, config = model_of(args)
+    wanted = [voices.find(voice, config) for voice in args.voices or [voices.default_voice(config)]]
+    files = download_model(config, map(str, wanted))
+    for file in files:
+        print(file)
+    if not args.quiet:
+        size = sum(file.stat().st_size for file in files) / 1e6
+        say(f"{config.name}: {len(files)} files, {size:.1f} MB, which is all it takes to speak without a network")
+        if config.weights_path and not hub.is_cached(config.weights_path):
+            say(f"to clone voices as well, accept the terms at {voices.gated_page(config)}, log in with "
+                 "`hf auth login`, and run this again")

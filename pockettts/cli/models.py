@@ -1,0 +1,15 @@
+"""`pockettts models`: the models, and which are on this machine."""
+import argparse
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(args: argparse.Namespace) -> None:
+    from ..config import is_downloaded, load_config, model_names
+
+    print(f"{'model':<26} {'size':>8}  {'language':<10}  cached")
+    for config in map(load_config, model_names()):
+        size, cached = f"{2 * config.parameters / 1e6:.0f} MB", "yes" if is_downloaded(config) else "no"   # of a bf16 file
+        print(f"{config.name:<26} {size:>8}  {config.language:<10}  {cached}")
