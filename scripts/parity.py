@@ -35,8 +35,8 @@ SCRIPTS = Path(__file__).parent
 
 def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = None) -> dict[str, np.ndarray]:
     """What our package computes in place of `official`, the dump of the model in `folder` (see oracle.py), by the same names."""
-    options = dict(temperature=0, lsd_decode_steps=int(official["steps"]))
-    model = TTSModel.load(config=folder / "config.yaml", precision=precision, **options)
+    steps = int(official["steps"])
+    model = TTSModel.load(config=folder / "config.yaml", precision=precision, temperature=0, lsd_decode_steps=steps)
     lm, prompt = model.flow_lm, official["prompt"]
     ids = model.tokenizer.encode(str(official["text"]))
     conditioning = lm.embed_voice(model.encoder.encode(end_on_pause(prompt, model.sample_rate)))
@@ -47,15 +47,14 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
     latent, rows = None, []
     for _ in official["latent"]:
         hidden = lm.step(latent, state)
-        latent = lm.sample(hidden, np.zeros_like(lm.bos_emb), int(official["steps"]))
+        latent = lm.sample(hidden, np.zeros_like(lm.bos_emb), steps)
         audio = model.decoder(latent * lm.emb_std + lm.emb_mean, codec)
         rows.append(dict(hidden=hidden[0], eos_logit=[lm.eos_logit(hidden)], latent=latent[0], audio=audio))
     out = dict(ids=np.array(ids), conditioning=conditioning) | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     if "speech" in official:
-        model.set_options(eos_threshold=float(official["eos_threshold"]), **options)
-        out["speech"] = np.concatenate([
-            model.generate(str(text), voice, max_tokens=int(official["max_tokens"])) for text in official["sentences"]])
+        speak = dict(eos_threshold=float(official["eos_threshold"]), max_tokens=int(official["max_tokens"]))
+        out["speech"] = np.concatenate([model.generate(str(text), voice, **speak) for text in official["sentences"]])
     return out
 
 

@@ -384,7 +384,7 @@ def test_samplers():
 
 PACKAGE = Path(pockettts.__file__).parent
 ORDER = ["__init__", "__main__", "cli", "server", "engine", "tts", "voices", "audio", "stretch", "text", "tokenizer", "config",
-         "strict", "hub", "weights", "files", "model", "ops", "errors", "_ops"]  # fmt: skip
+         "strict", "hub", "weights", "files", "model", "ops", "options", "errors", "_ops"]  # fmt: skip
 MODEL_ORDER = ["mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__"]
 
 

@@ -81,22 +81,23 @@ def test_an_error_in_the_thread_ahead_arrives():
 
 
 def test_options_change_the_speech(model, voice):
-    try:
-        model.set_options(temperature=0)
-        still = model.generate(TEXT, voice, seed=1)
-        assert np.array_equal(still, model.generate(TEXT, voice, seed=2))
-        model.set_options(eos_threshold=-1e9)
-        for frames_after_eos in (0, 3):                     # EOS at once, but not before the 6th frame
-            short = model.generate("Yes.", voice, frames_after_eos=frames_after_eos)
-            assert len(short) == (6 + frames_after_eos) * 1920
-        model.set_options(temperature=4, noise_clamp=1e-3)  # next to no noise
-        clamped = model.generate(TEXT, voice, seed=1)
-        model.set_options(temperature=4)
-        free = model.generate(TEXT, voice, seed=1)
-        n = min(map(len, (clamped, free, still)))
-        assert np.abs(clamped[:n] - still[:n]).max() < np.abs(free[:n] - still[:n]).max() / 10
-    finally:
-        model.set_options()
+    still = model.generate(TEXT, voice, seed=1, temperature=0)
+    assert np.array_equal(still, model.generate(TEXT, voice, seed=2, temperature=0))
+    for frames_after_eos in (0, 3):                         # EOS at once, but not before the 6th frame
+        short = model.generate("Yes.", voice, eos_threshold=-1e9, frames_after_eos=frames_after_eos)
+        assert len(short) == (6 + frames_after_eos) * 1920
+    free = model.generate(TEXT, voice, seed=1, temperature=4)
+    clamped = model.generate(TEXT, voice, seed=1, temperature=4, noise_clamp=1e-3)      # next to no noise
+    n = min(map(len, (clamped, free, still)))
+    assert np.abs(clamped[:n] - still[:n]).max() < np.abs(free[:n] - still[:n]).max() / 10
+
+
+def test_options_of_the_model_hold_where_a_text_has_none(model, voice, tiny_model):
+    cold = TTSModel.load(config=tiny_model, temperature=0, max_tokens=20, seed=None)
+    assert (cold.options.temperature, cold.options.eos_threshold, cold.options.max_tokens) == (0, model.options.eos_threshold, 20)
+    assert np.array_equal(cold.generate(TEXT, voice), model.generate(TEXT, voice, temperature=0, max_tokens=20))
+    assert np.array_equal(cold.generate(TEXT, voice, temperature=0.5, max_tokens=50, seed=3),
+                          model.generate(TEXT, voice, temperature=0.5, seed=3))
 
 
 @pytest.mark.parametrize("option", [

@@ -3,6 +3,9 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from ..errors import OptionError
+from ..options import NUMBERS, Number
+
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """The options that say which model, for `model_of`."""
@@ -20,16 +23,19 @@ def model_of(args: argparse.Namespace) -> tuple:
     return name, load_config(name)
 
 
-def number(kind: type, least: float, most: float) -> Callable[[str], float]:
-    """A type for argparse: numbers of this kind, within limits."""
+def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Some of the options in `NUMBERS`. What is out of their limits is refused before anything is loaded."""
+    for name in names:
+        parser.add_argument("--" + name.replace("_", "-"), type=_within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about)
+
+
+def _within(number: Number) -> Callable[[str], float]:
+    """A type for argparse."""
     def checked(given: str) -> float:
         try:
-            if least <= (value := kind(given)) <= most:     # NaN is not
-                return value
-        except ValueError:
-            pass
-        whole = "whole " if kind is int else ""
-        raise argparse.ArgumentTypeError(f"{given[:20]!r} is not a {whole}number from {least} to {most}")
+            return number.check(number.kind(given))
+        except (ValueError, OptionError):
+            raise argparse.ArgumentTypeError(f"{given[:20]!r} is not {number.range}") from None
     return checked
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 
 from ..errors import OptionError, TextError
-from .common import add_model_options, model_of, number, say
+from .common import add_model_options, add_numbers, model_of, say
 
 GREETINGS = {
     "english": "Hello! I am Pocket TTS, a small voice that any computer can run.",
@@ -18,17 +18,7 @@ GREETINGS = {
 }
 MAX_TEXT = 64 * 1024 * 1024            # bytes, more than any book; /dev/zero has no end
 
-# Name, type, least, most, help. The limits are those of tts.py, so that a mistake shows before anything is loaded.
-NUMBERS = [
-    ("--temperature", float, 0, 10, "how much the speech varies; 0 is always the same (default: the model's)"),
-    ("--lsd-decode-steps", int, 1, 1000, "steps of the sampler for each frame (default: 1)"),
-    ("--eos-threshold", float, -(10**9), 10**9, "the higher, the later the speech ends (default: the model's)"),
-    ("--noise-clamp", float, 1e-6, 10**6, "the largest noise for the sampler (default: no limit)"),
-    ("--frames-after-eos", int, 0, 1000, "frames of 80 ms to keep after the end (default: 3 to 5, by length)"),
-    ("--max-tokens", int, 1, 10_000, "of the chunks in which a text is spoken (default: 50)"),
-    ("--seed", int, 0, 2**64 - 1, "the same seed gives the same sound (default: random)"),
-    ("--threads", int, 1, 1024, "cores to use (default: all, at most 8)"),
-]
+NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "frames_after_eos", "max_tokens", "seed", "threads")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                                               "hf:// or https:// (default: the model's own)")
     add_model_options(parser)
     parser.add_argument("--precision", choices=("bf16", "f32"), help="of the weights (default: as they are)")
-    for name, kind, least, most, about in NUMBERS:
-        parser.add_argument(name, type=number(kind, least, most), metavar="N", help=about)
+    add_numbers(parser, *NUMBERS)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -67,19 +56,13 @@ def run(args: argparse.Namespace) -> None:
         if not to_stdout:
             out = stack.enter_context(audio.Writer(args.output, rate))
         voice = voices.find(voices.default_voice(config) if args.voice is None else args.voice, config)
-        model = TTSModel.load(name, **_chosen(args, "temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp",
-                                              "precision", "threads"))
-        state = model.get_voice_state(voice)
-        blocks = model.generate_stream(text, state, **_chosen(args, "seed", "frames_after_eos", "max_tokens"))
+        model = TTSModel.load(name, precision=args.precision, **{number: getattr(args, number) for number in NUMBERS})
+        blocks = model.generate_stream(text, model.get_voice_state(voice))
         if to_stdout:                  # not before: after an error, nothing at all is on stdout
             out = stack.enter_context(audio.StreamWriter(sys.stdout.buffer, rate, raw=args.stream))
         figures = _write(blocks, out, show_progress=not args.quiet and sys.stderr is not None and sys.stderr.isatty())
     if not args.quiet:
         say(f"{'stdout' if to_stdout else args.output}: {figures}")
-
-
-def _chosen(args: argparse.Namespace, *names: str) -> dict:
-    return {name: getattr(args, name) for name in names}
 
 
 def _write(blocks: Iterable, out, show_progress: bool) -> str:

@@ -1,0 +1,42 @@
+"""The options' limits, and how a text's own stand above the model's."""
+import numpy as np
+import pytest
+
+from pockettts.errors import OptionError
+from pockettts.options import NUMBERS, Options
+
+OWN = Options(temperature=0.7, eos_threshold=-4)
+
+
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=lambda number: number.name)
+def test_limits(number):
+    for value in (number.least, number.most):
+        assert number.check(value) == value and type(number.check(value)) is number.kind
+    for value in (number.least - 1, number.most * 2, float("nan"), float("inf"), "1", None, True, [1], 10**400):
+        with pytest.raises(OptionError, match=f"^{number.name} .{{1,24}}: give a .*number from {number.least} to {number.most}$"):
+            number.check(value)
+
+
+def test_numbers_of_other_kinds():
+    assert NUMBERS["max_tokens"].check(20.0) == NUMBERS["max_tokens"].check(np.int64(20)) == 20
+    assert NUMBERS["temperature"].check(np.float32(0.5)) == NUMBERS["temperature"].check(np.float64(0.5)) == 0.5
+    with pytest.raises(OptionError, match="max_tokens 20.5: give a whole number"):
+        NUMBERS["max_tokens"].check(20.5)
+
+
+def test_only_what_is_given_changes():
+    assert OWN.but() == OWN.but(seed=None, temperature=None) == OWN
+    changed = OWN.but(temperature=0, seed=3, noise_clamp=np.float32(2))
+    assert (changed.temperature, changed.seed, changed.noise_clamp, changed.max_tokens) == (0, 3, 2, 50)
+    assert changed.but(max_tokens=7).temperature == 0 and OWN.temperature == 0.7
+
+
+def test_what_is_refused():
+    with pytest.raises(OptionError, match="temperature 11: give a number from 0 to 10"):
+        Options(temperature=11, eos_threshold=0)
+    with pytest.raises(OptionError, match="seed -1"):
+        OWN.but(seed=-1)
+    with pytest.raises(OptionError, match="max_tokens None"):
+        Options(temperature=1, eos_threshold=0, max_tokens=None)
+    with pytest.raises(TypeError, match="heat"):
+        OWN.but(heat=1)
