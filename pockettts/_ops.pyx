@@ -353,20 +353,25 @@ def rope_and_store(float[:, ::1] qkv, const float[:, ::1] cos, const float[:, ::
                 memcpy(&values[h, at + t, 0], &qkv[t, (H + H_kv + h) * D], D * sizeof(float))
 
 
+cdef void attention_row(const float *q, const float *keys, long n, long D, float scale, float *w) noexcept nogil:
+    """One query of one head over n rows: w = softmax(q k^T * scale)."""
+    cdef long p
+    cdef float top = -3.4e38, total
+    score(q, keys, n, D, scale, w)
+    for p in range(n):
+        top = w[p] if w[p] > top else top
+    for p in range(n):
+        w[p] -= top
+    exp_row(w, w, n)
+    total = sum(w, n)
+    for p in range(n):
+        w[p] /= total
+
+
 cdef void attend(const float *q, const float *keys, const float *values, long n, long D, float scale,
                  float *scores, float *y) noexcept nogil:
     """One query of one head over n rows: y = softmax(q k^T * scale) v. `scores` is room for n floats."""
-    cdef long p
-    cdef float top = -3.4e38, total
-    score(q, keys, n, D, scale, scores)
-    for p in range(n):
-        top = scores[p] if scores[p] > top else top
-    for p in range(n):
-        scores[p] -= top
-    exp_row(scores, scores, n)
-    total = sum(scores, n)
-    for p in range(n):
-        scores[p] /= total
+    attention_row(q, keys, n, D, scale, scores)
     mix(scores, values, n, D, y)
 
 
@@ -404,6 +409,23 @@ cdef inline void attend_one(const float[:, ::1] qkv, const float[:, :, ::1] keys
     cdef long stop = end - T + t + 1, start = stop - context if 0 < context < stop else 0
     attend(&qkv[t, h * D], &keys[kv, start, 0], &values[kv, start, 0], stop - start, D, 1 / sqrtf(<float>D),
            &scores[i, 0], &y[t, h * D])
+
+
+def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long end, long head, long start, long stop):
+    """What one head of the last row looks at: its weights on positions start .. stop of all `end`, float32 [stop - start].
+
+    qkv, keys: as `attention` gets them, without a context; these are the very weights that it mixes values with.
+    """
+    cdef long H_kv = keys.shape[0], D = keys.shape[2]
+    cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv
+    if D < 1 or H_kv < 1 or qkv.shape[0] < 1 or not 0 < end <= keys.shape[1] or not 0 <= head < H or H % H_kv or \
+            qkv.shape[1] != (H + 2 * H_kv) * D or not 0 <= start <= stop <= end:
+        raise ValueError("attention_weights: shapes do not match")
+    weights = np.empty(end, np.float32)
+    cdef float[::1] w = weights
+    with nogil:
+        attention_row(&qkv[qkv.shape[0] - 1, head * D], &keys[head // (H // H_kv), 0, 0], end, D, 1 / sqrtf(<float>D), &w[0])
+    return weights[start:stop]
 
 
 # --- upsampling --------------------------------------------------------------------------------------------------------------

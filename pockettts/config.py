@@ -157,6 +157,7 @@ class Config:
     voices_path: str | None = None  # of the catalogue's voices, with {voice} for the name
     voice_names: list[str] | None = None  # which of the catalogue there are; None: all
     parameters: int | None = None  # how many weights the file has, the voice encoder's included
+    alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] whose attention is on the text being spoken
 
 
 def model_names() -> list[str]:
@@ -304,6 +305,10 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield f"{key}.num_heads: {width} numbers do not make {heads} heads of pairs; change one of them"
     if lm.transformer.num_heads % (lm.transformer.num_kv_heads or 1):
         yield f"flow_lm.transformer.num_kv_heads: must divide num_heads ({lm.transformer.num_heads}); choose a divisor"
+    for n, place in enumerate(config.alignment_heads or []):
+        sizes = (lm.transformer.num_layers, lm.transformer.num_heads)
+        if len(place) != 2 or not all(0 <= i < size for i, size in zip(place, sizes, strict=True)):
+            yield f"alignment_heads[{n}]: {[*place]} is not [layer, head], below {sizes[0]} and {sizes[1]}; correct it"
     stride = mimi.sample_rate / mimi.seanet.hop_length / mimi.frame_rate
     if not stride.is_integer():
         yield f"mimi.frame_rate: sample_rate / it / product of ratios is {stride:g}; make that a whole number"

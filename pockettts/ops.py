@@ -37,6 +37,7 @@ _kernels = load(ISA)
 
 Matrix = _kernels.Matrix
 attention = _kernels.attention
+attention_weights = _kernels.attention_weights
 depthwise_upsample = _kernels.depthwise_upsample
 elu = _kernels.elu
 gelu = _kernels.gelu

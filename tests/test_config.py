@@ -14,7 +14,7 @@ from pockettts.errors import ConfigError, DownloadError, VoiceError
 
 # What the official package 4.0.1 makes of its own YAML files, its default voices, and where it finds a voice.
 OFFICIAL = json.loads(gzip.decompress((Path(__file__).parent / "data/official_configs.json.gz").read_bytes()))
-OURS = {"name", "language", "default_voice", "voices_path", "voice_names", "parameters"}
+OURS = {"name", "language", "default_voice", "voices_path", "voice_names", "parameters", "alignment_heads"}
 ENGLISH = yaml.safe_load((Path(__file__).parents[1] / "pockettts/configs/english.yaml").read_text("utf-8"))
 SEANET = ENGLISH["mimi"]["seanet"]
 

@@ -306,6 +306,22 @@ def test_the_first_frame_hears_bos(model):
 
 
 @MODELS
+def test_watched_heads_are_noted_and_change_nothing(model):
+    lm = flow_lm(model)
+    heads, text, latent = [(1, 1), (0, 0), (1, 0)], lm.embed_text(list(range(5))), numbers(*lm.bos_emb.shape)
+    plain, watched = lm.init_state(), lm.init_state()
+    for state in (plain, watched):
+        lm.prefill(np.concatenate([numbers(7, text.shape[1]), text]), state)
+    watches = lm.watch(heads, 5, watched)
+    for x in (None, latent):
+        np.testing.assert_array_equal(lm.step(x, watched), lm.step(x, plain))
+    assert [watch.heads for watch in watches] == [[0], [1, 0]]
+    for watch in watches:
+        rows = np.array(watch.rows)                                             # [frames, heads, text positions]
+        assert rows.shape == (2, len(watch.heads), 5) and (rows > 0).all() and (rows.sum(axis=-1) < 1).all()
+
+
+@MODELS
 def test_text_is_embedded(model):
     lm = flow_lm(model)
     rows = lm.embed.weight[[3, 0, 3]].astype(np.float64)

@@ -284,6 +284,16 @@ def test_bits_of_a_query_depend_on_what_it_sees_alone(kernels):
     same(kernels.attention(qkv, keys[:, 200:].copy(), values[:, 200:].copy(), 100, 50), y)
 
 
+@pytest.mark.parametrize(("heads", "kv_heads", "end"), [(1, 1, 1), (4, 4, 64), (6, 2, 17)])
+def test_attention_weights_are_what_attention_mixes_values_with(kernels, heads, kv_heads, end):
+    qkv, keys, values = queries_and_cache(3, end, heads, kv_heads, 64)
+    values[:, :end] = np.eye(64)[:end]                      # so that the mixture shows each weight by itself
+    y = kernels.attention(qkv[-1:], keys, values, end).reshape(heads, 64)
+    for head in range(heads):
+        same(kernels.attention_weights(qkv, keys, end, head, 0, end), y[head, :end])
+        same(kernels.attention_weights(qkv, keys, end, head, end // 3, end - 1), y[head, end // 3 : end - 1])
+
+
 # --- upsampling --------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("c", [1, 7, 33, 512])
@@ -340,6 +350,13 @@ def test_wrong_shapes_are_refused(kernels):
         lambda: kernels.attention(qkv, cache, numbers(1, 9, 4), 9),
         lambda: kernels.attention(numbers(4, 28), cache, cache, 9),
         lambda: kernels.attention(numbers(4, 22), cache, cache, 9),
+        lambda: kernels.attention_weights(qkv, cache, 10, 0, 0, 9),
+        lambda: kernels.attention_weights(qkv, cache, 9, 2, 0, 9),
+        lambda: kernels.attention_weights(qkv, cache, 9, -1, 0, 9),
+        lambda: kernels.attention_weights(qkv, cache, 9, 0, 0, 10),
+        lambda: kernels.attention_weights(qkv, cache, 9, 0, 5, 4),
+        lambda: kernels.attention_weights(qkv[:0], cache, 9, 0, 0, 9),
+        lambda: kernels.attention_weights(numbers(4, 23), cache, 9, 0, 0, 9),
         lambda: kernels.depthwise_upsample(x, numbers(4, 5)),
         lambda: kernels.depthwise_upsample(x, numbers(3, 6)),
         lambda: kernels.depthwise_upsample(numbers(0, 6), numbers(4, 6)),

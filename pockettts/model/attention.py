@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from .layers import Linear, Weights
-from .state import KVCache
+from .state import KVCache, Watch
 
 
 class Attention:
@@ -30,8 +30,16 @@ class Attention:
         cos, sin = self.rope(cache.offset, len(x))                              # [T, D/2]
         start = cache.extend(len(x))
         ops.rope_and_store(qkv, cos, sin, cache.keys, cache.values, start)
+        if cache.watch:
+            note(cache.watch, qkv, cache)
         y = ops.attention(qkv, cache.keys, cache.values, cache.length, self.context or 0)   # [T, H D]
         return self.out_proj(y, scale, add)                                     # [T, d_model]
+
+
+def note(watch: Watch, qkv: np.ndarray, cache: KVCache) -> None:
+    """Add what the watched heads of the last row of `qkv` look at, now that its key is in the cache."""
+    watch.rows.append(np.stack([
+        ops.attention_weights(qkv, cache.keys, cache.length, head, watch.start, watch.stop) for head in watch.heads]))
 
 
 class Rope:

@@ -10,7 +10,7 @@ from .. import ops
 from .flow_net import FlowNet
 from .layers import Embedding, LayerNorm, Linear, Weights
 from .samplers import SAMPLERS
-from .state import KVCache
+from .state import KVCache, Watch
 from .transformer import Transformer
 
 
@@ -56,6 +56,15 @@ class FlowLM:
         x = self.input_linear(self.bos_emb if latent is None else latent)
         x = self.out_norm(self.transformer(x, state))
         return self.z_proj(x) if self.z_proj else x
+
+    def watch(self, heads: list[tuple[int, int]], positions: int, state: list[KVCache]) -> list[Watch]:
+        """Let the steps from now on note what heads, (layer, head) each, look at among the last so many positions heard."""
+        watches = []
+        for layer in sorted({layer for layer, _ in heads}):
+            end = state[layer].length
+            watches.append(Watch([head for at, head in heads if at == layer], end - positions, end))
+            state[layer].watch = watches[-1]
+        return watches
 
     def eos_logit(self, hidden: np.ndarray) -> float:
         return float(self.out_eos(hidden)[0, 0])

@@ -2,16 +2,28 @@
 import numpy as np
 
 
+class Watch:
+    """What some heads of a layer look at while it speaks: their weights on positions start .. stop, noted at each step.
+
+    rows: float32 [heads, stop - start] for each step so far.
+    """
+
+    def __init__(self, heads: list[int], start: int, stop: int) -> None:
+        self.heads, self.start, self.stop = heads, start, stop
+        self.rows: list[np.ndarray] = []
+
+
 class KVCache:
     """Keys and values of one attention layer, [H_kv, capacity, D] each; rows 0 .. length are filled.
 
     offset: positions seen so far (the next row's place for RoPE). With a `context` only that many rows are kept, and length
-    falls behind offset.
+    falls behind offset. watch: set by who wants to know what is looked at.
     """
 
     def __init__(self, heads: int, dim: int, context: int | None = None, rows: int = 256) -> None:
         self.context = context
         self.length = self.offset = 0
+        self.watch: Watch | None = None
         rows = 2 * context if context else rows
         self.keys = np.empty((heads, rows, dim), np.float32)
         self.values = np.empty((heads, rows, dim), np.float32)
