@@ -7,6 +7,7 @@ token and not from decoded ids, so characters that the tokenizer does not know a
 
 import logging
 import re
+from dataclasses import dataclass
 from typing import Protocol
 
 from .errors import TextError
@@ -34,6 +35,37 @@ class TextRules(Protocol):
     append_terminal_punctuation: bool
     capitalize_first_letter: bool
     replace_characters: dict[str, str] | None
+    model_recommended_frames_after_eos: int | None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the model speaks in one go."""
+
+    ids: list[int]
+    text: str  # behind the ids, prepared
+    frames_after_eos: int
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Silence between chunks, exact to the sample."""
+
+    seconds: float
+
+
+def parts(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) -> list[Chunk | Pause]:
+    """A text as what to speak and where to be silent, in order. Raises TextError as `prepare` does."""
+    if not isinstance(text, str):
+        raise TextError(f"text must be a string, not {type(text).__name__}")
+    chunks = []
+    for chunk in split(text, tokenizer, rules, max_tokens):
+        prepared, guess = prepare(chunk, rules)
+        own, lists = rules.model_recommended_frames_after_eos, runs(prepared, tokenizer, max_tokens)
+        for ids in lists:
+            said = prepared if len(lists) == 1 else tokenizer.decode(ids)
+            chunks.append(Chunk(ids, said, guess + 2 if own is None else own))
+    return chunks
 
 
 def prepare(text: str, rules: TextRules) -> tuple[str, int]:

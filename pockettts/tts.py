@@ -2,7 +2,6 @@
 import logging
 import math
 import os
-import statistics
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,19 +10,17 @@ import numpy as np
 
 from . import audio, hub, ops, text, voices, weights
 from .config import DEFAULT_MODEL, Config, load_config
-from .errors import ConfigError, OptionError, TextError, VoiceError
+from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
-from .model.state import KVCache
 from .options import NUMBERS, Options
+from .speech import Frame, Stepper, Utterance
 from .tokenizer import load_tokenizer
 from .voices import VoiceState
 
 VOICE_SECONDS = 30           # of a voice prompt that are used
-MIN_FRAMES = 6               # EOS is not believed before: some voices cross the threshold ahead of the first word
 OVERLAP = 32 << 20           # bytes of backbone from which latents are made ahead; kernels of less are over too soon, and the two
                              # threads wait for Python's lock (the 2m model took 1.6 times as long)
-FADE_IN = 1 / 200            # seconds; a fresh decoder starts with a small step, which would click
 
 logger = logging.getLogger("pockettts")
 
@@ -39,6 +36,7 @@ class TTSModel:
         self.config, self.options, self.tokenizer = config, options, tokenizer
         self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
         self.sample_rate: int = config.mimi.sample_rate
+        self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate)
 
     @classmethod
     def load(cls, name: str | None = None, *, config: str | Path | None = None, precision: str | None = None,
@@ -145,71 +143,32 @@ class TTSModel:
         Raises:
             TextError: nothing to speak. VoiceError and others: as `get_voice_state`. OptionError. All before the first frame.
         """
-        chosen = self.options.but(**options)
-        chunks = self._chunks(text, chosen.max_tokens)
-        state = self.get_voice_state(voice)
-        return self._frames(chunks, state, np.random.default_rng(chosen.seed), chosen)
+        return self._blocks(self.utterance(text, voice, self.options.but(**options)))
 
-    def _chunks(self, given: str, max_tokens: int) -> list[tuple[list[int], int]]:
-        """The text's chunks: token ids, and how many frames to keep after EOS."""
-        if not isinstance(given, str):
-            raise TextError(f"text must be a string, not {type(given).__name__}")
-        chunks = []
-        for chunk in text.split(given, self.tokenizer, self.config, max_tokens):
-            prepared, guess = text.prepare(chunk, self.config)
-            own = self.config.model_recommended_frames_after_eos
-            for ids in text.runs(prepared, self.tokenizer, max_tokens):
-                chunks.append((ids, guess + 2 if own is None else own))
-        return chunks
+    def utterance(self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options) -> Utterance:
+        """A text to be spoken, for who steps it: as `generate_stream`, which steps one."""
+        parts = text.parts(given, self.tokenizer, self.config, options.max_tokens)
+        return Utterance(parts, self.get_voice_state(voice), options)
 
-    def _frames(self, chunks: list[tuple[list[int], int]], voice: VoiceState, rng: np.random.Generator,
-                options: Options) -> Iterator[np.ndarray]:
+    def _blocks(self, utterance: Utterance) -> Iterator[np.ndarray]:
         cores = ops.get_threads()
         ahead = cores // 2 if self.overlap else 0                               # cores for the next latent
-        for ids, after_eos in chunks:
-            codec = self.decoder.init_state()
-            fade_in = np.linspace(0, 1, int(self.sample_rate * FADE_IN), dtype=np.float32)
-            if options.frames_after_eos is not None:
-                after_eos = options.frames_after_eos
-            latents = self._latents(ids, voice, rng, after_eos, options)
-            for latent in _made_ahead(latents, ahead) if ahead else latents:
+        made = self._made(utterance)
+        for item in _made_ahead(made, ahead) if ahead else made:
+            if isinstance(item, Frame):
                 with ops.own_threads(cores - ahead):
-                    samples = self.decoder(latent * self.flow_lm.emb_std + self.flow_lm.emb_mean, codec)
-                samples[: len(fade_in)] *= fade_in
-                fade_in = fade_in[:0]
-                yield samples
+                    item = self.stepper.say(item)
+            yield item
 
-    def _latents(self, ids: list[int], voice: VoiceState, rng: np.random.Generator, after_eos: int,
-                 options: Options) -> Iterator[np.ndarray]:
-        """One chunk: latents [1, 32], until `after_eos` frames past the first EOS."""
-        lm, latent, end = self.flow_lm, None, None
-        most = math.ceil((len(ids) / 3 + 2) * self.config.mimi.frame_rate)      # three tokens a second, and two seconds
-        state = [KVCache.restore(rows, len(ids) + most) for rows in voice.layers]
-        lm.prefill(lm.embed_text(ids), state)
-        for frame in range(most):
-            hidden = lm.step(latent, state)
-            if end is None and frame >= MIN_FRAMES and lm.eos_logit(hidden) > options.eos_threshold:
-                end = frame + after_eos
-            if end is not None and frame >= end:
-                return
-            latent = lm.sample(hidden, self._noise(rng, options), options.lsd_decode_steps)
-            yield latent
-        if end is None:
-            logger.warning("a chunk ran to its length limit, %.1f seconds: the speech may not be what the text says",
-                           most / self.config.mimi.frame_rate)
-
-    def _noise(self, rng: np.random.Generator, options: Options) -> np.ndarray:
-        """[1, latent_dim], normal with variance `temperature`, cut off at `noise_clamp`."""
-        dim, std = self.config.mimi.quantizer.dimension, math.sqrt(options.temperature)
-        if options.noise_clamp is None or std == 0:
-            return rng.standard_normal((1, dim), np.float32) * np.float32(std)
-        normal = statistics.NormalDist(0, std)
-        low, high = normal.cdf(-options.noise_clamp), normal.cdf(options.noise_clamp)
-        noise = [normal.inv_cdf(min(max(u, 1e-15), 1 - 1e-15)) for u in rng.uniform(low, high, dim)]
-        return np.array([noise], np.float32)
+    def _made(self, utterance: Utterance) -> Iterator[Frame | np.ndarray]:
+        """Frames and silence, in order."""
+        while not utterance.finished:
+            made = self.stepper.think(utterance)
+            if made is not None:
+                yield made
 
 
-def _made_ahead(items: Iterator[np.ndarray], cores: int) -> Iterator[np.ndarray]:
+def _made_ahead(items: Iterator, cores: int) -> Iterator:
     """The same items; while one of them is dealt with, a thread makes the next, with so many cores.
 
     So the flow LM, which waits for memory, and the decoder, which calculates, share the machine without waiting for each other

@@ -1,0 +1,90 @@
+"""Utterances: parts in order, pauses to the sample, chunks that depend on nothing that came before, whoever steps them."""
+import numpy as np
+import pytest
+
+from pockettts import TTSModel
+from pockettts.speech import Frame, Utterance
+from pockettts.text import Chunk, Pause
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return TTSModel.load(config=tiny_model, threads=2)
+
+
+@pytest.fixture(scope="module")
+def voice(model):
+    return model.get_voice_state((0.3 * np.sin(np.arange(30_000) / 20)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def chunks(model):
+    return [Chunk(model.tokenizer.encode(text), text, 3) for text in ("One.", "And two.", "Then three of them.")]
+
+
+@pytest.fixture
+def speak(model, voice):
+    """The items that parts are spoken as, frames as (take, block)."""
+    def speak(parts, **options):
+        utterance, items = Utterance(parts, voice, model.options.but(**{"seed": 5} | options)), []
+        while not utterance.finished:
+            made = model.stepper.think(utterance)
+            if made is not None:
+                items.append((made.take, model.stepper.say(made)) if isinstance(made, Frame) else made)
+        return items
+    return speak
+
+
+def sound(items):
+    return np.concatenate([item[1] if isinstance(item, tuple) else item for item in items])
+
+
+def test_pauses_are_silence_to_the_sample(speak, chunks):
+    plain = sound(speak(chunks[:2]))
+    first = sound(speak(chunks[:1]))
+    parts = [Pause(0.1), chunks[0], Pause(1.00003), Pause(0), chunks[1], Pause(1 / 24_000)]
+    items = speak(parts)
+    expected = np.concatenate([np.zeros(2400), first, np.zeros(24_001), plain[len(first) :], np.zeros(1)])
+    assert np.array_equal(sound(items), expected)
+    assert max(len(item) for item in items if not isinstance(item, tuple)) == 1920     # so nobody waits for a long pause
+    assert sound(speak([Pause(0.5)])).tolist() == [0] * 12_000 and speak([]) == speak([Pause(0)]) == []
+
+
+def test_a_chunk_sounds_the_same_whatever_came_before_it(speak, chunks):
+    """Its noise depends on its number alone: so it may be spoken again, or alone after an interruption."""
+    long, short = speak(chunks), speak([chunks[1], *chunks[1:]])
+    ends = [sound([item for item in items if item[0].chunk is chunks[2]]) for items in (long, short)]
+    assert len(ends[0]) > 1920 and np.array_equal(*ends)
+    same = speak([chunks[1], chunks[1]])
+    takes = list(dict.fromkeys(take for take, _ in same))
+    assert len(takes) == 2
+    one, two = (sound([item for item in same if item[0] is take]) for take in takes)
+    assert not np.array_equal(one[:1920], two[:1920])
+
+
+def test_who_steps_sees_where_a_chunk_begins_and_ends(speak, chunks):
+    items = speak(chunks, eos_threshold=-1e9)              # EOS in frame 6 of each, and 3 frames more
+    assert [take.chunk.text for take, _ in items] == [chunk.text for chunk in chunks for _ in range(9)]
+    assert all(take.frames == take.end == 9 for take, _ in items)
+    items = speak(chunks[:1], eos_threshold=1e9)
+    assert items[0][0].end is None and len(items) == items[0][0].most
+
+
+def test_the_flow_lm_may_run_ahead_of_the_decoder(model, voice, speak, chunks):
+    utterance, frames = Utterance(chunks, voice, model.options.but(seed=5)), []
+    while not utterance.finished:
+        frames.append(model.stepper.think(utterance))
+    late = np.concatenate([model.stepper.say(frame) for frame in frames if frame])
+    assert np.array_equal(late, sound(speak(chunks)))
+
+
+def test_each_chunk_fades_in(speak, chunks):
+    starts = {}
+    for take, block in speak(chunks):
+        starts.setdefault(take, block)
+    assert len(starts) == 3 and all(block[0] == 0 != block[-1] for block in starts.values())
+
+
+def test_without_a_seed_each_utterance_draws_one(model, voice, chunks):
+    seeds = {Utterance(chunks, voice, model.options).seed for _ in range(8)}
+    assert len(seeds) == 8 and all(0 <= seed < 2**64 for seed in seeds)
