@@ -38,6 +38,7 @@ NUMBERS = {number.name: number for number in (
     Number("noise_clamp", float, 1e-6, 10**6, "the largest noise for the sampler (default: no limit)"),
     Number("frames_after_eos", int, 0, 1000, "frames of 80 ms to keep after the end (default: 3 to 5, by length)"),
     Number("max_tokens", int, 1, 10_000, "of the chunks in which a text is spoken (default: 50)"),
+    Number("gap", float, 0, 60, "seconds of silence between chunks, or more where the text has a pause (default: 0)"),
     Number("seed", int, 0, 2**64 - 1, "the same seed gives the same sound (default: random)"),
     Number("threads", int, 1, 1024, "cores to use (default: all, at most 8)"),
 )}  # fmt: skip
@@ -56,6 +57,7 @@ class Options:
     noise_clamp: float | None = None        # largest absolute value of the noise; None: no limit
     frames_after_eos: int | None = None     # to keep after the model says it is done; None: 3 to 5, by length
     max_tokens: int = 50            # of a chunk; the models are trained on single sentences
+    gap: float = 0.0                # seconds of silence between chunks
     seed: int | None = None         # the same seed, text, voice and options give the same samples; None: a new one each time
 
     def __post_init__(self) -> None:

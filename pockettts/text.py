@@ -1,16 +1,19 @@
 """Text as the model was trained to read it: normalised, and split into chunks of a sentence or a few.
 
 The rules, and the places where text is cut, are those of the official package (`pocket_tts.models.text_chunking`):
-whatever it would have spoken is spoken here, chunk for chunk. Unlike there, chunks are made from the text behind each
-token and not from decoded ids, so characters that the tokenizer does not know are kept.
+what it would speak of a text on one line is spoken here, chunk for chunk. Unlike there, chunks are made from the text behind
+each token and not from decoded ids, so characters that the tokenizer does not know are kept; chunks of mere punctuation, of
+which the model makes babble, are left out; and some line breaks are pauses (structure.py).
 """
 
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from .errors import TextError
+from .structure import Pause, is_silent, pieces
 from .tokenizer import SPACE, Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -47,25 +50,50 @@ class Chunk:
     frames_after_eos: int
 
 
-@dataclass(frozen=True)
-class Pause:
-    """Silence between chunks, exact to the sample."""
+def parts(
+    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float = 0.0
+) -> Iterator[Chunk | Pause]:
+    """A text as what to speak and where to be silent, in order; between two chunks at least `gap` seconds.
 
-    seconds: float
+    Chunks are made as they are asked for. Raises TextError, before the first, as `prepare` and `pieces` do.
+    """
+    return _parts(_pieces(text, gap), tokenizer, rules, max_tokens, gap)
 
 
-def parts(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) -> list[Chunk | Pause]:
-    """A text as what to speak and where to be silent, in order. Raises TextError as `prepare` does."""
+def check(text: str) -> None:
+    """Raise what `parts` would, without a tokenizer."""
+    _pieces(text, 0)
+
+
+def _pieces(text: str, gap: float) -> list[str | Pause]:
     if not isinstance(text, str):
         raise TextError(f"text must be a string, not {type(text).__name__}")
-    chunks = []
-    for chunk in split(text, tokenizer, rules, max_tokens):
-        prepared, guess = prepare(chunk, rules)
-        own, lists = rules.model_recommended_frames_after_eos, runs(prepared, tokenizer, max_tokens)
-        for ids in lists:
-            said = prepared if len(lists) == 1 else tokenizer.decode(ids)
-            chunks.append(Chunk(ids, said, guess + 2 if own is None else own))
-    return chunks
+    _check_unicode(text)
+    found = pieces(text, gap)
+    if not found:
+        raise _nothing_in(text)
+    return found
+
+
+def _parts(
+    found: list[str | Pause], tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float
+) -> Iterator[Chunk | Pause]:
+    for piece in found:
+        if isinstance(piece, Pause):
+            yield piece
+            continue
+        is_first = True
+        for chunk in split(piece, tokenizer, rules, max_tokens):
+            prepared, guess = prepare(chunk, rules)
+            if is_silent(prepared):
+                continue
+            lists = runs(prepared, tokenizer, max_tokens)
+            frames = guess + 2 if rules.model_recommended_frames_after_eos is None else rules.model_recommended_frames_after_eos
+            for ids in lists:
+                if gap and not is_first:
+                    yield Pause(gap)
+                yield Chunk(ids, prepared if len(lists) == 1 else tokenizer.decode(ids), frames)
+                is_first = False
 
 
 def prepare(text: str, rules: TextRules) -> tuple[str, int]:
@@ -73,10 +101,7 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
 
     Raises TextError if there is nothing to speak, or the text is not valid Unicode.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise TextError(f"The text is not Unicode at character {error.start + 1}: save it as UTF-8.") from None
+    _check_unicode(text)
     given, text = text, text.strip()
     if rules.replace_characters:
         text = " ".join(text.translate(str.maketrans(rules.replace_characters)).split())
@@ -140,6 +165,13 @@ def runs(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[list[int]
         lists.append(ids[:end])
         ids, pieces = ids[end:], pieces[end:]
     return [*lists, ids]
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TextError(f"The text is not Unicode at character {error.start + 1}: save it as UTF-8.") from None
 
 
 def _nothing_in(text: str) -> TextError:

@@ -131,23 +131,25 @@ class TTSModel:
 
     def generate_stream(self, text: str, voice: VoiceState | str | Path | np.ndarray,
                         **options: float | None) -> Iterator[np.ndarray]:
-        """Speak a text frame by frame: float32 [1920] each (80 ms), as soon as it is decoded.
+        """Speak a text frame by frame: float32 [1920] each (80 ms), as soon as it is decoded; the last of a pause may be shorter.
 
         The iterator may be left at any time; there is nothing to clean up.
 
         Args:
-            text: of any length; it is spoken in chunks of whole sentences.
+            text: of any length; it is spoken in chunks of whole sentences, with pauses where it has `[pause:500ms]`, SSML's
+                `<break/>`, blank lines, or line breaks after headings and items of lists.
             voice: a voice state, or what `get_voice_state` takes.
             options: seed, temperature and others of `Options`, for this text; None, like none, is the model's own.
 
         Raises:
-            TextError: nothing to speak. VoiceError and others: as `get_voice_state`. OptionError. All before the first frame.
+            TextError: nothing to speak, or a pause that is none. VoiceError and others: as `get_voice_state`. OptionError.
+            All before the first frame.
         """
         return self._blocks(self.utterance(text, voice, self.options.but(**options)))
 
     def utterance(self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options) -> Utterance:
         """A text to be spoken, for who steps it: as `generate_stream`, which steps one."""
-        parts = text.parts(given, self.tokenizer, self.config, options.max_tokens)
+        parts = text.parts(given, self.tokenizer, self.config, options.max_tokens, options.gap)
         return Utterance(parts, self.get_voice_state(voice), options)
 
     def _blocks(self, utterance: Utterance) -> Iterator[np.ndarray]:

@@ -14,7 +14,8 @@ import pytest
 import sentencepiece
 
 from pockettts.errors import TextError
-from pockettts.text import prepare, runs, split
+from pockettts.structure import Pause
+from pockettts.text import Chunk, parts, prepare, runs, split
 from pockettts.tokenizer import load_tokenizer
 
 DATA = Path(__file__).parent / "data"
@@ -28,6 +29,7 @@ def rules(**changes) -> SimpleNamespace:
         "append_terminal_punctuation": True,
         "capitalize_first_letter": True,
         "replace_characters": {"\u2019": "'"},
+        "model_recommended_frames_after_eos": None,
     }
     return SimpleNamespace(**base | changes)
 
@@ -209,3 +211,47 @@ def test_nothing_is_spoken_in_one_go_beyond_the_limit(tokenizer, text):
         assert sum(lists, []) == each.encode(text)
         assert len(lists) == 1 or max(map(len, lists)) <= 50
         assert runs(text[:50], each, 50) == [each.encode(text[:50])]
+
+
+def test_parts(tokenizer):
+    """Chunks as `split` and `prepare` make them of each piece, and the pauses between."""
+    t = tokenizer["json"]
+    text = "It is 3.14 now. " * 30
+    chunks = list(parts(text, t, rules(), 50))
+    prepared = [prepare(chunk, rules()) for chunk in split(text, t, rules(), 50)]
+    assert len(chunks) > 3 and chunks == [Chunk(t.encode(words), words, frames + 2) for words, frames in prepared]
+    assert list(parts("Red\nBlue [pause:1s], green", t, rules(), 50)) == [
+        Chunk(t.encode("Red."), "Red.", 5), Pause(0.25), Chunk(t.encode("Blue."), "Blue.", 5), Pause(1),
+        Chunk(t.encode("Green."), "Green.", 5),
+    ]  # fmt: skip
+    assert [part.frames_after_eos for part in parts("Hi", t, rules(model_recommended_frames_after_eos=7), 50)] == [7]
+
+
+def test_a_gap_is_between_all_chunks(tokenizer):
+    text = "It is 3.14 now. " * 30 + "[pause:0.1] So. " + "word " * 300
+    plain, apart = (list(parts(text, tokenizer["json"], rules(), 50, gap)) for gap in (0, 0.75))
+    assert [part for part in apart if part != Pause(0.75)] == plain
+    assert all(isinstance(a, Chunk) != isinstance(b, Chunk) for a, b in zip(apart, apart[1:], strict=False))
+
+
+def test_marks_alone_are_not_spoken(tokenizer):
+    assert list(parts("\u2026", tokenizer["json"], rules(), 50)) == [Pause(0.5)]
+    text = 'It is late, he said. "! ... " So it is. \u2026 ?!'
+    spoken = [part.text for part in parts(text, tokenizer["json"], rules(), 5)]
+    assert len(spoken) > 2 and all(map(letters, spoken)) and letters("".join(spoken)) == letters(text)
+
+
+def test_parts_are_made_as_they_are_needed(tokenizer):
+    seen = []
+    real = tokenizer["json"]
+    noting = SimpleNamespace(**{name: getattr(real, name) for name in ("encode", "decode", "join")})
+    noting.pieces = lambda text: seen.append(text) or real.pieces(text)
+    first = next(parts("One line.\n" * 10_000, noting, rules(), 50))
+    assert first.text == "One line." and len(seen) < 20
+
+
+@pytest.mark.parametrize("text, words", [("", "nothing to speak"), (" \n", "nothing to speak"), ("a \udce9", "not Unicode"),
+                                         ("a [pause:x]", "not a pause"), (None, "NoneType")])  # fmt: skip
+def test_mistakes_show_before_the_first_part(tokenizer, text, words):
+    with pytest.raises(TextError, match=words):
+        parts(text, tokenizer["json"], rules(), 50)

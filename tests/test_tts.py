@@ -50,6 +50,20 @@ def test_a_stream_yields_frames_and_is_what_generate_gives(model, voice, overlap
     assert np.array_equal(np.concatenate(frames), model.generate(TEXT, voice, seed=1))
 
 
+def test_pauses_are_silent_to_the_sample(model, voice, overlap):
+    """One at the start, one at the end, one between chunks that are as without it; and a gap."""
+    hello, world = (model.generate(text, voice, temperature=0) for text in ("Hello.", "World."))
+
+    def silence(seconds):
+        return np.zeros(round(seconds * 24000), np.float32)
+
+    spoken = model.generate("[pause:10ms]Hello.[pause:1.2345s]World.<break time='3s'/>", voice, temperature=0)
+    assert np.array_equal(spoken, np.concatenate([silence(0.01), hello, silence(1.2345), world, silence(3)]))
+    spoken = model.generate("Hello.\nWorld.", voice, temperature=0, gap=0.3)
+    assert np.array_equal(spoken, np.concatenate([hello, silence(0.3), world]))
+    assert np.array_equal(model.generate("[pause:1s]", voice), silence(1))
+
+
 def test_streams_side_by_side_do_not_disturb_each_other(model, voice, overlap):
     alone = [model.generate(TEXT, voice, seed=seed) for seed in (1, 2)]
     both = list(zip(*(model.generate_stream(TEXT, voice, seed=seed) for seed in (1, 2)), strict=False))

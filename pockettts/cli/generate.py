@@ -18,7 +18,8 @@ GREETINGS = {
 }
 MAX_TEXT = 64 * 1024 * 1024            # bytes, more than any book; /dev/zero has no end
 
-NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "frames_after_eos", "max_tokens", "seed", "threads")
+NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "frames_after_eos", "max_tokens", "gap", "seed",
+           "threads")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     from contextlib import ExitStack
 
     from .. import audio, voices
-    from ..text import prepare
+    from ..text import check
     from ..tts import TTSModel
 
     to_stdout = args.stream or args.output == "-"
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
     name, config = model_of(args)
     text = _text(args, GREETINGS.get(config.language, GREETINGS["english"]))
-    prepare(text, config)              # raises TextError
+    check(text)                        # raises TextError
     rate = config.mimi.sample_rate
     with ExitStack() as stack:
         if not to_stdout:
