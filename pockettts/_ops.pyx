@@ -11,7 +11,7 @@ cimport cython
 from cython.parallel cimport prange, threadid
 from libc.math cimport sqrtf
 from libc.stdint cimport int64_t, uint16_t, uint32_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -26,6 +26,12 @@ cdef extern from "_tile.h" nogil:
                     const Epilogue *e, float *y, long ldy, long n)
     void panels_bf16(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
+    void panels_int8(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
+                     const Epilogue *e, float *y, long ldy, long n)
+    const long MAX_K8
+    long DEPTH8(long K)
+    long ROW8(long K)
+    void quantize_row(const float *x, long K, uint32_t *row)
     void widen_panel(const uint32_t *P, long panel, long K, float *out)
     float sum(const float *a, long n)
     float sum_of_squares(const float *a, float mean, long n)
@@ -93,21 +99,31 @@ cdef inline int team() noexcept nogil:
 cdef class Matrix:
     """Weights [N, K], repacked for the register tile: panels of NR outputs, k by k, as 32-bit lanes.
 
-    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K/2, NR], a lane holding k (low half) and k + 1 (high half).
+    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K/2, NR], a lane holding k (low half) and k + 1 (high half);
+    either, with `quantize` -> int8, [N/NR, K/4 + 1, NR], a lane holding four k, and at the end each output's scale (see _tile.h).
     """
     cdef readonly long n, k
-    cdef readonly bint is_bf16
+    cdef readonly str format          # "f32", "bf16", "int8"
     cdef uint32_t[:, :, ::1] lanes
 
-    def __init__(self, w):
+    def __init__(self, w, quantize=False):
         self.n, self.k = w.shape
-        self.is_bf16 = w.dtype == np.uint16
-        depth = (self.k + 1) // 2 if self.is_bf16 else self.k
-        self.lanes = np.empty(((self.n + NR - 1) // NR, depth, NR), np.uint32)
-        if self.is_bf16:
-            self._pack_bf16(np.ascontiguousarray(w))
+        w = np.ascontiguousarray(w, np.uint16 if w.dtype == np.uint16 else np.float32)
+        self.format = "int8" if quantize else "bf16" if w.dtype == np.uint16 else "f32"
+        self.lanes = np.empty(self.shape(), np.uint32)
+        if self.format == "f32":
+            self._pack_f32(w.view(np.uint32))
+        elif self.format == "bf16":
+            self._pack_bf16(w)
+        elif w.dtype == np.uint16:
+            self._pack_int8(w, None)
         else:
-            self._pack_f32(np.ascontiguousarray(w, np.float32).view(np.uint32))
+            self._pack_int8(None, w)
+
+    def shape(self) -> tuple:
+        """Of the lanes, for these n, k and format."""
+        depth = {"f32": self.k, "bf16": (self.k + 1) // 2, "int8": DEPTH8(self.k) + 1}[self.format]
+        return (self.n + NR - 1) // NR, depth, NR
 
     @property
     def nbytes(self) -> int:
@@ -124,6 +140,37 @@ cdef class Matrix:
         cdef int threads = team()
         for b in prange(self.lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
             pack_panel_bf16(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &self.lanes[b, 0, 0])
+
+
+    def _pack_int8(self, const uint16_t[:, ::1] half, const float[:, ::1] full):
+        """Rows of bf16 words, or of floats: one of the two is None."""
+        cdef long b, panels = self.lanes.shape[0]
+        cdef int threads = team()
+        cdef const uint16_t *h = NULL if half is None else &half[0, 0]
+        cdef const float *f = NULL if full is None else &full[0, 0]
+        if self.k > MAX_K8:
+            raise ValueError(f"int8: {self.k} inputs are more than {MAX_K8}")
+        cdef uint32_t[:, ::1] room = np.empty((threads, self.k + NR * ROW8(self.k)), np.uint32)
+        for b in prange(panels, nogil=True, num_threads=threads, schedule="static"):
+            pack_panel_int8(h, f, b * NR, min(NR, self.n - b * NR), self.k, &room[threadid(), 0], &self.lanes[b, 0, 0])
+
+
+cdef void pack_panel_int8(const uint16_t *h, const float *f, long at, long n, long K, uint32_t *room, uint32_t *lanes) noexcept nogil:
+    """Rows at .. at + n. `room` is for a row as floats, and NR rows of bytes."""
+    cdef long c, k, D = DEPTH8(K)
+    cdef uint32_t *wide = room
+    cdef uint32_t *rows = room + K
+    memset(rows, 0, NR * ROW8(K) * sizeof(uint32_t))
+    for c in range(n):
+        if f:
+            quantize_row(f + (at + c) * K, K, rows + c * ROW8(K))
+        else:
+            for k in range(K):
+                wide[k] = <uint32_t>h[(at + c) * K + k] << 16
+            quantize_row(<const float *>wide, K, rows + c * ROW8(K))
+    for k in range(D + 1):            # the scale included
+        for c in range(NR):
+            lanes[k * NR + c] = rows[c * ROW8(K) + k]
 
 
 cdef void pack_panel_f32(const uint32_t *w, long n, long K, uint32_t *lanes) noexcept nogil:
@@ -145,7 +192,7 @@ cdef void pack_panel_bf16(const uint16_t *w, long n, long K, uint32_t *lanes) no
 
 cdef struct Product:
     const uint32_t *lanes
-    bint bf16
+    bint bf16, int8
     long panel, panels, n, K          # lanes in a panel, panels, outputs, inputs
     const float *x
     long ldx, T
@@ -169,6 +216,9 @@ cdef void product_task(const Product *p, long i, int thread) noexcept nogil:
     if p.wide:
         widen_panel(p.lanes + b * p.panel, p.panel, p.K, wide)
         panels_f32(wide, 0, 1, p.x + t * p.ldx, p.ldx, T, p.K, &e, p.y + t * p.ldy + col, p.ldy, p.n - col)
+    elif p.int8:
+        panels_int8(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
+                    p.y + t * p.ldy + col, p.ldy, p.n - col)
     elif p.bf16:
         panels_bf16(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
                     p.y + t * p.ldy + col, p.ldy, p.n - col)
@@ -177,12 +227,24 @@ cdef void product_task(const Product *p, long i, int thread) noexcept nogil:
                    p.y + t * p.ldy + col, p.ldy, p.n - col)
 
 
+cdef void quantize(const float[:, :] x, uint32_t[:, ::1] rows, int threads) noexcept:
+    """x [T, K] as rows of bytes, [T, ROW8(K)]."""
+    cdef long t, T = x.shape[0], K = x.shape[1]
+    if threads > 1 and T > 1:
+        for t in prange(T, nogil=True, num_threads=threads, schedule="static"):
+            quantize_row(&x[t, 0], K, &rows[t, 0])
+    else:
+        for t in range(T):
+            quantize_row(&x[t, 0], K, &rows[t, 0])
+
+
 def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
            const float[:, ::1] add=None, out=None):
     """y = (x w^T + bias) * scale + add: float32 [T, N].
 
     x [T, K]: rows may overlap or lie apart (any row stride), which makes a convolution a product; each row is contiguous.
     bias [N], scale [1 or T, N] (rows may lie apart), add [T, N] (may be `out` itself); each may be left out.
+    With int8 weights each row of x is rounded to int8 as well, with a scale of its own.
     Raises ValueError where shapes do not match.
     """
     cdef long T = x.shape[0], i, tasks
@@ -200,8 +262,8 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     if T == 0:
         return out
     cdef Product p
-    p.lanes, p.bf16, p.panel, p.panels, p.n, p.K = (
-        &w.lanes[0, 0, 0], w.is_bf16, w.lanes.shape[1] * NR, w.lanes.shape[0], w.n, w.k)
+    p.lanes, p.bf16, p.int8, p.panel, p.panels, p.n, p.K = (
+        &w.lanes[0, 0, 0], w.format == "bf16", w.format == "int8", w.lanes.shape[1] * NR, w.lanes.shape[0], w.n, w.k)
     p.x, p.ldx, p.T = &x[0, 0], x.strides[0] // 4, T
     p.y, p.ldy = &y[0, 0], w.n
     p.epilogue.bias = NULL if bias is None else &bias[0]
@@ -217,11 +279,16 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     tasks *= p.splits
     cdef bint shared = threads > 1 and tasks > 1 and is_long(w.n * w.k, T)
     cdef float[::1] wide
+    cdef uint32_t[:, ::1] rows
     cdef long chunk = max(1, tasks // (8 * threads))    # on a busy machine, the thread that gets on takes more of them
     p.wide = NULL
-    if w.is_bf16 and p.rows >= UNPACK_ROWS:
+    if p.bf16 and p.rows >= UNPACK_ROWS:
         wide = np.empty((threads if shared else 1) * w.k * NR, np.float32)
         p.wide = &wide[0]
+    elif p.int8:
+        rows = np.empty((T, ROW8(p.K)), np.uint32)
+        quantize(x, rows, threads if shared else 1)
+        p.x, p.ldx = <const float *>&rows[0, 0], ROW8(p.K)
     with nogil:
         if shared:
             for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=chunk):

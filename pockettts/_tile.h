@@ -14,6 +14,11 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 #if defined(__AVX512F__)
 #define VL 16
@@ -57,13 +62,16 @@
 typedef float vf __attribute__((vector_size(VL * 4)));
 typedef uint32_t vu __attribute__((vector_size(VL * 4)));
 typedef int32_t vi __attribute__((vector_size(VL * 4)));
+typedef int8_t v8 __attribute__((vector_size(VL)));
 /* Unaligned access through vector types; memcpy is several times slower with AVX2 on GCC 12. */
 typedef float vf_mem __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 typedef uint32_t vu_mem __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef uint32_t word __attribute__((may_alias));
 
 INLINE vf load(const float *p) { return (vf) * (const vf_mem *)p; }
 INLINE vu load_u32(const uint32_t *p) { return (vu) * (const vu_mem *)p; }
 INLINE void store(float *p, vf v) { *(vf_mem *)p = v; }
+INLINE vf pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); } /* mask ? a : b */
 
 /* What happens to a tile on its way to memory: y = (x w + bias) * scale + add. A null pointer leaves its step out. */
 typedef struct {
@@ -129,6 +137,120 @@ static void widen_panel(const uint32_t *P, long panel, long K, float *out) {
             const vu pair = load_u32(at + v * VL);
             store(out + k * NR + v * VL, (vf)(pair << 16));
             if (k + 1 < K) store(out + (k + 1) * NR + v * VL, (vf)(pair & 0xffff0000u));
+        }
+    }
+}
+
+/* int8: a 32-bit lane holds four consecutive k as signed bytes within -127 .. 127. A panel of weights is [K/4 + 1][NR] lanes, the last
+ * row being the scale of each output, a float; a row of x is ROW8(K) words: K/4 of them, its scale, and the sum of its bytes.
+ * Sums of bytes are exact in int32 up to K = MAX_K8, so a result does not depend on the order, nor on the instruction set.
+ *
+ *   dot4(acc, w, x)  acc += w[0] x[0] + w[1] x[1] + w[2] x[2] + w[3] x[3] in each lane
+ *   WEIGHT_OFFSET    what dot4 adds to each w, because its instruction wants one side unsigned: taken back through the sum of x
+ */
+#define DEPTH8(K) (((K) + 3) / 4)
+#define ROW8(K) (DEPTH8(K) + 2)
+#define MAX_K8 65536
+#define WEIGHT_OFFSET 0
+#if defined(__AVX512VNNI__) && VL == 16
+#undef WEIGHT_OFFSET
+#define WEIGHT_OFFSET 128
+INLINE vi dot4(vi acc, vi w, vi x) {
+    return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)(w ^ (int32_t)0x80808080), (__m512i)x);
+}
+#elif defined(__AVXVNNI__) && VL == 8
+#undef WEIGHT_OFFSET
+#define WEIGHT_OFFSET 128
+INLINE vi dot4(vi acc, vi w, vi x) {
+    return (vi)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)(w ^ (int32_t)0x80808080), (__m256i)x);
+}
+#elif defined(__AVX512BW__) && VL == 16 /* |x| times w with the sign of x: a pair is at most 2 * 127 * 127, which 16 bits hold */
+INLINE vi dot4(vi acc, vi w, vi x) {
+    const __m512i zero = _mm512_setzero_si512(), one = _mm512_set1_epi16(1);
+    const __m512i wx = _mm512_mask_sub_epi8((__m512i)w, _mm512_movepi8_mask((__m512i)x), zero, (__m512i)w);
+    return acc + (vi)_mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_abs_epi8((__m512i)x), wx), one);
+}
+#elif defined(__AVX2__) && VL == 8
+INLINE vi dot4(vi acc, vi w, vi x) {
+    const __m256i wx = _mm256_sign_epi8((__m256i)w, (__m256i)x);
+    return acc + (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)x), wx), _mm256_set1_epi16(1));
+}
+#elif defined(__SSSE3__) && VL == 4
+INLINE vi dot4(vi acc, vi w, vi x) {
+    const __m128i wx = _mm_sign_epi8((__m128i)w, (__m128i)x);
+    return acc + (vi)_mm_madd_epi16(_mm_maddubs_epi16(_mm_abs_epi8((__m128i)x), wx), _mm_set1_epi16(1));
+}
+#elif defined(__ARM_FEATURE_DOTPROD)
+INLINE vi dot4(vi acc, vi w, vi x) { return (vi)vdotq_s32((int32x4_t)acc, (int8x16_t)w, (int8x16_t)x); }
+#elif defined(__aarch64__)
+INLINE vi dot4(vi acc, vi w, vi x) {
+    const int16x8_t low = vmull_s8(vget_low_s8((int8x16_t)w), vget_low_s8((int8x16_t)x));
+    const int16x8_t high = vmull_high_s8((int8x16_t)w, (int8x16_t)x);
+    return (vi)vpadalq_s16((int32x4_t)acc, vpaddq_s16(low, high));
+}
+#else
+INLINE vi dot4(vi acc, vi w, vi x) {
+    UNROLL for (int i = 0; i < 32; i += 8) acc += ((w << (24 - i)) >> 24) * ((x << (24 - i)) >> 24);
+    return acc;
+}
+#endif
+
+/* K floats as a row of bytes (see above): x is about byte * scale. The same bits on every machine; a row of zeros has scale 0. */
+static void quantize_row(const float *x, long K, uint32_t *row) {
+    const long D = DEPTH8(K);
+    int8_t *q = (int8_t *)row;
+    vf top = {0}, tail = {0};
+    vi total = {0};
+    memcpy(&tail, x + K / VL * VL, K % VL * sizeof(float));
+    for (long k = 0; k < K; k += VL) {
+        const vf v = k + VL <= K ? load(x + k) : tail, size = pick(v < 0, -v, v);
+        top = pick(size > top, size, top);
+    }
+    float most = 0;
+    for (int i = 0; i < VL; i++) most = top[i] > most ? top[i] : most;
+    const float scale = most > 1e-30f ? most / 127 : 0;
+    const float inverse = most > 1e-30f ? 127 / most : 0;
+    for (long k = 0; k < K; k += VL) {
+        vf v = (k + VL <= K ? load(x + k) : tail) * inverse;
+        ROUNDED(v);
+        const vi whole = (vi)(v + 12582912.0f) - 0x4b400000; /* 1.5 * 2^23: no room for a fraction, which is rounded to even */
+        const v8 bytes = __builtin_convertvector(whole, v8);
+        memcpy(q + k, &bytes, k + VL <= 4 * D ? VL : 4 * D - k);
+        total += whole;
+    }
+    int32_t sum = 0;
+    for (int i = 0; i < VL; i++) sum += total[i];
+    memcpy(row + D, &scale, 4);
+    memcpy(row + D + 1, &sum, 4);
+}
+
+/* As the others, but that x is rows of bytes. */
+INLINE void tile_int8(const int mr, const int np, const uint32_t *P, long panel, const float *rows, long ldx, long K,
+                      vf acc[][NV * MAX_PANELS]) {
+    const word *x = (const word *)rows;
+    const long D = DEPTH8(K);
+    vi total[MR][NV * MAX_PANELS];
+    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++)
+        total[m][v] = (vi){0} - (int32_t)x[m * ldx + D + 1] * WEIGHT_OFFSET;
+    for (long k = 0; k < D; k++) {
+        vi w[NV * MAX_PANELS];
+        UNROLL for (int p = 0; p < np; p++) {
+            const uint32_t *at = P + p * panel + k * NR;
+            __builtin_prefetch((const char *)at + 4096);
+            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = (vi)load_u32(at + v * VL);
+        }
+        UNROLL for (int m = 0; m < mr; m++) {
+            const vi four = (vi){0} + (int32_t)x[m * ldx + k];
+            UNROLL for (int v = 0; v < NV * np; v++) total[m][v] = dot4(total[m][v], w[v], four);
+        }
+    }
+    UNROLL for (int m = 0; m < mr; m++) {
+        const float scale = rows[m * ldx + D];
+        UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV; v++) {
+            const vf scales = load((const float *)(P + p * panel + D * NR + v * VL));
+            vf r = __builtin_convertvector(total[m][p * NV + v], vf) * scales * scale;
+            ROUNDED(r);
+            acc[m][p * NV + v] = r;
         }
     }
 }
@@ -225,6 +347,7 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
 #endif
 DEFINE_PRODUCT(panels_f32, tile_f32, float)
 DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t)
+DEFINE_PRODUCT(panels_int8, tile_int8, uint32_t)
 
 /* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {
@@ -254,8 +377,6 @@ INLINE float sum_of_squares(const float *a, float mean, long n) {
     for (; i < n; i++) r += (a[i] - mean) * (a[i] - mean);
     return r;
 }
-
-INLINE vf pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); } /* mask ? a : b */
 
 /* exp to within 1.5 ulp: 2^n * e^r with a degree-6 polynomial (Cephes' coefficients). */
 INLINE vf exp_v(vf x) {

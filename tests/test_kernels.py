@@ -63,7 +63,7 @@ def test_linear(kernels, n, k):
     words = bf16(numbers(n, k))
     w = widened(words)
     f32, half = kernels.Matrix(w), kernels.Matrix(words)
-    assert (f32.n, f32.k, f32.is_bf16) == (n, k, False) and (half.n, half.k, half.is_bf16) == (n, k, True)
+    assert (f32.n, f32.k, f32.format) == (n, k, "f32") and (half.n, half.k, half.format) == (n, k, "bf16")
     assert f32.nbytes >= n * k * 4 and half.nbytes <= f32.nbytes
     for t in HEIGHTS:
         x = numbers(t, k, seed=1)
@@ -129,6 +129,64 @@ def test_linear_on_threads(kernels, t, n, k, dtype):
     y = with_threads(kernels, lambda: kernels.linear(x, kernels.Matrix(words), numbers(n), numbers(t, n), numbers(t, n, seed=1)))
     if dtype == "f32":
         close(y, linear_twin(x, w, numbers(n), numbers(t, n), numbers(t, n, seed=1)))
+
+
+# --- int8 --------------------------------------------------------------------------------------------------------------------
+
+def rounded_to_int8(x):
+    """Each row as whole numbers from -127 to 127, float64, and its scale."""
+    most = np.abs(x).max(axis=1, keepdims=True)
+    scale = np.where(most > 1e-30, most / np.float32(127), np.float32(0))
+    inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 1e-30)
+    return np.rint(x * inverse).astype(np.float64), scale
+
+
+def int8_twin(x, w, bias=0, scale=1, add=0):
+    """To the last bit: sums are exact, and each step after them is rounded to float32."""
+    (x, x_scale), (w, w_scale) = rounded_to_int8(x), rounded_to_int8(w)
+    return ((x @ w.T).astype(np.float32) * w_scale.T * x_scale + np.float32(bias)) * np.float32(scale) + np.float32(add)
+
+
+@pytest.mark.parametrize("n", WIDTHS)
+@pytest.mark.parametrize("k", [*DEPTHS, 5])
+def test_int8_is_the_same_to_the_last_bit_on_every_machine(kernels, n, k):
+    words, add = bf16(numbers(n, k) * 10 ** np.linspace(-5, 5, n, dtype=np.float32)[:, None]), numbers(HEIGHTS[-1], n, seed=2)
+    half, full = kernels.Matrix(words, quantize=True), kernels.Matrix(widened(words), quantize=True)
+    assert (half.n, half.k, half.format) == (n, k, "int8") == (full.n, full.k, full.format)
+    for t in HEIGHTS:
+        x = numbers(t, k, seed=1) * 10 ** np.linspace(-5, 5, t, dtype=np.float32)[:, None]
+        y = int8_twin(x, widened(words), add=add[:t])
+        same(kernels.linear(x, half, add=add[:t]), y)
+        same(kernels.linear(x, full, add=add[:t]), y)
+
+
+def test_int8_at_the_limits(kernels):
+    """Bytes as large as they get, where 16-bit sums would overflow; and rows of nothing."""
+    k = 4097
+    signs = np.where(np.random.default_rng(0).random((5, k)) < 0.5, -1, 1).astype(np.float32)
+    w = np.concatenate([np.ones((3, k)), -np.ones((3, k)), signs, np.zeros((3, k)), np.full((3, k), 1e-42)]).astype(np.float32)
+    x = np.concatenate([w, 3e38 * signs])
+    expected = int8_twin(x, w)
+    assert np.isfinite(expected[:14]).all()
+    same(kernels.linear(x, kernels.Matrix(w, quantize=True)), expected)
+    same(kernels.linear(x[3:4], kernels.Matrix(w, quantize=True)), expected[3:4])
+    with pytest.raises(ValueError, match="65536"):
+        kernels.Matrix(np.zeros((1, 65537), np.float32), quantize=True)
+
+
+@pytest.mark.parametrize("t", [1, 2, 7, 67])
+def test_int8_epilogue_and_rows_that_overlap(kernels, t):
+    n, k = 40, 24
+    w, bias, scale, add = numbers(n, k), numbers(n), numbers(t, n), numbers(t, n, seed=1)
+    matrix = kernels.Matrix(w, quantize=True)
+    rows = np.lib.stride_tricks.as_strided(numbers(2000), (t, k), (20, 4))
+    same(kernels.linear(rows, matrix, bias, scale, add), int8_twin(rows, w, bias, scale, add))
+
+
+@pytest.mark.parametrize(("t", "n", "k"), [(1, 1000, 300), (1, 129, 1400), (3, 500, 400), (20, 65, 900), (40, 999, 600)])
+def test_int8_on_threads(kernels, t, n, k):
+    w, x = numbers(n, k), numbers(t, k)
+    same(with_threads(kernels, lambda: kernels.linear(x, kernels.Matrix(w, quantize=True))), int8_twin(x, w))
 
 
 # --- norms -------------------------------------------------------------------------------------------------------------------

@@ -83,9 +83,9 @@ def test_tables_stay_in_the_file(dtype, is_view):
 def test_matrices_have_the_precision_that_is_asked_for(dtype, precision):
     stored, values = tensor(numbers(20, 33), dtype)
     matrix = Weights({"w": stored}, "x", precision).matrix("w", 20, 33).matrix
-    assert matrix.is_bf16 == (precision == "bf16" or (precision is None and dtype == "BF16"))
+    assert matrix.format == ("bf16" if precision == "bf16" or (precision is None and dtype == "BF16") else "f32")
     unpacked = ops.linear(np.eye(33, dtype=np.float32), matrix).T
-    lossless = dtype == "BF16" or not matrix.is_bf16
+    lossless = dtype == "BF16" or matrix.format == "f32"
     np.testing.assert_allclose(unpacked, values, rtol=0 if lossless else 2**-8)
     np.testing.assert_array_equal(unpacked, values if lossless else Tensor("BF16", bf16(unpacked.copy())).float32())
 
