@@ -44,6 +44,9 @@ NUMBERS = {number.name: number for number in (
 )}  # fmt: skip
 
 
+PRECISIONS = ("bf16", "f32", "int8")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How a text is spoken. A model has its own (`TTSModel.options`); for one text, `but` changes some.

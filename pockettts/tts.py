@@ -13,7 +13,7 @@ from .config import DEFAULT_MODEL, Config, load_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
-from .options import NUMBERS, Options
+from .options import NUMBERS, PRECISIONS, Options
 from .speech import Frame, Stepper, Utterance
 from .tokenizer import load_tokenizer
 from .voices import VoiceState
@@ -46,7 +46,8 @@ class TTSModel:
         Args:
             name: one of `pockettts models`; the default is `b6369a24`.
             config: instead of a name, a YAML file: a path, `https://` or `hf://`.
-            precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing.
+            precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
+                the backbone: half the memory and time again, and nearly the same speech (README has figures).
             threads: of the kernels, for the whole process; by default as many as there are cores, at most 8.
             options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, for all that this model
                 says; None, like none, is its config's own, or the default of `Options`.
@@ -56,8 +57,8 @@ class TTSModel:
         """
         if name is not None and config is not None:
             raise OptionError(f"both a model, {name!r}, and a config, {str(config)!r}, are given: give one")
-        if precision not in (None, "f32", "bf16"):
-            raise OptionError(f"precision {precision!r}: choose f32 or bf16")
+        if precision not in (None, *PRECISIONS):
+            raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         ops.set_threads(min(8, _cores()) if threads is None else NUMBERS["threads"].check(threads))
         c = load_config(config if config is not None else name or DEFAULT_MODEL)
         own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).but(**options)

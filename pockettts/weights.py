@@ -20,6 +20,7 @@ _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
+_BACKBONE = "flow_lm.transformer."
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
 
@@ -113,7 +114,10 @@ def _tensor(name: str, entry: dict, data: np.ndarray, start: int) -> tuple[Tenso
 
 
 class Packed:
-    """A weight matrix that is repacked for the kernels the first time it is used: what a run does not need costs nothing."""
+    """A weight matrix that is repacked for the kernels the first time it is used: what a run does not need costs nothing.
+
+    precision: as for `Weights`, but "int8" is meant for this very matrix.
+    """
 
     def __init__(self, tensor: Tensor, arrange: Callable[[np.ndarray], np.ndarray], precision: str | None) -> None:
         self._tensor, self._arrange, self._precision = tensor, arrange, precision
@@ -123,13 +127,14 @@ class Packed:
         words = self._tensor.array if self._tensor.dtype == "BF16" and self._precision != "f32" else self._tensor.float32()
         if self._precision == "bf16" and words.dtype != np.uint16:
             words = _rounded_to_bf16(words)
-        return ops.Matrix(self._arrange(words))
+        return ops.Matrix(self._arrange(words), quantize=self._precision == "int8")
 
 
 class Weights:
     """The tensors of a model by official name, seen from one scope of it; asked for by name and shape, each exactly once.
 
-    precision: None keeps matrices as the file has them (bf16 as bf16, all else float32); "f32" or "bf16" converts them.
+    precision: None keeps matrices as the file has them (bf16 as bf16, all else float32); "f32" or "bf16" converts them; "int8" rounds
+    those of the backbone (attention and MLP, as upstream's `quantize`) and keeps the others.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = "") -> None:
@@ -174,7 +179,10 @@ class Weights:
             packed.matrix  # noqa: B018
 
     def _pack(self, name: str, shape: tuple[int, ...], arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
-        packed = Packed(self._take(name, shape), arrange, self.precision)
+        precision = self.precision
+        if precision == "int8" and not (self.scope + name).startswith(_BACKBONE):
+            precision = None
+        packed = Packed(self._take(name, shape), arrange, precision)
         self.packed.append(packed)
         return packed
 

@@ -2,6 +2,7 @@
 
     python scripts/parity.py                                     # 20 minutes, nearly all of them the official package's
     python scripts/parity.py english odd --oracle ../oracle/bin/python --keep ../parity
+    python scripts/parity.py english --rounding                  # how far int8 is from f32, over 200 frames
 
 Models have random weights (oracle.py), temperature is 0, and each side hears its own latents, so errors may add up over the frames.
 Speech is whole sentences through `generate`: chunks, EOS, the frames after it, the length limit and the fade-in. bf16 = f32 says
@@ -67,17 +68,31 @@ def differences(values: dict[str, np.ndarray], official: dict[str, np.ndarray]) 
     }
 
 
-def dumped(name: str, bf16: bool, oracle: str, keep: Path) -> tuple[Path, dict[str, np.ndarray]]:
-    """A model's folder in `keep`, and what the official package computes with it; made if not there, or older than oracle.py."""
+def made(name: str, bf16: bool, oracle: str, keep: Path) -> Path:
+    """A model's folder in `keep`; made if not there, or older than oracle.py."""
     folder = keep / (name + "-bf16" * bf16)
-    dump = folder / "dump.npz"
+    if is_stale(folder / "config.yaml"):
+        run_oracle(oracle, "make", name, folder, *["--bf16"] * bf16)
+    return folder
+
+
+def dumped(name: str, bf16: bool, oracle: str, keep: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """A model's folder, and what the official package computes with it."""
+    folder = made(name, bf16, oracle, keep)
+    if is_stale(folder / "dump.npz"):
+        run_oracle(oracle, "dump", folder, "--steps", str(MODELS[name]))
+    return folder, dict(np.load(folder / "dump.npz"))
+
+
+def is_stale(file: Path) -> bool:
     sources = [SCRIPTS / "oracle.py", SCRIPTS / "shapes.yaml"]
-    if not dump.exists() or dump.stat().st_mtime < max(source.stat().st_mtime for source in sources):
-        for command in (["make", name, folder, *["--bf16"] * bf16], ["dump", folder, "--steps", str(MODELS[name])]):
-            done = subprocess.run([oracle, SCRIPTS / "oracle.py", *command], capture_output=True, text=True)
-            if done.returncode:
-                sys.exit(done.stderr)
-    return folder, dict(np.load(dump))
+    return not file.exists() or file.stat().st_mtime < max(source.stat().st_mtime for source in sources)
+
+
+def run_oracle(oracle: str, *command: str | Path) -> None:
+    done = subprocess.run([oracle, SCRIPTS / "oracle.py", *command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
 
 
 def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
@@ -96,6 +111,44 @@ def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
     return same_ids and same_bits and all(d < LIMIT for d in found.values())       # no NaN either
 
 
+def frames(model: TTSModel, ids: list[int], prompt: np.ndarray, latents: np.ndarray) -> dict[str, np.ndarray]:
+    """What the flow LM makes of a voice, a text and each of these latents: hidden, EOS logit, and latent by the same noise."""
+    lm = model.flow_lm
+    state = [KVCache.restore(rows, 0) for rows in model.get_voice_state(prompt).layers]
+    lm.prefill(lm.embed_text(ids), state)
+    noise = np.random.default_rng(0).standard_normal(latents.shape).astype(np.float32) * np.float32(0.7**0.5)
+    rows = []
+    for i in range(len(latents)):
+        hidden = lm.step(latents[[i - 1]] if i else None, state)
+        rows.append(dict(hidden=hidden[0], latent=lm.sample(hidden, noise[[i]])[0], eos_logit=[lm.eos_logit(hidden)]))
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def rounding(name: str, oracle: str, keep: Path, count: int = 200) -> None:
+    """Print a row: cosines of int8 to f32 with the same inputs, over the values of a frame (mean and least), or over all logits."""
+    folder = made(name, True, oracle, keep)
+    speak = dict(config=folder / "config.yaml", eos_threshold=1e9, temperature=0.7)
+    models = [TTSModel.load(precision=precision, **speak) for precision in ("f32", "int8")]
+    prompt = (0.1 * np.random.default_rng(0).standard_normal(5 * models[0].sample_rate)).astype(np.float32)
+    ids = models[0].tokenizer.encode("The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets.")
+    latents = np.zeros((count, models[0].flow_lm.bos_emb.shape[1]), np.float32)
+    for _ in range(2):                                                          # latents as they come: the second time from the first
+        latents = frames(models[0], ids, prompt, latents)["latent"]
+    a, b = (frames(model, ids, prompt, latents) for model in models)
+    cells = [name]
+    for stage in ("hidden", "latent"):
+        cosines = [cosine(x, y) for x, y in zip(a[stage], b[stage], strict=True)]
+        cells.append(f"{np.mean(cosines):.5f} ({np.min(cosines):.5f})")
+    exact, rounded = a["eos_logit"][:, 0], b["eos_logit"][:, 0]
+    cells += [f"{cosine(exact, rounded):.5f}", f"{np.abs(exact - rounded).mean() / exact.std():.3f}"]
+    print("|", " | ".join(cells), "|", flush=True)
+
+
+def cosine(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+
+
 def oracle_python(keep: Path) -> str:
     """The Python of a venv with the official package, made in `keep` if it is not there."""
     python = keep / "oracle" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -112,6 +165,7 @@ def main() -> int:
     parser.add_argument("--oracle", help="a Python that has the official package; a venv is made for it otherwise")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity",
                         help="folder of the venv, the models and the official results, for the next run")
+    parser.add_argument("--rounding", action="store_true", help="compare our int8 with our f32 instead")
     options = parser.parse_args()
     if unknown := set(options.models) - set(MODELS):
         parser.error(f"{', '.join(unknown)}: not among {', '.join(MODELS)}")
@@ -119,6 +173,11 @@ def main() -> int:
     options.keep.mkdir(parents=True, exist_ok=True)
     keep = options.keep.resolve()
     oracle = options.oracle or oracle_python(keep)
+    if options.rounding:
+        print("| model | hidden | latent | EOS logit | its difference, in deviations |\n" + "| --- " * 5 + "|")
+        for name in options.models:
+            rounding(name, oracle, keep)
+        return 0
     print("| model | weights | ids |", " | ".join(STAGES).replace("eos_logit", "EOS logit"), "| bf16 = f32 |")
     print("| --- " * (len(STAGES) + 4) + "|")
     return 0 if all([compare(name, bf16, oracle, keep) for name in options.models for bf16 in (False, True)]) else 1

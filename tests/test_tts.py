@@ -44,6 +44,17 @@ def test_a_seed_gives_the_same_speech_on_any_number_of_threads(model, voice, mon
     assert speech[0].dtype == np.float32 and len(speech[0]) % 1920 == 0
 
 
+def test_int8_speaks_on_any_number_of_threads_and_nearly_as_f32_does(model, voice, tiny_model):
+    rounded = TTSModel.load(config=tiny_model, precision="int8", threads=2)
+    speech = rounded.generate(TEXT, voice, temperature=0)
+    ops.set_threads(1)
+    assert np.array_equal(speech, rounded.generate(TEXT, voice, temperature=0))
+    ops.set_threads(2)
+    exact, first = model.generate(TEXT, voice, temperature=0), slice(0, 5 * 1920)
+    assert not np.array_equal(speech[first], exact[first])
+    assert np.corrcoef(speech[first], exact[first])[0, 1] > 0.99
+
+
 def test_a_stream_yields_frames_and_is_what_generate_gives(model, voice, overlap):
     frames = list(model.generate_stream(TEXT, voice, seed=1))
     assert {frame.shape for frame in frames} == {(1920,)}

@@ -90,6 +90,17 @@ def test_matrices_have_the_precision_that_is_asked_for(dtype, precision):
     np.testing.assert_array_equal(unpacked, values if lossless else Tensor("BF16", bf16(unpacked.copy())).float32())
 
 
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+def test_int8_is_for_the_backbone(dtype):
+    names = ["flow_lm.transformer.layers.0.linear1.weight", "flow_lm.flow_net.w", "mimi.decoder_transformer.transformer.w"]
+    stored, values = tensor(numbers(20, 33), dtype)
+    w = Weights(dict.fromkeys(names, stored), "x", "int8")
+    matrix, *others = [w.matrix(name, 20, 33).matrix for name in names]
+    assert matrix.format == "int8" and {m.format for m in others} == {{"F32": "f32", "BF16": "bf16"}[dtype]}
+    error = ops.linear(np.eye(33, dtype=np.float32), matrix).T - values
+    assert (np.abs(error) <= np.abs(values).max(axis=1, keepdims=True) / 127 / 2 + 1e-6).all()
+
+
 def test_rounding_to_bf16_is_to_nearest_and_even():
     step = 2.0**-7  # between bf16 numbers from 1 to 2
     given = np.array([[1, 1 + step / 2, 1 + 1.5 * step, 1 + 0.51 * step, -1 - 0.49 * step, 0, 3e38]], np.float32)

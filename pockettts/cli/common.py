@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from ..errors import OptionError
-from ..options import NUMBERS, Number
+from ..options import NUMBERS, PRECISIONS, Number
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,14 @@ def model_of(args: argparse.Namespace) -> tuple:
 
     name = DEFAULT_MODEL if args.model is None else args.model
     return name, load_config(name)
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Of the weights: `precision` for `TTSModel.load`."""
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--precision", choices=PRECISIONS,
+                           help="of the weights (default: as they are, which loses nothing; int8 is the fastest)")
+    precision.add_argument("--quantize", dest="precision", action="store_const", const="int8", help="the same as --precision int8")
 
 
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:

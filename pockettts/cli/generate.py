@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 
 from ..errors import OptionError, TextError
-from .common import add_model_options, add_numbers, model_of, say
+from .common import add_model_options, add_numbers, add_precision, model_of, say
 
 GREETINGS = {
     "english": "Hello! I am Pocket TTS, a small voice that any computer can run.",
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--voice", help="a name of `pockettts voices`, a sound file, a .safetensors file, "
                                               "hf:// or https:// (default: the model's own)")
     add_model_options(parser)
-    parser.add_argument("--precision", choices=("bf16", "f32"), help="of the weights (default: as they are)")
+    add_precision(parser)
     add_numbers(parser, *NUMBERS)
 
 
