@@ -35,3 +35,7 @@ class AudioError(PocketTTSError):
 
 class OptionError(PocketTTSError):
     """An option whose value makes no sense."""
+
+
+class BusyError(PocketTTSError):
+    """A server that has no place for one more stream, or is stopping: later may be better."""

@@ -1,0 +1,233 @@
+"""Many streams at once: a thread that steps all live utterances together, each with a buffer of its own (continuous batching).
+
+Streams join and leave between two frames. What a stream says does not depend on the company it keeps.
+"""
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .errors import BusyError
+from .options import Options
+from .speech import Frame, Utterance
+from .tts import TTSModel
+from .voices import VoiceState
+
+BUFFER = 25                  # blocks, 2 seconds, that a stream is ahead of its reader; then it waits, and the others get on
+TTFA = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)                        # upper bounds of buckets, seconds
+RTF = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 3)
+STOPPING = "the server is stopping: try again later, or elsewhere"
+
+
+class Histogram:
+    """How many values were at most each of some bounds."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds, self.counts = bounds, [0] * len(bounds)
+        self.count, self.sum = 0, 0.0
+
+    def observe(self, value: float) -> None:
+        self.count, self.sum = self.count + 1, self.sum + value
+        self.counts = [count + (value <= bound) for count, bound in zip(self.counts, self.bounds, strict=True)]
+
+
+@dataclass
+class Stats:
+    """What an engine has done. Streams are live or queued now; they were done, left by their readers, or failed; or refused."""
+
+    live: int = 0
+    queued: int = 0
+    done: int = 0
+    left: int = 0
+    failed: int = 0
+    refused: int = 0
+    audio: float = 0.0                                                          # seconds, made for all of them
+    ttfa: Histogram = field(default_factory=lambda: Histogram(TTFA))            # seconds from `submit` to the first block
+    rtf: Histogram = field(default_factory=lambda: Histogram(RTF))              # of streams that are done
+
+
+class Stream:
+    """The blocks of an utterance, float32 [samples], as they are made. Comes from `Engine.submit`; iterate, then close, or use `with`.
+
+    The iterator raises what went wrong while speaking, or BusyError if the engine was closed meanwhile: a stream never just stops.
+    ttfa: seconds from `submit` to the first block; None before. rtf: the time that its blocks took, in this company and without the
+    times when it waited for a place or for its reader / its audio so far.
+    """
+
+    def __init__(self, engine: "Engine", utterance: Utterance) -> None:
+        self._engine, self._utterance = engine, utterance
+        self._blocks: deque[np.ndarray] = deque()
+        self._filled = threading.Condition(engine._lock)
+        self._over, self._error = False, None                                   # no more blocks will come; why
+        self._submitted = time.monotonic()
+        self._work = self._audio = 0.0                                          # seconds
+        self._since: float | None = None                                        # when the work on the next block began
+        self.ttfa: float | None = None
+
+    @property
+    def rtf(self) -> float:
+        return self._work / self._audio if self._audio else 0.0
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> np.ndarray:
+        with self._filled:
+            while not self._blocks and not self._over:
+                self._filled.wait()
+            if self._blocks:
+                if len(self._blocks) == BUFFER:
+                    self._engine._wake.notify()
+                return self._blocks.popleft()
+        raise self._error or StopIteration
+
+    def close(self) -> None:
+        """Stop speaking: the place is free before the next frame, and what was not read is dropped."""
+        self._engine._leave(self)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+class Engine:
+    """Speaks for many at once. At most `max_streams` are spoken together; at most `max_queue` more wait for a place, in order."""
+
+    def __init__(self, model: TTSModel, max_streams: int = 8, max_queue: int = 32) -> None:
+        self.model, self.max_streams, self.max_queue = model, max_streams, max_queue
+        self._lock = threading.Lock()                                           # of all that follows, and of streams
+        self._wake = threading.Condition(self._lock)                            # there is something to do
+        self._live: list[Stream] = []
+        self._queue: deque[Stream] = deque()
+        self._stats = Stats()
+        self._deadline: float | None = None                                     # set when the engine is closed
+        self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
+        self._thread.start()
+
+    # --- for other threads ---------------------------------------------------------------------------------------------------
+
+    def submit(self, text: str, voice: VoiceState, options: Options | None = None) -> Stream:
+        """Speak a text; without options, with the model's.
+
+        Raises:
+            BusyError: every place is taken and the queue is full, or the engine is closed.
+            TextError, VoiceError, OptionError: as `TTSModel.generate_stream`.
+        """
+        with self._lock:
+            self._refuse_if_full()                                              # before there is any work
+        stream = Stream(self, self.model.utterance(text, voice, options or self.model.options))
+        with self._lock:
+            self._refuse_if_full()
+            self._queue.append(stream)
+            self._wake.notify()
+        return stream
+
+    def stats(self) -> Stats:
+        """Figures of this moment."""
+        with self._lock:
+            return replace(deepcopy(self._stats), live=len(self._live), queued=len(self._queue))
+
+    def close(self, seconds: float = 0) -> None:
+        """Take no more texts; let live streams be spoken to their end for so many seconds, then end the rest with BusyError."""
+        with self._lock:
+            self._deadline = time.monotonic() + seconds
+            self._end_all(self._queue)
+            self._wake.notify()
+        self._thread.join()
+
+    def _refuse_if_full(self) -> None:
+        if self._deadline is not None:
+            raise BusyError(STOPPING)
+        if len(self._live) + len(self._queue) >= self.max_streams + self.max_queue:
+            self._stats.refused += 1
+            raise BusyError(f"{self.max_streams} texts are being spoken and {self.max_queue} more are waiting: try again in a while")
+
+    def _leave(self, stream: Stream) -> None:
+        with self._lock:
+            self._end(stream, "left")
+            stream._blocks.clear()
+            self._wake.notify()
+
+    # --- the thread ----------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while batch := self._next_batch():
+                self._step(batch)
+        finally:
+            with self._lock:
+                self._deadline = self._deadline or time.monotonic()             # no thread, no more texts
+                self._end_all(self._live)
+                self._end_all(self._queue)
+
+    def _next_batch(self) -> list[Stream]:
+        """Wait for live streams whose readers keep up. None: the engine is closed, and they are done or out of time."""
+        with self._lock:
+            while True:
+                while self._queue and len(self._live) < self.max_streams:
+                    self._live.append(self._queue.popleft())
+                left = None if self._deadline is None else self._deadline - time.monotonic()
+                if left is not None and (left <= 0 or not self._live):
+                    return []
+                batch = [stream for stream in self._live if len(stream._blocks) < BUFFER]
+                for stream in self._live:
+                    stream._since = (stream._since or time.monotonic()) if stream in batch else None
+                if batch:
+                    return batch
+                self._wake.wait(left)
+
+    def _step(self, batch: list[Stream]) -> None:
+        """A step of each stream: none, one or the last of its blocks."""
+        stepper = self.model.stepper
+        for stream in batch:
+            block = error = None
+            try:
+                block = stepper.think(stream._utterance)
+                if isinstance(block, Frame):
+                    block = stepper.say(block)
+            except Exception as caught:                                         # of this stream: the others don't notice
+                error = caught
+            with self._lock:
+                if block is not None:
+                    self._put(stream, block)
+                if error:
+                    self._end(stream, "failed", error)
+                elif stream._utterance.finished:
+                    self._end(stream, "done")
+                    self._stats.rtf.observe(stream.rtf)
+
+    # --- with the lock -------------------------------------------------------------------------------------------------------
+
+    def _put(self, stream: Stream, block: np.ndarray) -> None:
+        if stream._over:                                                        # its reader left while it was stepped
+            return
+        seconds, now = len(block) / self.model.sample_rate, time.monotonic()
+        if stream.ttfa is None:
+            stream.ttfa = now - stream._submitted
+            self._stats.ttfa.observe(stream.ttfa)
+        stream._audio += seconds
+        stream._work += now - stream._since
+        stream._since = now
+        self._stats.audio += seconds
+        stream._blocks.append(block)
+        stream._filled.notify()
+
+    def _end(self, stream: Stream, outcome: str, error: Exception | None = None) -> None:
+        if stream._over:
+            return
+        stream._over, stream._error = True, error
+        setattr(self._stats, outcome, getattr(self._stats, outcome) + 1)
+        for streams in (self._live, self._queue):
+            if stream in streams:
+                streams.remove(stream)
+        stream._filled.notify_all()
+
+    def _end_all(self, streams: Collection[Stream]) -> None:
+        for stream in list(streams):
+            self._end(stream, "failed", BusyError(STOPPING))

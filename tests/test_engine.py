@@ -1,0 +1,203 @@
+"""Many streams at once: the same bits as alone, places, queue, readers that are slow or leave, errors, and the end."""
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pockettts import TTSModel
+from pockettts.engine import BUFFER, Engine, Histogram
+from pockettts.errors import BusyError, OptionError, TextError
+from pockettts.text import Pause
+
+TEXTS = ["One.", "And a second one, which is longer.", "Three. Sentences. Here.", "Five", "Six is a number. Seven is one too.",
+         "The fourth of them says more than one thing, slowly."]
+LONG = "This goes on and on, and then on again. " * 300
+FOREVER = {"eos_threshold": 1e9}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return TTSModel.load(config=tiny_model, threads=2)
+
+
+@pytest.fixture(scope="module")
+def voices(model):
+    return [model.get_voice_state((0.3 * np.sin(np.arange(n) / 20)).astype(np.float32)) for n in (30_000, 9_000)]
+
+
+@pytest.fixture
+def engine(model):
+    engine = Engine(model, max_streams=3, max_queue=4)
+    yield engine
+    engine.close()
+    assert not any("pockettts" in thread.name for thread in threading.enumerate())
+
+
+def jobs(model, voices):
+    """(text, voice, options), all different."""
+    for i, text in enumerate(TEXTS):
+        yield text, voices[i % 2], model.options.but(
+            seed=i, temperature=0.2 * i, lsd_decode_steps=1 + i % 3, eos_threshold=(-4, 1e9)[i % 2], max_tokens=5 + 10 * i)
+
+
+def alone(model, job):
+    text, voice, options = job
+    return np.concatenate(list(model._blocks(model.utterance(text, voice, options))))
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.002)
+
+
+def test_a_stream_has_the_same_bits_alone_and_in_company(model, voices):
+    work = list(jobs(model, voices)) * 3
+    expected = {i: alone(model, job) for i, job in enumerate(work[: len(TEXTS)])}
+    engine = Engine(model, max_streams=5, max_queue=100)
+    with ThreadPoolExecutor(len(work)) as readers:          # more than there are places, so they come and go as others speak
+        found = list(readers.map(lambda job: np.concatenate(list(engine.submit(*job))), work))
+    stats = engine.stats()
+    engine.close()
+    for i, sound in enumerate(found):
+        assert np.array_equal(sound, expected[i % len(TEXTS)]), i
+    assert stats.done == stats.ttfa.count == stats.rtf.count == len(work) and stats.live == stats.queued == stats.failed == 0
+    assert stats.audio == pytest.approx(sum(map(len, found)) / 24_000)
+
+
+def test_joining_and_leaving_midway_disturbs_nobody(model, voices, engine):
+    job = LONG, voices[0], model.options.but(seed=1)
+    expected = list(zip(range(60), model._blocks(model.utterance(*job)), strict=False))
+    stream = engine.submit(*job)
+    for i, block in expected:
+        if i % 10 == 0:
+            guest = engine.submit("A guest comes, and goes again.", voices[1])
+        if i % 10 == 5:
+            next(guest)
+            guest.close()
+        assert np.array_equal(next(stream), block), i
+    stream.close()
+
+
+def test_a_reader_that_leaves_frees_its_place(voices, engine):
+    streams = [engine.submit(LONG, voices[0]) for _ in range(7)]
+    wait_for(lambda: engine.stats().live == 3)
+    assert engine.stats().queued == 4
+    with pytest.raises(BusyError, match="3 texts are being spoken and 4 more are waiting"):
+        engine.submit(LONG, voices[0])
+    streams[0].close()                                      # a live one: the next in the queue takes its place
+    streams[4].close()                                      # one that waits
+    assert len(next(streams[3])) == 1920
+    stats = engine.stats()
+    assert (stats.live, stats.queued, stats.left, stats.refused) == (3, 2, 2, 1)
+    assert list(streams[0]) == list(streams[4]) == []
+    for stream in streams:
+        stream.close()
+        stream.close()
+    assert engine.stats().live == engine.stats().queued == 0 and engine.stats().left == 7
+
+
+def test_a_slow_reader_holds_up_itself_alone(voices, engine):
+    slow = engine.submit(LONG, voices[0])
+    wait_for(lambda: len(slow._blocks) == BUFFER)
+    quick = engine.submit(LONG, voices[0])
+    for _ in range(3 * BUFFER):
+        next(quick)
+    assert len(slow._blocks) == BUFFER
+    for _ in range(2 * BUFFER):                             # it reads again, and gets on
+        next(slow)
+    assert slow.rtf < 5 and quick.ttfa < slow.ttfa + 5
+
+
+def test_idle_costs_nothing(voices, engine):
+    stream = engine.submit(LONG, voices[0])
+    wait_for(lambda: len(stream._blocks) == BUFFER)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.1
+
+
+def test_an_error_ends_its_own_stream(model, voices, engine, monkeypatch):
+    def bad(*_):
+        yield Pause(0.1)
+        raise ValueError("boom")
+
+    good = engine.submit(LONG, voices[0])
+    with monkeypatch.context() as patch:
+        patch.setattr("pockettts.text.parts", bad)
+        stream = engine.submit("Hello.", voices[0])
+    with pytest.raises(ValueError, match="boom"):
+        list(stream)
+    for _ in range(2 * BUFFER):
+        next(good)
+    assert len(list(engine.submit("And another.", voices[0]))) > 5
+    assert engine.stats().failed == 1
+
+
+def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monkeypatch):
+    good, bad = (engine.submit(LONG, voices[0]) for _ in range(2))
+    next(bad)
+    say = model.stepper.say
+    monkeypatch.setattr(model.stepper, "say", lambda frame: say(frame) if frame.take is not bad._utterance.take else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(bad)
+    for _ in range(2 * BUFFER):
+        next(good)
+
+
+def test_what_is_refused_at_once(model, voices, engine):
+    with pytest.raises(TextError):
+        engine.submit(" ", voices[0])
+    with pytest.raises(OptionError):
+        engine.submit("Hi.", voices[0], model.options.but(temperature=99))
+    assert engine.stats().live == engine.stats().queued == 0
+
+
+def test_closing_lets_live_streams_finish(model, voices):
+    engine = Engine(model, max_streams=1)
+    options = model.options.but(seed=1, **FOREVER)
+    streams = [engine.submit(TEXTS[5], voices[0], options) for _ in range(2)]
+    next(streams[0])
+    with ThreadPoolExecutor(1) as reader:
+        rest = reader.submit(list, streams[0])
+        engine.close(30)
+        assert sum(map(len, rest.result())) + 1920 == len(model.generate(TEXTS[5], voices[0], seed=1, **FOREVER))
+    with pytest.raises(BusyError, match="stopping"):        # it had no place yet
+        list(streams[1])
+    with pytest.raises(BusyError, match="stopping"):
+        engine.submit("Hi.", voices[0])
+
+
+def test_closing_ends_what_takes_too_long(model, voices):
+    engine = Engine(model, max_streams=2)
+    streams = [engine.submit(LONG, voices[0]) for _ in range(2)]
+    next(streams[0])                                        # the other is never read
+    start = time.monotonic()
+    engine.close(0.2)
+    assert time.monotonic() - start < 10
+    for stream in streams:
+        with pytest.raises(BusyError, match="stopping"):    # an error, not a short success
+            list(stream)
+    assert engine.stats().failed == 2
+
+
+def test_a_reader_that_waits_wakes_when_all_ends(model, voices):
+    engine = Engine(model, max_streams=1)
+    live, waits = (engine.submit(LONG, voices[0]) for _ in range(2))
+    with ThreadPoolExecutor(1) as reader:
+        future = reader.submit(next, waits)
+        next(live)
+        engine.close()
+        with pytest.raises(BusyError):
+            future.result(20)
+
+
+def test_histogram():
+    histogram = Histogram((0.1, 1))
+    for value in (0.05, 0.1, 0.5, 7):
+        histogram.observe(value)
+    assert (histogram.counts, histogram.count, histogram.sum) == ([2, 3], 4, pytest.approx(7.65))
