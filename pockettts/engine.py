@@ -5,7 +5,7 @@ Streams join and leave between two frames. What a stream says does not depend on
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import BusyError
 from .options import Options
-from .speech import Frame, Utterance
+from .speech import Frame, Take, Utterance, at_speed
 from .tts import TTSModel
 from .voices import VoiceState
 
@@ -60,7 +60,8 @@ class Stream:
 
     def __init__(self, engine: "Engine", utterance: Utterance) -> None:
         self._engine, self._utterance = engine, utterance
-        self._blocks: deque[np.ndarray] = deque()
+        self._blocks: deque[tuple[Take | None, np.ndarray]] = deque()
+        self._paced = at_speed(self._spoken(), utterance.options.speed, engine.model.sample_rate)   # by the reader's thread
         self._filled = threading.Condition(engine._lock)
         self._over, self._error = False, None                                   # no more blocks will come; why
         self._submitted = time.monotonic()
@@ -76,14 +77,23 @@ class Stream:
         return self
 
     def __next__(self) -> np.ndarray:
-        with self._filled:
-            while not self._blocks and not self._over:
-                self._filled.wait()
-            if self._blocks:
+        for _, block in self._paced:
+            return block
+        raise self._error or StopIteration
+
+    def _spoken(self) -> Iterator[tuple[Take | None, np.ndarray]]:
+        while True:
+            with self._filled:
+                while not self._blocks and not self._over:
+                    self._filled.wait()
+                if not self._blocks:
+                    break
                 if len(self._blocks) == BUFFER:
                     self._engine._wake.notify()
-                return self._blocks.popleft()
-        raise self._error or StopIteration
+                item = self._blocks.popleft()
+            yield item
+        if self._error:
+            raise self._error
 
     def close(self) -> None:
         """Stop speaking: the place is free before the next frame, and what was not read is dropped."""
@@ -186,16 +196,16 @@ class Engine:
         """A step of each stream: none, one or the last of its blocks."""
         stepper = self.model.stepper
         for stream in batch:
-            block = error = None
+            take = block = error = None
             try:
                 block = stepper.think(stream._utterance)
                 if isinstance(block, Frame):
-                    block = stepper.say(block)
+                    take, block = block.take, stepper.say(block)
             except Exception as caught:                                         # of this stream: the others don't notice
                 error = caught
             with self._lock:
                 if block is not None:
-                    self._put(stream, block)
+                    self._put(stream, take, block)
                 if error:
                     self._end(stream, "failed", error)
                 elif stream._utterance.finished:
@@ -204,7 +214,7 @@ class Engine:
 
     # --- with the lock -------------------------------------------------------------------------------------------------------
 
-    def _put(self, stream: Stream, block: np.ndarray) -> None:
+    def _put(self, stream: Stream, take: Take | None, block: np.ndarray) -> None:
         if stream._over:                                                        # its reader left while it was stepped
             return
         seconds, now = len(block) / self.model.sample_rate, time.monotonic()
@@ -215,7 +225,7 @@ class Engine:
         stream._work += now - stream._since
         stream._since = now
         self._stats.audio += seconds
-        stream._blocks.append(block)
+        stream._blocks.append((take, block))
         stream._filled.notify()
 
     def _end(self, stream: Stream, outcome: str, error: Exception | None = None) -> None:

@@ -39,6 +39,7 @@ NUMBERS = {number.name: number for number in (
     Number("frames_after_eos", int, 0, 1000, "frames of 80 ms to keep after the end (default: 3 to 5, by length)"),
     Number("max_tokens", int, 1, 10_000, "of the chunks in which a text is spoken (default: 50)"),
     Number("gap", float, 0, 60, "seconds of silence between chunks, or more where the text has a pause (default: 0)"),
+    Number("speed", float, 0.25, 4, "how fast to speak, at the same pitch; pauses stay as they are (default: 1)"),
     Number("seed", int, 0, 2**64 - 1, "the same seed gives the same sound (default: random)"),
     Number("threads", int, 1, 1024, "cores to use (default: all, at most 8)"),
 )}  # fmt: skip
@@ -61,6 +62,7 @@ class Options:
     frames_after_eos: int | None = None     # to keep after the model says it is done; None: 3 to 5, by length
     max_tokens: int = 50            # of a chunk; the models are trained on single sentences
     gap: float = 0.0                # seconds of silence between chunks
+    speed: float = 1.0              # 2 is twice as fast, at the same pitch
     seed: int | None = None         # the same seed, text, voice and options give the same samples; None: a new one each time
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import logging
 import math
 import secrets
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder
 from .model.state import KVCache
 from .options import Options
+from .stretch import Stretcher
 from .text import Chunk, Pause
 from .voices import VoiceState
 
@@ -65,6 +66,11 @@ class Utterance:
     @property
     def finished(self) -> bool:
         return self.take is None and not self.silence and self._next is None
+
+    def skip(self, chunks: int) -> None:
+        """Go on after so many chunks, as if they had been spoken."""
+        while self.chunks < chunks and self._next is not None:
+            self.chunks += isinstance(self.next_part(), Chunk)
 
     def next_part(self) -> Chunk | Pause:
         part, self._next = self._next, next(self._parts, None)
@@ -128,6 +134,21 @@ class Stepper:
             samples[:n] *= np.linspace(0, 1, n, dtype=np.float32)
             take.faded_in = True
         return samples
+
+
+def at_speed(spoken: Iterable[tuple[Take | None, np.ndarray]], speed: float, sample_rate: int
+             ) -> Iterator[tuple[Take | None, np.ndarray]]:
+    """Blocks with their takes (None: silence) at another speed: each take by itself, and silence as long as it was."""
+    stretcher, last = Stretcher(speed, sample_rate), None
+    for take, block in spoken:
+        if take is not last and len(rest := stretcher.flush()):
+            yield last, rest
+        last = take
+        out = block if take is None else stretcher.write(block)
+        if len(out):
+            yield take, out
+    if len(rest := stretcher.flush()):
+        yield last, rest
 
 
 def noise(rng: np.random.Generator, dim: int, options: Options) -> np.ndarray:

@@ -14,7 +14,7 @@ from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
 from .options import NUMBERS, PRECISIONS, Options
-from .speech import Frame, Stepper, Utterance
+from .speech import Frame, Stepper, Take, Utterance, at_speed
 from .tokenizer import load_tokenizer
 from .voices import VoiceState
 
@@ -146,22 +146,28 @@ class TTSModel:
             TextError: nothing to speak, or a pause that is none. VoiceError and others: as `get_voice_state`. OptionError.
             All before the first frame.
         """
-        return self._blocks(self.utterance(text, voice, self.options.but(**options)))
+        return (block for _, block in self.speak(self.utterance(text, voice, self.options.but(**options))))
 
     def utterance(self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options) -> Utterance:
         """A text to be spoken, for who steps it: as `generate_stream`, which steps one."""
         parts = text.parts(given, self.tokenizer, self.config, options.max_tokens, options.gap)
         return Utterance(parts, self.get_voice_state(voice), options)
 
-    def _blocks(self, utterance: Utterance) -> Iterator[np.ndarray]:
+    def speak(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
+        """The blocks of an utterance, as `generate_stream` gives them, and which take each is of; None: silence between takes."""
+        return at_speed(self._spoken(utterance), utterance.options.speed, self.sample_rate)
+
+    def _spoken(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
         cores = ops.get_threads()
         ahead = cores // 2 if self.overlap else 0                               # cores for the next latent
         made = self._made(utterance)
         for item in _made_ahead(made, ahead) if ahead else made:
             if isinstance(item, Frame):
                 with ops.own_threads(cores - ahead):
-                    item = self.stepper.say(item)
-            yield item
+                    samples = self.stepper.say(item)
+                yield item.take, samples
+            else:
+                yield None, item
 
     def _made(self, utterance: Utterance) -> Iterator[Frame | np.ndarray]:
         """Frames and silence, in order."""

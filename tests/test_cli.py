@@ -199,7 +199,7 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
 
     spy(TTSModel, "load", staticmethod)
     wanted = {"temperature": 0.5, "lsd_decode_steps": 2, "eos_threshold": -3.5, "noise_clamp": 2.0, "precision": "f32",
-              "frames_after_eos": 0, "max_tokens": 20, "gap": 0.5, "seed": 7, "threads": 1}
+              "frames_after_eos": 0, "max_tokens": 20, "gap": 0.5, "speed": 2.0, "seed": 7, "threads": 1}
     given = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
     assert run("Hello.", *options, *given)[0] == 0
     assert seen == wanted

@@ -44,7 +44,7 @@ def jobs(model, voices):
 
 def alone(model, job):
     text, voice, options = job
-    return np.concatenate(list(model._blocks(model.utterance(text, voice, options))))
+    return np.concatenate([block for _, block in model.speak(model.utterance(text, voice, options))])
 
 
 def wait_for(condition, seconds=20):
@@ -68,9 +68,14 @@ def test_a_stream_has_the_same_bits_alone_and_in_company(model, voices):
     assert stats.audio == pytest.approx(sum(map(len, found)) / 24_000)
 
 
+def test_speed_is_for_streams_too(model, voices, engine):
+    job = "One. [pause:0.5] And two, which is longer.", voices[0], model.options.but(seed=1, speed=1.5, max_tokens=5)
+    assert np.array_equal(np.concatenate(list(engine.submit(*job))), alone(model, job))
+
+
 def test_joining_and_leaving_midway_disturbs_nobody(model, voices, engine):
     job = LONG, voices[0], model.options.but(seed=1)
-    expected = list(zip(range(60), model._blocks(model.utterance(*job)), strict=False))
+    expected = list(zip(range(60), (block for _, block in model.speak(model.utterance(*job))), strict=False))
     stream = engine.submit(*job)
     for i, block in expected:
         if i % 10 == 0:

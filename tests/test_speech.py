@@ -4,6 +4,7 @@ import pytest
 
 from pockettts import TTSModel
 from pockettts.speech import Frame, Utterance
+from pockettts.stretch import Stretcher
 from pockettts.text import Chunk, Pause
 
 
@@ -88,3 +89,32 @@ def test_each_chunk_fades_in(speak, chunks):
 def test_without_a_seed_each_utterance_draws_one(model, voice, chunks):
     seeds = {Utterance(chunks, voice, model.options).seed for _ in range(8)}
     assert len(seeds) == 8 and all(0 <= seed < 2**64 for seed in seeds)
+
+
+def test_an_utterance_may_begin_at_any_chunk(model, voice, speak, chunks):
+    parts = [chunks[0], Pause(0.1), chunks[1], Pause(0.2), chunks[2], Pause(0.3)]
+    whole, options = sound(speak(parts)), model.options.but(seed=5)
+    for count in range(5):
+        utterance = Utterance(parts, voice, options)
+        utterance.skip(count)
+        rest = [block for _, block in model.speak(utterance)]
+        rest = np.concatenate([np.zeros(0, np.float32), *rest])
+        assert np.array_equal(rest, whole[len(whole) - len(rest) :])
+        assert count == 0 or np.array_equal(rest[: round(count * 2400)], np.zeros(min(len(rest), count * 2400)))
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.7])
+def test_speed_is_that_of_each_take_and_not_of_pauses(model, voice, chunks, speed):
+    def spoken(parts, speed):
+        utterance = Utterance(parts, voice, model.options.but(seed=5, speed=speed))
+        return [block for _, block in model.speak(utterance)]
+
+    def stretched(parts):
+        stretcher = Stretcher(speed, 24000)
+        return np.concatenate([*map(stretcher.write, spoken(parts, 1)), stretcher.flush()])
+
+    one, both = stretched(chunks[:1]), stretched(chunks[:2])
+    blocks = spoken([Pause(0.1), chunks[0], Pause(0.25)], speed)
+    assert np.array_equal(np.concatenate(blocks), np.concatenate([np.zeros(2400), one, np.zeros(6000)])) and all(map(len, blocks))
+    together = np.concatenate(spoken(chunks[:2], speed))
+    assert np.array_equal(together[: len(one)], one) and abs(len(together) - len(both)) <= 1

@@ -18,8 +18,8 @@ GREETINGS = {
 }
 MAX_TEXT = 64 * 1024 * 1024            # bytes, more than any book; /dev/zero has no end
 
-NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "frames_after_eos", "max_tokens", "gap", "seed",
-           "threads")
+NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "frames_after_eos", "max_tokens", "gap", "speed",
+           "seed", "threads")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
