@@ -41,6 +41,9 @@ cdef extern from "_tile.h" nogil:
     void elu_row(const float *x, float *y, long n) noexcept
     void score(const float *q, const float *keys, long n, long D, float scale, float *scores)
     void mix(const float *w, const float *values, long n, long D, float *y)
+    float read_probe(const float *x, long n)
+    float fma_probe(long rounds)
+    float dot_probe(long rounds)
     bint cpu_runs(const char *isa)
 
 cdef extern from * nogil:
@@ -513,3 +516,26 @@ def depthwise_upsample(const float[:, ::1] x, const float[:, ::1] weight):
                 for c in range(C):
                     y[t * s + j, c] = x[t + 1, c] * weight[j, c] + x[t, c] * weight[s + j, c]
     return out
+
+
+# --- what the machine can do (bench.py) --------------------------------------------------------------------------------------
+
+def read_all(const float[::1] x, int times) -> int:
+    """Read x on all threads, each its share so many times, with nothing else to do; returns how many bytes were read."""
+    cdef int threads = team(), i, turn
+    cdef long share = x.shape[0] // threads
+    cdef float total = 0
+    for i in prange(threads, nogil=True, num_threads=threads, schedule="static"):
+        for turn in range(times):
+            total += read_probe(&x[i * share], share)
+    return 4 * share * threads * times if total == total else 0     # so that no compiler leaves the reading out
+
+
+def multiply_all(long rounds, bint int8=False) -> int:
+    """Multiply and add in registers on all threads, floats or bytes, as this build does it at best; returns the number of operations,
+    two for each product."""
+    cdef int threads = team(), i
+    cdef float total = 0
+    for i in prange(threads, nogil=True, num_threads=threads, schedule="static"):
+        total += dot_probe(rounds) if int8 else fma_probe(rounds)
+    return (8 if int8 else 2) * rounds * MR * NR * threads if total == total else 0

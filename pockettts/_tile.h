@@ -473,6 +473,41 @@ static void mix(const float *w, const float *values, long n, long D, float *y) {
     }
 }
 
+/* What the machine gives to code that does nothing else, for bench.py: reads, summed up in 8 vectors; FMAs and products of bytes, summed
+ * up in the MR * NV vectors of a full tile. */
+static float read_probe(const float *x, long n) {
+    vf s[8] = {{0}};
+    __asm__ volatile("" ::: "memory"); /* each time anew */
+    for (long i = 0; i + 8 * VL <= n; i += 8 * VL) UNROLL for (int v = 0; v < 8; v++) s[v] += load(x + i + v * VL);
+    for (int v = 1; v < 8; v++) s[0] += s[v];
+    return lanes(s[0]);
+}
+
+#define UNROLL_ALL _Pragma("GCC unroll 32")
+static float fma_probe(long rounds) { /* MR * NR FMAs a round */
+    vf s[MR * NV];
+    const vf zero = {0}, a = zero + 0.999f, b = zero + 0.001f;
+    UNROLL_ALL for (int v = 0; v < MR * NV; v++) s[v] = zero + (float)v;
+    for (long i = 0; i < rounds; i++) UNROLL_ALL for (int v = 0; v < MR * NV; v++) s[v] = s[v] * a + b;
+    UNROLL_ALL for (int v = 1; v < MR * NV; v++) s[0] += s[v];
+    return lanes(s[0]);
+}
+
+static float dot_probe(long rounds) { /* MR * NR times 4 products of bytes a round */
+    vi s[MR * NV] = {{0}}, w[NV] = {{0}};
+    int32_t x[64] = {0};
+    __asm__ volatile("" : : "r"(x) : "memory"); /* who knows what is in there */
+    for (long i = 0; i < rounds; i++) {
+        UNROLL for (int v = 0; v < NV; v++) w[v] += 1;
+        UNROLL for (int m = 0; m < MR; m++) {
+            const vi four = (vi){0} + x[(i + m) & 63];
+            UNROLL for (int v = 0; v < NV; v++) s[m * NV + v] = dot4(s[m * NV + v], w[v], four);
+        }
+    }
+    UNROLL_ALL for (int v = 1; v < MR * NV; v++) s[0] += s[v];
+    return lanes(__builtin_convertvector(s[0], vf));
+}
+
 /* Does this CPU run that instruction set? Asked of the plainest build, before another one is loaded. */
 static int cpu_runs(const char *isa) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -7,20 +7,20 @@ from ..errors import OptionError
 from ..options import NUMBERS, PRECISIONS, Number
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
+def add_model_options(parser: argparse.ArgumentParser, default: str = "b6369a24") -> None:
     """The options that say which model, for `model_of`."""
+    parser.set_defaults(model=default)
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--variant", "--model", "--language", dest="model", metavar="NAME",
-                       help="a model of `pockettts models` (default: b6369a24)")
+                       help=f"a model of `pockettts models` (default: {default})")
     model.add_argument("--config", dest="model", metavar="YAML", help="a model of your own: a path, hf:// or https://")
 
 
 def model_of(args: argparse.Namespace) -> tuple:
     """The model's name, as `TTSModel.load` takes it, and its config."""
-    from ..config import DEFAULT_MODEL, load_config
+    from ..config import load_config
 
-    name = DEFAULT_MODEL if args.model is None else args.model
-    return name, load_config(name)
+    return args.model, load_config(args.model)
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:

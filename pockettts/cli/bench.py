@@ -1,0 +1,25 @@
+"""`pockettts bench`: how fast a model runs on this machine, and how fast it could."""
+import argparse
+import sys
+
+from .common import add_model_options, add_numbers, add_precision, model_of, say
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser, default="english")
+    add_precision(parser)
+    add_numbers(parser, "threads")
+    parser.add_argument("--json", action="store_true", help="print all figures, for programs")
+
+
+def run(args: argparse.Namespace) -> None:
+    import json
+
+    from .. import bench
+
+    _, config = model_of(args)
+    show_progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()
+    progress = (lambda line: say(f"{line:<40}", end="\r")) if show_progress else (lambda line: None)
+    report = bench.run(config, args.precision, args.threads, progress)
+    progress("")
+    print(json.dumps(report, indent=2) if args.json else bench.table(report))

@@ -1,0 +1,96 @@
+"""The benchmark: random models are official in layout, and every measure is there. No test looks at how fast anything is."""
+import json
+import math
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cli import assert_one_line, finish, here, run, start  # noqa: F401  fixtures among them
+
+from pockettts import TTSModel, bench, ops, random_model
+from pockettts.config import load_config, model_names
+from pockettts.errors import PocketTTSError
+from pockettts.limits import Needs
+from pockettts.weights import read_safetensors
+
+GOLDEN = Path(__file__).parent / "data" / "golden"
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_random_model_has_as_many_weights_as_the_real_one(name):
+    config = load_config(name)
+    assert sum(map(math.prod, random_model.shapes(config).values())) == config.parameters
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_pointwise", "tiny_flow_matching"])
+def test_a_random_model_is_official_in_layout(name, tmp_path):
+    config = load_config(GOLDEN / name / "config.yaml")
+    path = random_model.write(config, tmp_path, "Hello there.")
+    official, ours = (read_safetensors(file) for file in (GOLDEN / name / "model.safetensors", tmp_path / "weights.safetensors"))
+    assert {name: (t.dtype, t.shape) for name, t in ours.items()} == {name: ("BF16", t.shape) for name, t in official.items()}
+    model = TTSModel.load(config=path)
+    assert len(model.tokenizer.encode("Hello there.")) == 2
+    sound = model.generate("Hello there.", tmp_path / "voice.safetensors", seed=1)
+    assert np.isfinite(sound).all() and 0.001 < np.abs(sound).max() < 1000
+
+
+def test_the_work_of_a_model_is_what_its_shapes_say():
+    config = load_config("english")
+    needs = Needs(config, "bf16")
+    backbone = 6 * (3 + 1 + 4 + 4) * 1024**2                       # in_proj, out_proj, linear1, linear2
+    assert needs.backbone(1, 0).flops == pytest.approx(2 * backbone, rel=0.01)
+    assert needs.backbone(1, 0).bytes == pytest.approx(2 * backbone, rel=0.01)
+    assert needs.backbone(100, 150).flops == pytest.approx(100 * (2 * backbone + 4 * 6 * 1024 * 200), rel=0.01)
+    assert Needs(config, "f32").backbone(1, 0).bytes == pytest.approx(4 * backbone, rel=0.01)
+    assert Needs(config, "int8").backbone(1, 0).bytes == pytest.approx(backbone, rel=0.01)
+    assert Needs(config, "int8").backbone(1, 0).int8 == pytest.approx(2 * backbone, rel=0.01)
+    assert needs.decoder().flops == pytest.approx(0.52e9, rel=0.05)        # counted by hand, and by others
+
+
+def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    code, out, err = run("bench", "--config", tiny_model, "--threads", "1", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert {"model", "precision", "threads", "isa", "cpu", "cores", "system", "rounds", "versions", "read", "multiply"} <= set(report)
+    assert (report["precision"], report["threads"], report["isa"]) == ("bf16", 1, ops.ISA) and report["cpu"]
+    assert set(report["measures"]) == set(bench.MEASURES)
+    for row in [*report["measures"].values(), *report["read"].values(), *report["multiply"].values()]:
+        assert 0 < row["least"] <= row["median"] <= row["most"] < math.inf
+    for row in report["measures"].values():
+        assert row["ratio"] == pytest.approx(row["median"] / row["limit"]) and row["bound"]
+    lines = bench.table(report).splitlines()
+    assert all(any(line.startswith(what) for line in lines) for what, *_ in bench.MEASURES.values())
+    assert max(map(len, lines)) < 200
+
+
+def test_without_room_it_says_so(tiny_model, here):  # noqa: F811
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    code, out, err = finish(start("bench", "--config", tiny_model, env={"TMPDIR": str(here)}, preexec_fn=limit))
+    assert (code, out) == (1, b"")
+    assert_one_line(err, "can't write", "TMPDIR")
+    assert not list(here.iterdir())
+
+
+def test_a_process_that_dies_is_an_error(tiny_model):
+    with pytest.raises(PocketTTSError, match="no such file|voice.safetensors"):
+        bench.speak_afresh(tiny_model, "bf16", 1)
+
+
+def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
+    process = start("bench", "--config", tiny_model, env={"TMPDIR": str(here)}, start_new_session=True)
+    while not list(here.glob("*/*.yaml")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)                    # a process that speaks is under way
+    os.killpg(process.pid, signal.SIGINT)
+    code, out, err = finish(process)
+    assert (code, out) == (130, b"")
+    assert_one_line(err, "interrupted")
+    assert not list(here.iterdir())
