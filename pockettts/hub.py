@@ -85,6 +85,13 @@ def local_path_or_open(gated: str, open_source: str | None, ask: bool = False) -
         return local_path(open_source), False
 
 
+def assets(kind: str) -> Path:
+    """The folder for files of our own of some kind, in the hub's assets; it need not be there yet."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_ASSETS_CACHE, "pockettts", kind)
+
+
 @dataclass(frozen=True)
 class _HubFile:
     repo: str
@@ -128,11 +135,9 @@ class _WebFile:
     def _place(self) -> Path:
         from hashlib import sha256
 
-        from huggingface_hub import constants
-
         suffix = re.search(r"\.\w{1,12}$", urlsplit(self.url).path)
         name = sha256(self.url.encode()).hexdigest()[:32] + (suffix[0] if suffix else "")
-        return Path(constants.HF_ASSETS_CACHE, "pockettts", "web", name)
+        return assets("web") / name
 
     def cached(self) -> Path | None:
         return self._place() if self._place().is_file() else None

@@ -2,8 +2,9 @@
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
 from .options import NUMBERS, PRECISIONS, Options
+from .recording import problems as recording_problems
 from .speech import Frame, Stepper, Take, Utterance, at_speed
 from .tokenizer import load_tokenizer
+from .voice_cache import VoiceCache
 from .voices import VoiceState
 
 VOICE_SECONDS = 30           # of a voice prompt that are used
@@ -32,15 +35,16 @@ class TTSModel:
     """
 
     def __init__(self, config: Config, options: Options, tokenizer, flow_lm: FlowLM, decoder: MimiDecoder,
-                 encoder: MimiEncoder | None, overlap: bool) -> None:
+                 encoder: MimiEncoder | None, overlap: bool, identity: Callable[[], str], voice_cache: VoiceCache | None) -> None:
         self.config, self.options, self.tokenizer = config, options, tokenizer
         self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
+        self.identity, self.voice_cache = identity, voice_cache                 # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate)
 
     @classmethod
     def load(cls, name: str | None = None, *, config: str | Path | None = None, precision: str | None = None,
-             threads: int | None = None, **options: float | None) -> "TTSModel":
+             threads: int | None = None, cache: bool = True, **options: float | None) -> "TTSModel":
         """Load a model, downloading what is not here yet.
 
         Args:
@@ -49,6 +53,7 @@ class TTSModel:
             precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
                 the backbone: half the memory and time again, and nearly the same speech (README has figures).
             threads: of the kernels, for the whole process; by default as many as there are cores, at most 8.
+            cache: keep what takes long to make, the states of cloned voices, on the disk for the next time.
             options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, for all that this model
                 says; None, like none, is its config's own, or the default of `Options`.
 
@@ -71,7 +76,9 @@ class TTSModel:
         encoder = MimiEncoder(w / "mimi", c.mimi)      # repacked when the first voice is cloned, if ever
         w.finish()
         backbone = sum(tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer."))
-        return cls(c, own, tokenizer, flow_lm, decoder, encoder if can_clone else None, backbone > OVERLAP)
+        voice_cache = VoiceCache(partial(weights.identity, tensors), precision, VOICE_SECONDS) if cache else None
+        return cls(c, own, tokenizer, flow_lm, decoder, encoder if can_clone else None, backbone > OVERLAP,
+                   partial(weights.identity, tensors, "flow_lm."), voice_cache)
 
     # --- voices --------------------------------------------------------------------------------------------------------------
 
@@ -90,7 +97,7 @@ class TTSModel:
             VoiceError, AudioError, DownloadError: not known, not readable, of another model, or this model can't clone.
         """
         if isinstance(voice, VoiceState):
-            voices.check(voice, self.config, "the voice state")
+            voices.check(voice, self.config, self.identity(), "the voice state")
             return voice
         if isinstance(voice, np.ndarray):
             return self._clone(_checked_samples(voice), "an array")
@@ -99,12 +106,26 @@ class TTSModel:
             state = voices.read_voice(path)
             if isinstance(state, voices.PromptEmbedding):
                 return self._hear(voices.check_prompt(state, self.config, path))
-            voices.check(state, self.config, path)
+            voices.check(state, self.config, self.identity(), path)
             return state
-        samples, cut = audio.read(path, self.sample_rate, VOICE_SECONDS)
-        if cut:
-            logger.warning("%s: only its first %d seconds are used as the voice", voice, VOICE_SECONDS)
-        return self._clone(samples, str(voice))
+        return self._recorded(path, str(voice))
+
+    def _recorded(self, path: Path, origin: str) -> VoiceState:
+        """The state of a recording, made now or kept from the last time; says what is wrong with the recording."""
+        key = self.voice_cache and self.voice_cache.key(path)
+        known = key and self.voice_cache.get(key)
+        if not known:
+            samples, cut = audio.read(path, self.sample_rate, VOICE_SECONDS)
+            problems = recording_problems(samples, self.sample_rate)
+            if cut:
+                problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
+            known = self._clone(samples, origin), problems
+            if key and self.voice_cache.key(path) == key:                       # not, if the file was changed meanwhile
+                self.voice_cache.put(key, *known)
+        state, problems = known
+        for problem in problems:
+            logger.warning("%s: %s", origin, problem)
+        return state
 
     def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
         if self.encoder is None:
@@ -122,7 +143,7 @@ class TTSModel:
             prompt = np.concatenate([lm.bos_before_voice, prompt])
         state = lm.init_state()
         lm.prefill(prompt, state)
-        return VoiceState([cache.rows() for cache in state], self.config.name)
+        return VoiceState([cache.rows() for cache in state], self.config.name, self.identity())
 
     # --- speech --------------------------------------------------------------------------------------------------------------
 

@@ -57,11 +57,12 @@ class VoiceState:
     """The flow LM's KV caches after a voice prompt. It serves any number of texts, and is never changed.
 
     layers: for each layer keys and values of all T positions, float32 [2, T, H_kv, D].
-    model: the name of the model that made it, if known.
+    model, weights: the name of the model that made it, and the identity of its flow LM's weights, if known.
     """
 
     layers: list[np.ndarray]
     model: str | None = None
+    weights: str | None = None
 
     @property
     def offset(self) -> int:
@@ -74,19 +75,24 @@ class VoiceState:
         Raises:
             VoiceError: the file can't be written, or has another extension.
         """
-        from safetensors.numpy import save
-
         if Path(path).suffix != ".safetensors":
             raise VoiceError(f"{path} would not be known as a voice state: let its name end in .safetensors")
+        try:
+            with whole_file(path) as temporary:
+                temporary.write_bytes(self.to_bytes())
+        except OSError as error:
+            raise VoiceError(cannot_write(path, error)) from None
+
+    def to_bytes(self, **metadata: str) -> bytes:
+        """The content of such a file; metadata are what it says of itself beside who made it."""
+        from safetensors.numpy import save
+
         tensors = {}
         for n, layer in enumerate(self.layers):
             tensors[_LAYER.format(n) + "cache"] = np.ascontiguousarray(layer[:, None], np.float32)
             tensors[_LAYER.format(n) + "offset"] = np.array([self.offset], np.int64)
-        try:
-            with whole_file(path) as temporary:
-                temporary.write_bytes(save(tensors, {"model": self.model} if self.model else None))
-        except OSError as error:
-            raise VoiceError(cannot_write(path, error)) from None
+        made_by = {"model": self.model, "weights": self.weights}
+        return save(tensors, {name: value for name, value in made_by.items() if value} | metadata or None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,21 +164,23 @@ def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
     try:
         if "audio_prompt" in tensors:
             return PromptEmbedding(_prompt(tensors["audio_prompt"]))
-        return VoiceState(_layers(tensors), tensors.metadata.get("model"))
+        return VoiceState(_layers(tensors), tensors.metadata.get("model"), tensors.metadata.get("weights"))
     except ValueError as error:
         raise VoiceError(f"{path} holds no voice that can be used ({error}): {_EXPORT}") from None
 
 
-def check(state: VoiceState, config: Config, path: str | Path) -> None:
+def check(state: VoiceState, config: Config, weights: str, path: str | Path) -> None:
     """Raise VoiceError unless a state is of this model; another model's, even of the same shape, makes it babble.
 
-    Official files do not say whose they are: there the shape decides.
+    weights: the identity of the model's. Where a file knows that of its own, it decides, for some models are the same under two
+    names. Older files know a name, official ones neither: there the shape decides.
     """
     t = config.flow_lm.transformer
     wanted = (t.num_layers, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)
     shape = (len(state.layers), *state.layers[0].shape[2:])
-    if state.model not in (None, config.name):
-        raise VoiceError(f"{path} is a voice of the model {show(state.model)}, not of {config.name}: {_EXPORT}")
+    if state.weights not in (None, weights) or state.weights is None and state.model not in (None, config.name):
+        whose = "other weights" if state.model in (None, config.name) else f"the model {show(state.model)}"
+        raise VoiceError(f"{path} is a voice of {whose}, not of {config.name}: {_EXPORT}")
     if shape != wanted:
         sizes = [f"{layers} layers of {heads} heads of {dim}" for layers, heads, dim in (shape, wanted)]
         raise VoiceError(f"{path} is of another model ({sizes[0]}; {config.name} has {sizes[1]}): {_EXPORT}")

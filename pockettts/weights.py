@@ -1,6 +1,7 @@
 """Weights: safetensors files, mapped and checked; tensors by official name; matrices in the layout of the kernels."""
 
 import copy
+import hashlib
 import json
 import math
 import os
@@ -111,6 +112,20 @@ def _tensor(name: str, entry: dict, data: np.ndarray, start: int) -> tuple[Tenso
         raise ValueError("truncated")
     array = data[begin:end].view(_DTYPES[dtype]).reshape(shape)
     return Tensor(dtype, np.require(array, requirements="A")), end  # a header of odd length leaves views unaligned
+
+
+def identity(tensors: Mapping[str, Tensor], scope: str = "") -> str:
+    """What tells trained weights from others, whatever they are called: 32 hexadecimal digits of the tensors `scope*`.
+
+    From their names, shapes, types and first 1,024 numbers, which are those that any training changes: in full it would take
+    as long as loading the model.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(name for name in tensors if name.startswith(scope)):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
+        digest.update(tensor.array.reshape(-1)[:1024].tobytes())
+    return digest.hexdigest()[:32]
 
 
 class Packed:

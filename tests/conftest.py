@@ -4,6 +4,19 @@ from pathlib import Path
 import pytest
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
+SPEECH = Path(__file__).parent / "data" / "speech"          # 5 seconds of a woman and of a man, synthetic
+
+
+@pytest.fixture(scope="session", autouse=True)
+def assets(tmp_path_factory):
+    """Where voices are kept for the next time: not in the home of whoever runs the tests, nor from one run to the next."""
+    from huggingface_hub import constants
+
+    folder = tmp_path_factory.mktemp("assets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ASSETS_CACHE", str(folder))
+        patch.setattr(constants, "HF_ASSETS_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

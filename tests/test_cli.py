@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import SPEECH
 from hub_server import HubServer
 
 import pockettts
 from pockettts import TTSModel, __version__, cli
 from pockettts.cli import generate
 from pockettts.config import DEFAULT_MODEL, model_names
+from pockettts.voices import read_voice
 
 ROOT = Path(pockettts.__file__).parents[1]          # where the package under test is, installed or not
 NUMBERS_AS_OPTIONS = ["--" + name.replace("_", "-") for name in generate.NUMBERS]
@@ -38,7 +40,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def voice(tmp_path_factory):
     path = tmp_path_factory.mktemp("voice") / "voice.wav"
-    soundfile.write(path, 0.3 * np.sin(np.arange(24000) / 20), 24000)
+    soundfile.write(path, *soundfile.read(SPEECH / "her.ogg"))
     return path
 
 
@@ -202,7 +204,7 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
               "frames_after_eos": 0, "max_tokens": 20, "gap": 0.5, "speed": 2.0, "seed": 7, "threads": 1}
     given = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
     assert run("Hello.", *options, *given)[0] == 0
-    assert seen == wanted
+    assert seen == wanted | {"cache": True}
 
 
 # --- the other commands ----------------------------------------------------------------------------------------------
@@ -233,6 +235,40 @@ def test_an_exported_voice_speaks_as_the_recording_does(run, options, tiny_model
     assert run("Hello.", *options, "-o", "a.wav")[0] == 0
     assert run("Hello.", *options, "-o", "b.wav", "-v", "me.safetensors")[0] == 0
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+
+
+def test_a_folder_of_recordings_becomes_one_of_voices(run, here, tiny_model, voice):
+    (here / "in").mkdir()
+    for name in ("b.OGG", "a.wav", "c.wav"):
+        shutil.copy(voice if name == "a.wav" else SPEECH / "him.ogg", here / "in" / name)
+    (here / "in" / "notes.txt").write_text("not a recording")
+    code, out, err = run("export-voice", "in", "new/out", "--config", tiny_model)
+    assert (code, out) == (0, b"") and err == "new/out: 3 voices for config\n"
+    assert sorted(os.listdir("new/out")) == ["a.safetensors", "b.safetensors", "c.safetensors"]
+    assert run("export-voice", voice, "a.safetensors", "--config", tiny_model)[0] == 0
+    one, other = read_voice("new/out/a.safetensors"), read_voice("a.safetensors")
+    assert one.weights == other.weights and np.array_equal(one.layers, other.layers)
+
+    (here / "in" / "b.OGG").write_bytes(b"damaged")
+    code, out, err = run("export-voice", "in", "again", "--config", tiny_model)
+    assert (code, out) == (1, b"") and sorted(os.listdir("again")) == ["a.safetensors", "c.safetensors"]
+    assert re.fullmatch("pockettts: in/b.OGG [^\n]+\npockettts: 1 of 3 recordings made no voice; the others are in again\n", err)
+
+
+def test_no_cache_keeps_nothing(run, options, here, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(here / "assets"))
+    assert run("Hello.", *options, "-o", "a.wav", "--no-cache")[0] == 0 and not Path("assets").exists()
+    for name in ("b.wav", "c.wav"):
+        assert run("Hello.", *options, "-o", name)[0] == 0 and len(list(Path("assets").rglob("*.safetensors"))) == 1
+        assert Path(name).read_bytes() == Path("a.wav").read_bytes()
+
+
+def test_a_bad_recording_is_warned_of(run, options, here):
+    soundfile.write("tone.wav", 0.3 * np.sin(np.arange(24000) / 20), 24000)
+    for extra in ([], ["-q"]):
+        code, _, err = run("Hello.", *options, "-v", "tone.wav", *extra)
+        warnings = [line for line in err.splitlines() if line.startswith("pockettts: tone.wav: ")]
+        assert code == 0 and len(warnings) == (0 if extra else 2), err
 
 
 @pytest.fixture
@@ -341,7 +377,11 @@ def not_loaded(monkeypatch):
     (["models", "all"], 2, "'all'"),
     (["download"], 2, "MODEL"),
     (["download", "frensh"], 1, "did you mean french"),
-    (["export-voice", "alba"], 2, "OUT.safetensors"),
+    (["export-voice", "alba"], 2, "OUT"),
+    (["export-voice", "folder.wav", "out"], 1, "folder.wav has no sound files"),
+    (["export-voice", "twins", "out"], 1, "x.ogg and x.wav would both become out/x.safetensors"),
+    (["export-voice", "twins", "latin.txt"], 1, "latin.txt"),
+    (["export-voice", "twins", "latin.txt/out"], 1, "latin.txt/out"),
     (["export-voice", "alba", "x.wav"], 2, "x.wav"),
     (["export-voice", "alba", "."], 2, ". would not be"),
     (["export-voice", "alba", "nowhere/x.safetensors"], 1, "can't write nowhere/x.safetensors"),
@@ -353,6 +393,9 @@ def test_a_mistake_is_one_line(run, options, here, not_loaded, argv, code, words
     (here / "binary.txt").write_bytes(b"text\0text")
     (here / "bad.yaml").write_text("flow_ml: {}")
     (here / "folder.wav").mkdir()
+    (here / "twins").mkdir()
+    for name in ("x.ogg", "x.wav"):
+        (here / "twins" / name).touch()
     soundfile.write("voice.flac", np.zeros(2400), 24000)
     before = sorted(os.listdir(here))
     if not {"-v", "--variant", "--config", "voices", "models", "download", "export-voice"} & set(argv):

@@ -163,17 +163,17 @@ def test_damaged_files(tmp_path):
 
 def test_saves_what_the_official_package_loads(tmp_path):
     layers = [np.asfortranarray(layer) for layer in rows()]  # caches come in any order in memory
-    VoiceState(layers, "english_2m_2026-10").save(tmp_path / "x.safetensors")
+    VoiceState(layers, "english_2m_2026-10", "ff00").save(tmp_path / "x.safetensors")
     assert os.listdir(tmp_path) == ["x.safetensors"]
     with safe_open(tmp_path / "x.safetensors", "numpy") as file:
-        assert file.metadata() == {"model": "english_2m_2026-10"}
+        assert file.metadata() == {"model": "english_2m_2026-10", "weights": "ff00"}
         assert {name: file.get_tensor(name).dtype for name in file.keys()} == {  # noqa: SIM118
             ATTENTION.format(n) + name: dtype for n in range(8) for name, dtype in (("cache", "f4"), ("offset", "i8"))
         }
         np.testing.assert_array_equal(file.get_tensor(ATTENTION.format(7) + "cache"), rows()[7][:, None])
         np.testing.assert_array_equal(file.get_tensor(ATTENTION.format(7) + "offset"), [5])
     again = read_voice(tmp_path / "x.safetensors")
-    assert again.model == "english_2m_2026-10"
+    assert (again.model, again.weights) == ("english_2m_2026-10", "ff00")
     np.testing.assert_array_equal(again.layers, rows())
 
 
@@ -197,19 +197,27 @@ def test_save_to_a_full_disk(tmp_path):
     [
         (VoiceState(rows(), "german"), "is a voice of the model 'german', not of english_2m_2026-10"),
         (VoiceState(rows(), "a\nb"), "is a voice of the model"),
+        (VoiceState(rows(), "german", "ff01"), "is a voice of the model 'german', not of english_2m_2026-10"),
+        (VoiceState(rows(), CONFIG.name, "ff01"), "is a voice of other weights, not of english_2m_2026-10"),
+        (VoiceState(rows(), None, "ff01"), "is a voice of other weights"),
         (VoiceState(rows(layers=6)), "6 layers of 1 heads of 64; english_2m_2026-10 has 8 layers of 1 heads of 64"),
         (VoiceState(rows(heads=2)), "8 layers of 2 heads of 64"),
         (VoiceState(rows(dim=32)), "8 layers of 1 heads of 32"),
     ],
 )
 def test_states_of_other_models(state, words):
-    says("x.safetensors", words, lambda: voices.check(state, CONFIG, "x.safetensors"))
+    says("x.safetensors", words, lambda: voices.check(state, CONFIG, "ff00", "x.safetensors"))
 
 
 def test_states_of_this_model():
-    voices.check(VoiceState(rows()), CONFIG, "x")
-    voices.check(VoiceState(rows(), CONFIG.name), CONFIG, "x")
-    voices.check(VoiceState(rows(6, heads=16)), load_config("english"), "x")  # no grouped queries, no attn_dim
+    for state in (VoiceState(rows()), VoiceState(rows(), CONFIG.name), VoiceState(rows(), CONFIG.name, "ff00")):
+        voices.check(state, CONFIG, "ff00", "x")
+    voices.check(VoiceState(rows(6, heads=16)), load_config("english"), "", "x")  # no grouped queries, no attn_dim
+
+
+def test_a_model_of_two_names_takes_states_of_both():
+    """`english` and `english_2026-10` are the same weights."""
+    voices.check(VoiceState(rows(), "english_2m", "ff00"), CONFIG, "ff00", "x")
 
 
 # The catalogue.

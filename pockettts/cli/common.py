@@ -16,6 +16,12 @@ def add_model_options(parser: argparse.ArgumentParser, default: str = "b6369a24"
     model.add_argument("--config", dest="model", metavar="YAML", help="a model of your own: a path, hf:// or https://")
 
 
+def add_cache_option(parser: argparse.ArgumentParser) -> None:
+    """--no-cache: `args.cache` as `TTSModel.load` takes it."""
+    parser.add_argument("--no-cache", dest="cache", action="store_false",
+                        help="keep nothing for the next time, and use nothing that was kept: voices that were cloned")
+
+
 def model_of(args: argparse.Namespace) -> tuple:
     """The model's name, as `TTSModel.load` takes it, and its config."""
     from ..config import load_config

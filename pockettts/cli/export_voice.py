@@ -1,32 +1,86 @@
-"""`pockettts export-voice`: a recording as a voice file."""
+"""`pockettts export-voice`: a recording, or a folder of them, as voice files."""
 import argparse
 import os
+from pathlib import Path
 
-from ..errors import OptionError, VoiceError
-from .common import add_model_options, model_of, say
+from ..errors import OptionError, PocketTTSError, VoiceError
+from .common import add_cache_option, add_model_options, model_of, say
+
+SOUNDS = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"}     # what libsndfile reads
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("voice", metavar="IN", help="a sound file, a name of `pockettts voices`, hf:// or https://")
-    parser.add_argument("output", metavar="OUT.safetensors", help="the file to write")
+    parser.add_argument("voice", metavar="IN",
+                        help="a sound file, a folder of them, a name of `pockettts voices`, hf:// or https://")
+    parser.add_argument("output", metavar="OUT", help="the .safetensors file to write; of a folder, the folder to write to")
     add_model_options(parser)
+    add_cache_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    from tempfile import TemporaryFile
-
+    """Export. What can be wrong with the output is looked at before the model is loaded, not after all the work."""
     from .. import voices
-    from ..files import cannot_write
     from ..tts import TTSModel
 
+    name, config = model_of(args)
+    if os.path.isdir(args.voice) and args.voice not in voices.names(config):
+        files = _files(Path(args.voice), Path(args.output))
+        _export_all(TTSModel.load(name, cache=args.cache), files, args.quiet)
+        return
     if not args.output.endswith(".safetensors"):
         raise OptionError(f"{args.output} would not be known as a voice: let its name end in .safetensors")
-    try:
-        TemporaryFile(dir=os.path.dirname(args.output) or ".").close()      # better now than after all the work
-    except OSError as error:
-        raise VoiceError(cannot_write(args.output, error)) from None
-    name, config = model_of(args)
+    _check_folder(args.output, os.path.dirname(args.output) or ".")
     voice = voices.find(args.voice, config)
-    TTSModel.load(name).get_voice_state(voice).save(args.output)
+    TTSModel.load(name, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
         say(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e6:.1f} MB")
+
+
+def _files(source: Path, target: Path) -> dict[Path, Path]:
+    """The recordings in a folder, each with the voice file that it becomes."""
+    recordings = sorted(path for path in source.iterdir() if path.suffix.lower() in SOUNDS and path.is_file())
+    if not recordings:
+        raise VoiceError(f"{source} has no sound files ({', '.join(sorted(SOUNDS))}): give a folder of recordings")
+    files: dict[Path, Path] = {}
+    for path in recordings:
+        voice = target / f"{path.stem}.safetensors"
+        if other := next((other for other, its in files.items() if its == voice), None):
+            raise VoiceError(f"{other.name} and {path.name} would both become {voice}: rename one of them")
+        files[path] = voice
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VoiceError(f"can't make the folder {target} ({error.strerror}): give another") from None
+    _check_folder(target, target)
+    return files
+
+
+def _check_folder(output: str | Path, folder: str | Path) -> None:
+    from tempfile import TemporaryFile
+
+    from ..files import cannot_write
+
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise VoiceError(cannot_write(output, error)) from None
+
+
+def _export_all(model, files: dict[Path, Path], quiet: bool) -> None:
+    """Each recording by itself: one that will not do holds up none of the others."""
+    from huggingface_hub.utils import tqdm
+
+    failed = 0
+    with tqdm(files.items(), unit=" voices", disable=True if quiet else None) as bar:       # None: unless it is no terminal
+        for recording, voice in bar:
+            bar.set_description(recording.name[-40:], refresh=False)
+            try:
+                model.get_voice_state(recording).save(voice)
+            except PocketTTSError as error:
+                failed += 1
+                bar.clear()
+                say(f"pockettts: {error}")
+    if failed:
+        raise VoiceError(f"{failed} of {len(files)} recordings made no voice; the others are in {voice.parent}")
+    if not quiet:
+        say(f"{voice.parent}: {len(files)} voices for {model.config.name}")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 
 from ..errors import OptionError, TextError
-from .common import add_model_options, add_numbers, add_precision, model_of, say
+from .common import add_cache_option, add_model_options, add_numbers, add_precision, model_of, say
 
 GREETINGS = {
     "english": "Hello! I am Pocket TTS, a small voice that any computer can run.",
@@ -35,6 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                                               "hf:// or https:// (default: the model's own)")
     add_model_options(parser)
     add_precision(parser)
+    add_cache_option(parser)
     add_numbers(parser, *NUMBERS)
 
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
         if not to_stdout:
             out = stack.enter_context(audio.Writer(args.output, rate))
         voice = voices.find(voices.default_voice(config) if args.voice is None else args.voice, config)
-        model = TTSModel.load(name, precision=args.precision, **{number: getattr(args, number) for number in NUMBERS})
+        model = TTSModel.load(name, precision=args.precision, cache=args.cache, **{number: getattr(args, number) for number in NUMBERS})
         blocks = model.generate_stream(text, model.get_voice_state(voice))
         if to_stdout:                  # not before: after an error, nothing at all is on stdout
             out = stack.enter_context(audio.StreamWriter(sys.stdout.buffer, rate, raw=args.stream))
