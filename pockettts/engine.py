@@ -5,12 +5,15 @@ Streams join and leave between two frames. What a stream says does not depend on
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from . import ops
 from .errors import BusyError
 from .options import Options
 from .speech import Frame, Take, Utterance, at_speed
@@ -18,6 +21,7 @@ from .tts import TTSModel
 from .voices import VoiceState
 
 BUFFER = 25                  # blocks, 2 seconds, that a stream is ahead of its reader; then it waits, and the others get on
+TOKENS = 32                  # of texts that are prefilled in a step at most, so that those who are speaking don't run dry meanwhile
 TTFA = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)                        # upper bounds of buckets, seconds
 RTF = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 3)
 STOPPING = "the server is stopping: try again later, or elsewhere"
@@ -117,6 +121,8 @@ class Engine:
         self._queue: deque[Stream] = deque()
         self._stats = Stats()
         self._deadline: float | None = None                                     # set when the engine is closed
+        # Each decodes a frame of some stream with one core: unlike cores that share a frame, they never wait for each other.
+        self._decoders = ThreadPoolExecutor(ops.get_threads(), "pockettts-decoder", ops.set_own_threads, (1,))
         self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
         self._thread.start()
 
@@ -168,8 +174,9 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            while batch := self._next_batch():
-                self._step(batch)
+            with self._decoders:
+                while batch := self._next_batch():
+                    self._step(batch)
         finally:
             with self._lock:
                 self._deadline = self._deadline or time.monotonic()             # no thread, no more texts
@@ -193,30 +200,36 @@ class Engine:
                 self._wake.wait(left)
 
     def _step(self, batch: list[Stream]) -> None:
-        """A step of each stream: none, one or the last of its blocks."""
+        """A step of each stream: none, one or the last of its blocks. An error ends the stream that it belongs to, and no other."""
         stepper = self.model.stepper
         for stream in batch:
-            take = block = error = None
-            try:
-                block = stepper.think(stream._utterance)
-                if isinstance(block, Frame):
-                    take, block = block.take, stepper.say(block)
-            except Exception as caught:                                         # of this stream: the others don't notice
-                error = caught
-            with self._lock:
-                if block is not None:
-                    self._put(stream, take, block)
-                if error:
-                    self._end(stream, "failed", error)
-                elif stream._utterance.finished:
-                    self._end(stream, "done")
-                    self._stats.rtf.observe(stream.rtf)
+            if error := _tried(stepper.prepare, stream._utterance):
+                self._deliver(stream, error)
+        batch = [stream for stream in batch if not stream._over]
+        made = _tried(stepper.think, [stream._utterance for stream in batch], TOKENS)
+        if isinstance(made, Exception):                                         # of the batch as a whole: no memory, say
+            made = [made] * len(batch)
+        say = self._decoders.map if self.model.overlap and len(batch) > 1 else map
+        blocks = say(lambda item: _tried(stepper.say, item) if isinstance(item, Frame) else item, made)
+        for stream, item, block in zip(batch, made, blocks, strict=True):
+            self._deliver(stream, block, item.take if isinstance(item, Frame) else None)
+
+    def _deliver(self, stream: Stream, block: np.ndarray | Exception | None, take: Take | None = None) -> None:
+        with self._lock:
+            if stream._over:                                                    # its reader left while it was stepped
+                return
+            if isinstance(block, Exception):
+                self._end(stream, "failed", block)
+                return
+            if block is not None:
+                self._put(stream, take, block)
+            if stream._utterance.finished:
+                self._end(stream, "done")
+                self._stats.rtf.observe(stream.rtf)
 
     # --- with the lock -------------------------------------------------------------------------------------------------------
 
     def _put(self, stream: Stream, take: Take | None, block: np.ndarray) -> None:
-        if stream._over:                                                        # its reader left while it was stepped
-            return
         seconds, now = len(block) / self.model.sample_rate, time.monotonic()
         if stream.ttfa is None:
             stream.ttfa = now - stream._submitted
@@ -241,3 +254,11 @@ class Engine:
     def _end_all(self, streams: Collection[Stream]) -> None:
         for stream in list(streams):
             self._end(stream, "failed", BusyError(STOPPING))
+
+
+def _tried(function: Callable, *args) -> Any:
+    """What the function returns, or else the exception that it raises."""
+    try:
+        return function(*args)
+    except Exception as error:
+        return error

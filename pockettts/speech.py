@@ -8,7 +8,8 @@ import logging
 import math
 import secrets
 import statistics
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,11 +35,12 @@ class Take:
     which chunk this is, on nothing that came before.
     """
 
-    def __init__(self, chunk: Chunk, most: int, caches: list[KVCache], codec: tuple, rng: np.random.Generator) -> None:
+    def __init__(self, chunk: Chunk, text: np.ndarray, most: int, caches: list[KVCache], codec: tuple,
+                 rng: np.random.Generator) -> None:
         self.chunk, self.most, self.caches, self.codec, self.rng = chunk, most, caches, codec, rng
+        self.waiting = text                                  # embeddings [T, d_model] that the backbone has not heard yet
         self.frames, self.end = 0, None
         self.latent: np.ndarray | None = None               # the last one
-        self.heard = False                                  # the chunk's text is in the KV caches
         self.faded_in = False                               # the decoder's side
 
 
@@ -72,6 +74,10 @@ class Utterance:
         while self.chunks < chunks and self._next is not None:
             self.chunks += isinstance(self.next_part(), Chunk)
 
+    def end_take(self) -> None:
+        """It may have a long life yet, in a buffer; its KV caches, some 20 MB, have not."""
+        self.take.caches, self.take = [], None
+
     def next_part(self) -> Chunk | Pause:
         part, self._next = self._next, next(self._parts, None)
         return part
@@ -83,47 +89,97 @@ class Stepper:
     def __init__(self, flow_lm: FlowLM, decoder: MimiDecoder, sample_rate: int, frame_rate: float) -> None:
         self.flow_lm, self.decoder, self.sample_rate, self.frame_rate = flow_lm, decoder, sample_rate, frame_rate
 
-    def think(self, utterance: Utterance) -> Frame | np.ndarray | None:
-        """One step of an utterance that is not finished: a frame for `say`, or silence, float32 [samples]; None: nothing yet."""
-        if utterance.take is None and not utterance.silence:
-            part = utterance.next_part()
-            if isinstance(part, Pause):
-                utterance.silence = round(part.seconds * self.sample_rate)
-            else:
-                utterance.take = self._take(part, utterance)
-        if utterance.take is None:
-            block = np.zeros(min(utterance.silence, round(self.sample_rate / self.frame_rate)), np.float32)
-            utterance.silence -= len(block)
-            return block if len(block) else None
-        return self._step(utterance, utterance.take)
+    def prepare(self, utterance: Utterance) -> None:
+        """Begin the next part, if the last one is over. Raises what its text raises."""
+        if utterance.take or utterance.silence or utterance.finished:
+            return
+        part = utterance.next_part()
+        if isinstance(part, Pause):
+            utterance.silence = round(part.seconds * self.sample_rate)
+        else:
+            utterance.take = self._take(part, utterance)
 
     def _take(self, chunk: Chunk, utterance: Utterance, attempt: int = 0) -> Take:
         most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)            # three tokens a second, and two seconds
         caches = [KVCache.restore(rows, len(chunk.ids) + most) for rows in utterance.voice.layers]
         rng = np.random.default_rng((utterance.seed, utterance.chunks, attempt))
         utterance.chunks += 1
-        return Take(chunk, most, caches, self.decoder.init_state(), rng)
+        return Take(chunk, self.flow_lm.embed_text(chunk.ids), most, caches, self.decoder.init_state(), rng)
 
-    def _step(self, utterance: Utterance, take: Take) -> Frame | None:
-        lm, options = self.flow_lm, utterance.options
-        if not take.heard:
-            lm.prefill(lm.embed_text(take.chunk.ids), take.caches)
-            take.heard = True
-        hidden = lm.step(take.latent, take.caches)
-        if take.end is None and take.frames >= MIN_FRAMES and lm.eos_logit(hidden) > options.eos_threshold:
+    def think(self, utterances: Sequence[Utterance], tokens: int = sys.maxsize) -> list[Frame | np.ndarray | None]:
+        """A step of each utterance, all in one batch: a frame for `say`; silence, float32 [samples]; or None: nothing to hear yet.
+
+        So many tokens of text are prefilled at most, for the first that have some to be heard: it takes no longer than that.
+        """
+        made: list[Frame | np.ndarray | None] = [None] * len(utterances)
+        heard, rows = [], []                                # utterances whose takes have rows in this step
+        for i, utterance in enumerate(utterances):
+            self.prepare(utterance)
+            take = utterance.take
+            if take is None:
+                made[i] = self._silence(utterance)
+            elif tokens or not len(take.waiting):
+                before = len(take.waiting)
+                heard.append(i)
+                rows.append(self._input(take, tokens))
+                tokens -= before - len(take.waiting)
+        if heard:
+            out = self.flow_lm.step_together(rows, [utterances[i].take.caches for i in heard])
+            ready = {i: x[-1:] for i, x in zip(heard, out, strict=True) if not len(utterances[i].take.waiting)}
+            frames = self._frames([utterances[i] for i in ready], list(ready.values()))
+            for i, frame in zip(ready, frames, strict=True):
+                made[i] = frame
+        return made
+
+    def _frames(self, utterances: list[Utterance], rows: list[np.ndarray]) -> list[Frame | None]:
+        """From what the backbone gives for a frame of each, [1, d_model], to the frame; None where the speech is over."""
+        if not rows:
+            return []
+        lm, hidden = self.flow_lm, self.flow_lm.head(np.concatenate(rows))
+        groups: dict[int, list[int]] = {}                   # by their number of LSD steps
+        for i, utterance in enumerate(utterances):
+            if not self._is_over(utterance, lm.eos_logit(hidden[i : i + 1])):
+                groups.setdefault(utterance.options.lsd_decode_steps, []).append(i)
+        frames: list[Frame | None] = [None] * len(rows)
+        for steps, group in groups.items():
+            noises = np.concatenate([noise(utterances[i].take.rng, len(lm.emb_std), utterances[i].options) for i in group])
+            for i, latent in zip(group, lm.sample(hidden[group], noises, steps), strict=True):
+                frames[i] = self._frame(utterances[i], latent[None])
+        return frames
+
+    def _is_over(self, utterance: Utterance, eos_logit: float) -> bool:
+        """Note EOS; whether not even this frame is to be spoken."""
+        take, options = utterance.take, utterance.options
+        if take.end is None and take.frames >= MIN_FRAMES and eos_logit > options.eos_threshold:
             after = take.chunk.frames_after_eos if options.frames_after_eos is None else options.frames_after_eos
             take.end = take.frames + after
-        if take.frames == take.end:                         # no frames after EOS
-            utterance.take = None
-            return None
-        take.latent = lm.sample(hidden, noise(take.rng, len(lm.emb_std), options), options.lsd_decode_steps)
+        if take.frames == take.end:
+            utterance.end_take()
+        return utterance.take is None
+
+    def _frame(self, utterance: Utterance, latent: np.ndarray) -> Frame:
+        take = utterance.take
+        take.latent = latent
         take.frames += 1
         if take.frames in (take.end, take.most):
-            utterance.take = None
+            utterance.end_take()
             if take.end is None:
                 logger.warning("a chunk ran to its length limit, %.1f seconds: the speech may not be what the text says",
                                take.most / self.frame_rate)
-        return Frame(take, take.latent)
+        return Frame(take, latent)
+
+    def _silence(self, utterance: Utterance) -> np.ndarray | None:
+        block = np.zeros(min(utterance.silence, round(self.sample_rate / self.frame_rate)), np.float32)
+        utterance.silence -= len(block)
+        return block if len(block) else None
+
+    def _input(self, take: Take, tokens: int) -> np.ndarray:
+        """What the backbone hears of a take in this step: some of its text, and after the last of that a frame: [n, d_model]."""
+        text, take.waiting = take.waiting[:tokens], take.waiting[tokens:]
+        if len(take.waiting):
+            return text
+        frame = self.flow_lm.embed_latent(take.latent)
+        return np.concatenate([text, frame]) if len(text) else frame
 
     def say(self, frame: Frame) -> np.ndarray:
         """A frame as samples, float32 [1920]. The frames of a take are said once each, in order."""

@@ -193,7 +193,7 @@ class TTSModel:
     def _made(self, utterance: Utterance) -> Iterator[Frame | np.ndarray]:
         """Frames and silence, in order."""
         while not utterance.finished:
-            made = self.stepper.think(utterance)
+            (made,) = self.stepper.think([utterance])
             if made is not None:
                 yield made
 

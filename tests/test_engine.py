@@ -27,6 +27,12 @@ def voices(model):
     return [model.get_voice_state((0.3 * np.sin(np.arange(n) / 20)).astype(np.float32)) for n in (30_000, 9_000)]
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["small", "large"])
+def size(request, model, monkeypatch):
+    """Large models decode in several threads."""
+    monkeypatch.setattr(model, "overlap", request.param)
+
+
 @pytest.fixture
 def engine(model):
     engine = Engine(model, max_streams=3, max_queue=4)

@@ -1,6 +1,9 @@
 """Utterances: parts in order, pauses to the sample, chunks that depend on nothing that came before, whoever steps them."""
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from conftest import GOLDEN
 
 from pockettts import TTSModel
 from pockettts.speech import Frame, Utterance
@@ -29,7 +32,7 @@ def speak(model, voice):
     def speak(parts, **options):
         utterance, items = Utterance(parts, voice, model.options.but(**{"seed": 5} | options)), []
         while not utterance.finished:
-            made = model.stepper.think(utterance)
+            (made,) = model.stepper.think([utterance])
             if made is not None:
                 items.append((made.take, model.stepper.say(made)) if isinstance(made, Frame) else made)
         return items
@@ -74,9 +77,41 @@ def test_who_steps_sees_where_a_chunk_begins_and_ends(speak, chunks):
 def test_the_flow_lm_may_run_ahead_of_the_decoder(model, voice, speak, chunks):
     utterance, frames = Utterance(chunks, voice, model.options.but(seed=5)), []
     while not utterance.finished:
-        frames.append(model.stepper.think(utterance))
+        frames += model.stepper.think([utterance])
     late = np.concatenate([model.stepper.say(frame) for frame in frames if frame])
     assert np.array_equal(late, sound(speak(chunks)))
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_flow_matching", "tiny_pointwise"])
+@pytest.mark.parametrize("tokens", [3, 1000])
+def test_a_batch_gives_each_what_it_gets_alone(name, tokens):
+    model = TTSModel.load(config=GOLDEN / name / "config.yaml", threads=2)
+    voice = model.get_voice_state(np.load(GOLDEN / name / "dump.npz")["prompt"])
+    texts = ["One.", "And a second one, which is longer.", "Three. Sentences. Here."]
+    jobs = [(text, voice, model.options.but(seed=i, max_tokens=8, lsd_decode_steps=1 + i % 2)) for i, text in enumerate(texts)]
+    alone = [np.concatenate([block for _, block in model.speak(model.utterance(*job))]) for job in jobs]
+    utterances = [model.utterance(*job) for job in jobs]
+    found = [[] for _ in jobs]
+    while any(not utterance.finished for utterance in utterances):
+        live = [i for i, utterance in enumerate(utterances) if not utterance.finished]
+        for i, frame in zip(live, model.stepper.think([utterances[i] for i in live], tokens), strict=True):
+            if frame:
+                found[i].append(model.stepper.say(frame))
+    for i, blocks in enumerate(found):
+        assert np.array_equal(np.concatenate(blocks), alone[i]), i
+
+
+def test_text_is_heard_in_slices(model, voice, chunks):
+    """So many tokens a step, for the first in line; those who have heard theirs go on all the while."""
+    three = [Utterance(chunks[i:], voice, model.options) for i in (1, 2, 0)]
+    waiting = []
+    for _ in range(9):
+        made = model.stepper.think(three, 4)
+        waiting.append(sum(len(utterance.take.waiting) for utterance in three))
+        assert all((item is None) == bool(len(utterance.take.waiting)) for item, utterance in zip(made, three, strict=True))
+    assert waiting[0] + 4 == sum(len(chunk.ids) for chunk in chunks) and waiting[-1] == 0
+    assert all(a - b == min(4, a) for a, b in pairwise(waiting))
+    assert [utterance.take.frames for utterance in three] == sorted((u.take.frames for u in three), reverse=True)
 
 
 def test_each_chunk_fades_in(speak, chunks):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from .layers import Linear, Weights
-from .state import KVCache, Watch
+from .state import KVCache, Together, Watch
 
 
 class Attention:
@@ -25,15 +25,21 @@ class Attention:
     def init_state(self) -> KVCache:
         return KVCache(self.num_kv_heads, self.head_dim, self.context)
 
-    def __call__(self, x: np.ndarray, cache: KVCache, scale: np.ndarray | None, add: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray, cache: KVCache | Together, scale: np.ndarray | None, add: np.ndarray) -> np.ndarray:
         qkv = self.in_proj(x)                                                   # [T, (H + 2 H_kv) D]
-        cos, sin = self.rope(cache.offset, len(x))                              # [T, D/2]
-        start = cache.extend(len(x))
+        if isinstance(cache, Together):
+            y = np.concatenate([self.attend(rows, own) for rows, own in cache.split(qkv)])
+        else:
+            y = self.attend(qkv, cache)                                         # [T, H D]
+        return self.out_proj(y, scale, add)                                     # [T, d_model]
+
+    def attend(self, qkv: np.ndarray, cache: KVCache) -> np.ndarray:
+        cos, sin = self.rope(cache.offset, len(qkv))                            # [T, D/2]
+        start = cache.extend(len(qkv))
         ops.rope_and_store(qkv, cos, sin, cache.keys, cache.values, start)
         if cache.watch:
             note(cache.watch, qkv, cache)
-        y = ops.attention(qkv, cache.keys, cache.values, cache.length, self.context or 0)   # [T, H D]
-        return self.out_proj(y, scale, add)                                     # [T, d_model]
+        return ops.attention(qkv, cache.keys, cache.values, cache.length, self.context or 0)
 
 
 def note(watch: Watch, qkv: np.ndarray, cache: KVCache) -> None:

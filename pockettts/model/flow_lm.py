@@ -10,7 +10,7 @@ from .. import ops
 from .flow_net import FlowNet
 from .layers import Embedding, LayerNorm, Linear, Weights
 from .samplers import SAMPLERS
-from .state import KVCache, Watch
+from .state import KVCache, Together, Watch
 from .transformer import Transformer
 
 
@@ -53,8 +53,22 @@ class FlowLM:
 
     def step(self, latent: np.ndarray | None, state: list[KVCache]) -> np.ndarray:
         """One frame: the previous latent [1, latent_dim] (None for the first) -> hidden [1, z_dim or d_model]."""
-        x = self.input_linear(self.bos_emb if latent is None else latent)
-        x = self.out_norm(self.transformer(x, state))
+        return self.head(self.transformer(self.embed_latent(latent), state))
+
+    def step_together(self, rows: list[np.ndarray], states: list[list[KVCache]]) -> list[np.ndarray]:
+        """Several streams at once, the weights read once: embeddings [T_i, d_model] of each, for `head` -> [T_i, d_model] of each."""
+        counts = [len(x) for x in rows]
+        state = [Together(caches, counts) for caches in zip(*states, strict=True)]
+        y = self.transformer(np.concatenate(rows), state)
+        return np.split(y, np.cumsum(counts)[:-1])
+
+    def embed_latent(self, latent: np.ndarray | None) -> np.ndarray:
+        """A frame's input: the previous latent [1, latent_dim] (None for the first) -> [1, d_model]."""
+        return self.input_linear(self.bos_emb if latent is None else latent)
+
+    def head(self, x: np.ndarray) -> np.ndarray:
+        """What the backbone gives for frames [n, d_model] -> hidden [n, z_dim or d_model]."""
+        x = self.out_norm(x)
         return self.z_proj(x) if self.z_proj else x
 
     def watch(self, heads: list[tuple[int, int]], positions: int, state: list[KVCache]) -> list[Watch]:
@@ -70,5 +84,5 @@ class FlowLM:
         return float(self.out_eos(hidden)[0, 0])
 
     def sample(self, hidden: np.ndarray, noise: np.ndarray, steps: int = 1) -> np.ndarray:
-        """hidden [1, z_dim or d_model], noise [1, latent_dim] -> the frame's latent [1, latent_dim], normalised."""
+        """hidden [n, z_dim or d_model], noise [n, latent_dim] -> latents of n frames [n, latent_dim], normalised."""
         return self.sampler(partial(self.flow_net, hidden), noise, steps)

@@ -1,4 +1,6 @@
 """What a stream remembers between calls: a KV cache for each attention layer, a few rows for each convolution."""
+from collections.abc import Iterator
+
 import numpy as np
 
 
@@ -55,6 +57,19 @@ class KVCache:
         cache.length = cache.offset = n
         cache.keys[:, :n], cache.values[:, :n] = rows.transpose(0, 2, 1, 3)
         return cache
+
+
+class Together:
+    """The KV caches of several streams at one layer, for a step in which each has some of the rows, counts[i] of them."""
+
+    def __init__(self, caches: list[KVCache], counts: list[int]) -> None:
+        self.caches, self.counts = caches, counts
+
+    def split(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, KVCache]]:
+        """Each stream's rows of [sum(counts), C], with its cache."""
+        end = 0
+        for cache, count in zip(self.caches, self.counts, strict=True):
+            yield rows[end : (end := end + count)], cache
 
 
 def _moved(rows: np.ndarray, start: int, n: int, capacity: int) -> np.ndarray:

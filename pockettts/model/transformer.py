@@ -4,7 +4,7 @@ import numpy as np
 from .. import ops
 from .attention import Attention
 from .layers import LayerNorm, Linear, Weights
-from .state import KVCache
+from .state import KVCache, Together
 
 
 class TransformerLayer:
@@ -17,7 +17,7 @@ class TransformerLayer:
         self.layer_scale_1 = w.vector("layer_scale_1.scale", d_model)[None] if layer_scale else None
         self.layer_scale_2 = w.vector("layer_scale_2.scale", d_model)[None] if layer_scale else None
 
-    def __call__(self, x: np.ndarray, cache: KVCache) -> np.ndarray:
+    def __call__(self, x: np.ndarray, cache: KVCache | Together) -> np.ndarray:
         # x + layer_scale_1 * self_attn(norm1(x)), then x + layer_scale_2 * linear2(gelu(linear1(norm2(x))))
         x = self.self_attn(self.norm1(x), cache, scale=self.layer_scale_1, add=x)
         h = self.linear1(self.norm2(x))
@@ -31,7 +31,7 @@ class Transformer:
     def init_state(self) -> list[KVCache]:
         return [layer.self_attn.init_state() for layer in self.layers]
 
-    def __call__(self, x: np.ndarray, state: list[KVCache]) -> np.ndarray:
+    def __call__(self, x: np.ndarray, state: list[KVCache] | list[Together]) -> np.ndarray:
         for layer, cache in zip(self.layers, state, strict=True):
             x = layer(x, cache)
         return x                                                                # [T, d_model]
