@@ -400,8 +400,8 @@ def test_samplers():
 
 PACKAGE = Path(pockettts.__file__).parent
 ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "speech", "voice_cache", "voices",
-         "recording", "audio", "stretch", "text", "structure", "tokenizer", "config", "strict", "hub", "weights", "files", "model",
-         "ops", "options", "errors", "_ops"]  # fmt: skip
+         "recording", "encode", "audio", "stretch", "text", "structure", "tokenizer", "config", "strict", "hub", "weights", "files",
+         "model", "ops", "options", "errors", "_ops"]  # fmt: skip
 MODEL_ORDER = ["mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__"]
 
 

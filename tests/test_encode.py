@@ -1,0 +1,53 @@
+"""Sound as bytes of a format: whole when joined, soon when streamed, readable to a decoder that knows nothing of us."""
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from pockettts.audio import pcm16
+from pockettts.encode import FORMATS, Encoder
+from pockettts.errors import AudioError
+
+TIME = np.arange(120_000) / 24_000
+SWELL = (0.4 * np.sin(2 * np.pi * 440 * TIME) * np.sin(2 * np.pi * TIME) ** 2).astype(np.float32)
+BLOCKS = np.split(SWELL, 125)
+
+
+def encoded(format, blocks=BLOCKS):
+    """What each block gave, and the rest."""
+    encoder = Encoder(format, 24_000)
+    return [encoder.write(block) for block in blocks] + [encoder.close()]
+
+
+def test_samples_as_they_are():
+    assert b"".join(encoded("pcm")) == pcm16(SWELL)
+    wav = b"".join(encoded("wav"))
+    assert wav[:4] == b"RIFF" and wav[40:44] == b"\xff" * 4 and wav[44:] == pcm16(SWELL)
+    assert len(b"".join(encoded("wav", []))) == 44 and encoded("pcm", []) == [b""]
+
+
+def test_flac_loses_nothing():
+    with soundfile.SoundFile(io.BytesIO(b"".join(encoded("flac")))) as file:
+        assert file.read(119_999, dtype="int16").tobytes() == pcm16(SWELL)[:-2]
+
+
+@pytest.mark.parametrize("format, delay", [("mp3", 3000), ("opus", 0)])
+def test_lossy_formats_sound_the_same(format, delay):
+    heard, rate = soundfile.read(io.BytesIO(b"".join(encoded(format))), dtype="float32")
+    assert rate == 24_000 and 0 <= len(heard) - len(SWELL) <= delay
+    loudness = [np.square(x[:120_000]).reshape(-1, 600).mean(axis=1) for x in (heard, SWELL)]
+    assert max(np.corrcoef(loudness[0][lag:], loudness[1][: 200 - lag])[0, 1] for lag in range(5)) > 0.99
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_bytes_come_with_the_first_block_and_keep_coming(format):
+    pieces = encoded(format)
+    assert pieces[0]
+    gaps = np.diff([i for i, piece in enumerate(pieces) if piece])
+    assert gaps.max() <= 6, "sound waits in the encoder for half a second"
+
+
+def test_a_rate_that_a_format_does_not_have():
+    with pytest.raises(AudioError, match="opus can't hold 22,050 samples a second: take wav"):
+        Encoder("opus", 22_050)
