@@ -402,6 +402,7 @@ PACKAGE = Path(pockettts.__file__).parent
 ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "speech", "voice_cache", "voices",
          "recording", "encode", "audio", "stretch", "text", "structure", "tokenizer", "config", "strict", "hub", "weights", "files",
          "model", "ops", "options", "errors", "_ops"]  # fmt: skip
+SERVER_ORDER = ["__init__", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal", "settings"]
 MODEL_ORDER = ["mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__"]
 
 
@@ -430,6 +431,14 @@ def test_commands_do_not_know_each_other(path):
         assert level or not name.startswith("pockettts"), f"cli/{path.stem}: import {name} by its place, with dots"
         assert level != 1 or name.split(".")[0] == "common" != path.stem, f"cli/{path.stem} imports {name}"
         assert level != 2 or name == "__version__" or name.split(".")[0] in ORDER[ORDER.index("cli") + 1 :], f"cli/{path.stem}: {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "server").glob("*.py")), ids=lambda path: path.stem)
+def test_the_server_knows_no_more_than_it_must(path):
+    below = {1: SERVER_ORDER[SERVER_ORDER.index(path.stem) + 1 :], 2: ORDER[ORDER.index("server") + 1 :] + ["__version__"]}
+    for level, name in imports(path):
+        assert level or not name.startswith("pockettts"), f"server/{path.stem}: import {name} by its place, with dots"
+        assert not level or name.split(".")[0] in below[level] and name != "model", f"server/{path.stem} imports {name}"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "model").glob("*.py")), ids=lambda path: path.stem)

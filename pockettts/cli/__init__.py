@@ -18,6 +18,7 @@ from .common import say
 
 COMMANDS = {
     "generate": "Speak a text: the command where none is named",
+    "serve": "Speak to many at once over HTTP, with OpenAI's interface and a web page",
     "voices": "List the voices of a model",
     "models": "List the models, and which are on this machine",
     "export-voice": "Make a recording a voice file, which loads at once",

@@ -40,10 +40,10 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
     """Some of the options in `NUMBERS`. What is out of their limits is refused before anything is loaded."""
     for name in names:
-        parser.add_argument("--" + name.replace("_", "-"), type=_within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about)
+        parser.add_argument("--" + name.replace("_", "-"), type=within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about)
 
 
-def _within(number: Number) -> Callable[[str], float]:
+def within(number: Number) -> Callable[[str], float]:
     """A type for argparse."""
     def checked(given: str) -> float:
         try:

@@ -1,0 +1,192 @@
+"""Texts that are being spoken to clients: each for as long as its client is there, takes what it gets, and has time left."""
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+
+import numpy as np
+
+from ..encode import Encoder
+from ..engine import Engine, Stream
+from ..errors import BusyError, PocketTTSError
+from ..voices import VoiceState
+from .bodies import Speech
+from .refusal import Refusal
+
+STALLED = 60  # seconds that a client may take nothing, before it is hung up on
+_LOOK = 0.05  # seconds between two looks at each client
+
+
+@dataclass
+class Client:
+    """Who asked. `figures` are for the log."""
+
+    gone: Callable[[], bool] = lambda: False
+    hang_up: Callable[[], None] = lambda: None
+    arrived: float = field(default_factory=monotonic)
+    figures: dict = field(default_factory=dict)
+
+
+class Answers:
+    """All answers that are being given; at most `most` at once, whatever keeps them from ending."""
+
+    def __init__(self, engine: Engine, most: int, max_seconds: float) -> None:
+        self.engine, self.max_seconds = engine, max_seconds
+        self._places = threading.BoundedSemaphore(most)
+        self._live: set[Answer] = set()
+        self._closing = False
+        self._change = threading.Condition()
+        self._watcher = threading.Thread(target=self._watch, name="pockettts-watch", daemon=True)
+        self._watcher.start()
+
+    def start(self, speech: Speech, client: Client, voice: Callable[[], VoiceState]) -> "Answer":
+        """An answer that has its first sound. The caller closes it.
+
+        Args:
+            voice: makes the voice state, which may take a while.
+
+        Raises:
+            BusyError: no place, neither to speak nor to wait.
+            PocketTTSError: whatever else comes up before there is any sound.
+        """
+        if not self._places.acquire(blocking=False):
+            raise BusyError("all places are taken: try again in a moment")
+        try:
+            state = voice()
+            if client.gone():
+                raise Refusal("the client left", 499)
+            answer = Answer(self, self.engine.submit(speech.text, state, speech.options), speech, client)
+        except BaseException:
+            self._places.release()
+            raise
+        with self._change:
+            self._live.add(answer)
+            self._change.notify()
+        try:
+            answer.begin()
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    def end(self, answer: "Answer") -> None:
+        """Called by the answer, once."""
+        with self._change:
+            self._live.discard(answer)
+        self._places.release()
+
+    def close(self) -> None:
+        """End the thread that looks after them."""
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        """Cut off who is gone, stuck or late: their own threads may be waiting for the engine, or for them."""
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._live or self._closing)
+                if self._closing:
+                    return
+                live = list(self._live)
+            for answer in live:
+                answer.look()
+            with self._change:
+                self._change.wait_for(lambda: self._closing, _LOOK)
+
+
+class Answer:
+    """One text on its way to one client: an iterator over bytes in the format that was asked for. Closing it frees its place.
+
+    What it raises midway must not look like an end to the client; with server-sent events, an error is the last of them.
+    """
+
+    def __init__(self, answers: Answers, stream: Stream, speech: Speech, client: Client) -> None:
+        self._answers, self._stream, self._speech, self._client = answers, stream, speech, client
+        self._rate = answers.engine.model.sample_rate
+        self._until = client.arrived + answers.max_seconds
+        self._given: float | None = None  # when the client was given something that it may not have taken yet
+        self._cut: Refusal | None = None
+        self._closed = False
+        self._samples = 0
+        self._pieces = self._events() if speech.events else self._encoded()
+        self._first = b""
+
+    def begin(self) -> None:
+        """Wait for the first sound."""
+        self._first = next(self._pieces, b"")
+        self._client.figures["ttfa"] = monotonic() - self._client.arrived
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self._given = None
+        first, self._first = self._first, b""
+        piece = first or next(self._pieces)
+        self._given = monotonic()
+        return piece
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        for block in self._stream:
+            self._samples += len(block)
+            yield block
+        if self._cut:  # that has ended the stream
+            raise self._cut
+
+    def _encoded(self) -> Iterator[bytes]:
+        encoder = Encoder(self._speech.format, self._rate)
+        for block in self._blocks():
+            if data := encoder.write(block):
+                yield data
+        if data := encoder.close():
+            yield data
+
+    def _events(self) -> Iterator[bytes]:
+        """OpenAI's server-sent events."""
+        begun = False
+        try:
+            for piece in self._encoded():
+                yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
+                begun = True
+        except PocketTTSError as error:
+            if begun:
+                yield _event({"type": "error", "error": {"message": str(error), "type": "server_error", "param": None, "code": None}})
+            raise
+        model = self._answers.engine.model
+        usage = {"input_tokens": len(model.tokenizer.encode(self._speech.text)),
+                 "output_tokens": round(self._samples / self._rate * model.config.mimi.frame_rate)}  # fmt: skip
+        yield _event({"type": "speech.audio.done", "usage": usage | {"total_tokens": sum(usage.values())}})
+
+    def look(self) -> None:
+        """End it if nobody listens, or nobody should any more. Called by another thread."""
+        now = monotonic()
+        if self._cut:
+            return
+        if self._client.gone():
+            self._cut = Refusal("the client left", 499)
+        elif now > self._until:
+            self._cut = Refusal(f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", 503)
+        elif self._given is not None and now - self._given > STALLED:
+            self._cut = Refusal(f"the client took nothing for {STALLED} seconds", 499)
+        else:
+            return
+        self._stream.close()
+        if self._given is not None:
+            self._client.hang_up()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._stream.close()
+            self._pieces.close()
+            self._answers.end(self)
+            self._client.figures |= {"audio": self._samples / self._rate, "rtf": self._stream.rtf}
+
+
+def _event(data: dict) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()

@@ -1,0 +1,135 @@
+"""Bodies of requests -> what is to be spoken, and how: the dialects of this server, of the official one and of OpenAI."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, fields
+
+import bottle
+
+from ..encode import FORMATS
+from ..options import NUMBERS, Options
+from .refusal import Refusal
+from .settings import Settings
+
+# The options of speech by the names that requests may use; lsd_steps is the Rust port's.
+SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options)} | {"lsd_steps": NUMBERS["lsd_decode_steps"]}
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # no voice has such a name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """What a client wants to hear."""
+
+    text: str
+    voice: str | bytes | None  # a name or an address; the content of a file; the default
+    options: Options
+    format: str = "wav"
+    events: bool = False  # as server-sent events
+
+
+def from_json(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
+    """The body of /generate and /stream, whose answers are bare samples."""
+    data = _json(request)
+    return Speech(text=_text(data, "text", settings), voice=_voice(data, settings), options=_options(data, own),
+                  format="pcm")  # fmt: skip
+
+
+def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
+    """The body of /tts, multipart or urlencoded: `text`, and `voice_url` or an upload, `voice_wav`."""
+    try:
+        forms, files = request.forms, request.files
+        data = {name: forms.getunicode(name) for name in forms}
+    except bottle.HTTPError:
+        raise Refusal("the body is no form that can be read: send multipart/form-data", 400) from None
+    except (UnicodeError, ValueError):
+        raise Refusal("the form is not UTF-8: give a file that is uploaded a file name", 400) from None
+    data = {name: value for name, value in data.items() if value}  # browsers send empty fields
+    upload = files.get("voice_wav")
+    voice = data.get("voice_url")
+    if upload is not None:
+        content = upload.file.read(settings.max_upload + 1)
+        if voice and content:
+            raise Refusal("give voice_url or voice_wav, not both", param="voice_wav")
+        voice = _limited(content, settings, "voice_wav") or voice
+    return Speech(text=_text(data, "text", settings), voice=voice, options=own)
+
+
+def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
+    """The body of /v1/audio/speech. What else OpenAI knows, such as `instructions`, is passed over."""
+    data = _json(request)
+    wanted = _string(data, "response_format") or "mp3"
+    if wanted not in FORMATS:
+        raise Refusal(f"response_format {wanted[:20]!r} is not offered: take {', '.join(FORMATS)}", 400, "response_format")
+    stream = _string(data, "stream_format") or "audio"
+    if stream not in ("audio", "sse"):
+        raise Refusal(f"stream_format {stream[:20]!r} is not known: take audio or sse", param="stream_format")
+    return Speech(text=_text(data, "input", settings), voice=_voice(data, settings), options=_options(data, own),
+                  format=wanted, events=stream == "sse")  # fmt: skip
+
+
+def _json(request: bottle.BaseRequest) -> dict:
+    kind = request.content_type.partition(";")[0].strip().lower()
+    if kind not in ("application/json", ""):
+        raise Refusal(f"the body is {kind[:60]}: send JSON, with `Content-Type: application/json`", 415)
+    try:
+        data = json.loads(request.body.read())
+    except (ValueError, RecursionError) as error:  # also of bad UTF-8, and of numbers of 5,000 digits
+        raise Refusal(f"the body is not JSON ({str(error)[:100]})", 400) from None
+    if not isinstance(data, dict):
+        raise Refusal("the body is not a JSON object", 400)
+    return data
+
+
+def _string(data: dict, name: str) -> str | None:
+    value = data.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Refusal(f"{name} must be text", param=name)
+    return value
+
+
+def _text(data: dict, name: str, settings: Settings) -> str:
+    text = _string(data, name)
+    if not (text and text.strip()):
+        raise Refusal(f"{name} is {'missing' if text is None else 'empty'}: give at least one word", param=name)
+    if len(text) > settings.max_text:
+        raise Refusal(f"{name} has {len(text):,} characters: send at most {settings.max_text:,} at once", 413, name)
+    return text
+
+
+def _voice(data: dict, settings: Settings) -> str | bytes | None:
+    """A name or an address; or a recording or voice state in base64, with or without `data:...;base64,` before it."""
+    voice = data.get("voice")
+    if isinstance(voice, dict):  # OpenAI's custom voices
+        voice = voice.get("id")
+    voice = _string({"voice": voice}, "voice")
+    if not voice:
+        return None
+    is_data = voice.startswith("data:")
+    if not is_data and not _BASE64.fullmatch(voice):
+        return voice
+    content = voice.partition(",")[2] if is_data else voice
+    if len(content) > settings.max_upload * 3 // 2:
+        raise _too_large(settings, "voice")
+    try:
+        decoded = base64.b64decode("".join(content.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Refusal("voice is not base64 that can be read", param="voice") from None
+    if not decoded:
+        raise Refusal("voice is empty", param="voice")
+    return _limited(decoded, settings, "voice")
+
+
+def _limited(content: bytes, settings: Settings, name: str) -> bytes:
+    if len(content) > settings.max_upload:
+        raise _too_large(settings, name)
+    return content
+
+
+def _too_large(settings: Settings, name: str) -> Refusal:
+    return Refusal(f"{name} is larger than {settings.max_upload / 2**20:g} MB: 30 seconds are enough", 413, name)
+
+
+def _options(data: dict, own: Options) -> Options:
+    return own.but(**{option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None})

@@ -1,0 +1,125 @@
+"""What holds for every request: who may ask, web pages from elsewhere, one line in the log, figures."""
+
+import hmac
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
+
+from . import refusal
+from .answers import Client
+from .metrics import Tally
+from .settings import Settings
+
+logger = logging.getLogger("pockettts.requests")
+_OPEN = ("/", "/health", "/openapi.json")  # and /static/: they need no key
+_PLAIN = ("client", "method", "path", "status")  # what the log shows without its name
+
+
+class Front:
+    """A WSGI application around another one.
+
+    `environ["pockettts.client"]` is the Client; the inner application may add to its `figures`, and say which route it was.
+    """
+
+    def __init__(self, app: Callable, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+        self.requests, self.broken = Tally(), Tally()
+
+    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        client = Client()
+        client.gone = environ.get("waitress.client_disconnected", client.gone)
+        client.hang_up = environ.get("pockettts.hang_up", client.hang_up)
+        environ["pockettts.client"] = client
+        answer = _Answer(self, environ, client)
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable:
+            answer.status = int(status[:3])
+            return start_response(status, headers + self._for_origin(environ), exc_info)
+
+        answer.body = self._inner(environ)(environ, start)
+        return answer
+
+    def _inner(self, environ: dict) -> Callable:
+        path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
+        if method == "OPTIONS" and self.settings.cors:
+            return _preflight
+        if self.settings.api_key and not (path in _OPEN or path.startswith("/static/")) and not self._knows_the_key(environ):
+            return _refused(path, 401, "this server wants its key: send `Authorization: Bearer KEY`")
+        if int(environ.get("CONTENT_LENGTH") or 0) > self.settings.max_body:
+            return _refused(path, 413, f"the body is larger than {self.settings.max_body / 2**20:.1f} MB: send less")
+        return self.app
+
+    def _knows_the_key(self, environ: dict) -> bool:
+        scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode("latin-1"), self.settings.api_key.encode())
+
+    def _for_origin(self, environ: dict) -> list[tuple[str, str]]:
+        """Headers that let a web page from elsewhere read the answer, if it may."""
+        origin, allowed = environ.get("HTTP_ORIGIN"), self.settings.cors
+        if not allowed:
+            return []
+        headers = [("Vary", "Origin")]
+        if origin and (origin in allowed or "*" in allowed):
+            headers += [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "X-Sample-Rate, Retry-After")]
+        return headers
+
+    def log(self, environ: dict, client: Client, status: int, size: int, error: str | None) -> None:
+        """One line for a request that has ended."""
+        figures = client.figures
+        route = figures.pop("route", "other")
+        self.requests.add(route=route, status=str(status))
+        if error:
+            self.broken.add(route=route)
+        entry = {
+            "client": environ.get("REMOTE_ADDR", ""), "method": environ["REQUEST_METHOD"], "path": environ.get("PATH_INFO", ""),
+            "status": status, "seconds": round(monotonic() - client.arrived, 4), "bytes": size,
+            **{name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()},
+        }  # fmt: skip
+        if error:
+            entry["error"] = error
+        words = [str(value) if name in _PLAIN else f"{name}={value}" for name, value in entry.items() if value is not None]
+        logger.info("%s", _printable(" ".join(words)), extra={"fields": entry})
+
+
+class _Answer:
+    """A body that tells the log when it has ended, and how."""
+
+    def __init__(self, front: Front, environ: dict, client: Client) -> None:
+        self.front, self.environ, self.client = front, environ, client
+        self.body: Iterable[bytes] = ()
+        self.status, self.size, self.error = 500, 0, "the client left"
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in self.body:
+                self.size += len(piece)
+                yield piece
+            self.error = None
+        except Exception as error:
+            self.error = str(error) or type(error).__name__
+            raise
+
+    def close(self) -> None:
+        if hasattr(self.body, "close"):
+            self.body.close()
+        self.front.log(self.environ, self.client, self.status, self.size, self.error)
+
+
+def _preflight(environ: dict, start_response: Callable) -> list[bytes]:
+    start_response("204 No Content", [("Access-Control-Allow-Methods", "GET, POST"), ("Access-Control-Max-Age", "86400"),
+                                      ("Access-Control-Allow-Headers", "Authorization, Content-Type")])  # fmt: skip
+    return []
+
+
+def _refused(path: str, status: int, message: str) -> Callable:
+    def app(environ: dict, start_response: Callable) -> list[bytes]:
+        line, headers, body = refusal.answer(path, status, message)
+        start_response(line, list(headers.items()))
+        return [body]
+
+    return app
+
+
+def _printable(line: str) -> str:
+    """Nothing that a client sends makes a second line, or moves a terminal's cursor."""
+    return "".join(c if c.isprintable() else "?" for c in line)

@@ -1,0 +1,105 @@
+"""Files from addresses that a stranger names: never from this machine or its network, never more than so many bytes."""
+
+import http.client
+import ipaddress
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from urllib.parse import urljoin, urlsplit
+
+from .refusal import Refusal
+
+_HUB = re.compile(r"hf://([\w.-]+)/([\w.-]+)/([^@\\]+)(?:@([^@\\]+))?")
+_REDIRECTS = 5
+_SECONDS = 30  # for all of it
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is of the open internet, also if it is one of version 4 in clothes of version 6."""
+    ip = ipaddress.ip_address(address)
+    if ip.version == 6:
+        inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.ip_address(ip.packed[12:]) if ip in _NAT64 else None)
+        if inner is not None:
+            return is_public(str(inner))
+        if ip.teredo is not None:
+            return False
+    return ip.is_global and not ip.is_multicast
+
+
+def fetch(url: str, most: int, allowed: Callable[[str], bool] = is_public) -> bytes:
+    """A file of at most `most` bytes from `http://`, `https://` or `hf://`, without anybody's token.
+
+    Each host is resolved once, all its addresses are checked, and one of these is what the connection goes to: so a name
+    that changes its mind in between gains nothing. That holds for each redirect.
+
+    Raises:
+        Refusal: not such an address, one that is not allowed, no such file, too large, too slow.
+    """
+    until = time.monotonic() + _SECONDS
+    try:
+        target = _web_address(url)
+        for _ in range(_REDIRECTS + 1):
+            connection = _connect(target, url, allowed)
+            try:
+                parts = urlsplit(target)
+                path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+                connection.request("GET", path, headers={"User-Agent": "pockettts", "Accept-Encoding": "identity"})
+                response = connection.getresponse()
+                if response.status in (301, 302, 303, 307, 308):
+                    target = urljoin(target, response.headers.get("Location", ""))
+                    continue
+                if response.status != 200:
+                    raise Refusal(f"{url[:200]}: the server answered {response.status}; check the address")
+                return _body(response, url, most, until)
+            finally:
+                connection.close()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise Refusal(f"{url[:200]}: the download failed ({reason}); check the address") from None
+    raise Refusal(f"{url[:200]}: too many redirects; give the address that they lead to")
+
+
+def _web_address(url: str) -> str:
+    if not url.startswith("hf://"):
+        return url
+    match = _HUB.fullmatch(url)
+    if not match:
+        raise Refusal(f"{url[:200]}: not a file on the hub; write hf://owner/repo/file or hf://owner/repo/file@revision")
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(f"{match[1]}/{match[2]}", match[3], revision=match[4] or "main")
+
+
+def _connect(target: str, url: str, allowed: Callable[[str], bool]) -> http.client.HTTPConnection:
+    parts = urlsplit(target)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Refusal(f"{url[:200]}: not an address that can be fetched; use https:// or hf://")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    found = [info[4][0] for info in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
+    if not found or not all(map(allowed, found)):
+        raise Refusal(f"{url[:200]}: not on the open internet; give a public address, or upload the file")
+    plain = socket.create_connection((found[0], port), timeout=_SECONDS / 3)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port)
+    try:
+        secure = parts.scheme == "https"
+        connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname) if secure else plain
+    except BaseException:
+        plain.close()
+        raise
+    return connection
+
+
+def _body(response: http.client.HTTPResponse, url: str, most: int, until: float) -> bytes:
+    data = bytearray()
+    while block := response.read1(1 << 16):
+        data += block
+        if len(data) > most:
+            raise Refusal(f"{url[:200]}: more than {most:,} bytes; give a shorter recording", 413)
+        if time.monotonic() > until:
+            raise Refusal(f"{url[:200]}: took longer than {_SECONDS} seconds; upload the file instead")
+    if response.length:
+        raise Refusal(f"{url[:200]}: the connection broke; try again")
+    return bytes(data)

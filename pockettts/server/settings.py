@@ -1,0 +1,24 @@
+"""What an operator decides."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_streams: int = 8  # texts that are spoken at once
+    max_queue: int = 32  # texts that wait for that
+    max_text: int = 20_000  # characters
+    max_upload: int = 20 << 20  # bytes of a voice
+    max_seconds: float = 1800  # for a request, from its arrival to its last byte
+    drain_seconds: float = 30  # for live answers, when the server is told to stop
+    api_key: str | None = None
+    cors: tuple[str, ...] = ()  # origins of web pages elsewhere that may use the server; "*" is all
+    remote_voices: bool = False  # whether a request may name a voice by its address
+    voice_map: dict[str, str] = field(default_factory=dict)  # names of voices elsewhere -> names here
+
+    @property
+    def max_body(self) -> int:
+        """Bytes: an upload in base64, with a text beside it."""
+        return self.max_upload * 4 // 3 + 6 * self.max_text + (64 << 10)

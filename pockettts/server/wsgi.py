@@ -1,0 +1,152 @@
+"""waitress, taught what it lacks: errors in JSON, keep-alive after a streamed answer, hanging up, and an end in good order.
+
+It reads requests and sends answers in one thread, and runs the application in others: a slow client holds no more than its
+own thread, with 64 KB of sound. It notices when a client leaves, even while nothing is sent.
+"""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
+from time import monotonic
+
+from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import BaseWSGIServer
+from waitress.task import ErrorTask, WSGITask
+
+from . import refusal
+
+_BUFFER = 64 << 10  # bytes that wait for a client, beyond those in the kernel
+_PATIENCE = 30  # seconds without a byte of a request or an answer, after which a connection is closed
+_TOO_MUCH = 4  # bodies up to so many times the limit are read to their end, so that the client sees why they were refused
+
+
+class WebServer:
+    """A WSGI application on a host and port.
+
+    Raises OSError if it can't have that port.
+    """
+
+    def __init__(self, app: Callable, host: str, port: int, threads: int, max_body: int) -> None:
+        self._map: dict = {}
+        server = create_server(
+            app, map=self._map, host=host, port=port, threads=threads, ident="pockettts", max_request_body_size=_TOO_MUCH * max_body,
+            connection_limit=4 * threads + 100, channel_timeout=_PATIENCE, cleanup_interval=_PATIENCE / 3,
+            channel_request_lookahead=1, outbuf_high_watermark=_BUFFER, asyncore_use_poll=True,
+        )  # fmt: skip
+        self._dispatcher = server.task_dispatcher
+        self._listening = [item for item in self._map.values() if isinstance(item, BaseWSGIServer)]
+        for item in self._listening:
+            item.channel_class = _Channel
+        self._stopping = False
+
+    @property
+    def addresses(self) -> list[str]:
+        hosts = [(item.effective_host, item.effective_port) for item in self._listening]
+        return [f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}" for host, port in hosts]
+
+    def run(self) -> None:
+        """Serve until `stop` is called."""
+        while not self._stopping:
+            self._turn()
+
+    def stop(self) -> None:
+        """End `run`, from a signal's handler or another thread."""
+        self._stopping = True
+        with suppress(OSError):  # it may have ended by itself at this very moment
+            self._listening[0].pull_trigger()
+
+    def drain(self, seconds: float) -> bool:
+        """Take no more connections, and let live answers end, for so long. Returns whether they all did."""
+        for item in self._listening:
+            wasyncore.dispatcher.close(item)
+        until = monotonic() + seconds
+        while (busy := self._busy()) and monotonic() < until:
+            self._turn()
+        return not busy
+
+    def close(self) -> None:
+        """Hang up on whoever is left, and end all threads."""
+        for channel in self._channels():
+            channel.handle_close()
+        self._dispatcher.shutdown(timeout=2)
+        wasyncore.close_all(self._map)
+
+    def _turn(self) -> None:
+        wasyncore.loop(timeout=0.5, use_poll=True, map=self._map, count=1)
+
+    def _channels(self) -> list[HTTPChannel]:
+        return [item for item in self._map.values() if isinstance(item, HTTPChannel)]
+
+    def _busy(self) -> bool:
+        return any(channel.requests or channel.request or channel.total_outbufs_len for channel in self._channels())
+
+
+class _Parser(HTTPRequestParser):
+    """Reads a body that is too large to its end, but keeps nothing of it: who still sends would not see why it is refused."""
+
+    def received(self, data: bytes) -> int:
+        count = super().received(data)
+        size = max(self.content_length, self.body_bytes_received)
+        if self.body_rcv and size > self.adj.max_request_body_size // _TOO_MUCH and not isinstance(self.body_rcv.buf, _Nowhere):
+            self.body_rcv.buf.close()
+            self.body_rcv.buf = _Nowhere(len(self.body_rcv.buf))
+        return count
+
+
+class _Nowhere:
+    """As much of waitress's buffers as is used of a body's."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def append(self, data: bytes) -> None:
+        self.size += len(data)
+
+    def getfile(self) -> BytesIO:
+        return BytesIO()
+
+    def close(self) -> None:
+        pass
+
+
+class _ErrorTask(ErrorTask):
+    """What waitress refuses by itself: a request that is no HTTP, or too large."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        path = getattr(self.request, "path", "/")  # there is none before the first line has been read
+        line, headers, body = refusal.answer(path, error.code, f"{error.reason}: {error.body}")
+        self.status = line
+        self.response_headers.extend(headers.items())
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Task(WSGITask):
+    def get_environment(self) -> dict:
+        environ = super().get_environment()
+        environ["pockettts.hang_up"] = self.channel.hang_up
+        return environ
+
+    def set_close_on_finish(self) -> None:
+        """Not after a chunked answer: its end is marked, so the connection can go on. (`Connection: close` comes before.)"""
+        if not self.chunked_response:
+            super().set_close_on_finish()
+
+
+class _Channel(HTTPChannel):
+    parser_class = _Parser
+    task_class = _Task
+    error_task_class = _ErrorTask
+
+    def hang_up(self) -> None:
+        """From any thread. The main one then closes the channel, and wakes who waits to write to it."""
+        with suppress(OSError, AttributeError):  # it may be closed, or be None by now
+            self.socket.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,74 @@
+"""A server in this process, on a port of its own, and what its tests share."""
+import contextlib
+import socket
+import threading
+import time
+
+import numpy as np
+
+from pockettts import TTSModel
+from pockettts.server import Server
+from pockettts.server.settings import Settings
+
+HUM = (0.3 * np.sin(np.arange(30_000) / 20)).astype(np.float32)
+LONG = "This goes on and on, and then on again. " * 400
+
+
+def load(tiny_model) -> TTSModel:
+    """The tiny model, whose catalogue needs no network: each name is a hum of its own."""
+    model = TTSModel.load(config=tiny_model, threads=2)
+    real = model.get_voice_state
+    names = {name: HUM[: 9_000 + 1_000 * i] for i, name in enumerate(("alba", "marius", "cosette"))}
+    model.get_voice_state = lambda voice: real(names.get(voice, voice) if isinstance(voice, str) else voice)
+    return model
+
+
+@contextlib.contextmanager
+def serving(model, **settings):
+    """A running Server; `url` and `port` are where."""
+    server = Server(model, Settings(port=0, **{"drain_seconds": 5} | settings), "alba")
+    server.url = server.web.addresses[0]
+    server.port = int(server.url.rpartition(":")[2])
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.web.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.002)
+
+
+def connect(server, request=b""):
+    """A socket that has sent a request. What it reads, it waits 20 s for at most."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    connection.sendall(request)
+    return connection
+
+
+def post(path, body, kind=b"application/json", **headers):
+    """The bytes of a POST request."""
+    more = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nContent-Type: ".encode()
+    return head + kind + b"\r\n" + more + b"\r\n" + body
+
+
+def read_until(connection, end):
+    """All bytes up to `end`, which they hold; or those that came before the connection was closed."""
+    data = b""
+    while end not in data:
+        try:
+            more = connection.recv(65536)
+        except ConnectionResetError:
+            more = b""
+        if not more:
+            break
+        data += more
+    return data
