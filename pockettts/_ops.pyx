@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 cdef extern from "_tile.h" nogil:
-    const long NR, MR, MAX_PANELS, UNPACK_ROWS
+    const long NR, MR, MAX_PANELS
     ctypedef struct Epilogue:
         const float *bias
         const float *scale
@@ -32,7 +32,6 @@ cdef extern from "_tile.h" nogil:
     long DEPTH8(long K)
     long ROW8(long K)
     void quantize_row(const float *x, long K, uint32_t *row)
-    void widen_panel(const uint32_t *P, long panel, long K, float *out)
     float sum(const float *a, long n)
     float sum_of_squares(const float *a, float mean, long n)
     void exp_row(const float *x, float *y, long n) noexcept
@@ -203,10 +202,9 @@ cdef struct Product:
     float *y
     long ldy
     long group, splits, rows          # a task: `group` panels and one of `splits` blocks of `rows` rows
-    float *wide                       # room for a widened panel for each thread, if panels are to be widened
 
 
-cdef void product_task(const Product *p, long i, int thread) noexcept nogil:
+cdef void product_task(const Product *p, long i) noexcept nogil:
     cdef long b = i // p.splits * p.group, t = i % p.splits * p.rows
     cdef long T = min(p.rows, p.T - t), panels = min(p.group, p.panels - b), col = b * NR
     cdef Epilogue e = p.epilogue
@@ -215,11 +213,7 @@ cdef void product_task(const Product *p, long i, int thread) noexcept nogil:
     if e.bias: e.bias += col
     if e.scale: e.scale += t * e.ld_scale + col
     if e.add: e.add += t * e.ld_add + col
-    cdef float *wide = p.wide + thread * p.K * NR
-    if p.wide:
-        widen_panel(p.lanes + b * p.panel, p.panel, p.K, wide)
-        panels_f32(wide, 0, 1, p.x + t * p.ldx, p.ldx, T, p.K, &e, p.y + t * p.ldy + col, p.ldy, p.n - col)
-    elif p.int8:
+    if p.int8:
         panels_int8(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
                     p.y + t * p.ldy + col, p.ldy, p.n - col)
     elif p.bf16:
@@ -281,24 +275,19 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     p.rows = (T + p.splits - 1) // p.splits
     tasks *= p.splits
     cdef bint shared = threads > 1 and tasks > 1 and is_long(w.n * w.k, T)
-    cdef float[::1] wide
     cdef uint32_t[:, ::1] rows
     cdef long chunk = max(1, tasks // (8 * threads))    # on a busy machine, the thread that gets on takes more of them
-    p.wide = NULL
-    if p.bf16 and p.rows >= UNPACK_ROWS:
-        wide = np.empty((threads if shared else 1) * w.k * NR, np.float32)
-        p.wide = &wide[0]
-    elif p.int8:
+    if p.int8:
         rows = np.empty((T, ROW8(p.K)), np.uint32)
         quantize(x, rows, threads if shared else 1)
         p.x, p.ldx = <const float *>&rows[0, 0], ROW8(p.K)
     with nogil:
         if shared:
             for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=chunk):
-                product_task(&p, i, threadid())
+                product_task(&p, i)
         else:
             for i in range(tasks):
-                product_task(&p, i, 0)
+                product_task(&p, i)
     return out
 
 

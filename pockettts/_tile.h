@@ -3,7 +3,7 @@
  *
  *   VL  floats in a vector            NV  vectors across a panel            NR = VL * NV  outputs in a panel
  *   MR  rows of x in a full tile: MR * NV accumulators, NV weights and a broadcast fit the register file
- *   UNPACK_ROWS  from so many rows on it pays to widen a panel of bf16 once, since a full bf16 tile wants 2 NV weights
+ *   MR_BF16  the same with 2 NV weights, since bf16 come in pairs
  *
  * Arithmetic is strict: every output is acc = fma(w[k], x[k], acc) for k = 0, 1, 2, ..., whatever the tile's shape. So a row's
  * result has the same bits alone or among others, on any number of threads, and with f32 or (the same) bf16 weights.
@@ -24,22 +24,22 @@
 #define VL 16
 #define NV 2
 #define MR 8
-#define UNPACK_ROWS 64
+#define MR_BF16 8
 #elif defined(__AVX2__)
 #define VL 8
 #define NV 2
 #define MR 6
-#define UNPACK_ROWS 12
+#define MR_BF16 5
 #elif defined(__ARM_NEON)
 #define VL 4
 #define NV 4
 #define MR 6
-#define UNPACK_ROWS 12
+#define MR_BF16 5
 #else
 #define VL 4
 #define NV 2
 #define MR 6
-#define UNPACK_ROWS 12
+#define MR_BF16 5
 #endif
 #define NR (VL * NV)
 #if NV == 2 /* panels side by side for one row: 8 independent sums hide the latency of an FMA */
@@ -104,19 +104,18 @@ INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel,
                       vf acc[][NV * MAX_PANELS]) {
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
     for (long k = 0; k + 1 < K; k += 2) {
-        const uint32_t *at = P + (k >> 1) * NR;
         UNROLL for (int p = 0; p < np; p++) {
-            vf even[NV], odd[NV];
-            __builtin_prefetch((const char *)(at + p * panel) + 4096);
+            const uint32_t *at = P + p * panel + (k >> 1) * NR;
+            vf w[2][NV];
+            __builtin_prefetch((const char *)at + 4096);
             UNROLL for (int v = 0; v < NV; v++) {
-                const vu pair = load_u32(at + p * panel + v * VL);
-                even[v] = (vf)(pair << 16);
-                odd[v] = (vf)(pair & 0xffff0000u);
+                const vu pair = load_u32(at + v * VL);
+                w[0][v] = (vf)(pair << 16);
+                w[1][v] = (vf)(pair & 0xffff0000u);
             }
-            UNROLL for (int m = 0; m < mr; m++) {
-                const float x0 = x[m * ldx + k], x1 = x[m * ldx + k + 1];
-                UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += even[v] * x0;
-                UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += odd[v] * x1;
+            UNROLL for (int half = 0; half < 2; half++) UNROLL for (int m = 0; m < mr; m++) {
+                const float xk = x[m * ldx + k + half];
+                UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += w[half][v] * xk;
             }
         }
     }
@@ -124,19 +123,6 @@ INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel,
         UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV; v++) {
             const vf even = (vf)(load_u32(P + p * panel + (K >> 1) * NR + v * VL) << 16);
             UNROLL for (int m = 0; m < mr; m++) acc[m][p * NV + v] += even * x[m * ldx + K - 1];
-        }
-    }
-}
-
-/* A panel of bf16 as f32, [K][NR]. It asks for the next panel meanwhile, which arrives while this one is being multiplied. */
-static void widen_panel(const uint32_t *P, long panel, long K, float *out) {
-    for (long k = 0; k < K; k += 2) {
-        const uint32_t *at = P + (k >> 1) * NR;
-        UNROLL for (int line = 0; line < NR; line += 16) __builtin_prefetch(at + panel + line);
-        UNROLL for (int v = 0; v < NV; v++) {
-            const vu pair = load_u32(at + v * VL);
-            store(out + k * NR + v * VL, (vf)(pair << 16));
-            if (k + 1 < K) store(out + (k + 1) * NR + v * VL, (vf)(pair & 0xffff0000u));
         }
     }
 }
@@ -308,8 +294,8 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
     }
 
 /* y[0:T, 0:n] = rows of x times `panels` neighbouring panels: MAX_PANELS of them if T is 1, else one.
- * Blocks of rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. */
-#define DEFINE_PRODUCT(NAME, LOOP, WORD)                                                                                      \
+ * Blocks of at most TALLEST rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. */
+#define DEFINE_PRODUCT(NAME, LOOP, WORD, TALLEST)                                                                             \
     DEFINE_TILE(LOOP, WORD, 1, 1)                                                                                             \
     DEFINE_TILE(LOOP, WORD, 2, 1)                                                                                             \
     DEFINE_TILE(LOOP, WORD, 3, 1)                                                                                             \
@@ -323,11 +309,11 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
         static void (*const tiles[])(const WORD *, long, const float *, long, long, const Epilogue *, float *, long, long) = {\
             0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1 TALL_NAMES(LOOP)};                      \
         if (panels == MAX_PANELS) {                                                                                           \
-            WIDE(LOOP, MAX_PANELS)(P, panel, x, ldx, K, e, y, ldy, n);                                                               \
+            WIDE(LOOP, MAX_PANELS)(P, panel, x, ldx, K, e, y, ldy, n);                                                        \
             return;                                                                                                           \
         }                                                                                                                     \
         for (long p = 0; p < panels; p++) {                                                                                   \
-            const long cols = n - p * NR < NR ? n - p * NR : NR, blocks = (T + MR - 1) / MR;                                  \
+            const long cols = n - p * NR < NR ? n - p * NR : NR, blocks = (T + TALLEST - 1) / TALLEST;                        \
             for (long b = 0, t = 0; b < blocks; b++) {                                                                        \
                 const long rows = (T - t + blocks - b - 1) / (blocks - b);                                                    \
                 const Epilogue at = epilogue_at(e, t, p * NR);                                                                \
@@ -345,9 +331,9 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
 #define TALL_TILES(LOOP, WORD)
 #define TALL_NAMES(LOOP)
 #endif
-DEFINE_PRODUCT(panels_f32, tile_f32, float)
-DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t)
-DEFINE_PRODUCT(panels_int8, tile_int8, uint32_t)
+DEFINE_PRODUCT(panels_f32, tile_f32, float, MR)
+DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t, MR_BF16)
+DEFINE_PRODUCT(panels_int8, tile_int8, uint32_t, MR)
 
 /* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {
