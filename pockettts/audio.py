@@ -114,6 +114,12 @@ def pcm16(block: np.ndarray) -> bytes:
     return (np.clip(block, -1, 1) * 32767).astype("<i2").tobytes()
 
 
+def from_pcm16(data: bytes) -> np.ndarray:
+    """Samples, float32, of which `pcm16` makes these bytes again."""
+    numbers = np.frombuffer(data, "<i2").astype(np.float32)
+    return (numbers + np.sign(numbers) / 2) / 32767
+
+
 def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
     """The 44 bytes before 16-bit mono PCM; without `samples`, those of a stream whose length nobody knows yet."""
     size = _UNKNOWN if samples is None else min(2 * samples, _UNKNOWN)

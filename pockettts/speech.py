@@ -207,6 +207,20 @@ def at_speed(spoken: Iterable[tuple[Take | None, np.ndarray]], speed: float, sam
         yield last, rest
 
 
+def by_chunk(spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:
+    """Blocks with their takes, collected up to the end of each chunk; what comes after the last has none."""
+    blocks: list[np.ndarray] = []
+    last = None
+    for take, block in spoken:
+        if last is not None and take is not last:
+            yield blocks, last.chunk
+            blocks = []
+        last = take
+        blocks.append(block)
+    if blocks:
+        yield blocks, last and last.chunk
+
+
 def noise(rng: np.random.Generator, dim: int, options: Options) -> np.ndarray:
     """[1, dim], normal with variance `temperature`, cut off at `noise_clamp`."""
     std = math.sqrt(options.temperature)

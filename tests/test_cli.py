@@ -20,6 +20,7 @@ from hub_server import HubServer
 import pockettts
 from pockettts import TTSModel, __version__, cli
 from pockettts.cli import generate
+from pockettts.cli.progress import Progress
 from pockettts.config import DEFAULT_MODEL, model_names
 from pockettts.voices import read_voice
 
@@ -34,7 +35,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr("pockettts.hub._progress", True)
-    return tmp_path
+    level = logging.root.level
+    yield tmp_path
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -170,14 +173,10 @@ def test_the_final_line_has_the_figures(run, options):
 
 
 def test_the_clock_stands_while_a_block_is_written():
-    class Slow:
-        sample_rate = 100
-
-        def write(self, block):
-            time.sleep(0.05)
-
-    figures = generate._write([np.zeros(50)] * 4, Slow(), show_progress=False)
-    assert re.match(r"2\.00 s of audio, RTF 0\.0[01]\d, TTFA 0 ms", figures)
+    progress = Progress(100, 0, 100, quiet=True)
+    for _ in progress.timed([(None, np.zeros(50))] * 4):
+        time.sleep(0.05)
+    assert re.match(r"2\.00 s of audio, RTF 0\.0[01]\d, TTFA 0 ms", progress.figures())
 
 
 def test_quiet_is_silent_and_debug_talks(run, options):
@@ -557,7 +556,7 @@ def test_on_a_terminal(options, here):
     process = start(*options, "-t", "Hello there, you.", stdin=terminal, stderr=terminal)
     assert process.wait(timeout=60) == 0 and process.stdout.read() == b""
     shown = os.read(leader, 100_000).decode()
-    assert re.fullmatch(r"(\d+\.\d s of audio\r)+output.wav: [^\r\n]*\r?\n", shown)
+    assert re.fullmatch(r"(\d+\.\d s of audio *\r)+ +\routput.wav: [^\r\n]*\r?\n", shown)
     for argv in (["--stream"], ["-o", "-"]):
         code, _, err = finish(start("Hello.", *options, *argv, stdout=terminal))
         assert code == 2
@@ -590,7 +589,7 @@ def test_help_loads_nothing_heavy():
         own = {name for name in loaded if name.startswith("pockettts.")}
         commands = {name for name in own if name.startswith("pockettts.cli.")}
         assert own - commands == {"pockettts.cli", "pockettts.errors", "pockettts.options"}
-        assert len(commands) == 2      # itself, and what they share
+        assert len(commands) <= 3      # itself, and what they share
 
 
 def test_help_says_what_there_is(run):

@@ -1,11 +1,15 @@
-"""`pockettts generate`, the command where none is named: a text to a sound file, or to stdout."""
+"""`pockettts generate`, the command where none is named: a text to sound files, to stdout, to the loudspeaker."""
 import argparse
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 from ..errors import OptionError, TextError
 from .common import add_cache_option, add_model_options, add_numbers, add_precision, model_of, say
+from .progress import Progress, clock
 
 GREETINGS = {
     "english": "Hello! I am Pocket TTS, a small voice that any computer can run.",
@@ -16,8 +20,7 @@ GREETINGS = {
     "portuguese": "Olá! Eu sou o Pocket TTS, uma pequena voz para qualquer computador.",
     "dutch": "Hallo! Ik ben Pocket TTS, een kleine stem voor elke computer.",
 }
-MAX_TEXT = 64 * 1024 * 1024            # bytes, more than any book; /dev/zero has no end
-
+OUTPUT = "output.wav"
 NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "frames_after_eos", "max_tokens", "gap", "speed",
            "seed", "threads")
 
@@ -26,11 +29,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = parser.add_mutually_exclusive_group()
     text.add_argument("words", nargs="?", metavar="TEXT", help="what to say; `-` reads it from stdin")
     text.add_argument("-t", "--text", help="the same")
-    text.add_argument("-f", "--file", help="a text file, in UTF-8; `-` is stdin")
+    text.add_argument("-f", "--file", help="a .txt, .md or .epub file, in UTF-8; `-` is stdin")
+    text.add_argument("--follow", action="store_true", help="speak line by line what comes in on stdin, as it comes")
     sound = parser.add_mutually_exclusive_group()
-    sound.add_argument("-o", "--output", default="output.wav", metavar="FILE",
-                       help="wav, flac, ogg, opus or mp3; `-` is a WAV to stdout (default: %(default)s)")
+    sound.add_argument("-o", "--output", metavar="FILE",
+                       help=f"wav, flac, ogg, opus or mp3; `-` is a WAV to stdout (default: {OUTPUT}, unless it is played)")
     sound.add_argument("--stream", action="store_true", help="raw sound to stdout: 16-bit little-endian mono at 24 kHz")
+    parser.add_argument("--play", action="store_true", help="play it, through aplay, paplay, ffplay, pw-play or afplay")
+    parser.add_argument("--split", choices=("chapters",), help="of a --file: a sound file for each chapter")
+    parser.add_argument("--resume", action="store_true",
+                        help="go on with a --file that was interrupted: after Ctrl-C, its output has what was spoken")
     parser.add_argument("-v", "--voice", help="a name of `pockettts voices`, a sound file, a .safetensors file, "
                                               "hf:// or https:// (default: the model's own)")
     add_model_options(parser)
@@ -41,75 +49,246 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Speak. What can be wrong is looked at before the model is downloaded and loaded."""
-    from contextlib import ExitStack
-
-    from .. import audio, voices
+    from ..play import Player
     from ..text import check
-    from ..tts import TTSModel
 
+    path = _path(args)
+    name, config = model_of(args)
+    chapters = [] if args.follow else _chapters(args, GREETINGS.get(config.language, GREETINGS["english"]))
+    for chapter in chapters:
+        check(chapter.text)            # raises TextError
+    with ExitStack() as stack:
+        player = stack.enter_context(Player(config.mimi.sample_rate)) if args.play else None
+        job = _Job(args, name, config, path, player)
+        if args.follow:
+            _follow(job)
+        elif args.file not in (None, "-") and path is not None:
+            _speak_book(job, chapters)
+        else:
+            _speak(job, chapters)
+
+
+def _path(args: argparse.Namespace) -> str | None:
+    """The file to write; None: stdout, or only the loudspeaker. Raises OptionError for options that don't go together."""
     to_stdout = args.stream or args.output == "-"
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
         raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
-    name, config = model_of(args)
-    text = _text(args, GREETINGS.get(config.language, GREETINGS["english"]))
-    check(text)                        # raises TextError
-    rate = config.mimi.sample_rate
+    path = None if to_stdout else args.output if args.output is not None or args.play else OUTPUT
+    if (args.split or args.resume) and (path is None or args.file in (None, "-")):
+        raise OptionError("--split and --resume are for text files that become sound files: give --file and --output")
+    return path
+
+
+class _Job:
+    """What all ways of speaking need: where the sound goes, and the model, loaded when it is needed."""
+
+    def __init__(self, args: argparse.Namespace, name: str, config, path: str | None, player) -> None:
+        self.args, self.name, self.config, self.path, self.player = args, name, config, path, player
+        self.sample_rate: int = config.mimi.sample_rate
+        self._loaded = None
+
+    @property
+    def loaded(self) -> tuple:
+        """The model, and the voice's state."""
+        from .. import voices
+        from ..tts import TTSModel
+
+        if self._loaded is None:
+            args = self.args
+            voice = voices.find(voices.default_voice(self.config) if args.voice is None else args.voice, self.config)
+            numbers = {number: getattr(args, number) for number in NUMBERS}
+            model = TTSModel.load(self.name, precision=args.precision, cache=args.cache, **numbers)
+            self._loaded = model, model.get_voice_state(voice)
+        return self._loaded
+
+    def utterance(self, text: str, **options: float | None):
+        model, voice = self.loaded
+        return model.utterance(text, voice, model.options.but(**options))
+
+    def progress(self, total: int, done: int = 0) -> Progress:
+        return Progress(total, done, self.sample_rate, self.args.quiet)
+
+    def file(self, stack: ExitStack) -> list:
+        """The file to write, opened. It appears when `stack` is left without an error."""
+        from ..audio import Writer
+
+        return [] if self.path is None else [stack.enter_context(Writer(self.path, self.sample_rate))]
+
+    def others(self, stack: ExitStack) -> list:
+        """The loudspeaker and stdout. To be called late: after an error, nothing at all is on stdout."""
+        from ..audio import StreamWriter
+
+        to_stdout = self.args.stream or self.args.output == "-"
+        stream = [stack.enter_context(StreamWriter(sys.stdout.buffer, self.sample_rate, raw=self.args.stream))] if to_stdout else []
+        return stream + ([self.player] if self.player else [])
+
+    def report(self, progress: Progress, files: str | None = None) -> None:
+        progress.clear()
+        if not self.args.quiet:
+            place = files or self.path or ("stdout" if self.args.stream or self.args.output == "-" else "played")
+            say(f"{place}: {progress.figures()}")
+
+
+def _speak(job: _Job, chapters: list) -> None:
+    """A text, block by block."""
+    from ..documents import whole
+
+    text = whole(chapters)
+    progress = job.progress(len(text))
     with ExitStack() as stack:
-        if not to_stdout:
-            out = stack.enter_context(audio.Writer(args.output, rate))
-        voice = voices.find(voices.default_voice(config) if args.voice is None else args.voice, config)
-        model = TTSModel.load(name, precision=args.precision, cache=args.cache, **{number: getattr(args, number) for number in NUMBERS})
-        blocks = model.generate_stream(text, model.get_voice_state(voice))
-        if to_stdout:                  # not before: after an error, nothing at all is on stdout
-            out = stack.enter_context(audio.StreamWriter(sys.stdout.buffer, rate, raw=args.stream))
-        figures = _write(blocks, out, show_progress=not args.quiet and sys.stderr is not None and sys.stderr.isatty())
-    if not args.quiet:
-        say(f"{'stdout' if to_stdout else args.output}: {figures}")
+        outs = job.file(stack)
+        utterance = job.utterance(text)
+        outs += job.others(stack)
+        _write(progress.timed(job.loaded[0].speak(utterance)), outs)
+    if job.player:
+        job.player.finish()
+    job.report(progress)
 
 
-def _write(blocks: Iterable, out, show_progress: bool) -> str:
-    """Write blocks as they come. Returns figures; during a write the clock stands, since players take their time."""
-    from time import perf_counter
-
-    audio = work = first = 0.0         # seconds: of sound, to make it, to make the first block
-    start = perf_counter()
-    for block in blocks:
-        work += perf_counter() - start
-        first = first or work
-        audio += len(block) / out.sample_rate
-        out.write(block)
-        if show_progress:              # whatever is said next is longer, and takes its place
-            say(f"{audio:.1f} s of audio", end="\r")
-        start = perf_counter()
-    work += perf_counter() - start
-    return f"{audio:.2f} s of audio, RTF {work / audio:.3f}, TTFA {1000 * first:.0f} ms"
+def _write(spoken: Iterable[tuple], outs: list) -> None:
+    for _, block in spoken:
+        for out in outs:
+            out.write(block)
 
 
-def _text(args: argparse.Namespace, greeting: str) -> str:
+def _follow(job: _Job) -> None:
+    """Lines of stdin, each as soon as it is there. A file is kept after Ctrl-C, which is how this usually ends."""
+    progress = job.progress(0)
+    interrupted = False
+    with ExitStack() as stack:
+        outs = job.file(stack)
+        model, _ = job.loaded
+        outs += job.others(stack)
+        try:
+            for line, is_last in _lines():
+                try:
+                    _write(progress.timed(model.speak(job.utterance(line))), outs)
+                except TextError as error:
+                    say(f"pockettts: {error}")
+                if job.player and is_last:
+                    job.player.finish()
+        except KeyboardInterrupt:
+            if not progress.audio:
+                raise
+            interrupted = True
+    job.report(progress)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _lines() -> Iterator[tuple[str, bool]]:
+    """Lines of stdin with something to say, as they come, and whether none is waiting behind them."""
+    from queue import SimpleQueue
+    from threading import Thread
+
+    queue: SimpleQueue[str | None] = SimpleQueue()
+
+    def read() -> None:
+        with open(0, "rb", closefd=False) as file:
+            for line in file:
+                queue.put(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.decode(errors="replace")).strip())
+        queue.put(None)
+
+    Thread(target=read, daemon=True).start()
+    while (line := queue.get()) is not None:
+        if line:
+            yield line, queue.empty()
+
+
+def _speak_book(job: _Job, chapters: list) -> None:
+    """A text file, chunk by chunk. A journal is kept, so that it may be interrupted: then its output has what was spoken."""
+    import secrets
+
+    from ..audio import Writer
+    from ..journal import Journal
+
+    sections = _sections(job.args, job.path, chapters)
+    journal = Journal(job.path, _facts(job.args, job.name, [text for _, text in sections]))
+    if job.args.resume:
+        journal.reopen()
+    elif job.args.seed is None:
+        journal.facts["seed"] = secrets.randbits(64)
+    progress = job.progress(sum(len(text) for _, text in sections), journal.characters)
+    is_finished = False
+    try:
+        for path, text in sections[journal.chapter :]:
+            with Writer(path, job.sample_rate) as file:
+                utterance = job.utterance(text, seed=journal.facts["seed"])
+                utterance.skip(journal.chunks)
+                for block in journal.blocks():
+                    file.write(block)
+                outs = [file, job.player] if job.player else [file]
+                interrupted = _write_chunks(progress.timed(job.loaded[0].speak(utterance)), outs, journal)
+            if interrupted:
+                raise KeyboardInterrupt
+            journal.next_chapter()
+        is_finished = True
+    finally:
+        progress.clear()
+        if journal.is_begun and not is_finished and not job.args.quiet:
+            say(f"{job.path}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there")
+        journal.close(is_finished)
+    if job.player:
+        job.player.finish()
+    job.report(progress, f"{sections[0][0]} to {sections[-1][0]}" if len(sections) > 1 else sections[0][0])
+
+
+def _write_chunks(spoken: Iterable[tuple], outs: list, journal) -> bool:
+    """Write and note each chunk when it is finished. Returns whether Ctrl-C came when there was something to keep."""
+    from ..speech import by_chunk
+
+    try:
+        for blocks, chunk in by_chunk(spoken):
+            for out in outs:
+                for block in blocks:
+                    out.write(block)
+            if chunk:
+                journal.add(blocks, len(chunk.text))
+    except KeyboardInterrupt:
+        if journal.chunks == 0:
+            raise
+        return True
+    return False
+
+
+def _sections(args: argparse.Namespace, path: str, chapters: list) -> list[tuple[str, str]]:
+    """The files to write, and the text of each."""
+    from ..documents import whole
+
+    if not args.split:
+        return [(path, whole(chapters))]
+    if len(chapters) == 1:
+        raise TextError(f"{args.file} has no chapters that can be told apart: leave --split out")
+    digits, target = len(str(len(chapters))), Path(path)
+    sections = []
+    for number, chapter in enumerate(chapters, 1):
+        title = re.sub(r"[\W_]+", "-", chapter.title)[:40].strip("-").lower()
+        name = "-".join([target.stem, f"{number:0{max(2, digits)}}", *([title] if title else [])])
+        sections.append((str(target.with_name(name + target.suffix)), chapter.text))
+    return sections
+
+
+def _facts(args: argparse.Namespace, name: str, texts: list[str]) -> dict:
+    """What must be the same for --resume."""
+    from hashlib import sha256
+
+    facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": name}
+    return facts | {option: getattr(args, option) for option in ("voice", "split", "precision", *NUMBERS) if option != "threads"}
+
+
+def _chapters(args: argparse.Namespace, greeting: str) -> list:
     """The text of the arguments, of a file or of stdin; else the greeting.
 
     With a terminal or /dev/null on stdin there is no text. A pipe that is empty is somebody's mistake.
     """
+    from ..documents import Chapter, read
+
     text = args.words if args.text is None else args.text
-    source = args.file
-    if "-" in (text, source) or text is None and source is None and _is_piped():
-        source = 0
-    elif source is None:
-        return greeting if text is None else text
-    name = "stdin" if source == 0 else source
-    try:
-        with open(source, "rb", closefd=source != 0) as file:
-            content = file.read(MAX_TEXT + 1)
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise TextError(f"can't read {name} ({error.strerror}): give a text file") from None
-    except UnicodeDecodeError as error:
-        raise TextError(f"{name} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8") from None
-    if len(content) > MAX_TEXT or "\0" in text:
-        raise TextError(f"{name} is not text, or longer than {MAX_TEXT >> 20} MB: give a text file")
-    if not text.strip():
-        raise TextError(f"{name} is empty: give at least one word")
-    return text
+    if "-" in (text, args.file) or text is None and args.file is None and _is_piped():
+        return read(0)
+    if args.file is not None:
+        return read(args.file)
+    return [Chapter("", greeting if text is None else text)]
 
 
 def _is_piped() -> bool:

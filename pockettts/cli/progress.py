@@ -1,0 +1,67 @@
+"""How far a text is spoken, on a terminal; and the figures at the end."""
+import sys
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+
+from .common import say
+
+WIDTH = 30                             # of the bar
+
+
+class Progress:
+    """Counts what is spoken of a text of so many characters, of which `done` were spoken before.
+
+    audio, work, first: seconds of sound; to make it; and to make its first block.
+    """
+
+    def __init__(self, total: int, done: int, sample_rate: int, quiet: bool) -> None:
+        self.total, self.before, self.done, self.sample_rate = total, done, done, sample_rate
+        self.audio = self.work = self.first = 0.0
+        self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        self._start, self._last_shown, self._width = perf_counter(), 0.0, 0
+
+    def timed(self, spoken: Iterable[tuple]) -> Iterator[tuple]:
+        """The same (take, block) pairs. While the caller has one, the clock stands: players take their time."""
+        start, last = perf_counter(), None
+        for take, block in spoken:
+            self.work += perf_counter() - start
+            self.first = self.first or self.work
+            self.audio += len(block) / self.sample_rate
+            if last is not None and take is not last:
+                self.done += len(last.chunk.text)
+            last = take
+            self._show()
+            yield take, block
+            start = perf_counter()
+        self.work += perf_counter() - start
+
+    def _show(self) -> None:
+        if self._shown and perf_counter() - self._last_shown > 0.1:
+            self._last_shown = perf_counter()
+            line = self._bar()
+            say(line.ljust(self._width), end="\r")
+            self._width = len(line)
+
+    def _bar(self) -> str:
+        spoken, line = f"{self.audio:.1f} s of audio", ""
+        if self.done > self.before:    # one chunk is known to be finished
+            share = min(1, self.done / self.total)
+            left = (perf_counter() - self._start) * (self.total - self.done) / (self.done - self.before)
+            line = f"[{'#' * round(share * WIDTH):{WIDTH}}] {share:4.0%}, {clock(max(0, left))} left, "
+        return line + spoken
+
+    def clear(self) -> None:
+        """Make room for a line."""
+        if self._width:
+            say(" " * self._width, end="\r")
+            self._width = 0
+
+    def figures(self) -> str:
+        return f"{self.audio:.2f} s of audio, RTF {self.work / max(self.audio, 1e-9):.3f}, TTFA {1000 * self.first:.0f} ms"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, as 1:02:03 or 2:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
