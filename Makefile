@@ -22,8 +22,8 @@ lint: build  ## check the style
 parity: build  ## compare every stage with the official package (ORACLE=its Python; else one is set up)
 	$(BIN)/python scripts/parity.py $(if $(ORACLE),--oracle $(ORACLE))
 
-bench: build  ## measure beside the official package (ORACLE as above)
-	$(BIN)/python scripts/bench.py --against official $(if $(ORACLE),--oracle $(ORACLE))
+bench: build  ## measure beside the official package (AGAINST=onnxruntime: that; ORACLE as above)
+	$(BIN)/python scripts/bench.py --against $(or $(AGAINST),official) $(if $(ORACLE),--oracle $(ORACLE))
 
 clean:  ## remove all that was built
 	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache

@@ -207,12 +207,20 @@ def start_python() -> dict[str, float]:
 
 
 def speak_afresh(path: Path, precision: str | None, threads: int | None) -> dict[str, float]:
-    """The command in a process of its own: seconds from its start to the first sound, and the most bytes that it had in memory."""
+    """The command in a process of its own, with a voice file."""
     command = [sys.executable, "-m", __package__, "generate", "--quiet", "--stream", "--text", TEXT, "--config", path,
                "--voice", path.with_name("voice.safetensors"), "--temperature", "0", f"--eos-threshold={EOS_THRESHOLD}",
                "--frames-after-eos", str(FRAMES_AFTER_EOS)]
     for name, value in {"--precision": precision, "--threads": threads}.items():
         command += [name, str(value)] if value else []
+    return watch(command)
+
+
+def watch(command: list[str | Path]) -> dict[str, float]:
+    """Seconds from a process's start to its first byte on stdout, and the most bytes that it had in memory.
+
+    Raises PocketTTSError if it fails, or writes nothing.
+    """
     start = time.perf_counter()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:

@@ -20,7 +20,6 @@ from .voices import VoiceState
 
 VOICE_ROWS = 126         # of the KV caches of a voice of 10 seconds, `bos_before_voice` included
 BLOCK = 1 << 20          # numbers that are drawn at a time, so that little memory is used
-OURS = ("name", "language", "default_voice", "voices_path", "voice_names", "parameters")     # facts no official config has
 
 
 @contextmanager
@@ -47,7 +46,7 @@ def write(config: Config, folder: Path, text: str) -> Path:
     rows = (2, VOICE_ROWS, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)
     VoiceState([rng.standard_normal(rows, np.float32) for _ in range(t.num_layers)], None).save(folder / "voice.safetensors")
     facts = dataclasses.asdict(config)
-    for name in OURS:
+    for name in list(facts)[list(facts).index("name"):]:           # our own keys, which the official package does not know
         del facts[name]
     facts |= dict(weights_path="weights.safetensors", weights_path_without_voice_cloning=None)
     facts["mimi"]["weights_path"] = facts["flow_lm"]["weights_path"] = None

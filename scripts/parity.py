@@ -149,13 +149,13 @@ def cosine(x: np.ndarray, y: np.ndarray) -> float:
     return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
-def oracle_python(keep: Path) -> str:
-    """The Python of a venv with the official package, made in `keep` if it is not there."""
-    python = keep / "oracle" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def oracle_python(keep: Path, *more: str) -> str:
+    """The Python of a venv in `keep` with the official package and `more`, made if it is not there."""
+    python = keep.resolve() / "oracle" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         print(f"installing the official package into {keep / 'oracle'}", file=sys.stderr)
         venv.create(keep / "oracle", with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES, *more], check=True)     # nothing, if all is there
     return str(python)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from test_cli import assert_one_line, finish, here, run, start  # noqa: F401  fixtures among them
 
 from pockettts import TTSModel, bench, ops, random_model
@@ -17,6 +18,11 @@ from pockettts.errors import PocketTTSError
 from pockettts.limits import Needs
 from pockettts.weights import read_safetensors
 
+OFFICIAL_KEYS = {
+    "append_terminal_punctuation", "capitalize_first_letter", "default_eos_threshold", "default_temperature", "flow_lm", "mimi",
+    "model_recommended_frames_after_eos", "pad_with_spaces_for_short_inputs", "remove_semicolons", "replace_characters", "weights_path",
+    "weights_path_without_voice_cloning",
+}
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
 
@@ -32,6 +38,7 @@ def test_a_random_model_is_official_in_layout(name, tmp_path):
     path = random_model.write(config, tmp_path, "Hello there.")
     official, ours = (read_safetensors(file) for file in (GOLDEN / name / "model.safetensors", tmp_path / "weights.safetensors"))
     assert {name: (t.dtype, t.shape) for name, t in ours.items()} == {name: ("BF16", t.shape) for name, t in official.items()}
+    assert set(yaml.safe_load(path.read_text())) == OFFICIAL_KEYS
     model = TTSModel.load(config=path)
     assert len(model.tokenizer.encode("Hello there.")) == 2
     sound = model.generate("Hello there.", tmp_path / "voice.safetensors", seed=1)
