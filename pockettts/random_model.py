@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ def temporary(config: Config, text: str) -> Iterator[Path]:
 def write(config: Config, folder: Path, text: str) -> Path:
     """Write the model of a config, in bf16: NAME.yaml, weights.safetensors, tokenizer.json, voice.safetensors.
 
-    The official package reads them as well. Each word of `text` is one token. Returns the path of the YAML file. Raises OSError.
+    The official package reads them as well. Each word and each mark of `text` is a token. Returns the YAML file. Raises OSError.
     """
     rng = np.random.default_rng(0)
     _write_weights(shapes(config), folder / "weights.safetensors", rng)
@@ -101,9 +102,9 @@ def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.rando
 
 
 def _write_tokenizer(n_bins: int, text: str, path: Path) -> None:
-    """A vocabulary of bytes, of the words of a text, and of words that nobody will say."""
-    words = [text.split()[0], *sorted({SPACE + word for word in text.split()})]
-    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *words]
+    """A vocabulary of bytes, of the words and marks of a text, and of words that nobody will say."""
+    words = re.findall(r"\w+|[^\w\s]", text)
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *sorted({*words, *(SPACE + word for word in words)})]
     pieces += [f"{SPACE}{i}" for i in range(n_bins - len(pieces))]
     model = dict(type="Unigram", unk_id=0, byte_fallback=True, vocab=[(piece, -1) for piece in pieces[:n_bins]])
     path.write_text(json.dumps(EXPECTED | dict(version="1.0", added_tokens=[], post_processor=None, model=model)), "utf-8")

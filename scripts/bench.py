@@ -25,6 +25,7 @@ from rivals import answer
 
 from pockettts import bench, random_model
 from pockettts.config import load_config
+from pockettts.tokenizer import load_tokenizer
 
 HERE = Path(__file__).resolve().parent
 MEASURES = {"latent": ("flow LM with flow net", "ms a frame", 1e3)} | {
@@ -102,7 +103,9 @@ def main() -> None:
         if a.against == "onnxruntime":
             export = [python, HERE / "export_onnx.py", path.parent, path.name]
             subprocess.run(export, check=True, cwd=path.parent, stdout=sys.stderr, stderr=None if a.debug else subprocess.DEVNULL)
-        plan = dict(text=bench.TEXT, text_tokens=len(bench.TEXT.split()), eos_threshold=bench.EOS_THRESHOLD, frames=bench.FRAMES,
+        table = config.flow_lm.lookup_table
+        tokens = len(load_tokenizer(path.with_name("tokenizer.json"), table.n_bins).encode(bench.TEXT))
+        plan = dict(text=bench.TEXT, text_tokens=tokens, eos_threshold=bench.EOS_THRESHOLD, frames=bench.FRAMES,
                     frames_after_eos=bench.FRAMES_AFTER_EOS, tokens=bench.TOKENS, voice_rows=random_model.VOICE_ROWS,
                     siren=bench.siren(bench.VOICE_SECONDS, config.mimi.sample_rate).tolist(), threads=a.threads or 0,
                     int8=a.precision == "int8")

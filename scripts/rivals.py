@@ -2,7 +2,7 @@
 
     python scripts/rivals.py official|onnxruntime MODEL.yaml PLAN [--fresh]
 
-Measures what each line of stdin names (`answer`); with --fresh, speaks once instead, and writes a byte for each block. PLAN is a file of
+Measures what each line of stdin names (`answer`); with --fresh, speaks once instead, a byte on stdout for each block. PLAN is a file of
 JSON: text, eos_threshold, frames_after_eos, frames, tokens, text_tokens, voice_rows, siren [samples], threads (0: as shipped), int8.
 """
 import copy

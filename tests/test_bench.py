@@ -40,7 +40,7 @@ def test_a_random_model_is_official_in_layout(name, tmp_path):
     assert {name: (t.dtype, t.shape) for name, t in ours.items()} == {name: ("BF16", t.shape) for name, t in official.items()}
     assert set(yaml.safe_load(path.read_text())) == OFFICIAL_KEYS
     model = TTSModel.load(config=path)
-    assert len(model.tokenizer.encode("Hello there.")) == 2
+    assert len(model.tokenizer.encode("Hello there.")) == 3
     sound = model.generate("Hello there.", tmp_path / "voice.safetensors", seed=1)
     assert np.isfinite(sound).all() and 0.001 < np.abs(sound).max() < 1000
 

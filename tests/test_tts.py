@@ -1,5 +1,7 @@
 """TTSModel: voices, options, seeds, streams that are left, and what it refuses."""
+import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -185,3 +187,33 @@ def test_a_text_of_many_chunks_takes_no_more_memory_than_one(model, voice):
 
 def test_errors_share_a_base():
     assert issubclass(VoiceError, PocketTTSError)
+
+
+def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice):
+    """The Python that runs for each frame, in calls, and what a frame leaves in memory: chunks do not know of each other."""
+    def cost(sentences):
+        calls = frames = 0
+
+        def count(frame, event, arg):
+            nonlocal calls
+            calls += event == "call"
+
+        tracemalloc.start()
+        sys.setprofile(count)
+        try:
+            text = "The kettle is boiling now. " * sentences
+            stream = model.generate_stream(text, voice, seed=1, eos_threshold=-1e9, frames_after_eos=2)
+            next(stream)
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            frames = 1 + sum(1 for _ in stream)
+            peak = tracemalloc.get_traced_memory()[1] - before
+        finally:
+            sys.setprofile(None)
+            tracemalloc.stop()
+        return frames, calls / frames, peak
+
+    short, long = cost(10), cost(150)
+    assert long[0] > 10 * short[0]
+    assert long[1] < 1.1 * short[1]
+    assert long[2] < 1.2 * short[2]
