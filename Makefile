@@ -25,7 +25,10 @@ parity: build  ## compare every stage with the official package (ORACLE=its Pyth
 bench: build  ## measure beside the official package (AGAINST=onnxruntime: that; ORACLE as above)
 	$(BIN)/python scripts/bench.py --against $(or $(AGAINST),official) $(if $(ORACLE),--oracle $(ORACLE))
 
+soak: build  ## load and faults against the server
+	$(BIN)/python scripts/soak.py
+
 clean:  ## remove all that was built
 	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache
 
-.PHONY: help build test lint parity bench clean
+.PHONY: help build test lint parity bench soak clean

@@ -6,6 +6,7 @@ import logging
 import re
 import socket
 
+import bottle
 import numpy as np
 import openai
 import pytest
@@ -228,6 +229,14 @@ def test_a_voice_that_can_not_be_had_now(server, monkeypatch):
     monkeypatch.setattr(server.app.voices.model, "get_voice_state", nothing)
     answer = requests.post(server.url + "/generate", json={"text": TEXT, "voice": "eve"})
     assert answer.status_code == 502 and answer.json()["error"] == "the voice eve can't be had now; the server's log says why"
+
+
+def test_nothing_is_kept_of_an_upload(server, wav, monkeypatch):
+    environs, start = [], server.app.answers.start
+    monkeypatch.setattr(server.app.answers, "start", lambda *args: environs.append(bottle.request.environ) or start(*args))
+    for content in (wav, b"x" * 900_000):
+        requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("me.wav", content)})
+    wait_for(lambda: environs == [{}, {}])
 
 
 # --- errors --------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import numpy as np
@@ -58,7 +58,8 @@ class Answers:
             state = voice()
             if client.gone():
                 raise Refusal("the client left", 499)
-            answer = Answer(self, self.engine.submit(speech.text, state, speech.options), speech, client)
+            stream = self.engine.submit(speech.text, state, speech.options)
+            answer = Answer(self, stream, replace(speech, voice=None), client)  # an upload has done its work
         except BaseException:
             self._places.release()
             raise

@@ -103,6 +103,7 @@ class _Answer:
         if hasattr(self.body, "close"):
             self.body.close()
         self.front.log(self.environ, self.client, self.status, self.size, self.error)
+        self.environ.clear()  # bottle keeps the last one of each thread, and an upload with it
 
 
 def _preflight(environ: dict, start_response: Callable) -> list[bytes]:
