@@ -98,6 +98,12 @@ cdef inline int team() noexcept nogil:
 
 # --- matrix product ----------------------------------------------------------------------------------------------------------
 
+def packed_shape(long n, long k, str format) -> tuple:
+    """Of the lanes of a matrix [n, k], "f32", "bf16" or "int8": see Matrix."""
+    depth = {"f32": k, "bf16": (k + 1) // 2, "int8": DEPTH8(k) + 1}[format]
+    return (n + NR - 1) // NR, depth, NR
+
+
 cdef class Matrix:
     """Weights [N, K], repacked for the register tile: panels of NR outputs, k by k, as 32-bit lanes.
 
@@ -106,55 +112,66 @@ cdef class Matrix:
     """
     cdef readonly long n, k
     cdef readonly str format          # "f32", "bf16", "int8"
-    cdef uint32_t[:, :, ::1] lanes
+    cdef readonly object packed       # the lanes as a NumPy array
+    cdef const uint32_t[:, :, ::1] lanes
 
     def __init__(self, w, quantize=False):
-        self.n, self.k = w.shape
+        """Of weights [N, K], float32 or bf16 words."""
+        n, k = w.shape
+        self._describe(n, k, "int8" if quantize else "bf16" if w.dtype == np.uint16 else "f32")
         w = np.ascontiguousarray(w, np.uint16 if w.dtype == np.uint16 else np.float32)
-        self.format = "int8" if quantize else "bf16" if w.dtype == np.uint16 else "f32"
-        self.lanes = np.empty(self.shape(), np.uint32)
+        self.packed = np.empty(packed_shape(self.n, self.k, self.format), np.uint32)
+        self.lanes = self.packed
         if self.format == "f32":
-            self._pack_f32(w.view(np.uint32))
+            self._pack_f32(w.view(np.uint32), self.packed)
         elif self.format == "bf16":
-            self._pack_bf16(w)
+            self._pack_bf16(w, self.packed)
         elif w.dtype == np.uint16:
-            self._pack_int8(w, None)
+            self._pack_int8(w, None, self.packed)
         else:
-            self._pack_int8(None, w)
+            self._pack_int8(None, w, self.packed)
 
-    def shape(self) -> tuple:
-        """Of the lanes, for these n, k and format."""
-        depth = {"f32": self.k, "bf16": (self.k + 1) // 2, "int8": DEPTH8(self.k) + 1}[self.format]
-        return (self.n + NR - 1) // NR, depth, NR
+    @staticmethod
+    def of(long n, long k, str format, packed) -> Matrix:
+        """A matrix whose weights were packed before. Raises ValueError where the lanes do not fit."""
+        cdef Matrix m = Matrix.__new__(Matrix)
+        m._describe(n, k, format)
+        if packed.shape != packed_shape(n, k, format):
+            raise ValueError(f"lanes {packed.shape} are none of a matrix {n} x {k} of {format}")
+        m.packed = packed
+        m.lanes = packed
+        return m
+
+    def _describe(self, long n, long k, str format):
+        if format == "int8" and k > MAX_K8:
+            raise ValueError(f"int8: {k} inputs are more than {MAX_K8}")
+        self.n, self.k, self.format = n, k, format
 
     @property
     def nbytes(self) -> int:
-        return self.lanes.size * 4
+        return self.packed.nbytes
 
-    def _pack_f32(self, const uint32_t[:, ::1] w):
+    def _pack_f32(self, const uint32_t[:, ::1] w, uint32_t[:, :, ::1] lanes):
         cdef long b
         cdef int threads = team()
-        for b in prange(self.lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
-            pack_panel_f32(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &self.lanes[b, 0, 0])
+        for b in prange(lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
+            pack_panel_f32(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &lanes[b, 0, 0])
 
-    def _pack_bf16(self, const uint16_t[:, ::1] w):
+    def _pack_bf16(self, const uint16_t[:, ::1] w, uint32_t[:, :, ::1] lanes):
         cdef long b
         cdef int threads = team()
-        for b in prange(self.lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
-            pack_panel_bf16(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &self.lanes[b, 0, 0])
+        for b in prange(lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
+            pack_panel_bf16(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &lanes[b, 0, 0])
 
-
-    def _pack_int8(self, const uint16_t[:, ::1] half, const float[:, ::1] full):
+    def _pack_int8(self, const uint16_t[:, ::1] half, const float[:, ::1] full, uint32_t[:, :, ::1] lanes):
         """Rows of bf16 words, or of floats: one of the two is None."""
-        cdef long b, panels = self.lanes.shape[0]
+        cdef long b
         cdef int threads = team()
         cdef const uint16_t *h = NULL if half is None else &half[0, 0]
         cdef const float *f = NULL if full is None else &full[0, 0]
-        if self.k > MAX_K8:
-            raise ValueError(f"int8: {self.k} inputs are more than {MAX_K8}")
         cdef uint32_t[:, ::1] room = np.empty((threads, self.k + NR * ROW8(self.k)), np.uint32)
-        for b in prange(panels, nogil=True, num_threads=threads, schedule="static"):
-            pack_panel_int8(h, f, b * NR, min(NR, self.n - b * NR), self.k, &room[threadid(), 0], &self.lanes[b, 0, 0])
+        for b in prange(lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
+            pack_panel_int8(h, f, b * NR, min(NR, self.n - b * NR), self.k, &room[threadid(), 0], &lanes[b, 0, 0])
 
 
 cdef void pack_panel_int8(const uint16_t *h, const float *f, long at, long n, long K, uint32_t *room, uint32_t *lanes) noexcept nogil:

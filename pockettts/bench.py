@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, ops, random_model
+from . import __version__, hub, ops, random_model
 from .config import Config
 from .errors import PocketTTSError
 from .limits import Needs, Speeds, Work
@@ -57,7 +57,7 @@ def run(config: Config, precision: str | None = None, threads: int | None = None
                     values[name] += [value] * (i > 0)
 
     progress("making a model of random weights")
-    with random_model.temporary(config, TEXT) as path:
+    with random_model.temporary(config, TEXT) as path, hub.assets_in(path.parent / "assets"):
         # Now, while this process is small: the system counts its memory as its child's.
         turns("fresh processes", start_python, lambda: speak_afresh(path, precision, threads))
         subject, needs = Subject(path, precision, threads), Needs(config, precision or "bf16")

@@ -41,6 +41,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def trim(folder: Path, most: int) -> None:
+    """Remove what was not used for longest, and what a process that died has left, until the rest is below `most` bytes.
+
+    Raises OSError. The newest file stays, however large.
+    """
+    entries = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda entry: entry[0].st_mtime)
+    size = sum(stat.st_size for stat, _ in entries)
+    for stat, path in entries[:-1]:
+        if size <= most:
+            break
+        path.unlink(missing_ok=True)
+        size -= stat.st_size
+
+
 def cannot_write(path: str | Path, error: OSError) -> str:
     """One line for people: what could not be written, why, and what to do."""
     advice = _ADVICE.get(error.errno, "write to a place where you may")

@@ -9,6 +9,8 @@ which it documents the layout, is looked into with no more than its constants.
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -90,6 +92,20 @@ def assets(kind: str) -> Path:
     from huggingface_hub import constants
 
     return Path(constants.HF_ASSETS_CACHE, "pockettts", kind)
+
+
+@contextmanager
+def assets_in(folder: Path) -> Iterator[None]:
+    """Inside, files of our own go to that folder, from here and from child processes: for what leaves nothing behind."""
+    from huggingface_hub import constants
+
+    before = constants.HF_ASSETS_CACHE, os.environ.get("HF_ASSETS_CACHE")
+    os.environ["HF_ASSETS_CACHE"] = constants.HF_ASSETS_CACHE = str(folder)
+    try:
+        yield
+    finally:
+        constants.HF_ASSETS_CACHE, was = before
+        os.environ.pop("HF_ASSETS_CACHE") if was is None else os.environ.update(HF_ASSETS_CACHE=was)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ layer_norm = _kernels.layer_norm
 linear = _kernels.linear
 modulated_norm = _kernels.modulated_norm
 multiply_all = _kernels.multiply_all
+packed_shape = _kernels.packed_shape
 read_all = _kernels.read_all
 rope_and_store = _kernels.rope_and_store
 set_own_threads = _kernels.set_own_threads

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import audio, hub, ops, text, voices, weights
+from . import audio, hub, ops, text, voices, weights, weights_cache
 from .config import DEFAULT_MODEL, Config, load_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
@@ -53,7 +53,7 @@ class TTSModel:
             precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
                 the backbone: half the memory and time again, and nearly the same speech (README has figures).
             threads: of the kernels, for the whole process; by default as many as there are cores, at most 8.
-            cache: keep what takes long to make, the states of cloned voices, on the disk for the next time.
+            cache: keep what takes long to make, packed weights and the states of cloned voices, on the disk for the next time.
             options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, for all that this model
                 says; None, like none, is its config's own, or the default of `Options`.
 
@@ -68,11 +68,14 @@ class TTSModel:
         c = load_config(config if config is not None else name or DEFAULT_MODEL)
         own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).but(**options)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
-        tensors, origin, can_clone = _read_tensors(c)
-        w = weights.Weights(tensors, origin, precision)
+        tensors, files, can_clone = _read_tensors(c)
+        w = weights.Weights(tensors, " + ".join(map(str, files)), precision)
         flow_lm = FlowLM(w / "flow_lm", c.flow_lm, c.mimi.quantizer.dimension, c.mimi.inner_dim or c.mimi.seanet.dimension)
         decoder = MimiDecoder(w / "mimi", c.mimi)
-        w.pack()
+        if cache:
+            weights_cache.pack(w, c.name, files)
+        else:
+            w.pack()
         encoder = MimiEncoder(w / "mimi", c.mimi)      # repacked when the first voice is cloned, if ever
         w.finish()
         backbone = sum(tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer."))
@@ -212,25 +215,25 @@ def _made_ahead(items: Iterator, cores: int) -> Iterator:
             item = upcoming.result()
 
 
-def _read_tensors(c: Config) -> tuple[dict[str, weights.Tensor], str, bool]:
-    """A model's tensors by official name, what to call their origin, and whether they can clone voices."""
-    tensors, origins, can_clone = {}, [], True
+def _read_tensors(c: Config) -> tuple[dict[str, weights.Tensor], list[Path], bool]:
+    """A model's tensors by official name, the files they are from, and whether they can clone voices."""
+    tensors, files, can_clone = {}, [], True
     if c.flow_lm.weights_path and not c.weights_path:
         path = hub.local_path(c.flow_lm.weights_path)
         tensors |= weights.read_flow_lm(path)
-        origins.append(str(path))
+        files.append(path)
     if c.weights_path:
         path, can_clone = hub.local_path_or_open(c.weights_path, c.weights_path_without_voice_cloning)
         tensors |= weights.read_safetensors(path)
-        origins.append(str(path))
+        files.append(path)
     if c.mimi.weights_path:                            # takes the place of the Mimi in the bundle
         path = hub.local_path(c.mimi.weights_path)
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("mimi.")}
         tensors |= weights.read_mimi(path)
-        origins.append(str(path))
-    if not origins:
+        files.append(path)
+    if not files:
         raise ConfigError(f"{c.name}: the config names no weights: set weights_path, or flow_lm.weights_path and mimi.weights_path")
-    return tensors, " + ".join(origins), can_clone
+    return tensors, files, can_clone
 
 
 def _checked_samples(samples: np.ndarray) -> np.ndarray:

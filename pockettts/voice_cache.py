@@ -16,7 +16,7 @@ import numpy as np
 
 from . import __version__, hub, ops
 from .errors import PocketTTSError
-from .files import whole_file
+from .files import trim, whole_file
 from .voices import VoiceState, read_voice
 from .weights import read_safetensors
 
@@ -66,22 +66,12 @@ class VoiceCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path(key)) as temporary:
                 temporary.write_bytes(state.to_bytes(key=key, checksum=_checksum(state), problems="\n".join(problems)))
-            self._trim()
+            trim(self.folder, MOST)
         except OSError as error:
             logger.debug("the voice was not kept for the next time: %s", error)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"
-
-    def _trim(self) -> None:
-        """Remove what was not used for longest, and what a process that died has left, until the rest is below MOST."""
-        entries = sorted(((path.stat(), path) for path in self.folder.iterdir()), key=lambda entry: entry[0].st_mtime)
-        size = sum(stat.st_size for stat, _ in entries)
-        for stat, path in entries[:-1]:
-            if size <= MOST:
-                break
-            path.unlink(missing_ok=True)
-            size -= stat.st_size
 
 
 def _checksum(state: VoiceState) -> str:

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import math
+import mmap
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ class Tensor:
 
     dtype: str  # as the file has it: "F32", "BF16", "I64", ...
     array: np.ndarray  # BF16 as uint16
+    file: mmap.mmap | None = None  # the whole file, if it is a view of that
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,6 +43,12 @@ class Tensor:
         if self.dtype == "BF16":
             return (self.array.astype(np.uint32) << 16).view(np.float32)
         return self.array.astype(np.float32, copy=False)
+
+
+    def release(self) -> None:
+        """What was read of the file no longer counts as this process's memory, until it is read again."""
+        if self.file is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.file.madvise(mmap.MADV_DONTNEED)
 
 
 class TensorFile(dict[str, Tensor]):
@@ -64,14 +72,14 @@ def read_safetensors(path: str | Path) -> TensorFile:
         what = "is a folder, not a safetensors file" if path.is_dir() else "does not exist: check the path"
         raise WeightsError(f"{path} {what}")
     try:
-        header, data = _split(path)
+        header, data, file = _split(path)
         tensors = TensorFile()
         tensors.metadata = header.pop("__metadata__", {})
         if not (isinstance(tensors.metadata, dict) and all(isinstance(v, str) for v in tensors.metadata.values())):
             raise ValueError("its metadata is not text")
         end = 0
         for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-            tensors[name], end = _tensor(name, entry, data, end)
+            tensors[name], end = _tensor(name, entry, data, end, file)
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -83,8 +91,8 @@ def read_safetensors(path: str | Path) -> TensorFile:
     return tensors
 
 
-def _split(path: Path) -> tuple[dict, np.ndarray]:
-    """The header of a safetensors file, parsed, and its data as uint8 [bytes], mapped."""
+def _split(path: Path) -> tuple[dict, np.ndarray, mmap.mmap | None]:
+    """The header of a safetensors file, parsed, and its data as uint8 [bytes], mapped; and the mapped file."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -94,12 +102,13 @@ def _split(path: Path) -> tuple[dict, np.ndarray]:
             header = json.loads(file.read(length))
         except ValueError:
             raise ValueError("its header is not JSON") from None
-    if size == 8 + length:  # an empty range can't be mapped
-        return header, np.empty(0, np.uint8)
-    return header, np.asarray(np.memmap(path, np.uint8, "r", offset=8 + length))
+        if size == 8 + length:  # nothing but a header
+            return header, np.empty(0, np.uint8), None
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return header, np.frombuffer(mapped, np.uint8, offset=8 + length), mapped
 
 
-def _tensor(name: str, entry: dict, data: np.ndarray, start: int) -> tuple[Tensor, int]:
+def _tensor(name: str, entry: dict, data: np.ndarray, start: int, file: mmap.mmap | None) -> tuple[Tensor, int]:
     """The tensor that a header entry describes, which must begin at byte `start` of the data, and the byte it ends at."""
     dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in _DTYPES:
@@ -111,7 +120,7 @@ def _tensor(name: str, entry: dict, data: np.ndarray, start: int) -> tuple[Tenso
     if end > len(data):
         raise ValueError("truncated")
     array = data[begin:end].view(_DTYPES[dtype]).reshape(shape)
-    return Tensor(dtype, np.require(array, requirements="A")), end  # a header of odd length leaves views unaligned
+    return Tensor(dtype, np.require(array, requirements="A"), file), end  # a header of odd length leaves views unaligned
 
 
 def identity(tensors: Mapping[str, Tensor], scope: str = "") -> str:
@@ -129,20 +138,28 @@ def identity(tensors: Mapping[str, Tensor], scope: str = "") -> str:
 
 
 class Packed:
-    """A weight matrix that is repacked for the kernels the first time it is used: what a run does not need costs nothing.
+    """A weight matrix [n, k] that is packed for the kernels when first used: what a run does not need costs nothing.
 
     precision: as for `Weights`, but "int8" is meant for this very matrix.
     """
 
-    def __init__(self, tensor: Tensor, arrange: Callable[[np.ndarray], np.ndarray], precision: str | None) -> None:
-        self._tensor, self._arrange, self._precision = tensor, arrange, precision
+    def __init__(self, name: str, tensor: Tensor, n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray],
+                 precision: str | None) -> None:
+        self.name, self._tensor, self.n, self.k, self._arrange = name, tensor, n, k, arrange
+        self.format = precision or ("bf16" if tensor.dtype == "BF16" else "f32")
 
     @cached_property
     def matrix(self) -> "ops.Matrix":
-        words = self._tensor.array if self._tensor.dtype == "BF16" and self._precision != "f32" else self._tensor.float32()
-        if self._precision == "bf16" and words.dtype != np.uint16:
+        words = self._tensor.array if self._tensor.dtype == "BF16" and self.format != "f32" else self._tensor.float32()
+        if self.format == "bf16" and words.dtype != np.uint16:
             words = _rounded_to_bf16(words)
-        return ops.Matrix(self._arrange(words), quantize=self._precision == "int8")
+        matrix = ops.Matrix(self._arrange(words), quantize=self.format == "int8")
+        self._tensor.release()
+        return matrix
+
+    def adopt(self, lanes: np.ndarray) -> None:
+        """Take lanes that were packed before."""
+        self.matrix = ops.Matrix.of(self.n, self.k, self.format, lanes)
 
 
 class Weights:
@@ -154,7 +171,7 @@ class Weights:
 
     def __init__(self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = "") -> None:
         self.tensors, self.origin, self.precision, self.scope = tensors, origin, precision, scope
-        self.packed: list[Packed] = []
+        self.packed: list[Packed] = []  # all that was asked for so far
         self.unused = set(tensors)
 
     def __truediv__(self, scope: str | int) -> "Weights":
@@ -174,12 +191,12 @@ class Weights:
     def matrix(self, name: str, *shape: int) -> Packed:
         """[N, K] as it is, or the kernel of a convolution [N, C, width] as [N, width * C]."""
         arrange = (lambda a: a) if len(shape) == 2 else (lambda a: a.transpose(0, 2, 1).reshape(len(a), -1))
-        return self._pack(name, shape, arrange)
+        return self._pack(name, shape, shape[0], math.prod(shape[1:]), arrange)
 
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
         """The kernel of a transposed convolution [C, N, 2 s] as [s * N, 2 * C]: row (j, n) is its taps s + j, then j, over C."""
         stride = shape[2] // 2
-        return self._pack(name, shape, lambda a: (
+        return self._pack(name, shape, stride * shape[1], 2 * shape[0], lambda a: (
             a.reshape(*a.shape[:2], 2, stride)[:, :, ::-1].transpose(3, 1, 2, 0).reshape(stride * a.shape[1], -1)))
 
     def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
@@ -189,15 +206,14 @@ class Weights:
             raise WeightsError(f"{self.origin}: {_listed(extra)} not in the model that the config describes: is it the right config?")
 
     def pack(self) -> None:
-        """Repack now what has been asked for so far."""
+        """Pack now what has been asked for so far."""
         for packed in self.packed:
             packed.matrix  # noqa: B018
 
-    def _pack(self, name: str, shape: tuple[int, ...], arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
-        precision = self.precision
-        if precision == "int8" and not (self.scope + name).startswith(_BACKBONE):
-            precision = None
-        packed = Packed(self._take(name, shape), arrange, precision)
+    def _pack(self, name: str, shape: tuple[int, ...], n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
+        full_name = self.scope + name
+        precision = None if self.precision == "int8" and not full_name.startswith(_BACKBONE) else self.precision
+        packed = Packed(full_name, self._take(name, shape), n, k, arrange, precision)
         self.packed.append(packed)
         return packed
 

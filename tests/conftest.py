@@ -9,13 +9,11 @@ SPEECH = Path(__file__).parent / "data" / "speech"          # 5 seconds of a wom
 
 @pytest.fixture(scope="session", autouse=True)
 def assets(tmp_path_factory):
-    """Where voices are kept for the next time: not in the home of whoever runs the tests, nor from one run to the next."""
-    from huggingface_hub import constants
+    """Packed weights and voices are kept for this run: not in the home of whoever runs the tests, nor for the next run."""
+    from pockettts import hub
 
     folder = tmp_path_factory.mktemp("assets")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_ASSETS_CACHE", str(folder))
-        patch.setattr(constants, "HF_ASSETS_CACHE", str(folder))
+    with hub.assets_in(folder):
         yield folder
 
 

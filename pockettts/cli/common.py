@@ -19,7 +19,7 @@ def add_model_options(parser: argparse.ArgumentParser, default: str = "b6369a24"
 def add_cache_option(parser: argparse.ArgumentParser) -> None:
     """--no-cache: `args.cache` as `TTSModel.load` takes it."""
     parser.add_argument("--no-cache", dest="cache", action="store_false",
-                        help="keep nothing for the next time, and use nothing that was kept: voices that were cloned")
+                        help="keep nothing for the next time, and use nothing that was kept: packed weights, cloned voices")
 
 
 def model_of(args: argparse.Namespace) -> tuple:

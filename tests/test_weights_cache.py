@@ -1,0 +1,148 @@
+"""Weights are packed once; an entry that is not what this start would make is made again; nothing depends on there being a cache."""
+import os
+import shutil
+import subprocess
+import sys
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from pockettts import TTSModel, hub, weights_cache
+from pockettts.weights import Weights, read_safetensors
+
+TEXT = "One sentence."
+LOAD = "from pockettts import TTSModel, weights_cache; weights_cache.LEAST = 0; TTSModel.load(config={!r}, threads=1)"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights_cache, "LEAST", 0)
+    with hub.assets_in(tmp_path / "assets"):
+        yield tmp_path / "assets" / "pockettts" / "weights"
+
+
+@pytest.fixture
+def config(tiny_model, tmp_path):
+    return shutil.copytree(tiny_model.parent, tmp_path / "model") / "config.yaml"
+
+
+@pytest.fixture
+def packed(monkeypatch):
+    """How often weights were packed so far."""
+    count, pack = [], Weights.pack
+    monkeypatch.setattr(Weights, "pack", lambda self: count.append(1) or pack(self))
+    return count
+
+
+def speech(config, **options):
+    model = TTSModel.load(config=config, threads=2, temperature=0, **options)
+    return model.generate(TEXT, np.sin(np.arange(30_000, dtype=np.float32) / 20))
+
+
+@pytest.mark.parametrize("precision", [None, "f32", "int8"])
+def test_the_second_time_nothing_is_packed(config, folder, packed, precision):
+    first = speech(config, precision=precision)
+    assert len(packed) == 1 and len(list(folder.iterdir())) == 1
+    np.testing.assert_array_equal(speech(config, precision=precision), first)
+    assert len(packed) == 1
+    np.testing.assert_array_equal(speech(config, precision=precision, cache=False), first)
+    assert len(packed) == 2
+
+
+def test_each_precision_has_its_own(config, folder, packed):
+    for _ in range(2):
+        for precision in (None, "f32", "int8"):
+            TTSModel.load(config=config, precision=precision)
+    assert len(packed) == 3 and len(list(folder.iterdir())) == 3
+
+
+def overwrite(at, what):
+    def change(entry, weights):
+        with open(entry, "r+b") as file:
+            file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+            file.write(what)
+    return change
+
+
+@pytest.mark.parametrize("change", [
+    lambda entry, weights: os.truncate(entry, os.path.getsize(entry) - 4096),
+    lambda entry, weights: os.truncate(entry, 0),
+    lambda entry, weights: os.truncate(entry, os.path.getsize(entry) + 4096),
+    overwrite(0, b"00000000"),                                      # the checksum
+    overwrite(60, b"9"),                                            # the head
+    overwrite(9, bytes(4096)),
+    overwrite(-4096, b"something"),                                 # the last matrix
+    lambda entry, weights: (os.unlink(entry), os.mkdir(entry)),
+    lambda entry, weights: os.utime(weights, ns=(0, 10**18)),       # the source has changed
+], ids=["cut short", "empty", "too long", "checksum", "head", "no head", "a matrix", "a folder", "source"])  # fmt: skip
+def test_what_is_not_right_is_made_again(config, folder, packed, change):
+    expected = speech(config)
+    (entry,) = folder.iterdir()
+    change(entry, config.with_name("model.safetensors"))
+    np.testing.assert_array_equal(speech(config), expected)
+    assert len(packed) == 2
+    if not entry.is_dir():
+        np.testing.assert_array_equal(speech(config), expected)
+        assert len(packed) == 2
+
+
+def test_an_entry_of_another_model_is_not_taken(config, folder, packed, tmp_path):
+    other = shutil.copytree(config.parent, tmp_path / "other") / "config.yaml"
+    TTSModel.load(config=config)
+    (mine,) = folder.iterdir()
+    TTSModel.load(config=other)
+    (theirs,) = set(folder.iterdir()) - {mine}
+    shutil.copy(mine, theirs)
+    TTSModel.load(config=other)
+    assert len(packed) == 3
+
+
+def test_a_new_revision_takes_the_place_of_the_old_one(config, folder, packed):
+    for commit in ("a" * 40, "b" * 40):
+        TTSModel.load(config=shutil.copytree(config.parent, config.parent.parent / "snapshots" / commit) / "config.yaml")
+    assert len(packed) == 2 and len(list(folder.iterdir())) == 1
+
+
+def test_together_entries_stay_below_a_limit(config, folder, monkeypatch):
+    TTSModel.load(config=config)
+    (old,) = folder.iterdir()
+    monkeypatch.setattr(weights_cache, "MOST", old.stat().st_size)
+    (folder / ".left-by-a-process-that-died.packed").write_bytes(bytes(1000))
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+    TTSModel.load(config=config, precision="int8")
+    (new,) = folder.iterdir()
+    assert new != old
+
+
+def test_small_models_are_not_kept(config, folder, monkeypatch):
+    monkeypatch.undo()
+    TTSModel.load(config=config)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("obstacle", ["no folder can be made", "no file can be made"])
+def test_without_a_place_to_write_it_works_all_the_same(config, folder, packed, obstacle, monkeypatch):
+    folder.parent.mkdir(parents=True)
+    if obstacle == "no folder can be made":
+        folder.write_text("a file")
+    else:
+        monkeypatch.setattr(weights_cache, "whole_file", Mock(side_effect=PermissionError))
+    assert np.isfinite(speech(config)).all() and len(packed) == 1
+
+
+def test_processes_at_the_same_time(config, folder, packed):
+    processes = [subprocess.Popen([sys.executable, "-c", LOAD.format(str(config))]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    (entry,) = folder.iterdir()
+    TTSModel.load(config=config)
+    assert not packed                                               # what they left is whole
+
+
+def test_what_was_read_of_a_file_can_be_given_back(config):
+    tensors = read_safetensors(config.with_name("model.safetensors"))
+    before = {name: tensor.array.copy() for name, tensor in tensors.items()}
+    for tensor in tensors.values():
+        tensor.release()
+    assert all(np.array_equal(tensors[name].array, array) for name, array in before.items())
