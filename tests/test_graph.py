@@ -402,7 +402,8 @@ PACKAGE = Path(pockettts.__file__).parent
 ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "speech", "weights_cache",
          "voice_cache", "voices", "recording", "journal", "play", "encode", "audio", "stretch", "documents", "text", "structure",
          "tokenizer", "config", "strict", "hub", "weights", "files", "model", "ops", "options", "errors", "_ops"]  # fmt: skip
-SERVER_ORDER = ["__init__", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal", "settings"]
+SERVER_ORDER = ["__init__", "wyoming", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal",
+                "settings"]  # fmt: skip
 MODEL_ORDER = ["mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__"]
 
 

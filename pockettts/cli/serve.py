@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from signal import SIGINT
 
 from ..errors import OptionError
@@ -17,6 +18,8 @@ MB = 1 << 20
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is all (default: %(default)s)")
     _add(parser, Number("port", int, 0, 65535, "0 takes a free one"), 8000)
+    parser.add_argument("--wyoming", type=within(Number("wyoming", int, 0, 65535, "")), metavar="PORT",
+                        help="speak Home Assistant's protocol, Wyoming, on this port too; needs pip install 'pockettts[wyoming]'")
     parser.add_argument("-v", "--voice", "--default-voice", help="of requests that name none, as for `pockettts generate`")
     add_model_options(parser)
     add_precision(parser)
@@ -49,11 +52,15 @@ def run(args: argparse.Namespace) -> None:
     from ..server.settings import Settings
     from ..tts import TTSModel
 
+    if args.wyoming is not None and not find_spec("wyoming"):
+        raise OptionError("--wyoming needs a package that is not here: pip install 'pockettts[wyoming]'")
     name, config = model_of(args)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     limits = {name: getattr(args, name) for name in ("host", "port", "max_streams", "max_queue", "max_text", "max_seconds",
                                                      "drain_seconds", "remote_voices")}
-    settings = Settings(max_upload=args.max_upload * MB, api_key=key or None, cors=tuple(args.cors),
+    if key and args.wyoming is not None:
+        logging.getLogger("pockettts").warning("the Wyoming protocol has no keys: whoever reaches port %d may speak", args.wyoming)
+    settings = Settings(wyoming_port=args.wyoming, max_upload=args.max_upload * MB, api_key=key or None, cors=tuple(args.cors),
                         voice_map=_voice_map(args.voice_map, voices.names(config)), **limits)
     tell = _set_up_log(args.log_format, args.quiet)
     model = TTSModel.load(name, precision=args.precision, **{number: getattr(args, number) for number in NUMBERS})

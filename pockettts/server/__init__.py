@@ -7,6 +7,7 @@ From the outside in: `wsgi` (sockets) -> `front` (keys, log) -> `app` (routes) -
 import logging
 import signal
 from collections.abc import Callable
+from time import monotonic
 
 from ..engine import Engine
 from ..errors import OptionError
@@ -33,25 +34,44 @@ class Server:
         voices = Voices(model, settings, voice)
         self.engine = Engine(model, settings.max_streams, settings.max_queue)
         self.app = App(model, self.engine, voices, settings)
+        self.web = self.wyoming = None
+        host, port, option, threads = settings.host, settings.port, "--port", self.app.places + _OTHERS
         try:
-            self.web = WebServer(self.app.wsgi, settings.host, settings.port, self.app.places + _OTHERS, settings.max_body)
+            self.web = WebServer(self.app.wsgi, host, port, threads, settings.max_body)
+            if settings.wyoming_port is not None:
+                from .wyoming import WyomingServer
+
+                port, option = settings.wyoming_port, "--wyoming"
+                self.wyoming = WyomingServer(self.app.answers, voices, host, port, settings.max_text, threads)
         except OSError as error:
-            self.app.close()
-            self.engine.close(0)
+            self._close()
             reason = error.strerror or error
-            raise OptionError(f"can't listen on {settings.host}:{settings.port} ({reason}): take another --host or --port") from None
+            raise OptionError(f"can't listen on {host}:{port} ({reason}): take another --host or {option}") from None
+
+    @property
+    def addresses(self) -> list[str]:
+        return self.web.addresses + ([self.wyoming.address] if self.wyoming else [])
 
     def run(self) -> None:
         """Answer until `web.stop()`; live answers then have `drain_seconds` to end."""
         try:
+            if self.wyoming:
+                self.wyoming.start()
             self.web.run()
             self.app.stopping = True
-            if not self.web.drain(self.settings.drain_seconds):
+            until = monotonic() + self.settings.drain_seconds
+            if self.wyoming:
+                self.wyoming.close()
+            if not (self.web.drain(self.settings.drain_seconds) and self.app.answers.drain(until - monotonic())):
                 logger.warning("some answers had not ended after %g seconds", self.settings.drain_seconds)
         finally:
-            self.engine.close(0)
-            self.web.close()
-            self.app.close()
+            self._close()
+
+    def _close(self) -> None:
+        self.engine.close(0)
+        for part in (self.wyoming, self.web, self.app):
+            if part:
+                part.close()
 
 
 def serve(model: TTSModel, settings: Settings, voice: str | None = None, ready: Callable[[list[str]], None] = print) -> int:
@@ -74,6 +94,6 @@ def serve(model: TTSModel, settings: Settings, voice: str | None = None, ready: 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    ready(server.web.addresses)
+    ready(server.addresses)
     server.run()
     return caught[0]

@@ -77,13 +77,19 @@ class Answers:
         """Called by the answer, once."""
         with self._change:
             self._live.discard(answer)
+            self._change.notify_all()
         self._places.release()
+
+    def drain(self, seconds: float) -> bool:
+        """Wait for all answers to end, for so long. Returns whether they did."""
+        with self._change:
+            return self._change.wait_for(lambda: not self._live, seconds)
 
     def close(self) -> None:
         """End the thread that looks after them."""
         with self._change:
             self._closing = True
-            self._change.notify()
+            self._change.notify_all()
         self._watcher.join()
 
     def _watch(self) -> None:

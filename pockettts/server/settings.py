@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
+    wyoming_port: int | None = None  # where the Wyoming protocol is spoken too
     max_streams: int = 8  # texts that are spoken at once
     max_queue: int = 32  # texts that wait for that
     max_text: int = 20_000  # characters

@@ -1,0 +1,217 @@
+"""The Wyoming protocol, by which Home Assistant and its satellites speak: describe, synthesize, and synthesize while text comes.
+
+It has no keys: whoever reaches the port may speak. Each connection has a thread; what it asks for goes the way of HTTP's requests.
+"""
+
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from select import select
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import BoundedSemaphore, Thread
+from time import monotonic
+from typing import BinaryIO
+
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.error import Error
+from wyoming.event import Event, Eventable, read_event, write_event
+from wyoming.info import Attribution, Describe, Info, TtsProgram, TtsVoice
+from wyoming.ping import Ping, Pong
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
+
+from .. import __version__
+from ..errors import PocketTTSError
+from .answers import Answers, Client
+from .bodies import Speech
+from .refusal import Refusal
+from .voices import Voices
+
+LANGUAGES = {"english": "en", "french": "fr", "german": "de", "italian": "it", "spanish": "es", "portuguese": "pt", "dutch": "nl"}
+KYUTAI = Attribution("Kyutai", "https://huggingface.co/kyutai/pocket-tts")
+PATIENCE = 300  # seconds that a connection may be idle, or take nothing of an answer
+# Where text that still comes can be cut: after a sentence of some length, so that "Dr. " mostly stays with the name.
+SENTENCES = re.compile(r"(?s).{20,}[.!?\u2026][\"'\u201d\u2019)\]\u00bb]*(?=\s)")
+
+logger = logging.getLogger("pockettts.requests")
+
+
+class WyomingServer:
+    """Listens from when it is made; `start` answers, in threads of its own, until `close`.
+
+    Raises OSError if it can't have that port.
+    """
+
+    def __init__(self, answers: Answers, voices: Voices, host: str, port: int, max_text: int, places: int) -> None:
+        self.answers, self.voices, self.max_text = answers, voices, max_text
+        self.places = BoundedSemaphore(places)  # connections
+        self._server = _Listener((host, port), self)
+        self._thread = Thread(target=self._server.serve_forever, name="pockettts-wyoming", daemon=True)
+
+    @property
+    def address(self) -> str:
+        host, port = self._server.server_address[:2]
+        return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more connections. Who is answered is so to the end."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def info(self) -> Info:
+        config = self.voices.model.config
+        language = LANGUAGES.get(config.language, config.language or "en")
+        voices = [TtsVoice(name, KYUTAI, True, name, None, [language]) for name in self.voices.names]
+        about = f"Pocket TTS, {config.name}"
+        return Info(tts=[TtsProgram("pockettts", KYUTAI, True, about, __version__, voices, supports_synthesize_streaming=True)])
+
+
+class _Listener(ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], wyoming: WyomingServer) -> None:
+        self.wyoming = wyoming
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, _Connection)
+
+    def handle_error(self, *_: object) -> None:
+        logger.exception("unexpected error in a Wyoming connection")
+
+
+class _Connection(StreamRequestHandler):
+    timeout = PATIENCE
+    disable_nagle_algorithm = True
+    wbufsize = -1  # an event is written in pieces, and then flushed
+
+    def handle(self) -> None:
+        wyoming: WyomingServer = self.server.wyoming
+        if not wyoming.places.acquire(blocking=False):
+            return
+        try:
+            self._talk(wyoming)
+        except OSError:  # it left
+            pass
+        finally:
+            wyoming.places.release()
+
+    def _talk(self, wyoming: WyomingServer) -> None:
+        events = self._events(max_bytes=6 * wyoming.max_text + 65536)
+        for event in events:
+            try:
+                if Describe.is_type(event.type):
+                    self._send(wyoming.info())
+                elif Ping.is_type(event.type):
+                    self._send(Pong(Ping.from_event(event).text))
+                elif Synthesize.is_type(event.type):
+                    wanted = Synthesize.from_event(event)
+                    self._speak(wyoming, iter([wanted.text]), wanted.voice)
+                elif SynthesizeStart.is_type(event.type):
+                    self._speak(wyoming, _sentences(_texts(events)), SynthesizeStart.from_event(event).voice)
+                    self._send(SynthesizeStopped())
+            except PocketTTSError as error:
+                self._send(Error(str(error), type(error).__name__))
+                return
+            except (KeyError, TypeError, AttributeError):
+                self._send(Error("this event is not what the protocol says", "protocol"))
+                return
+
+    def _speak(self, wyoming: WyomingServer, texts: Iterator[str], voice: SynthesizeVoice | None) -> None:
+        """Texts, one after the other, as one sound."""
+        rate, name = wyoming.voices.model.sample_rate, voice and voice.name
+        begun, left = False, wyoming.max_text
+        for text in texts:
+            if not isinstance(text, str) or len(text) > left:
+                raise Refusal(f"the text is too long: at most {wyoming.max_text:,} characters")
+            left -= len(text)
+            if begun and not text.strip():
+                continue
+            client = Client(self._is_gone, self._hang_up)
+            speech = Speech(text=text, voice=name, options=wyoming.voices.model.options, format="pcm")
+            answer = wyoming.answers.start(speech, client, lambda: wyoming.voices.state(name))
+            try:
+                for pcm in answer:
+                    if not begun:
+                        self._send(AudioStart(rate, 2, 1))
+                        begun = True
+                    self._send(AudioChunk(rate, 2, 1, pcm))
+            finally:
+                answer.close()
+                self._log(client, text, name or wyoming.voices.default)
+        if begun:
+            self._send(AudioStop())
+
+    def _events(self, max_bytes: int) -> Iterator[Event]:
+        reader = _Bounded(self.rfile, max_bytes)
+        try:
+            while (event := read_event(reader)) is not None:
+                yield event
+        except (AttributeError, LookupError, TypeError, RecursionError):  # JSON, but no event
+            return
+
+    def _send(self, event: Eventable) -> None:
+        write_event(event.event(), self.wfile)
+
+    def _is_gone(self) -> bool:
+        try:
+            readable, _, _ = select([self.connection], [], [], 0)
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):
+            return True
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _log(self, client: Client, text: str, voice: str) -> None:
+        entry = {"client": self.client_address[0], "protocol": "wyoming", "seconds": monotonic() - client.arrived,
+                 "characters": len(text), "voice": voice, **client.figures}  # fmt: skip
+        entry = {name: round(value, 4) if isinstance(value, float) else value for name, value in entry.items()}
+        logger.info("%s", " ".join(f"{name}={value!r:.100}" for name, value in entry.items()), extra={"fields": entry})
+
+
+class _Bounded:
+    """A stream of which no more is read at once than an event may have. Raises ValueError, which `read_event` takes for an end."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self._most = file, most
+
+    def readline(self) -> bytes:
+        line = self._file.readline(self._most + 1)
+        if len(line) > self._most:
+            raise ValueError
+        return line
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self._most:
+            raise ValueError
+        return self._file.read(size)
+
+
+def _texts(events: Iterator[Event]) -> Iterator[str]:
+    """The text of a streaming request, up to its end. The whole text that comes along is for servers that can't stream."""
+    for event in events:
+        if SynthesizeChunk.is_type(event.type):
+            yield SynthesizeChunk.from_event(event).text
+        elif SynthesizeStop.is_type(event.type):
+            return
+
+
+def _sentences(texts: Iterator[str]) -> Iterator[str]:
+    """Text in pieces that can be spoken: whole sentences, as soon as they are there."""
+    waiting = ""
+    for text in texts:
+        waiting += text
+        if match := SENTENCES.match(waiting):
+            yield match[0]
+            waiting = waiting[match.end() :]
+    if waiting.strip():
+        yield waiting

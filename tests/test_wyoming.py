@@ -1,0 +1,184 @@
+"""The Wyoming protocol over a real socket, with its own client."""
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from serving import LONG, load, serving, wait_for
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.client import AsyncTcpClient
+from wyoming.error import Error
+from wyoming.info import Describe, Info
+from wyoming.ping import Ping
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
+
+from pockettts import __version__
+from pockettts.audio import pcm16
+from pockettts.errors import OptionError
+from pockettts.server import Server
+from pockettts.server.settings import Settings
+from pockettts.server.wyoming import _sentences
+
+TEXT = "Hello there, this is a test. And one more."
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    model = load(tiny_model)
+    model.options = model.options.but(temperature=0)           # the protocol has no seeds
+    return model
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    with serving(model, wyoming_port=0, max_text=20_000) as server:
+        server.wyoming_port = int(server.wyoming.address.rpartition(":")[2])
+        yield server
+
+
+def talk(server, *events, until=AudioStop):
+    """Send events; what comes back, up to and with an event of one kind, or an end."""
+    async def talking():
+        async with connected(server) as client:
+            for event in events:
+                await client.write_event(event.event())
+            answers = []
+            while (event := await client.read_event()) is not None:
+                answers.append(event)
+                if until.is_type(event.type) or Error.is_type(event.type):
+                    break
+            return answers
+    return asyncio.run(talking())
+
+
+@asynccontextmanager
+async def connected(server):
+    async with AsyncTcpClient("127.0.0.1", server.wyoming_port, connect_timeout=20, read_timeout=20) as client:
+        yield client
+
+
+def expected(model, text, voice="alba"):
+    return b"".join(map(pcm16, model.generate_stream(text, model.get_voice_state(voice))))
+
+
+def sound(events):
+    """The PCM between a start and a stop, which say and hold what they should."""
+    start, *chunks, stop = events
+    assert AudioStart.from_event(start) == AudioStart(24000, 2, 1, timestamp=AudioStart.from_event(start).timestamp)
+    assert AudioStop.is_type(stop.type) and len(chunks) > 1
+    assert all((chunk.rate, chunk.width, chunk.channels) == (24000, 2, 1) for chunk in map(AudioChunk.from_event, chunks))
+    return b"".join(AudioChunk.from_event(chunk).audio for chunk in chunks)
+
+
+def test_describe(server, model):
+    [event] = talk(server, Describe(), until=Info)
+    [program] = Info.from_event(event).tts
+    assert (program.name, program.version) == ("pockettts", __version__) and program.installed and program.supports_synthesize_streaming
+    assert [voice.name for voice in program.voices] == server.wyoming.voices.names
+    assert {tuple(voice.languages) for voice in program.voices} == {("en",)}
+    [pong] = talk(server, Ping("here?"), until=type("Any", (), {"is_type": staticmethod(lambda kind: True)}))
+    assert (pong.type, pong.data) == ("pong", {"text": "here?"})
+
+
+def test_synthesize(server, model):
+    assert sound(talk(server, Synthesize(TEXT))) == expected(model, TEXT)
+    named = talk(server, Synthesize(TEXT, voice=SynthesizeVoice(name="marius")))
+    assert sound(named) == expected(model, TEXT, "marius") != expected(model, TEXT)
+    assert sound(talk(server, Synthesize("Hi [pause:1s]", voice=SynthesizeVoice(language="en")))) == expected(model, "Hi [pause:1s]")
+    assert sound(talk(server, Describe(), Synthesize(TEXT))[1:]) == expected(model, TEXT)      # one connection, several requests
+
+
+def test_text_that_comes_bit_by_bit_is_spoken_sentence_by_sentence(server, model):
+    first, second = "This is the first of the sentences.", " And here comes another one, the last"
+
+    async def talking():
+        async with connected(server) as client:
+            await client.write_event(SynthesizeStart(voice=SynthesizeVoice(name="marius")).event())
+            for piece in ("This is the fir", "st of the sentences.", " And here"):
+                await client.write_event(SynthesizeChunk(piece).event())
+            events = [await client.read_event()]
+            while len(events) * 1920 * 2 < len(expected(model, first, "marius")):      # it speaks, and more text is to come
+                events.append(await client.read_event())
+            await client.write_event(SynthesizeChunk(second.removeprefix(" And here")).event())
+            await client.write_event(Synthesize(first + second).event())               # for servers that can't stream
+            await client.write_event(SynthesizeStop().event())
+            while not SynthesizeStopped.is_type(events[-1].type):
+                events.append(await client.read_event())
+            return events
+
+    events = asyncio.run(talking())
+    assert sound(events[:-1]) == expected(model, first, "marius") + expected(model, second, "marius")
+
+
+def test_streaming_without_text_ends_too(server):
+    events = talk(server, SynthesizeStart(), SynthesizeStop(), until=SynthesizeStopped)
+    assert [event.type for event in events] == ["synthesize-stopped"]
+
+
+def test_where_text_is_cut():
+    def pieces(*texts):
+        return list(_sentences(iter(texts)))
+
+    assert pieces("One is here. Two is, too.", " Three") == ["One is here. Two is, too.", " Three"]
+    assert pieces("This is a long sentence", ". And", " this") == ["This is a long sentence.", " And this"]
+    assert pieces("He met Dr. ", "Smith, of 3.", "5 Elm Street. So.") == ["He met Dr. Smith, of 3.5 Elm Street.", " So."]
+    assert "".join(pieces(*TEXT)) == TEXT and pieces(" ", "") == []
+
+
+@pytest.mark.parametrize("event, words", [
+    (Synthesize(" "), "nothing to speak"), (Synthesize("[pause:x]"), "is not a pause"), (Synthesize("word " * 5000), "too long"),
+    (Synthesize(TEXT, voice=SynthesizeVoice(name="nobody")), "no voice 'nobody'"),
+    (Synthesize(TEXT, voice=SynthesizeVoice(name="/etc/passwd")), "no voice"),
+])  # fmt: skip
+def test_mistakes_are_answered(server, event, words):
+    [answer] = talk(server, event)
+    assert words in Error.from_event(answer).text
+
+
+@pytest.mark.parametrize("data", [
+    b"no json\n", b"[]\n", b"{}\n", b'{"type": 3}\n', b'{"type": "synthesize", "data": {"text": 3}}\n', b'{"type": "synthesize"}\n',
+    b'{"type": "x", "data_length": 1e99}\n', b'{"type": "x", "payload_length": 99999999999}\n', b'{"type": "x", "data_length": -1}\n',
+    b"x" * 300_000, b"[" * 100_000 + b"\n",
+])  # fmt: skip
+def test_what_is_no_event_ends_the_connection(server, model, data):
+    with socket.create_connection(("127.0.0.1", server.wyoming_port), timeout=20) as connection:
+        answer = b""
+        with suppress(ConnectionError):        # it may hang up before everything is sent
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            while more := connection.recv(65536):
+                answer += more
+        assert not answer or json.loads(answer.split(b"\n")[0])["type"] == "error"
+    assert sound(talk(server, Synthesize("Hi."))) == expected(model, "Hi.")
+
+
+def test_who_leaves_frees_the_place(server):
+    async def leaving():
+        async with connected(server) as client:
+            await client.write_event(Synthesize(LONG).event())
+            await client.read_event()
+
+    asyncio.run(leaving())
+    wait_for(lambda: server.engine.stats().live == 0)
+
+
+def test_a_port_that_is_taken(model):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OptionError, match="take another --host or --wyoming"):
+        Server(model, Settings(port=0, wyoming_port=taken.getsockname()[1]), "alba")
+
+
+def test_live_answers_end_before_the_server_does(model):
+    with serving(model, wyoming_port=0, drain_seconds=20) as server:
+        server.wyoming_port = int(server.wyoming.address.rpartition(":")[2])
+
+        async def talking():
+            async with connected(server) as client:
+                await client.write_event(Synthesize(TEXT).event())
+                events = [await client.read_event()]
+                server.web.stop()
+                while events[-1] and not AudioStop.is_type(events[-1].type):
+                    events.append(await client.read_event())
+                return events
+
+        assert sound(asyncio.run(talking())) == expected(model, TEXT)
