@@ -24,8 +24,12 @@ from .settings import Settings
 from .voices import Voices
 
 STATIC = Path(__file__).parent.parent / "static"
-_PAGE = {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'",
-         "X-Content-Type-Options": "nosniff"}  # fmt: skip
+_PAGE = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+                               "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",  # ask each time, as bottle can say that nothing has changed: files of two releases never mix
+}  # fmt: skip
 SPARE = 4  # answers whose speech is made, but that were not taken yet
 logger = logging.getLogger("pockettts.server")
 

@@ -1,0 +1,311 @@
+// The page of `pockettts serve`: asks the server for speech, and plays it while it comes.
+
+import { Player, RATE, recording, Sound, wav } from "./sound.js";
+import { Wave } from "./wave.js";
+
+const KNOBS = ["speed", "temperature", "lsd_steps", "eos_threshold", "noise_clamp", "seed"];
+const LARGEST_RECORDING = 100; // MB
+
+const $ = (id) => document.getElementById(id);
+
+// --- server ---------------------------------------------------------------------------------------------------------------
+
+/** What went wrong, in words for people. */
+class Told extends Error {
+  constructor(words, status) {
+    super(words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : "."));
+    this.status = status;
+  }
+}
+
+/** A good answer to a request. Throws Told, or AbortError. */
+async function ask(path, options = {}) {
+  const key = $("key").value;
+  const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
+  const answer = await fetch(path, { ...options, headers }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Told("The server can’t be reached: is it still running?");
+  });
+  if (answer.ok) return answer;
+  if (answer.status === 401) throw new Told(key ? "The server does not take this API key." : "This server wants an API key.", 401);
+  const error = (await answer.json().catch(() => null))?.error; // a string, or as OpenAI's
+  const words = error?.message ?? error;
+  throw new Told(words && typeof words === "string" ? words : `the server answered ${answer.status}`);
+}
+
+/** The samples of a streamed answer, as they come: Int16Arrays. */
+async function* blocks(answer) {
+  const reader = answer.body.getReader();
+  let rest = new Uint8Array(0); // half a sample at most
+  for (;;) {
+    const { done, value } = await reader.read().catch((error) => {
+      throw error.name === "AbortError" ? error : new Told("The speech broke off, since the server stopped sending. What came is kept.");
+    });
+    if (done) return;
+    const bytes = new Uint8Array(rest.length + value.length);
+    bytes.set(rest);
+    bytes.set(value, rest.length);
+    const whole = bytes.length >> 1;
+    rest = bytes.slice(2 * whole);
+    if (whole) yield new Int16Array(bytes.buffer, 0, whole);
+  }
+}
+
+// --- what lasts -----------------------------------------------------------------------------------------------------------
+
+/** A value that outlives the page, where the browser allows that. */
+function remember(name, value, storage = "localStorage") {
+  try {
+    window[storage].setItem(`pockettts.${name}`, value);
+  } catch {
+    // blocked or full: then it does not last
+  }
+}
+
+function recall(name, storage = "localStorage") {
+  try {
+    return window[storage].getItem(`pockettts.${name}`);
+  } catch {
+    return null;
+  }
+}
+
+// --- page -----------------------------------------------------------------------------------------------------------------
+
+const wave = new Wave($("wave"));
+const player = new Player(() => end($("error").textContent ? "" : "Done."));
+let request = null; // AbortController of the speech that is being received
+let recorded = null; // { name, sound }: a recording, as the server takes it
+let outcome = ""; // of what was done last
+let drawing = false;
+
+const voice = () => document.querySelector("#names :checked")?.value ?? "";
+const busy = () => Boolean(request || player.playing);
+const turned = () => KNOBS.filter((id) => $(id).value);
+const clock = (samples) => `${Math.floor(samples / RATE / 60)}:${((samples / RATE) % 60).toFixed(1).padStart(4, "0")}`;
+
+async function speak() {
+  stop();
+  fail("");
+  const text = $("text").value.trim();
+  if (!text) {
+    $("text").focus();
+    return fail("Write something to say.");
+  }
+  if ($("knobs").querySelector(":invalid")) $("knobs").open = true;
+  if (!$("form").reportValidity()) return;
+  const mine = (request = new AbortController());
+  const sound = new Sound();
+  wave.span = Math.max(2, text.length / 15) * RATE; // a guess, until it is known
+  player.load(sound);
+  player.wake();
+  render();
+  try {
+    for await (const block of blocks(await speech(text, mine.signal))) {
+      if (mine.signal.aborted) return;
+      sound.push(block);
+      if (sound.length === block.length) player.play();
+      player.pump();
+    }
+    if (!sound.length) throw new Told("The server sent no sound.");
+  } catch (error) {
+    if (!mine.signal.aborted) fail(error);
+  } finally {
+    sound.over = true;
+    if (request === mine) request = null;
+    render();
+  }
+}
+
+/** The answer to a text, with the voice and the knobs as they are. Throws as `ask`. */
+function speech(text, signal) {
+  const knobs = Object.fromEntries(turned().map((id) => [id, Number($(id).value)]));
+  const body = { text, voice: voice() === RECORDED ? recorded.sound : voice(), ...knobs };
+  return ask("stream", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+}
+
+function stop() {
+  if (!busy()) return;
+  request?.abort();
+  request = null;
+  player.pause();
+  end("Stopped.");
+}
+
+function end(words) {
+  outcome = words;
+  render();
+}
+
+/** Show an error, given or thrown; "" is none. */
+function fail(error) {
+  if (error instanceof Error && !(error instanceof Told)) console.error(error); // a mistake of this page
+  outcome = "";
+  $("error").textContent = error.message ?? error;
+  if (error.status === 401) {
+    $("key-row").hidden = false;
+    $("key").focus();
+  }
+  render();
+}
+
+function seek(sample, play = player.playing) {
+  if (!player.sound.over || !player.sound.length) return;
+  const to = Math.max(0, Math.min(player.sound.length - 1, sample));
+  player.pause();
+  if (play) player.play(to);
+  else player.next = to;
+  render();
+}
+
+function toggle() {
+  if (player.playing) player.pause();
+  else player.play();
+  outcome = player.playing ? "" : "Paused.";
+  render();
+}
+
+function download() {
+  const words = $("text").value.slice(0, 40).match(/[\p{L}\p{N}]+/gu) ?? ["speech"];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(wav(player.sound.part()));
+  link.download = `${words.join("-").toLowerCase()}.wav`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Make the page show how things are; and again for every frame while they change by themselves. */
+function render() {
+  const { sound, position, playing } = player;
+  const write = (id, words) => $(id).textContent === words || ($(id).textContent = words);
+  const settled = wave.zoom(sound.over && sound.length ? sound.length : Math.max(wave.span, sound.length));
+  wave.draw(sound, position, request && !sound.length);
+  write("time", clock(position));
+  write("ttfa", sound.length ? `${Math.round(sound.first)} ms` : "–");
+  write("rtf", sound.length ? (sound.last / 1000 / sound.seconds).toFixed(3) : "–");
+  write("seconds", sound.length ? `${sound.seconds.toFixed(1)} s` : "–");
+  write("status", request && !sound.length ? "Waiting for the first sound …" : player.late ? "Waiting for more …" : playing ? "Speaking." : outcome);
+  write("changed", turned().length ? `${turned().length} changed` : "");
+  write("speak-word", busy() ? "Stop" : "Speak");
+  $("speak").classList.toggle("busy", busy());
+  $("play").classList.toggle("playing", playing);
+  $("play").disabled = !sound.length;
+  $("play").ariaLabel = playing ? "Pause" : "Play";
+  $("download").disabled = !sound.over || !sound.length;
+  $("wave").ariaDisabled = String($("download").disabled);
+  $("wave").ariaValueMax = Math.floor(sound.seconds);
+  $("wave").ariaValueNow = Math.floor(position / RATE);
+  if (!drawing && (busy() || !settled)) {
+    drawing = true;
+    requestAnimationFrame(() => {
+      drawing = false;
+      render();
+    });
+  }
+}
+
+// --- voices ---------------------------------------------------------------------------------------------------------------
+
+const RECORDED = "/recording"; // the value of the picker's entry for it; no voice of the catalogue is called so
+
+function addVoice(value, name, checked) {
+  const label = document.createElement("label");
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "voice", value, checked });
+  const span = Object.assign(document.createElement("span"), { textContent: name });
+  label.append(input, span);
+  $("names").append(label);
+}
+
+async function loadVoices() {
+  try {
+    const [{ voices }, models] = await Promise.all(["v1/audio/voices", "v1/models"].map(async (path) => (await ask(path)).json()));
+    $("model").textContent = models.data[0].id;
+    const wanted = voice() || recall("voice");
+    $("names").replaceChildren();
+    if (!voices.some((each) => each.default)) addVoice("", "the server’s own", true);
+    const known = voices.some(({ id }) => id === wanted);
+    for (const { id, name, default: own } of voices) addVoice(id, name.replaceAll("_", " "), known ? id === wanted : own);
+    if (recorded) addVoice(RECORDED, recorded.name, wanted === RECORDED);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** A recording was chosen or dropped. */
+async function take(file) {
+  fail("");
+  if (file.size > LARGEST_RECORDING * 1e6) return fail(`${file.name} has more than ${LARGEST_RECORDING} MB: ten seconds are enough.`);
+  const name = file.name.replace(/\.\w+$/, "");
+  try {
+    recorded = { name, sound: await recording(file) };
+  } catch {
+    return fail(`${file.name} can’t be read.`);
+  }
+  document.querySelector(`#names [value="${RECORDED}"]`)?.parentElement.remove();
+  addVoice(RECORDED, name, true);
+  end(`Speaks like ${name} from now on.`);
+}
+
+// --- what the user does ---------------------------------------------------------------------------------------------------
+
+$("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (busy()) stop();
+  else speak();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") stop();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    speak();
+  }
+});
+$("play").addEventListener("click", toggle);
+$("download").addEventListener("click", download);
+$("wave").addEventListener("click", (event) => seek(wave.sampleAt(event.clientX), true));
+$("wave").addEventListener("keydown", (event) => {
+  const { position, sound } = player;
+  const to = { ArrowLeft: position - RATE, ArrowRight: position + RATE, Home: 0, End: sound.length }[event.key];
+  if (to !== undefined) seek(to);
+  if (event.key === " " && sound.length) toggle();
+  if (to !== undefined || event.key === " ") event.preventDefault();
+});
+
+$("file").addEventListener("change", () => {
+  if ($("file").files.length) take($("file").files[0]);
+  $("file").value = ""; // so that the same one can be chosen again
+});
+for (const type of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(type, (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    $("drop").classList.toggle("over", type === "dragover" || Boolean(type === "dragleave" && event.relatedTarget)); // within the page
+    if (type === "drop") take(event.dataTransfer.files[0]);
+  });
+}
+
+for (const id of ["text", ...KNOBS]) {
+  $(id).value = recall(id) ?? $(id).value;
+  $(id).addEventListener("input", () => {
+    remember(id, $(id).value);
+    render();
+  });
+}
+$("names").addEventListener("change", () => voice() !== RECORDED && remember("voice", voice()));
+$("reset").addEventListener("click", () => {
+  for (const id of KNOBS) {
+    $(id).value = "";
+    remember(id, "");
+  }
+  render();
+});
+$("key").value = recall("key", "sessionStorage") ?? "";
+$("key").addEventListener("change", () => {
+  remember("key", $("key").value, "sessionStorage");
+  fail("");
+  loadVoices();
+});
+
+if (/Mac|iPhone|iPad/.test(navigator.platform)) $("speak-key").textContent = "⌘ ↵";
+new ResizeObserver(render).observe($("wave"));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
+loadVoices();

@@ -1,0 +1,532 @@
+"""The web page of a real server in a real browser, led by clicks and keys. What the server says, and when, is up to each test."""
+import base64
+import os
+import queue
+import re
+import threading
+import time
+from collections import deque
+
+import numpy as np
+import pytest
+import requests
+import soundfile
+from browser import CHROMIUM, CTRL, SHIFT, Browser, until
+from serving import load, serving
+
+from pockettts.audio import pcm16
+from pockettts.errors import BusyError, PocketTTSError
+from pockettts.options import NUMBERS
+
+if not CHROMIUM and not os.environ.get("CI"):
+    pytest.skip("the page is tested in Chromium, which is not here: `apt-get install chromium`", allow_module_level=True)
+
+RATE = 24_000
+BLOCKS = np.split((np.sin(np.arange(2.4 * RATE) / 20) * np.linspace(0.1, 0.7, int(2.4 * RATE))).astype(np.float32), 30)  # 80 ms each
+SPEECH = np.concatenate([np.frombuffer(pcm16(block), "<i2") for block in BLOCKS])
+# All that goes to the sound card: when, in samples of its clock, and what.
+LISTEN = """
+    window.heard = [];
+    const start = AudioBufferSourceNode.prototype.start;
+    AudioBufferSourceNode.prototype.start = function (when) {
+        heard.push([Math.round(when * 24000), Array.from(this.buffer.getChannelData(0), (x) => x * 32768)]);
+        return start.call(this, when);
+    };
+"""
+DONE = "document.querySelector('#status').innerText == 'Done.'"
+HEARD = "document.querySelector('#time').innerText != '0:00.0'"
+WHOLE = "!document.querySelector('#download').disabled"
+
+
+class Script:
+    """An engine that says what the test puts into `speech`: blocks, then None for the end or an exception for a break."""
+
+    def __init__(self):
+        self.speech = deque()
+        self.lock = threading.Lock()
+        self.asked = queue.Queue()                   # (text, voice state, options)
+        self.left = threading.Event()                # a client went before the end
+        self.refusal = None
+
+    def say(self, *blocks):
+        self.speech.extend(blocks)
+
+    def submit(self, text, voice, options):
+        self.asked.put((text, voice, options))
+        if self.refusal:
+            raise self.refusal
+        return Spoken(self)
+
+
+class Spoken:
+    rtf = 0.0
+
+    def __init__(self, script):
+        self.script, self.closed, self.over = script, False, False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        while True:
+            with self.script.lock:
+                if self.closed:
+                    raise StopIteration
+                if self.script.speech:
+                    block = self.script.speech.popleft()
+                    break
+            time.sleep(0.005)
+        if isinstance(block, np.ndarray):
+            return block
+        self.over = True
+        raise block or StopIteration
+
+    def close(self):
+        with self.script.lock:
+            self.closed = True
+        if not self.over:
+            self.script.left.set()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return load(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    with serving(model) as server:
+        yield server
+
+
+@pytest.fixture
+def script(server, monkeypatch):
+    script = Script()
+    monkeypatch.setattr(server.engine, "submit", script.submit)
+    return script
+
+
+@pytest.fixture
+def page(browser, server, script):
+    """The page, at rest. At the end, there was nothing on its console and no request to anyone else."""
+    page = opened(browser, server, before=LISTEN)
+    yield page
+    closed(page, server)
+
+
+def opened(browser, server, **options):
+    page = browser.open(server.url + "/", **options)
+    page.wait("document.querySelector('#names input')")
+    return page
+
+
+def closed(page, server):
+    assert complaints(page) == []
+    assert strangers(page, server) == []
+    page.close()
+
+
+def complaints(page):
+    """What the browser's console would show, refused requests aside: those are the tests' own."""
+    said = [e["exceptionDetails"]["text"] for e in page.events("Runtime.exceptionThrown")]
+    said += [str(e["args"]) for e in page.events("Runtime.consoleAPICalled")]
+    return said + [e["entry"]["text"] for e in page.events("Log.entryAdded") if e["entry"]["source"] != "network"]
+
+
+def strangers(page, server):
+    """Requests to anyone but the server."""
+    asked = [e["request"]["url"] for e in page.events("Network.requestWillBeSent")]
+    return [url for url in asked if not url.startswith((server.url, "data:", f"blob:{server.url}"))]
+
+
+def speak(page, text="Two words."):
+    """Write a text over the one that is there, and press the button."""
+    page.evaluate("document.querySelector('#text').select()")
+    page.type(text)
+    page.click("#speak")
+
+
+def error(page, text):
+    page.wait(f"document.querySelector('#error').innerText == {text!r}")
+
+
+def seconds(page):
+    """Where playback is."""
+    return float(page.text("#time").split(":")[1])
+
+
+def heard(page):
+    """What went to the sound card: (time, samples) of each piece, times in samples."""
+    return [(when, np.array(samples)) for when, samples in page.evaluate("heard")]
+
+
+def sound_of(page):
+    return np.concatenate([samples for _, samples in heard(page)])
+
+
+# --- listening -----------------------------------------------------------------------------------------------------------
+
+def test_type_press_hear(page, script):
+    speak(page, "Hear me before I am done.")
+    assert script.asked.get(timeout=30)[0] == "Hear me before I am done."
+    page.wait("document.querySelector('#status').innerText.startsWith('Waiting for the first')")
+    script.say(*BLOCKS[:15])
+    page.wait("document.querySelector('#status').innerText == 'Speaking.'")
+    page.wait(HEARD)                                                             # and no more has been said
+    assert page.text("#speak") == "Stop"
+    assert page.text("#seconds") == "1.2 s"
+    assert not page.evaluate(WHOLE)
+    script.say(*BLOCKS[15:], None)
+    page.wait(DONE)
+    assert page.text("#speak") == "Speak"
+    assert page.text("#seconds") == "2.4 s"
+    assert re.fullmatch(r"\d+ ms", page.text("#ttfa"))
+    assert re.fullmatch(r"\d+\.\d{3}", page.text("#rtf"))
+    assert np.array_equal(sound_of(page), SPEECH)
+
+
+def test_pieces_join_without_a_seam(page, script):
+    """On the card's clock one piece ends where the next begins, and Web Audio makes the very samples of that."""
+    script.say(*BLOCKS, None)
+    speak(page)
+    page.wait(WHOLE)
+    page.evaluate("heard.length = 0")
+    page.click("#wave", across=0)                                                # from the start, now that all is there
+    until(lambda: len(sound_of(page)) == len(SPEECH))
+    pieces = heard(page)
+    assert len(pieces) > 1
+    for (when, samples), (upcoming, _) in zip(pieces, pieces[1:], strict=False):
+        assert when + len(samples) == upcoming
+    rendered = page.evaluate("""(async () => {
+        const [from, end] = [heard[0][0], heard.at(-1)[0] + heard.at(-1)[1].length];
+        const context = new OfflineAudioContext(1, end - from, 24000);
+        for (const [when, samples] of heard) {
+            const buffer = new AudioBuffer({ length: samples.length, sampleRate: 24000 });
+            buffer.copyToChannel(Float32Array.from(samples, (x) => x / 32768), 0);
+            const source = new AudioBufferSourceNode(context, { buffer });
+            source.connect(context.destination);
+            AudioScheduledSourceNode.prototype.start.call(source, (when - from) / 24000);
+        }
+        return Array.from((await context.startRendering()).getChannelData(0), (x) => x * 32768);
+    })()""")
+    assert np.array_equal(rendered, SPEECH)
+
+
+def test_a_late_server_is_waited_for(page, script):
+    speak(page)
+    script.say(*BLOCKS[:3])
+    page.wait("document.querySelector('#status').innerText.startsWith('Waiting for more')")
+    script.say(*BLOCKS[3:8], None)
+    page.wait(DONE)
+    assert np.array_equal(sound_of(page), SPEECH[: 8 * 1920])
+
+
+def test_bytes_may_come_cut_anywhere(browser, server):
+    cut = """const pieces = [[1], [2, 3, 4, 5], [6], [7], [8, 9]], real = window.fetch;
+    window.fetch = async (path, options) => path != "stream" ? real(path, options) : new Response(new ReadableStream({
+        start(to) { for (const bytes of pieces) to.enqueue(Uint8Array.from(bytes)); to.close(); },
+    }));"""
+    page = opened(browser, server, before=LISTEN + cut)
+    speak(page)
+    page.wait(DONE)
+    assert list(sound_of(page)) == list(np.frombuffer(bytes(range(1, 9)), "<i2"))
+    closed(page, server)
+
+
+def test_click_and_keys_seek(page, script):
+    speak(page)
+    script.say(*BLOCKS[:10])
+    page.wait(HEARD)
+    assert page.evaluate("document.querySelector('#wave').ariaDisabled") == "true"           # not before it is whole
+    script.say(*BLOCKS[10:], None)
+    page.wait(DONE)
+    page.evaluate("document.querySelector('#wave').focus()")
+    page.press("End")
+    page.press("ArrowLeft")
+    assert seconds(page) == 1.4
+    assert page.evaluate("document.querySelector('#wave').ariaValueNow") == "1"
+    page.press("Home")
+    assert seconds(page) == 0
+    page.press("ArrowRight")
+    assert seconds(page) == 1
+    page.click("#wave", across=0.25)
+    page.press(" ")
+    assert page.text("#status") == "Paused."
+    assert 0.55 < seconds(page) < 2.4
+
+
+def test_download_is_whole_and_right(page, script, browser, tmp_path):
+    script.say(*BLOCKS, None)
+    speak(page, "Grüße, world!")
+    page.wait(WHOLE)
+    browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), browserContextId=page.context)
+    page.click("#download")
+    file = until(lambda: next(tmp_path.glob("*.wav"), None))
+    info = soundfile.info(file)
+    assert (file.name, file.stat().st_size) == ("grüße-world.wav", 44 + 2 * len(SPEECH))
+    assert (info.format, info.subtype, info.channels, info.samplerate) == ("WAV", "PCM_16", 1, RATE)
+    assert np.array_equal(soundfile.read(file, dtype="int16")[0], SPEECH)
+
+
+# --- stopping ------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("how", ["button", "escape"])
+def test_stop(page, script, how):
+    speak(page)
+    script.say(*BLOCKS[:10])
+    page.wait(HEARD)
+    page.click("#speak") if how == "button" else page.press("Escape")
+    assert page.text("#status") == "Stopped."
+    assert page.text("#speak") == "Speak"
+    assert script.left.wait(30)                                                  # the server knows, too
+    page.click("#play")                                                          # what came can be heard
+    page.wait(DONE)
+
+
+def test_speaking_again_leaves_the_first(page, script):
+    speak(page, "One.")
+    script.say(*BLOCKS[:5])
+    page.wait(HEARD)
+    page.press("Enter", CTRL)
+    assert script.left.wait(30)
+    script.say(*BLOCKS[5:10], None)
+    page.wait(DONE)
+    assert page.text("#seconds") == "0.4 s"
+
+
+# --- errors --------------------------------------------------------------------------------------------------------------
+
+def test_errors_in_words(page, script):
+    script.refusal = BusyError("all 8 places are taken")
+    speak(page)
+    error(page, "All 8 places are taken.")
+    assert page.text("#status") == ""
+    script.refusal = None
+    script.say(PocketTTSError("the model is gone"))
+    page.click("#speak")
+    error(page, "The model is gone.")
+    script.say(*BLOCKS[:3], None)
+    page.click("#speak")
+    page.wait(DONE)
+    assert page.text("#error") == ""
+    speak(page, " ")
+    error(page, "Write something to say.")
+    assert page.evaluate("document.activeElement.id") == "text"
+    page.send("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    speak(page)
+    error(page, "The server can’t be reached: is it still running?")
+
+
+def test_speech_that_breaks_off_is_an_error(page, script):
+    speak(page)
+    script.say(*BLOCKS[:5])
+    page.wait(HEARD)
+    script.say(PocketTTSError("the model is gone"))
+    page.wait("document.querySelector('#error').innerText.startsWith('The speech broke off')")
+    page.wait("document.querySelector('#speak').innerText == 'Speak'")
+    assert page.text("#status") == ""
+    assert page.evaluate(WHOLE)                                                  # what came is kept
+
+
+def test_a_key_is_asked_for_when_the_server_wants_one(browser, model, page):
+    assert page.evaluate("document.querySelector('#key-row').hidden")
+    with serving(model, api_key="s3cret") as server:
+        page = browser.open(server.url + "/")
+        page.wait("document.activeElement.id == 'key'")
+        assert page.text("#error") == "This server wants an API key."
+        page.type("wrong")
+        page.press("Tab")
+        error(page, "The server does not take this API key.")
+        page.evaluate("document.querySelector('#key').select()")
+        page.type("s3cret")
+        page.press("Tab")
+        page.wait("document.querySelector('#names input')")
+        assert page.text("#error") == ""
+        page.click("#speak")
+        page.wait(DONE)
+        page.goto(server.url + "/?again")
+        page.wait("document.querySelector('#names input')")                      # kept for this tab
+        closed(page, server)
+
+
+# --- voices and knobs ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("how", ["chosen", "dropped"])
+def test_clone(page, script, model, tmp_path, how):
+    file = tmp_path / "my voice.wav"
+    samples = (0.4 * np.sin(np.arange(30_000) / 30)).astype(np.float32)
+    soundfile.write(file, np.stack([samples, samples], 1), RATE)
+    page.choose("#file", file) if how == "chosen" else page.drop("#text", file)
+    page.wait("document.querySelector('#status').innerText == 'Speaks like my voice from now on.'")
+    assert page.evaluate("document.querySelector('#names :checked').parentElement.innerText") == "my voice"
+    speak(page, "As I do.")
+    text, voice, _ = script.asked.get(timeout=30)
+    assert text == "As I do."
+    assert all(map(np.array_equal, voice.layers, model.get_voice_state(file).layers))
+    script.say(*BLOCKS[:3], None)
+    page.wait(DONE)
+
+
+def test_a_long_recording_is_cut_and_an_unreadable_one_refused_in_words(page, script, tmp_path):
+    file = tmp_path / "long.flac"
+    soundfile.write(file, np.sin(np.arange(40 * 44_100) / 50) * 0.4, 44_100)
+    page.choose("#file", file)
+    page.wait("document.querySelector('#status').innerText == 'Speaks like long from now on.'")
+    speak(page)
+    assert script.asked.get(timeout=30)
+    asked = page.events("Network.requestWillBeSent")[-1]["requestId"]
+    body = page.send("Network.getRequestPostData", requestId=asked)["postData"]
+    assert len(base64.b64decode(re.search(r"base64,([^\"]*)", body)[1])) == 44 + 30 * RATE * 2
+    script.say(*BLOCKS[:1], None)
+    page.wait(DONE)
+    file = tmp_path / "odd.wav"
+    file.write_bytes(b"no sound at all")
+    page.choose("#file", file)
+    page.wait("document.querySelector('#status').innerText == 'Speaks like odd from now on.'")
+    page.click("#speak")
+    page.wait("document.querySelector('#error').innerText.startsWith('The upload')")
+
+
+def test_voice_and_knobs_are_sent(page, script, model):
+    knobs = {"speed": 1.5, "temperature": 0.55, "lsd_steps": 2, "eos_threshold": -3.5, "noise_clamp": 1.2, "seed": 7}
+    page.click("#names label:nth-of-type(20)")
+    page.click("summary")
+    for knob, value in knobs.items():
+        page.click(f"#{knob}")
+        page.type(str(value))
+    speak(page)
+    _, voice, options = script.asked.get(timeout=30)
+    assert page.evaluate("document.querySelector('#names :checked').value") == "marius"
+    assert np.array_equal(voice.layers[0], model.get_voice_state("marius").layers[0])
+    assert {**knobs, "lsd_decode_steps": 2}.items() - vars(options).items() == {("lsd_steps", 2)}
+    script.say(*BLOCKS[:3], None)
+    page.wait(DONE)
+    page.click("#reset")
+    page.click("#temperature")
+    page.type("11")
+    page.click("summary")
+    page.click("#speak")
+    page.wait("document.querySelector('#knobs').open && document.activeElement.id == 'temperature'")
+    assert script.asked.empty()
+
+
+def test_knobs_have_the_limits_of_the_options(page):
+    for knob in ("speed", "temperature", "lsd_steps", "noise_clamp", "seed"):
+        number = NUMBERS["lsd_decode_steps" if knob == "lsd_steps" else knob]
+        least, most, step = page.evaluate(f"(({{ min, max, step }}) => [min, max, step])(document.querySelector('#{knob}'))")
+        assert float(least) == number.least
+        assert not most or float(most) == min(number.most, 2**53 - 1)            # JavaScript's whole numbers end there
+        assert step == ("1" if number.kind is int else "any")
+
+
+# --- everyone ------------------------------------------------------------------------------------------------------------
+
+def test_keyboard_alone(page, script):
+    """Every control is reached by Tab and shows it; a text is written, spoken, stopped and heard again."""
+    page.evaluate("document.querySelector('#knobs').open = true")
+    reached, hidden = [], []
+    for _ in range(30):
+        page.press("Tab")
+        name, seen = page.evaluate("""(() => {
+            const here = document.activeElement;
+            const near = [here, here.nextElementSibling ?? here, here.parentElement].map((element) => getComputedStyle(element));
+            const outlined = near.some((look) => look.outlineStyle == "solid" && parseInt(look.outlineWidth) > 1 && look.opacity == 1);
+            return [here.id || here.value || here.tagName, outlined || here.id == "text"];
+        })()""")
+        if name == "BODY" or name in reached:
+            break
+        reached.append(name)
+        hidden += [] if seen else [name]
+    assert reached == ["text", "speak", "wave", "alba", "file", "SUMMARY", "speed", "temperature", "lsd_steps", "eos_threshold",
+                       "noise_clamp", "seed", "reset", "A"]
+    assert hidden == []
+    page.evaluate("document.querySelector('#text').select()")
+    page.type("No mouse.")
+    page.press("Enter", CTRL)
+    assert script.asked.get(timeout=30)[0] == "No mouse."
+    script.say(*BLOCKS)
+    page.wait(HEARD)
+    page.press("Escape")
+    assert page.text("#status") == "Stopped."
+    for _ in range(3):
+        page.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "play"
+    page.press("Enter")
+    page.wait(DONE)
+    page.press("Tab", SHIFT)
+    assert page.evaluate("document.activeElement.id") == "wave"
+
+
+def test_settings_last(page, server):
+    page.evaluate("document.querySelector('#text').select()")
+    page.type("Remember me.")
+    page.click("#names label:nth-of-type(20)")
+    page.click("summary")
+    page.click("#seed")
+    page.type("42")
+    page.goto(server.url + "/?again")
+    page.wait("document.querySelector('#names :checked')")
+    fields = "#names :checked", "#text", "#seed"
+    assert [page.evaluate(f"document.querySelector('{field}').value") for field in fields] == ["marius", "Remember me.", "42"]
+
+
+def test_blocked_storage_breaks_nothing(browser, server, script):
+    blocked = """for (const name of ["localStorage", "sessionStorage"])
+        Object.defineProperty(window, name, { get() { throw new Error("blocked"); } });"""
+    page = opened(browser, server, before=blocked)
+    script.say(*BLOCKS[:3], None)
+    speak(page)
+    page.wait(DONE)
+    closed(page, server)
+
+
+@pytest.mark.parametrize("width", [320, 390, 1100])
+def test_nothing_is_wider_than_the_window(browser, server, script, width):
+    page = opened(browser, server, width=width)
+    page.evaluate("document.querySelector('#knobs').open = true")
+    script.refusal = BusyError("w" * 300)
+    speak(page, "x" * 200)
+    page.wait("document.querySelector('#error').innerText")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    closed(page, server)
+
+
+def test_light_dark_and_calm(browser, server, script):
+    looks = []
+    for scheme in ("light", "dark"):
+        page = opened(browser, server, prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
+        looks.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert page.evaluate("getComputedStyle(document.querySelector('#speak')).transitionDuration") == "0s"
+        closed(page, server)
+    assert looks == ["rgb(250, 248, 244)", "rgb(21, 20, 18)"]
+
+
+def test_headers(server):
+    for path in ("/", "/static/app.js", "/static/style.css"):
+        answer = requests.get(server.url + path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+        assert answer.headers["Cache-Control"] == "no-cache"
+        again = requests.get(server.url + path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert requests.get(server.url + "/static/../server/app.py").status_code == 404
+
+
+def test_the_whole_way(browser, server, model, tmp_path):
+    """No script: what the page keeps is what the library says."""
+    page = opened(browser, server)
+    page.evaluate("document.querySelector('#seed').value = 3")
+    speak(page, "Hello there. This is the real one.")
+    page.wait(DONE)
+    browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), browserContextId=page.context)
+    page.click("#download")
+    file = until(lambda: next(tmp_path.glob("*.wav"), None))
+    expected = b"".join(map(pcm16, model.generate_stream("Hello there. This is the real one.", model.get_voice_state("alba"), seed=3)))
+    assert soundfile.read(file, dtype="int16")[0].tobytes() == expected
+    closed(page, server)
