@@ -12,12 +12,15 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from . import __version__, hub, ops, random_model
 from .config import Config
+from .engine import Engine, Stream
 from .errors import PocketTTSError
 from .limits import Needs, Speeds, Work
 from .model.state import KVCache
@@ -28,8 +31,11 @@ TEXT = "The quick brown fox jumps over the lazy dog, and then it walks home thro
 ROUNDS = 7                   # after one that does not count
 FRAMES, TOKENS = 25, 100     # of one measurement: frames that are made, tokens that are prefilled
 VOICE_SECONDS = 10           # of the voice prompt
+STREAMS = (1, 2, 4, 8, 16)   # at once
+STREAM_ROUNDS = 3
 EOS_THRESHOLD = -1e9         # EOS at once, and then so many frames are spoken:
 FRAMES_AFTER_EOS = 60
+UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}             # of streams: unit, and how many are a second
 MEASURES = {                 # what it is, its unit, and how many of these are a second (a byte; 1)
     "lm": ("flow LM", "ms a frame", 1e3),
     "flow_net": ("flow net", "ms a frame", 1e3),
@@ -66,23 +72,78 @@ def run(config: Config, precision: str | None = None, threads: int | None = None
         speeds = Speeds({"the flow LM": lm.bytes, "the decoder": decoder.bytes, "both": lm.plus(decoder).bytes})
         turns("one process", subject.load, subject.frames, subject.mimi, subject.prefill, subject.clone, subject.speak, speeds.measure)
     limits = _limits(needs, tokens, values)
-    return dict(
-        model=config.name, precision=precision or "bf16", threads=ops.get_threads(), isa=ops.ISA, cpu=cpu(), cores=os.cpu_count(),
-        system=f"{platform.system()} {platform.machine()}", rounds=ROUNDS,
-        versions=dict(pockettts=__version__, python=platform.python_version(), numpy=np.__version__),
+    return _circumstances(config, precision, ROUNDS) | dict(
         read={name: dict(MB=size / 1e6) | _figures(values[name], "GB/s", 1e-9) for name, size in speeds.loops.items()},
         multiply={name: _figures(values[name], "G/s", 1e-9) for name in ("f32", "int8")},
         measures={name: _row(name, values[name], *limits[name]) for name in MEASURES})
 
 
-def table(report: dict) -> str:
-    """The report for people."""
+def run_streams(config: Config, precision: str | None = None, threads: int | None = None,
+                progress: Callable[[str], None] = lambda line: None) -> dict:
+    """Texts spoken at once by an engine, beside the same ones in turn; all are asked for at the same moment.
+
+    A block is due when a player, which started with the first, has played those before it. Returns what `streams_table` prints.
+    """
+    progress("making a model of random weights")
+    with random_model.temporary(config, TEXT) as path:
+        subject, needs = Subject(path, precision, threads), Needs(config, precision or "bf16")
+        tokens = len(subject.model.tokenizer.encode(TEXT))
+        lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
+        speeds, reached = Speeds({"both": lm.plus(decoder).bytes}), defaultdict(list)
+        rows: list[dict] = []
+        subject.at_once(2)                                                      # does not count
+        for n in STREAMS:
+            values: dict[str, list[float]] = defaultdict(list)
+            for i in range(STREAM_ROUNDS):
+                progress(f"{n} streams, round {i + 1} of {STREAM_ROUNDS}")
+                for name, value in (subject.in_turn(n) | subject.at_once(n)).items():
+                    values[name].append(value)
+                for name, value in speeds.measure().items():
+                    reached[name].append(value)
+            gains = [alone / rtf for alone, rtf in zip(values["rtf_in_turn"], values["rtf"], strict=True)]
+            rows.append({name: _figures(found, *UNITS[name.split("_")[0]]) for name, found in values.items()}
+                        | dict(streams=n, gain=_figures(gains, "", 1)))
+    for row in rows:
+        n = row["streams"]
+        step = Work(lm.bytes + decoder.bytes, n * (lm.flops + decoder.flops), n * lm.int8)
+        row["limit"] = step.limit(*(max(reached[name]) for name in ("both", "f32", "int8")))[0] * config.mimi.frame_rate / n
+    return _circumstances(config, precision, STREAM_ROUNDS) | dict(streams=rows)
+
+
+def _circumstances(config: Config, precision: str | None, rounds: int) -> dict:
+    return dict(
+        model=config.name, precision=precision or "bf16", threads=ops.get_threads(), isa=ops.ISA, cpu=cpu(), cores=os.cpu_count(),
+        system=f"{platform.system()} {platform.machine()}", rounds=rounds,
+        versions=dict(pockettts=__version__, python=platform.python_version(), numpy=np.__version__))
+
+
+def streams_table(report: dict) -> str:
+    """The report of `run_streams` for people."""
+    lines = [
+        *_heading(report),
+        f"medians of {report['rounds']} rounds; RTF of all streams together; first audio in ms (in brackets the last stream's);",
+        "late: ms between when a block was due and when it came, at worst\n",
+        f"{'streams':>7}{'RTF in turn':>13}{'at once':>9}{'limit':>8}{'gain':>7}{'first audio in turn':>22}{'at once':>16}{'late':>8}",
+    ]
+    for row in report["streams"]:
+        ms = lambda name, row=row: f"{row[name]['median']:.0f} ({row[name + '_last']['median']:.0f})"  # noqa: E731
+        lines.append(f"{row['streams']:7}{row['rtf_in_turn']['median']:13.3f}{row['rtf']['median']:9.3f}{row['limit']:8.3f}"
+                     f"{row['gain']['median']:7.2f}{ms('ttfa_in_turn'):>22}{ms('ttfa'):>16}{row['late']['median']:8.0f}")
+    return "\n".join(lines)
+
+
+def _heading(report: dict) -> list[str]:
     threads = f"{report['isa']} kernels on {report['threads']} threads"
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    return [f"{report['model']}: random weights in {report['precision']}",
+            f"{report['cpu']}, {report['cores']} cores, {report['system']}; {threads}; {versions}"]
+
+
+def table(report: dict) -> str:
+    """The report for people."""
     reads = "; ".join(f"{_spread(row)} for the {row['MB']:.3g} MB of {name}" for name, row in report["read"].items())
     lines = [
-        f"{report['model']}: random weights in {report['precision']}",
-        f"{report['cpu']}, {report['cores']} cores, {report['system']}; {threads}; {versions}",
+        *_heading(report),
         f"reads, GB/s: {reads}",
         f"multiplies, G operations/s: {'; '.join(f'{_spread(row)} in {name}' for name, row in report['multiply'].items())}",
         f"medians of {report['rounds']} rounds, in brackets the least and the most; limits at the fastest reads and multiplications\n",
@@ -188,6 +249,38 @@ class Subject:
         first = time.perf_counter() - start
         samples += sum(map(len, blocks))
         return {"ttfa": first, "rtf": (time.perf_counter() - start) / (samples / self.model.sample_rate)}
+
+    def in_turn(self, n: int) -> dict[str, float]:
+        """n texts asked for at once, spoken one after the other."""
+        start, samples, first = time.perf_counter(), 0, []
+        for _ in range(n):
+            blocks = self.model.generate_stream(TEXT, self.voice, frames_after_eos=FRAMES_AFTER_EOS)
+            samples += len(next(blocks))
+            first.append(time.perf_counter() - start)
+            samples += sum(map(len, blocks))
+        return {"rtf_in_turn": (time.perf_counter() - start) / (samples / self.model.sample_rate),
+                "ttfa_in_turn": statistics.median(first), "ttfa_in_turn_last": max(first)}
+
+    def at_once(self, n: int) -> dict[str, float]:
+        """n texts asked for at once, spoken together."""
+        options, rate = self.model.options.but(frames_after_eos=FRAMES_AFTER_EOS), self.model.sample_rate
+
+        def read(stream: Stream) -> tuple[int, float]:
+            """Samples, and how late the latest block was."""
+            samples, late, first = 0, 0.0, None
+            for block in stream:
+                first = first or time.perf_counter()
+                late = max(late, time.perf_counter() - first - samples / rate)
+                samples += len(block)
+            return samples, late
+
+        with closing(Engine(self.model, max_streams=n)) as engine, ThreadPoolExecutor(n) as readers:
+            start = time.perf_counter()
+            streams = [engine.submit(TEXT, self.voice, options) for _ in range(n)]
+            samples, late = zip(*readers.map(read, streams), strict=True)
+            seconds = time.perf_counter() - start
+        first = [stream.ttfa for stream in streams]
+        return {"rtf": seconds / (sum(samples) / rate), "ttfa": statistics.median(first), "ttfa_last": max(first), "late": max(late)}
 
     def _heard(self) -> list[KVCache]:
         return [KVCache.restore(rows, TOKENS + FRAMES) for rows in self.voice.layers]

@@ -75,6 +75,22 @@ def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch): 
     assert max(map(len, lines)) < 200
 
 
+def test_streams_at_once_stand_beside_streams_in_turn(run, tiny_model, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(bench, "STREAM_ROUNDS", 1)
+    monkeypatch.setattr(bench, "STREAMS", (1, 3))
+    code, out, err = run("bench", "--streams", "--config", tiny_model, "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert [row["streams"] for row in report["streams"]] == [1, 3]
+    for row in report["streams"]:
+        assert row["rtf"]["median"] > 0 and row["limit"] > 0 and row["late"]["median"] >= 0
+        assert row["gain"]["median"] == pytest.approx(row["rtf_in_turn"]["median"] / row["rtf"]["median"])
+        assert 0 < row["ttfa"]["median"] <= row["ttfa_last"]["median"]
+        assert 0 < row["ttfa_in_turn"]["median"] <= row["ttfa_in_turn_last"]["median"]
+    lines = bench.streams_table(report).splitlines()
+    assert [line.split()[0] for line in lines[-3:]] == ["streams", "1", "3"] and max(map(len, lines)) < 140
+
+
 def test_without_room_it_says_so(tiny_model, here):  # noqa: F811
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

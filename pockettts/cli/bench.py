@@ -9,6 +9,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, default="english")
     add_precision(parser)
     add_numbers(parser, "threads")
+    parser.add_argument("--streams", action="store_true", help="measure many texts spoken at once, beside the same ones in turn")
     parser.add_argument("--json", action="store_true", help="print all figures, for programs")
 
 
@@ -20,6 +21,7 @@ def run(args: argparse.Namespace) -> None:
     _, config = model_of(args)
     show_progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()
     progress = (lambda line: say(f"{line:<40}", end="\r")) if show_progress else (lambda line: None)
-    report = bench.run(config, args.precision, args.threads, progress)
+    measure, table = (bench.run_streams, bench.streams_table) if args.streams else (bench.run, bench.table)
+    report = measure(config, args.precision, args.threads, progress)
     progress("")
-    print(json.dumps(report, indent=2) if args.json else bench.table(report))
+    print(json.dumps(report, indent=2) if args.json else table(report))
