@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -121,8 +121,11 @@ class Engine:
         self._queue: deque[Stream] = deque()
         self._stats = Stats()
         self._deadline: float | None = None                                     # set when the engine is closed
-        # Each decodes a frame of some stream with one core: unlike cores that share a frame, they never wait for each other.
-        self._decoders = ThreadPoolExecutor(ops.get_threads(), "pockettts-decoder", ops.set_own_threads, (1,))
+        # With a large model the decoders, one core each, say the frames of a step while the flow LM makes those of the next on
+        # the cores that are left: unlike cores that share a kernel, they need not wait for each other.
+        self._ahead = ops.get_threads() // 2 if model.overlap else 0            # cores for the flow LM meanwhile
+        self._decoders = ThreadPoolExecutor(max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.set_own_threads, (1,))
+        self._saying: dict[Future, tuple[Stream, Frame, bool]] = {}             # arguments of `_say`; only for the thread
         self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
         self._thread.start()
 
@@ -192,9 +195,11 @@ class Engine:
                 left = None if self._deadline is None else self._deadline - time.monotonic()
                 if left is not None and (left <= 0 or not self._live):
                     return []
-                batch = [stream for stream in self._live if len(stream._blocks) < BUFFER]
+                coming = [stream for future, (stream, *_) in self._saying.items() if not future.done()]
+                batch = [stream for stream in self._live
+                         if len(stream._blocks) + (stream in coming) < BUFFER and not stream._utterance.finished]
                 for stream in self._live:
-                    stream._since = (stream._since or time.monotonic()) if stream in batch else None
+                    stream._since = (stream._since or time.monotonic()) if stream in batch or stream in coming else None
                 if batch:
                     return batch
                 self._wake.wait(left)
@@ -204,18 +209,39 @@ class Engine:
         stepper = self.model.stepper
         for stream in batch:
             if error := _tried(stepper.prepare, stream._utterance):
-                self._deliver(stream, error)
+                self._catch_up()
+                self._say(stream, error, True)
         batch = [stream for stream in batch if not stream._over]
-        made = _tried(stepper.think, [stream._utterance for stream in batch], TOKENS)
+        utterances = [stream._utterance for stream in batch]
+        if any(utterance.take and len(utterance.take.waiting) for utterance in utterances):
+            self._catch_up()                                                    # a long step, for which all cores are needed
+        with ops.own_threads(0 if all(future.done() for future in self._saying) else self._ahead):
+            made = _tried(stepper.think, utterances, TOKENS)
         if isinstance(made, Exception):                                         # of the batch as a whole: no memory, say
             made = [made] * len(batch)
-        say = self._decoders.map if self.model.overlap and len(batch) > 1 else map
-        blocks = say(lambda item: _tried(stepper.say, item) if isinstance(item, Frame) else item, made)
-        for stream, item, block in zip(batch, made, blocks, strict=True):
-            self._deliver(stream, block, item.take if isinstance(item, Frame) else None)
+        self._catch_up()
+        for stream, item in zip(batch, made, strict=True):
+            job = stream, item, stream._utterance.finished
+            if self._ahead and isinstance(item, Frame):
+                self._saying[self._decoders.submit(self._say, *job)] = job
+            else:
+                self._say(*job)
 
-    def _deliver(self, stream: Stream, block: np.ndarray | Exception | None, take: Take | None = None) -> None:
+    def _catch_up(self) -> None:
+        """See to it that the frames of the last step are said; this core says those that are still waiting."""
+        with ops.own_threads(1):
+            for future, job in reversed(self._saying.items()):
+                if future.cancel():
+                    self._say(*job)
+        wait(self._saying)
+        self._saying.clear()
+
+    def _say(self, stream: Stream, made: Frame | np.ndarray | Exception | None, last: bool) -> None:
+        """Give a stream what was made for it."""
+        take = made.take if isinstance(made, Frame) else None
+        block = _tried(self.model.stepper.say, made) if take else made
         with self._lock:
+            self._wake.notify()
             if stream._over:                                                    # its reader left while it was stepped
                 return
             if isinstance(block, Exception):
@@ -223,7 +249,7 @@ class Engine:
                 return
             if block is not None:
                 self._put(stream, take, block)
-            if stream._utterance.finished:
+            if last:
                 self._end(stream, "done")
                 self._stats.rtf.observe(stream.rtf)
 
