@@ -82,6 +82,20 @@ def test_without_a_seed_resume_takes_that_of_the_first_run(run, options, book): 
     assert Path("x.wav").read_bytes() == Path("y.wav").read_bytes()
 
 
+def test_without_resume_it_begins_anew_and_says_so(run, options, book, here):  # noqa: F811
+    with interrupted(2):
+        run(*book, *options, "-o", "x.wav")
+    code, _, err = run(*book, *options, "-o", "x.wav")
+    assert code == 0 and "x.wav.resume of an earlier run is there" in err and not (here / "x.wav.resume").exists()
+
+
+def test_a_device_has_no_journal(run, options, book):  # noqa: F811
+    assert run(*book, *options, "-o", "/dev/null", "-q") == (0, b"", "")
+    code, _, err = run(*book, *options, "-o", "/dev/null", "--resume")
+    assert code == 2
+    assert_one_line(err, "--resume")
+
+
 def test_what_resume_refuses(run, options, book, here):  # noqa: F811
     code, _, err = run(*book, *options, "-o", "x.wav", "--resume")
     assert code == 2

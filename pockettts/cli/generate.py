@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
         job = _Job(args, name, config, path, player)
         if args.follow:
             _follow(job)
-        elif args.file not in (None, "-") and path is not None:
+        elif args.file not in (None, "-") and path is not None and not _is_device(path):
             _speak_book(job, chapters)
         else:
             _speak(job, chapters)
@@ -74,9 +74,14 @@ def _path(args: argparse.Namespace) -> str | None:
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
         raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
     path = None if to_stdout else args.output if args.output is not None or args.play else OUTPUT
-    if (args.split or args.resume) and (path is None or args.file in (None, "-")):
+    if (args.split or args.resume) and (path is None or _is_device(path) or args.file in (None, "-")):
         raise OptionError("--split and --resume are for text files that become sound files: give --file and --output")
     return path
+
+
+def _is_device(path: str) -> bool:
+    """Whether it is /dev/null, a FIFO or the like, beside which there is no place for other files."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 class _Job:
@@ -206,8 +211,11 @@ def _speak_book(job: _Job, chapters: list) -> None:
     journal = Journal(job.path, _facts(job.args, job.name, [text for _, text in sections]))
     if job.args.resume:
         journal.reopen()
-    elif job.args.seed is None:
-        journal.facts["seed"] = secrets.randbits(64)
+    else:
+        if journal.path.exists() and not job.args.quiet:
+            say(f"pockettts: {journal.path} of an earlier run is there, and --resume would go on from it; this begins anew")
+        if job.args.seed is None:
+            journal.facts["seed"] = secrets.randbits(64)
     progress = job.progress(sum(len(text) for _, text in sections), journal.characters)
     is_finished = False
     try:
