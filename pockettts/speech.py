@@ -125,7 +125,7 @@ class Stepper:
                 tokens -= before - len(take.waiting)
         if heard:
             out = self.flow_lm.step_together(rows, [utterances[i].take.caches for i in heard])
-            ready = {i: x[-1:] for i, x in zip(heard, out, strict=True) if not len(utterances[i].take.waiting)}
+            ready = {i: x for i, x in zip(heard, out, strict=True) if not len(utterances[i].take.waiting)}
             frames = self._frames([utterances[i] for i in ready], list(ready.values()))
             for i, frame in zip(ready, frames, strict=True):
                 made[i] = frame

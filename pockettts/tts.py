@@ -52,7 +52,7 @@ class TTSModel:
             config: instead of a name, a YAML file: a path, `https://` or `hf://`.
             precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
                 the backbone: half the memory and time again, and nearly the same speech (README has figures).
-            threads: of the kernels, for the whole process; by default as many as there are cores, at most 8.
+            threads: of the kernels, for the whole process; by default as many as there are physical cores, at most 8.
             cache: keep what takes long to make, packed weights and the states of cloned voices, on the disk for the next time.
             options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, for all that this model
                 says; None, like none, is its config's own, or the default of `Options`.
@@ -242,11 +242,20 @@ def _checked_samples(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32, copy=False)
 
 
-def _cores() -> int:
-    """Cores that this process may use: its affinity, and the limit of its container."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _cores(system: Path = Path("/sys")) -> int:
+    """Physical cores that this process may use: within its affinity, and the limit of its container."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    cores = len({_siblings(system / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in allowed})
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = (system / "fs/cgroup/cpu.max").read_text().split()
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):                      # not Linux, or no limit ("max")
         return cores
+
+
+def _siblings(path: Path) -> str:
+    """Which CPUs are threads of the same core; "" where the system does not say. Two of them share the units that multiply."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

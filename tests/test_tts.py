@@ -9,7 +9,7 @@ import soundfile
 
 from pockettts import TTSModel, VoiceState, ops
 from pockettts.errors import ConfigError, OptionError, PocketTTSError, TextError, VoiceError
-from pockettts.tts import _made_ahead
+from pockettts.tts import _cores, _made_ahead
 
 TEXT = "One sentence. And then another one, which is longer."
 
@@ -44,6 +44,22 @@ def test_a_seed_gives_the_same_speech_on_any_number_of_threads(model, voice, mon
     assert all(np.array_equal(speech[0], other) for other in speech[1:])
     assert not np.array_equal(speech[0], model.generate(TEXT, voice, seed=8)[: len(speech[0])])
     assert speech[0].dtype == np.float32 and len(speech[0]) % 1920 == 0
+
+
+@pytest.mark.parametrize("siblings, limit, cores", [
+    (["0,2", "1,3", "0,2", "1,3"], "max 100000", 2),                            # two hyperthreads a core
+    (["0", "1", "2", "3"], "150000 100000", 2),                                 # a container with a core and a half
+    ([], "", 4),                                                                # a system that says nothing
+])
+def test_threads_are_as_many_as_physical_cores_within_limits(monkeypatch, tmp_path, siblings, limit, cores):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    for cpu, line in enumerate(siblings):
+        topology = tmp_path / f"devices/system/cpu/cpu{cpu}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(line + "\n")
+    (tmp_path / "fs/cgroup").mkdir(parents=True)
+    (tmp_path / "fs/cgroup/cpu.max").write_text(limit + "\n")
+    assert _cores(tmp_path) == cores
 
 
 def test_int8_speaks_on_any_number_of_threads_and_nearly_as_f32_does(model, voice, tiny_model):

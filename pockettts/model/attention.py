@@ -1,5 +1,6 @@
 """Causal attention over a KV cache, with rotary positions (reference: pocket_tts.modules.attention, .rope)."""
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -25,12 +26,15 @@ class Attention:
     def init_state(self) -> KVCache:
         return KVCache(self.num_kv_heads, self.head_dim, self.context)
 
-    def __call__(self, x: np.ndarray, cache: KVCache | Together, scale: np.ndarray | None, add: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray, cache: KVCache | Together, scale: np.ndarray | None, add: np.ndarray,
+                 wanted: Sequence[int] | None = None) -> np.ndarray:
         qkv = self.in_proj(x)                                                   # [T, (H + 2 H_kv) D]
         if isinstance(cache, Together):
             y = np.concatenate([self.attend(rows, own) for rows, own in cache.split(qkv)])
         else:
             y = self.attend(qkv, cache)                                         # [T, H D]
+        if wanted is not None:
+            y, add = y[wanted], add[wanted]
         return self.out_proj(y, scale, add)                                     # [T, d_model]
 
     def attend(self, qkv: np.ndarray, cache: KVCache) -> np.ndarray:

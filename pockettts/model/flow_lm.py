@@ -49,18 +49,17 @@ class FlowLM:
     def prefill(self, x: np.ndarray, state: list[KVCache]) -> None:
         """Let the backbone hear embeddings [T, d_model]; all that remains of them is the state."""
         if len(x):
-            self.transformer(x, state)
+            self.transformer(x, state, wanted=[])
 
     def step(self, latent: np.ndarray | None, state: list[KVCache]) -> np.ndarray:
         """One frame: the previous latent [1, latent_dim] (None for the first) -> hidden [1, z_dim or d_model]."""
         return self.head(self.transformer(self.embed_latent(latent), state))
 
     def step_together(self, rows: list[np.ndarray], states: list[list[KVCache]]) -> list[np.ndarray]:
-        """Several streams at once, the weights read once: embeddings [T_i, d_model] of each, for `head` -> [T_i, d_model] of each."""
+        """Several streams at once, the weights read once: embeddings [T_i, d_model] of each -> for `head`, [1, d_model] of its last."""
         counts = [len(x) for x in rows]
         state = [Together(caches, counts) for caches in zip(*states, strict=True)]
-        y = self.transformer(np.concatenate(rows), state)
-        return np.split(y, np.cumsum(counts)[:-1])
+        return np.split(self.transformer(np.concatenate(rows), state, wanted=np.cumsum(counts) - 1), len(rows))
 
     def embed_latent(self, latent: np.ndarray | None) -> np.ndarray:
         """A frame's input: the previous latent [1, latent_dim] (None for the first) -> [1, d_model]."""

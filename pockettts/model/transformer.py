@@ -1,4 +1,6 @@
 """The pre-norm transformer of the flow LM's backbone and of Mimi (reference: pocket_tts.modules.transformer)."""
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import ops
@@ -17,9 +19,9 @@ class TransformerLayer:
         self.layer_scale_1 = w.vector("layer_scale_1.scale", d_model)[None] if layer_scale else None
         self.layer_scale_2 = w.vector("layer_scale_2.scale", d_model)[None] if layer_scale else None
 
-    def __call__(self, x: np.ndarray, cache: KVCache | Together) -> np.ndarray:
+    def __call__(self, x: np.ndarray, cache: KVCache | Together, wanted: Sequence[int] | None = None) -> np.ndarray:
         # x + layer_scale_1 * self_attn(norm1(x)), then x + layer_scale_2 * linear2(gelu(linear1(norm2(x))))
-        x = self.self_attn(self.norm1(x), cache, scale=self.layer_scale_1, add=x)
+        x = self.self_attn(self.norm1(x), cache, scale=self.layer_scale_1, add=x, wanted=wanted)
         h = self.linear1(self.norm2(x))
         return self.linear2(ops.gelu(h, out=h), scale=self.layer_scale_2, add=x)
 
@@ -31,9 +33,10 @@ class Transformer:
     def init_state(self) -> list[KVCache]:
         return [layer.self_attn.init_state() for layer in self.layers]
 
-    def __call__(self, x: np.ndarray, state: list[KVCache] | list[Together]) -> np.ndarray:
+    def __call__(self, x: np.ndarray, state: list[KVCache] | list[Together], wanted: Sequence[int] | None = None) -> np.ndarray:
+        """All rows, or the wanted ones: of the others the last layer makes keys and values only."""
         for layer, cache in zip(self.layers, state, strict=True):
-            x = layer(x, cache)
+            x = layer(x, cache, wanted if layer is self.layers[-1] else None)
         return x                                                                # [T, d_model]
 
 
