@@ -227,4 +227,8 @@ def test_progress_knows_the_time_left(monkeypatch, capsys):
     assert "60%, 1:01 left, 3.0 s" in shown[2]
     progress.clear()
     assert capsys.readouterr().err.strip() == ""
+    endless = Progress(0, 0, 100, quiet=False)                 # what --follow says
+    for _ in endless.timed((take, np.zeros(100)) for take in takes):
+        now += 1
+    assert [line.rstrip() for line in capsys.readouterr().err.split("\r")] == ["1.0 s of audio", "2.0 s of audio", "3.0 s of audio", ""]
     assert [clock(seconds) for seconds in (0, 59.6, 3599, 3600, 36_061)] == ["0:00", "1:00", "59:59", "1:00:00", "10:01:01"]

@@ -169,6 +169,7 @@ def _follow(job: _Job) -> None:
                 try:
                     _write(progress.timed(model.speak(job.utterance(line))), outs)
                 except TextError as error:
+                    progress.clear()
                     say(f"pockettts: {error}")
                 if job.player and is_last:
                     job.player.finish()

@@ -9,7 +9,7 @@ WIDTH = 30                             # of the bar
 
 
 class Progress:
-    """Counts what is spoken of a text of so many characters, of which `done` were spoken before.
+    """Counts what is spoken of a text of so many characters, of which `done` were spoken before. With a total of 0 there is no end.
 
     audio, work, first: seconds of sound; to make it; and to make its first block.
     """
@@ -44,7 +44,7 @@ class Progress:
 
     def _bar(self) -> str:
         spoken, line = f"{self.audio:.1f} s of audio", ""
-        if self.done > self.before:    # one chunk is known to be finished
+        if self.total and self.done > self.before:     # one chunk is known to be finished
             share = min(1, self.done / self.total)
             left = (perf_counter() - self._start) * (self.total - self.done) / (self.done - self.before)
             line = f"[{'#' * round(share * WIDTH):{WIDTH}}] {share:4.0%}, {clock(max(0, left))} left, "
