@@ -6,6 +6,7 @@ nobody had interrupted. Before it come 32 KB with JSON: what was spoken how, and
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,7 @@ class Journal:
         self.path, self.facts = Path(f"{output}.resume"), facts
         self.chapter = self.chunks = self.characters = self._size = 0
         self._file = None
-
-    @property
-    def is_begun(self) -> bool:
-        return self._file is not None
+        self.is_begun = False  # there is something to go on from
 
     def reopen(self) -> None:
         """Go on where the last run ended; a seed that is None is then that run's.
@@ -50,6 +48,7 @@ class Journal:
             raise OptionError(cannot_write(self.path, error)) from None
         except (ValueError, KeyError, TypeError):
             raise OptionError(f"{self.path} is damaged: remove it, and leave --resume out") from None
+        self.is_begun = True
         if self.facts["seed"] is None:
             self.facts["seed"] = facts.get("seed")
         for name, value in self.facts.items():
@@ -89,10 +88,12 @@ class Journal:
         self._file.seek(0)
         self._file.write(json.dumps(dict(state)).encode().ljust(HEADER))
         self._file.flush()
+        self.is_begun = True
 
     def close(self, finished: bool) -> None:
-        """Keep it for the next run; or remove it, if the text is finished."""
+        """Keep it for the next run; or remove it, if the text is finished or nothing could be written down."""
         if self._file is not None:
-            self._file.close()
-        if finished:
+            with suppress(OSError):  # what the disk had no room for, and nobody counts on
+                self._file.close()
+        if finished or self._file is not None and not self.is_begun:
             self.path.unlink(missing_ok=True)

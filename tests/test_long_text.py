@@ -1,6 +1,7 @@
 """Books: chapters, Ctrl-C and --resume, split files, memory, seams, progress."""
 import json
 import os
+import resource
 import signal
 import tracemalloc
 from contextlib import contextmanager
@@ -80,6 +81,30 @@ def test_without_a_seed_resume_takes_that_of_the_first_run(run, options, book): 
     assert run(*book, *seedless, "-o", "x.wav", "--resume")[0] == 0
     assert run(*book, *seedless, "-o", "y.wav", "--seed", str(seed))[0] == 0
     assert Path("x.wav").read_bytes() == Path("y.wav").read_bytes()
+
+
+@pytest.mark.parametrize("room", [20_000, 300_000])
+def test_a_full_disk(options, book, here, room):  # noqa: F811
+    """What was written down before is there to go on from; if there was nothing, nothing is left."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    code, _, err = finish(start(*book, *options, "-o", "x.wav", preexec_fn=limit))
+    assert code == 1 and "can't write x.wav" in err and "File too large" in err
+    assert sorted(os.listdir(here)) == ["book.txt"] + ["x.wav.resume"] * (room > 100_000)
+    assert finish(start(*book, *options, "-o", "y.wav", "-q"))[0] == 0
+    if room > 100_000:
+        assert "--resume" in err and finish(start(*book, *options, "-o", "x.wav", "--resume", "-q"))[0] == 0
+        assert Path("x.wav").read_bytes() == Path("y.wav").read_bytes()
+
+
+def test_sigterm_leaves_the_journal_and_nothing_else(options, here):  # noqa: F811
+    (here / "long.txt").write_text(LONG)
+    process = start("-f", "long.txt", *options, "-o", "x.mp3", "-q")
+    while not (here / "x.mp3.resume").exists():
+        assert process.poll() is None
+    process.terminate()
+    assert finish(process) == (143, b"", "") and set(os.listdir(here)) <= {"long.txt", "x.mp3.resume"}
 
 
 def test_without_resume_it_begins_anew_and_says_so(run, options, book, here):  # noqa: F811
