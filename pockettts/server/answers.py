@@ -177,7 +177,8 @@ class Answer:
         if self._client.gone():
             self._cut = Refusal("the client left", 499)
         elif now > self._until:
-            self._cut = Refusal(f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", 503)
+            status = 413 if self._samples else 503  # clients come again after a 503
+            self._cut = Refusal(f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", status)
         elif self._given is not None and now - self._given > STALLED:
             self._cut = Refusal(f"the client took nothing for {STALLED} seconds", 499)
         else:
