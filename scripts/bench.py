@@ -23,7 +23,7 @@ from pathlib import Path
 from parity import oracle_python
 from rivals import answer
 
-from pockettts import bench, random_model
+from pockettts import bench, hub, random_model
 from pockettts.config import load_config
 from pockettts.tokenizer import load_tokenizer
 
@@ -99,7 +99,7 @@ def main() -> None:
 
     python = a.oracle or oracle_python(a.keep, "onnx==1.23.2", "onnxruntime==1.32.0")
     config = load_config(a.model)
-    with random_model.temporary(config, bench.TEXT) as path:
+    with random_model.temporary(config, bench.TEXT) as path, hub.assets_in(path.parent / "assets"):
         if a.against == "onnxruntime":
             export = [python, HERE / "export_onnx.py", path.parent, path.name]
             subprocess.run(export, check=True, cwd=path.parent, stdout=sys.stderr, stderr=None if a.debug else subprocess.DEVNULL)
