@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, hub, ops, random_model
+from . import __version__, ops, random_model
 from .config import Config
 from .engine import Engine, Stream
 from .errors import PocketTTSError
@@ -63,7 +63,7 @@ def run(config: Config, precision: str | None = None, threads: int | None = None
                     values[name] += [value] * (i > 0)
 
     progress("making a model of random weights")
-    with random_model.temporary(config, TEXT) as path, hub.assets_in(path.parent / "assets"):
+    with random_model.temporary(config, TEXT) as path:
         # Now, while this process is small: the system counts its memory as its child's.
         turns("fresh processes", start_python, lambda: speak_afresh(path, precision, threads))
         subject, needs = Subject(path, precision, threads), Needs(config, precision or "bf16")
@@ -140,19 +140,28 @@ def _heading(report: dict) -> list[str]:
 
 
 def table(report: dict) -> str:
-    """The report for people."""
+    """The report for people, and for SPEED.md."""
     reads = "; ".join(f"{_spread(row)} for the {row['MB']:.3g} MB of {name}" for name, row in report["read"].items())
-    lines = [
+    rows = [[", ".join(filter(None, (MEASURES[name][0], row["unit"]))), _spread(row), f"{row['limit']:.3g}", f"{row['ratio']:.2f}",
+             row["bound"]] for name, row in report["measures"].items()]
+    return "\n".join([
         *_heading(report),
         f"reads, GB/s: {reads}",
         f"multiplies, G operations/s: {'; '.join(f'{_spread(row)} in {name}' for name, row in report['multiply'].items())}",
         f"medians of {report['rounds']} rounds, in brackets the least and the most; limits at the fastest reads and multiplications\n",
-        f"{'':44}{'measured':>24}{'limit':>10}   ratio  of",
-    ]
-    for name, row in report["measures"].items():
-        label = ", ".join(filter(None, (MEASURES[name][0], row["unit"])))
-        lines.append(f"{label:44}{_spread(row):>24}{row['limit']:10.3g}{row['ratio']:8.2f}  {row['bound']}")
-    return "\n".join(lines)
+        markdown([report["model"], "measured", "limit", "ratio", "limited by"], rows)])
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table for a terminal and for SPEED.md alike."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines)
+
+
+def spread(values: list[float]) -> str:
+    """Median, least and most."""
+    return f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
 
 
 def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[str, tuple[float, str]]:
@@ -186,7 +195,7 @@ def _figures(values: list[float], unit: str, scale: float) -> dict:
 
 
 def _spread(row: dict) -> str:
-    return f"{row['median']:.3g} ({row['least']:.3g} - {row['most']:.3g})"
+    return spread([row["median"], row["least"], row["most"]])
 
 
 # --- what is measured --------------------------------------------------------------------------------------------------------

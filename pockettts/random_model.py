@@ -14,6 +14,7 @@ import yaml
 from .config import Config
 from .errors import WeightsError
 from .files import cannot_write
+from .hub import assets_in
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
 from .tokenizer import EXPECTED, SPACE
@@ -25,11 +26,15 @@ BLOCK = 1 << 20          # numbers that are drawn at a time, so that little memo
 
 @contextmanager
 def temporary(config: Config, text: str) -> Iterator[Path]:
-    """A model as `write` makes it, in a folder that goes when the block ends. Raises WeightsError where there is no room for it."""
+    """A model as `write` makes it, in a folder that goes when the block ends, and whatever is kept of it for the next time as well.
+
+    Raises WeightsError where there is no room for it.
+    """
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(TemporaryDirectory(prefix="pockettts-"))
-            path = write(config, Path(folder), text)
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="pockettts-")))
+            stack.enter_context(assets_in(folder / "assets"))
+            path = write(config, folder, text)
         except OSError as error:
             raise WeightsError(f"{cannot_write('a model of random weights', error)} (the environment variable TMPDIR)") from None
         yield path

@@ -23,7 +23,7 @@ from pathlib import Path
 from parity import oracle_python
 from rivals import answer
 
-from pockettts import bench, hub, random_model
+from pockettts import bench, random_model
 from pockettts.config import load_config
 from pockettts.tokenizer import load_tokenizer
 
@@ -99,7 +99,7 @@ def main() -> None:
 
     python = a.oracle or oracle_python(a.keep, "onnx==1.23.2", "onnxruntime==1.32.0")
     config = load_config(a.model)
-    with random_model.temporary(config, bench.TEXT) as path, hub.assets_in(path.parent / "assets"):
+    with random_model.temporary(config, bench.TEXT) as path:
         if a.against == "onnxruntime":
             export = [python, HERE / "export_onnx.py", path.parent, path.name]
             subprocess.run(export, check=True, cwd=path.parent, stdout=sys.stderr, stderr=None if a.debug else subprocess.DEVNULL)
@@ -121,10 +121,8 @@ def main() -> None:
         return
     print(f"{a.model}, {a.precision or 'bf16'}: {bench.cpu()}, {os.cpu_count()} cores")
     print(f"{a.rounds} rounds in turn: medians, in brackets the least and the most\n")
-    print(f"{'':36}{'ours':>24}{a.against:>24}   ratio")
-    for label, row in rows.items():
-        show = lambda v: f"{statistics.median(v):.3g} ({min(v):.3g} - {max(v):.3g})"  # noqa: E731
-        print(f"{label:36}{show(row['ours']):>24}{show(row[a.against]):>24}{row['ratio']:8.2f}")
+    cells = [[label, bench.spread(row["ours"]), bench.spread(row[a.against]), f"{row['ratio']:.2f}"] for label, row in rows.items()]
+    print(bench.markdown([a.model, "ours", a.against, "ratio"], cells))
 
 
 if __name__ == "__main__":

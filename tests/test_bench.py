@@ -71,7 +71,7 @@ def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch): 
     for row in report["measures"].values():
         assert row["ratio"] == pytest.approx(row["median"] / row["limit"]) and row["bound"]
     lines = bench.table(report).splitlines()
-    assert all(any(line.startswith(what) for line in lines) for what, *_ in bench.MEASURES.values())
+    assert all(any(line.startswith(f"| {what}") for line in lines) for what, *_ in bench.MEASURES.values())
     assert max(map(len, lines)) < 200
 
 
