@@ -228,6 +228,8 @@ def load(make_client, clients: int, kinds: list[str], after_first=lambda: None) 
                 outcome = "refused" if isinstance(error, ConnectionRefusedError) else f"broken ({error})"
             with lock:
                 outcomes[kind, outcome] += 1
+            if outcome == "503":
+                time.sleep(0.5)         # who was told to come again does so, with the next request
 
     threads = [threading.Thread(target=work, args=(make_client(n),)) for n in range(clients)]
     for thread in threads:
