@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
 
 # Editable, so that a change in Python needs no new install; a change in the kernels rebuilds them.
 $(VENV)/installed: pyproject.toml setup.py pockettts/_ops.pyx pockettts/_tile.h
@@ -15,6 +15,9 @@ build: $(VENV)/installed  ## compile the kernels and install into .venv
 
 test: build  ## run the tests
 	$(BIN)/python -m pytest -q
+
+test-arm64: build  ## run the kernel tests on ARM64, under qemu-user
+	scripts/test_arm64.sh
 
 lint: build  ## check the style
 	$(BIN)/ruff check .
@@ -31,4 +34,4 @@ soak: build  ## load and faults against the server
 clean:  ## remove all that was built
 	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache
 
-.PHONY: help build test lint parity bench soak clean
+.PHONY: help build test test-arm64 lint parity bench soak clean

@@ -3,6 +3,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -10,56 +11,69 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Module suffix -> compiler flags. The plain build runs on every CPU of the architecture that we support.
+# Instruction set (see ops.py) -> compiler flags. "base" runs on every CPU of the architecture that we support.
+AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
 X86 = {
-    "": ["-msse4.2"],
-    "_avx2": ["-mavx2", "-mfma"],
-    "_avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+    "base": ["-msse4.2"],
+    "avx2": ["-mavx2", "-mfma"],
+    "avxvnni": ["-mavx2", "-mfma", "-mavxvnni"],
+    "avx512": AVX512,
+    "avx512vnni": [*AVX512, "-mavx512vnni"],
 }
-BUILDS = X86 if platform.machine().lower() in ("x86_64", "amd64") else {"": []}
+ARM = {"base": [], "dotprod": ["-march=armv8.2-a+dotprod"]}
+MACHINES = {"x86_64": X86, "amd64": X86, "aarch64": ARM, "arm64": ARM}
 # Strict arithmetic (see _tile.h): of the fast-math family only what changes no result.
-FLAGS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fno-math-errno", "-fno-trapping-math", "-g0", "-w"]
+FLAGS = ["-O2", "-fno-math-errno", "-fno-trapping-math", "-g0", "-w"]
+WHERE_KNOWN = ["-ftree-vectorize", "-fvect-cost-model=dynamic"]         # not to Clang, which vectorises anyway
 HERE = Path(__file__).parent
 GENERATED = HERE / "build" / "kernels"
 
 
+def machine() -> str:
+    """What is compiled for: this machine, unless a cross build says otherwise (_PYTHON_HOST_PLATFORM)."""
+    target = sysconfig.get_platform().rpartition("-")[2].lower()
+    return platform.machine().lower() if target == "universal2" else target
+
+
 def kernels() -> list[Extension]:
-    """One extension for each build: the same source under another name."""
+    """One extension for each build: the same source under another name. A compiler may be too old for all but the base."""
     GENERATED.mkdir(parents=True, exist_ok=True)
     extensions = []
-    for suffix, flags in BUILDS.items():
+    for isa, flags in MACHINES.get(machine(), {"base": []}).items():
+        suffix = "" if isa == "base" else f"_{isa}"
         source = GENERATED / f"_ops{suffix}.pyx"
         shutil.copyfile(HERE / "pockettts" / "_ops.pyx", source)
         extensions.append(Extension(
             f"pockettts._ops{suffix}", [os.path.relpath(source, HERE)], include_dirs=["pockettts"],
-            depends=["pockettts/_tile.h"], extra_compile_args=FLAGS + flags))
+            depends=["pockettts/_tile.h"], extra_compile_args=FLAGS + flags, optional=isa != "base"))
     return cythonize(extensions, nthreads=0, quiet=True)
 
 
 class BuildKernels(build_ext):
-    """Adds OpenMP where the compiler has it; without it the kernels run on one thread."""
+    """Adds what a compiler may lack: GCC's own flags, and OpenMP, without which the kernels run on one thread."""
 
     def build_extensions(self) -> None:
-        openmp = self.openmp_flags()
+        flags = [flag for flag in WHERE_KNOWN if self.builds(flag)]
+        openmp = ["-fopenmp"] if not os.environ.get("POCKETTTS_NO_OPENMP") and self.builds("-fopenmp", "omp.h") else []
+        if not openmp:
+            print("no OpenMP: the kernels will run on one thread", file=sys.stderr)
         for extension in self.extensions:
-            extension.extra_compile_args += openmp
+            extension.extra_compile_args += flags + openmp
             extension.extra_link_args += openmp
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
-    def openmp_flags(self) -> list[str]:
-        if os.environ.get("POCKETTTS_NO_OPENMP"):
-            return []
+    def builds(self, flag: str, header: str = "stdint.h") -> bool:
+        """Whether a program with this header can be compiled and linked with this flag."""
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / "probe.c"
-            probe.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            probe.write_text(f"#include <{header}>\nint main(void) {{ return 0; }}\n")
             try:
-                objects = self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=["-fopenmp"])
-                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=["-fopenmp"])
-            except Exception as error:
-                print(f"no OpenMP here ({error}): the kernels will run on one thread", file=sys.stderr)
-                return []
-        return ["-fopenmp"]
+                objects = self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=[flag])
+                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=[flag])
+            except Exception:
+                return False
+        return True
 
 
 setup(ext_modules=kernels(), cmdclass={"build_ext": BuildKernels})

@@ -71,7 +71,7 @@ cdef inline bint is_long(long numbers, long rows) noexcept nogil:
 
 
 def supports(isa: str) -> bool:
-    """Whether this CPU runs a build for `isa` ("avx2", "avx512")."""
+    """Whether this CPU runs a build for `isa`, one of those in setup.py but "base"."""
     return cpu_runs(isa.encode())
 
 

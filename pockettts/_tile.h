@@ -15,9 +15,13 @@
 #include <stdint.h>
 #include <string.h>
 #if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #endif
 
 #if defined(__AVX512F__)
@@ -49,7 +53,13 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__ /* which does not know GCC's way */
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_ALL UNROLL
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_ALL _Pragma("GCC unroll 32")
+#endif
 /* Keeps the compiler from making one FMA of what comes before and after in one tile and not in another. */
 #if defined(__x86_64__) || defined(__i386__)
 #define ROUNDED(r) __asm__("" : "+x"(r))
@@ -469,7 +479,6 @@ static float read_probe(const float *x, long n) {
     return lanes(s[0]);
 }
 
-#define UNROLL_ALL _Pragma("GCC unroll 32")
 static float fma_probe(long rounds) { /* MR * NR FMAs a round */
     vf s[MR * NV];
     const vf zero = {0}, a = zero + 0.999f, b = zero + 0.001f;
@@ -497,11 +506,20 @@ static float dot_probe(long rounds) { /* MR * NR times 4 products of bytes a rou
 /* Does this CPU run that instruction set? Asked of the plainest build, before another one is loaded. */
 static int cpu_runs(const char *isa) {
 #if defined(__x86_64__) || defined(__i386__)
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     __builtin_cpu_init();
-    if (!strcmp(isa, "avx512"))
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
-    if (!strcmp(isa, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                       __builtin_cpu_supports("avx512vl") && avx2;
+    if (!strcmp(isa, "avx512vnni")) return avx512 && __builtin_cpu_supports("avx512vnni");
+    if (!strcmp(isa, "avx512")) return avx512;
+    /* GCC 11 and earlier do not know the name. */
+    if (!strcmp(isa, "avxvnni")) return avx2 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 4 & 1);
+    if (!strcmp(isa, "avx2")) return avx2;
+#elif defined(__aarch64__) && defined(__APPLE__)
+    return !strcmp(isa, "dotprod"); /* from the first M1 on */
+#elif defined(__aarch64__) && defined(__linux__)
+    return !strcmp(isa, "dotprod") && (getauxval(AT_HWCAP) >> 20 & 1); /* HWCAP_ASIMDDP */
 #endif
     return 0;
 }

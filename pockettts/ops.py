@@ -1,6 +1,6 @@
 """The kernels of `_ops.pyx`, in the build that suits this CPU.
 
-The environment variable POCKETTTS_ISA ("base", "avx2", "avx512") picks another one.
+The environment variable POCKETTTS_ISA picks another one, of those that `builds()` names.
 """
 import importlib
 import os
@@ -16,12 +16,14 @@ os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 from . import _ops as _base  # noqa: E402
 
+_FASTEST_FIRST = ("avx512vnni", "avx512", "avxvnni", "avx2", "dotprod")
+
 
 def builds() -> list[str]:
     """The builds that are here and that this CPU runs, the fastest first; "base" is always among them."""
     here = os.path.dirname(__file__)
     files = os.listdir(here)
-    return [isa for isa in ("avx512", "avx2")
+    return [isa for isa in _FASTEST_FIRST
             if _base.supports(isa) and any(f.startswith(f"_ops_{isa}.") and f.endswith((".so", ".pyd")) for f in files)] + ["base"]
 
 
