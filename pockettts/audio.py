@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,6 +19,8 @@ from .files import cannot_write, whole_file
 _BLOCK = 65536  # samples to read or bytes to encode at once: given minutes, libsndfile's Vorbis overruns the stack
 _RATES = range(1_000, 768_001)  # Hz
 _LOUDEST = 100.0  # full scale is 1: beyond this, numbers are no sound
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_SERIAL = b"tts1"
 _UNKNOWN = 0xFFFFFFFF  # the size of a WAV that is still being made
 
 
@@ -241,6 +244,28 @@ def _encoded(format: str, subtype: str, path: Path, sample_rate: int) -> Iterato
     with _reasons(path), sound:
         yield write
         _check_room(path)
+    if format == "OGG":
+        _same_serial(path)
+
+
+def _same_serial(path: Path) -> None:
+    """Give the pages of an Ogg file a serial number that is always the same, where libsndfile takes one from the clock.
+
+    So the same sound is the same bytes. The number is under each page's checksum. Source: RFC 3533, section 6.
+    """
+    with open(path, "r+b") as file:
+        while header := file.read(27):
+            segments = file.read(header[26])
+            body = file.read(sum(segments))
+            header = header[:14] + _SERIAL + header[18:22] + bytes(4) + header[26:]
+            file.seek(-len(header + segments + body), os.SEEK_CUR)
+            file.write(header[:22] + _ogg_checksum(header + segments + body) + header[26:] + segments + body)
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    """zlib's CRC-32 but for three things: bits come in the other order, it starts at 0, and it is not inverted at the end."""
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return mirrored.to_bytes(4, "big").translate(_MIRRORED)
 
 
 @contextmanager
