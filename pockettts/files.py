@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 _ADVICE = {
     errno.EISDIR: "give the name of a file",
@@ -53,6 +54,11 @@ def trim(folder: Path, most: int) -> None:
             break
         path.unlink(missing_ok=True)
         size -= stat.st_size
+
+
+def check_place(path: str | Path) -> None:
+    """Raise OSError if no file can be made where `path` is to be: better now than after all the work."""
+    TemporaryFile(dir=os.path.dirname(path) or ".").close()
 
 
 def cannot_write(path: str | Path, error: OSError) -> str:

@@ -64,11 +64,12 @@ class Options:
     gap: float = 0.0                # seconds of silence between chunks
     speed: float = 1.0              # 2 is twice as fast, at the same pitch
     seed: int | None = None         # the same seed, text, voice and options give the same samples; None: a new one each time
+    verify: bool = False            # speak a chunk again where words were left out or said twice, or it ran to the length limit
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None or field.default is not None:
+            if field.name in NUMBERS and (value is not None or field.default is not None):
                 object.__setattr__(self, field.name, NUMBERS[field.name].check(value))
 
     def but(self, **options: float | None) -> "Options":

@@ -16,7 +16,7 @@ import numpy as np
 
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder
-from .model.state import KVCache
+from .model.state import KVCache, Watch
 from .options import Options
 from .stretch import Stretcher
 from .text import Chunk, Pause
@@ -32,16 +32,23 @@ class Take:
     """One attempt to speak a chunk; it begins anew from the voice state, with a fresh codec state.
 
     `frames` counts latents; they end at `end`, known after EOS, or at `most`. Noise depends on the seed and on which take of
-    which chunk this is, on nothing that came before.
+    which chunk this is, on nothing that came before. `number` is the chunk's. `watches`: of the alignment heads, if wanted.
     """
 
-    def __init__(self, chunk: Chunk, text: np.ndarray, most: int, caches: list[KVCache], codec: tuple,
-                 rng: np.random.Generator) -> None:
-        self.chunk, self.most, self.caches, self.codec, self.rng = chunk, most, caches, codec, rng
+    def __init__(self, chunk: Chunk, number: int, text: np.ndarray, most: int, caches: list[KVCache], codec: tuple,
+                 rng: np.random.Generator, watches: list[Watch]) -> None:
+        self.chunk, self.number, self.most, self.caches, self.codec, self.rng = chunk, number, most, caches, codec, rng
+        self.watches = watches
         self.waiting = text                                  # embeddings [T, d_model] that the backbone has not heard yet
         self.frames, self.end = 0, None
         self.latent: np.ndarray | None = None               # the last one
         self.faded_in = False                               # the decoder's side
+
+    def attention(self) -> np.ndarray | None:
+        """How much each frame looks at each token, in the mean of the watched heads: float32 [frames, tokens]; None if none are."""
+        if not self.watches:
+            return None
+        return np.concatenate([np.array(watch.rows[: self.frames]) for watch in self.watches], axis=1).mean(axis=1)
 
 
 class Frame(NamedTuple):
@@ -55,10 +62,11 @@ class Utterance:
     """A text being spoken, part by part, with a voice and options of its own.
 
     take: the present one; None between parts. silence: samples that are left of a pause. finished: there is no more to step.
+    watched: note what the alignment heads look at. attempt: which take of its chunk each is.
     """
 
-    def __init__(self, parts: Iterable[Chunk | Pause], voice: VoiceState, options: Options) -> None:
-        self.voice, self.options = voice, options
+    def __init__(self, parts: Iterable[Chunk | Pause], voice: VoiceState, options: Options, watched: bool = False) -> None:
+        self.voice, self.options, self.watched, self.attempt = voice, options, watched, 0
         self.seed = secrets.randbits(64) if options.seed is None else options.seed
         self.take: Take | None = None
         self.chunks = self.silence = 0                      # chunks begun
@@ -74,6 +82,12 @@ class Utterance:
         while self.chunks < chunks and self._next is not None:
             self.chunks += isinstance(self.next_part(), Chunk)
 
+    def again(self, take: Take, attempt: int) -> "Utterance":
+        """The chunk of a take alone, to be spoken with other noise."""
+        other = Utterance([take.chunk], self.voice, self.options.but(seed=self.seed), self.watched)
+        other.chunks, other.attempt = take.number, attempt
+        return other
+
     def end_take(self) -> None:
         """It may have a long life yet, in a buffer; its KV caches, some 20 MB, have not."""
         self.take.caches, self.take = [], None
@@ -86,8 +100,10 @@ class Utterance:
 class Stepper:
     """The graph at work."""
 
-    def __init__(self, flow_lm: FlowLM, decoder: MimiDecoder, sample_rate: int, frame_rate: float) -> None:
+    def __init__(self, flow_lm: FlowLM, decoder: MimiDecoder, sample_rate: int, frame_rate: float,
+                 alignment_heads: list[tuple[int, int]]) -> None:
         self.flow_lm, self.decoder, self.sample_rate, self.frame_rate = flow_lm, decoder, sample_rate, frame_rate
+        self.alignment_heads = alignment_heads
 
     def prepare(self, utterance: Utterance) -> None:
         """Begin the next part, if the last one is over. Raises what its text raises."""
@@ -99,12 +115,15 @@ class Stepper:
         else:
             utterance.take = self._take(part, utterance)
 
-    def _take(self, chunk: Chunk, utterance: Utterance, attempt: int = 0) -> Take:
+    def _take(self, chunk: Chunk, utterance: Utterance) -> Take:
         most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)            # three tokens a second, and two seconds
         caches = [KVCache.restore(rows, len(chunk.ids) + most) for rows in utterance.voice.layers]
-        rng = np.random.default_rng((utterance.seed, utterance.chunks, attempt))
+        rng = np.random.default_rng((utterance.seed, utterance.chunks, utterance.attempt))
+        heads, start = self.alignment_heads if utterance.watched else [], utterance.voice.offset
+        watches = self.flow_lm.watch(heads, start, start + len(chunk.ids), caches)
+        text, codec = self.flow_lm.embed_text(chunk.ids), self.decoder.init_state()
         utterance.chunks += 1
-        return Take(chunk, self.flow_lm.embed_text(chunk.ids), most, caches, self.decoder.init_state(), rng)
+        return Take(chunk, utterance.chunks - 1, text, most, caches, codec, rng, watches)
 
     def think(self, utterances: Sequence[Utterance], tokens: int = sys.maxsize) -> list[Frame | np.ndarray | None]:
         """A step of each utterance, all in one batch: a frame for `say`; silence, float32 [samples]; or None: nothing to hear yet.
@@ -163,7 +182,7 @@ class Stepper:
         take.frames += 1
         if take.frames in (take.end, take.most):
             utterance.end_take()
-            if take.end is None:
+            if take.end is None and not utterance.options.verify:               # who verifies says so
                 logger.warning("a chunk ran to its length limit, %.1f seconds: the speech may not be what the text says",
                                take.most / self.frame_rate)
         return Frame(take, latent)

@@ -5,11 +5,14 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from . import audio, hub, ops, text, voices, weights, weights_cache
+from .align import Word
 from .config import DEFAULT_MODEL, Config, load_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
@@ -17,11 +20,13 @@ from .model.mimi import MimiDecoder, MimiEncoder
 from .options import NUMBERS, PRECISIONS, Options
 from .recording import problems as recording_problems
 from .speech import Frame, Stepper, Take, Utterance, at_speed
+from .timestamps import Timeline, take_faults
 from .tokenizer import load_tokenizer
 from .voice_cache import VoiceCache
 from .voices import VoiceState
 
 VOICE_SECONDS = 30           # of a voice prompt that are used
+TAKES = 4                    # of a chunk at most, where the first ones have faults
 OVERLAP = 32 << 20           # bytes of backbone from which latents are made ahead; kernels of less are over too soon, and the two
                              # threads wait for Python's lock (the 2m model took 1.6 times as long)
 
@@ -40,7 +45,7 @@ class TTSModel:
         self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
         self.identity, self.voice_cache = identity, voice_cache                 # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
-        self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate)
+        self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
     @classmethod
     def load(cls, name: str | None = None, *, config: str | Path | None = None, precision: str | None = None,
@@ -100,7 +105,7 @@ class TTSModel:
             VoiceError, AudioError, DownloadError: not known, not readable, of another model, or this model can't clone.
         """
         if isinstance(voice, VoiceState):
-            voices.check(voice, self.config, self.identity(), "the voice state")
+            voices.check(voice, self.config, self.identity, "the voice state")
             return voice
         if isinstance(voice, np.ndarray):
             return self._clone(_checked_samples(voice), "an array")
@@ -109,7 +114,7 @@ class TTSModel:
             state = voices.read_voice(path)
             if isinstance(state, voices.PromptEmbedding):
                 return self._hear(voices.check_prompt(state, self.config, path))
-            voices.check(state, self.config, self.identity(), path)
+            voices.check(state, self.config, self.identity, path)
             return state
         return self._recorded(path, str(voice))
 
@@ -172,14 +177,51 @@ class TTSModel:
         """
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.but(**options))))
 
-    def utterance(self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options) -> Utterance:
-        """A text to be spoken, for who steps it: as `generate_stream`, which steps one."""
+    def generate_events(self, text: str, voice: VoiceState | str | Path | np.ndarray,
+                        **options: float | None) -> Iterator[np.ndarray | Word]:
+        """As `generate_stream`, and after the last block of each chunk its words, with their times since the start of the speech.
+
+        Of a model without alignment heads a chunk is one "word". Arguments and errors as `generate_stream`.
+        """
+        utterance = self.utterance(text, voice, self.options.but(**options), watched=True)
+        timeline = self.timeline(text)
+        return timeline.events(self.speak(utterance))
+
+    def utterance(self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, watched: bool = False) -> Utterance:
+        """A text to be spoken, for who steps it: as `generate_stream`, which steps one. watched: for a `timeline`."""
         parts = text.parts(given, self.tokenizer, self.config, options.max_tokens, options.gap)
-        return Utterance(parts, self.get_voice_state(voice), options)
+        return Utterance(parts, self.get_voice_state(voice), options, watched or options.verify)
+
+    def timeline(self, given: str) -> Timeline:
+        """What finds the times of words while a text is spoken."""
+        return Timeline(given, self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
 
     def speak(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
         """The blocks of an utterance, as `generate_stream` gives them, and which take each is of; None: silence between takes."""
-        return at_speed(self._spoken(utterance), utterance.options.speed, self.sample_rate)
+        spoken = self._verified(utterance) if utterance.options.verify else self._spoken(utterance)
+        return at_speed(spoken, utterance.options.speed, self.sample_rate)
+
+    def _verified(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
+        """The same as `_spoken`, but of each chunk the first take without faults, or the best of several."""
+        for take, items in groupby(self._spoken(utterance), itemgetter(0)):
+            blocks = [block for _, block in items]
+            if take is not None:
+                take, blocks = self._best_take(utterance, take, blocks)
+            for block in blocks:
+                yield take, block
+
+    def _best_take(self, utterance: Utterance, take: Take, blocks: list[np.ndarray]) -> tuple[Take, list[np.ndarray]]:
+        """A take and its blocks, or those of a better one; says what it did."""
+        takes = [(take_faults(take, self.tokenizer), take, blocks)]
+        most = TAKES if utterance.options.temperature else 1                    # without noise all of them are the same
+        while takes[-1][0] and len(takes) < most:
+            again = list(self._spoken(utterance.again(take, len(takes))))
+            takes.append((take_faults(again[0][0], self.tokenizer), again[0][0], [block for _, block in again]))
+        wrong, best, blocks = min(takes, key=lambda one: len(one[0]))
+        if takes[0][0]:
+            logger.warning("%.40r: %s; %s", take.chunk.text, takes[0][0],
+                           f"the best of {len(takes)} takes is kept, in which {wrong}" if wrong else f"take {len(takes)} is good")
+        return best, blocks
 
     def _spoken(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
         cores = ops.get_threads()

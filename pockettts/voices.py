@@ -5,6 +5,7 @@ A voice state is what the flow LM remembers after it has heard a voice prompt. T
 
 import difflib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,16 +170,17 @@ def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
         raise VoiceError(f"{path} holds no voice that can be used ({error}): {_EXPORT}") from None
 
 
-def check(state: VoiceState, config: Config, weights: str, path: str | Path) -> None:
+def check(state: VoiceState, config: Config, weights: Callable[[], str], path: str | Path) -> None:
     """Raise VoiceError unless a state is of this model; another model's, even of the same shape, makes it babble.
 
-    weights: the identity of the model's. Where a file knows that of its own, it decides, for some models are the same under two
-    names. Older files know a name, official ones neither: there the shape decides.
+    weights: gives the identity of the model's. Where a file knows that of its own, it decides, for some models are the same under
+    two names. Older files know a name, official ones neither: there the shape decides.
     """
     t = config.flow_lm.transformer
     wanted = (t.num_layers, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)
     shape = (len(state.layers), *state.layers[0].shape[2:])
-    if state.weights not in (None, weights) or state.weights is None and state.model not in (None, config.name):
+    foreign = state.model not in (None, config.name) if state.weights is None else state.weights != weights()
+    if foreign:
         whose = "other weights" if state.model in (None, config.name) else f"the model {show(state.model)}"
         raise VoiceError(f"{path} is a voice of {whose}, not of {config.name}: {_EXPORT}")
     if shape != wanted:

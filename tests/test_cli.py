@@ -1,5 +1,6 @@
 """The command, as people use it and as they misuse it: every mistake is one clear line and leaves nothing behind."""
 import errno
+import json
 import logging
 import os
 import re
@@ -206,6 +207,59 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
     assert seen == wanted | {"cache": True}
 
 
+def test_a_seed_gives_the_same_bytes(run, options, here):
+    """For the same text and options, on any number of threads, alone or read by chunks, in every format."""
+    text = "One sentence. And then another one, which is longer.[pause]The last."
+    (here / "text.txt").write_text(text)
+    for suffix in ("wav", "flac", "ogg", "opus", "mp3"):
+        for n, extra in enumerate((["--threads", "1"], ["--threads", "2"], ["--threads", "5", "--no-cache"])):
+            assert run(text, *options, *extra, "--max-tokens", "20", "-o", f"{n}.{suffix}")[0] == 0
+        assert run("-f", "text.txt", *options, "--max-tokens", "20", "-o", f"3.{suffix}")[0] == 0
+        assert len({Path(f"{n}.{suffix}").read_bytes() for n in range(4)}) == 1, suffix
+    assert run(text, *options, "--max-tokens", "20", "--seed", "2", "-o", "other.wav")[0] == 0
+    assert Path("other.wav").read_bytes() != Path("0.wav").read_bytes()
+
+
+WHOLE = ["--eos-threshold=-1e9", "--frames-after-eos", "40", "--max-tokens", "500", "--no-verify"]
+
+
+def test_times_of_words(run, following_model, voice, here):
+    config = following_model(20)
+    argv = ["--config", config, "--voice", voice, *WHOLE, "-o", "a.wav"]
+    assert run("Red & blue", *argv, "--timestamps", "a.json")[0] == 0
+    data = json.loads(Path("a.json").read_text())
+    assert data["unit"] == "word" and [word["text"] for word in data["words"]] == ["Red &", "blue"]
+    assert 0 <= data["words"][0]["start"] < data["words"][0]["end"] <= data["words"][1]["start"]
+    (here / "text.txt").write_text("Red & blue")
+    assert run("-f", "text.txt", *argv, "--timestamps", "b.json")[0] == 0       # chunk by chunk
+    assert Path("b.json").read_text() == Path("a.json").read_text()
+    assert run("Red & blue", *argv, "--timestamps", "a.srt")[2].startswith("a.wav: ")
+    assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\nRed & blue\n", Path("a.srt").read_text())
+    assert run("Red & blue", *argv, "--timestamps", "a.vtt")[0] == 0
+    assert re.match(r"WEBVTT\n\n00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}\nRed &amp; ?<00:00:0[\d.]+>blue\n",
+                    Path("a.vtt").read_text())
+
+
+def test_times_of_chunks_where_no_heads_are_known(run, options, here):
+    code, _, err = run("Hello. [pause] There.", *options, "--timestamps", "a.json", "-o", "a.wav", "--speed", "2")
+    assert code == 0 and err.startswith("pockettts: config has no alignment heads: a.json will have the times of chunks")
+    data = json.loads(Path("a.json").read_text())
+    assert data["unit"] == "chunk" and [word["text"] for word in data["words"]] == ["Hello.", "There."]
+    assert data["words"][1]["end"] == pytest.approx(soundfile.info("a.wav").duration, abs=0.01)
+
+
+def test_files_are_verified_and_streams_are_not(run, options, here):
+    endless = [*options, "--eos-threshold", "1e9"]
+    def takes(*argv):
+        (line,) = [line for line in run("Yes", *endless, *argv)[2].splitlines() if "length limit" in line]
+        return int(re.search(r"best of (\d) takes", line)[1]) if "takes" in line else 1
+
+    assert takes("-o", "a.wav") == 4 and takes("-o", "b.wav", "--no-verify") == 1
+    assert takes("--stream") == takes("-o", "-") == 1 and takes("--stream", "--verify") == 4
+    assert takes("-o", "c.wav", "--temperature", "0") == 1
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()             # all four are as bad, so it is the first
+
+
 # --- the other commands ----------------------------------------------------------------------------------------------
 
 def test_models_are_all_listed(run, monkeypatch, here):
@@ -376,6 +430,9 @@ def not_loaded(monkeypatch):
     (["models", "all"], 2, "'all'"),
     (["download"], 2, "MODEL"),
     (["download", "frensh"], 1, "did you mean french"),
+    (["Hi", "--timestamps", "a.txt"], 2, ".json, .srt, .vtt"),
+    (["Hi", "--timestamps", "nowhere/a.srt"], 1, "can't write nowhere/a.srt"),
+    (["--follow", "--timestamps", "a.srt"], 2, "--timestamps is for one text"),
     (["export-voice", "alba"], 2, "OUT"),
     (["export-voice", "folder.wav", "out"], 1, "folder.wav has no sound files"),
     (["export-voice", "twins", "out"], 1, "x.ogg and x.wav would both become out/x.safetensors"),

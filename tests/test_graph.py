@@ -310,9 +310,10 @@ def test_watched_heads_are_noted_and_change_nothing(model):
     lm = flow_lm(model)
     heads, text, latent = [(1, 1), (0, 0), (1, 0)], lm.embed_text(list(range(5))), numbers(*lm.bos_emb.shape)
     plain, watched = lm.init_state(), lm.init_state()
+    watches = lm.watch(heads, 7, 12, watched)
     for state in (plain, watched):
-        lm.prefill(np.concatenate([numbers(7, text.shape[1]), text]), state)
-    watches = lm.watch(heads, 5, watched)
+        for x in (numbers(7, text.shape[1]), text[:3], text[3:]):
+            lm.prefill(x, state)
     for x in (None, latent):
         np.testing.assert_array_equal(lm.step(x, watched), lm.step(x, plain))
     assert [watch.heads for watch in watches] == [[0], [1, 0]]
@@ -399,9 +400,10 @@ def test_samplers():
 # --- who imports whom --------------------------------------------------------------------------------------------------------
 
 PACKAGE = Path(pockettts.__file__).parent
-ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "speech", "weights_cache",
-         "voice_cache", "voices", "recording", "journal", "play", "encode", "audio", "stretch", "documents", "text", "structure",
-         "tokenizer", "config", "strict", "hub", "weights", "files", "model", "ops", "options", "errors", "_ops"]  # fmt: skip
+ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "timestamps", "align", "speech",
+         "weights_cache", "voice_cache", "voices", "recording", "journal", "play", "encode", "audio", "stretch", "documents", "text",
+         "structure", "tokenizer", "config", "strict", "hub", "weights", "files", "model", "ops", "options", "errors",
+         "_ops"]  # fmt: skip
 SERVER_ORDER = ["__init__", "wyoming", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal",
                 "settings"]  # fmt: skip
 MODEL_ORDER = ["mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__"]

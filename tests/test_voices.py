@@ -206,18 +206,18 @@ def test_save_to_a_full_disk(tmp_path):
     ],
 )
 def test_states_of_other_models(state, words):
-    says("x.safetensors", words, lambda: voices.check(state, CONFIG, "ff00", "x.safetensors"))
+    says("x.safetensors", words, lambda: voices.check(state, CONFIG, lambda: "ff00", "x.safetensors"))
 
 
 def test_states_of_this_model():
     for state in (VoiceState(rows()), VoiceState(rows(), CONFIG.name), VoiceState(rows(), CONFIG.name, "ff00")):
-        voices.check(state, CONFIG, "ff00", "x")
-    voices.check(VoiceState(rows(6, heads=16)), load_config("english"), "", "x")  # no grouped queries, no attn_dim
+        voices.check(state, CONFIG, lambda: "ff00", "x")
+    voices.check(VoiceState(rows(6, heads=16)), load_config("english"), lambda: "ff00", "x")  # no grouped queries, no attn_dim
 
 
 def test_a_model_of_two_names_takes_states_of_both():
     """`english` and `english_2026-10` are the same weights."""
-    voices.check(VoiceState(rows(), "english_2m", "ff00"), CONFIG, "ff00", "x")
+    voices.check(VoiceState(rows(), "english_2m", "ff00"), CONFIG, lambda: "ff00", "x")
 
 
 # The catalogue.

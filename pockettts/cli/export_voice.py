@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
         return
     if not args.output.endswith(".safetensors"):
         raise OptionError(f"{args.output} would not be known as a voice: let its name end in .safetensors")
-    _check_folder(args.output, os.path.dirname(args.output) or ".")
+    _check_place(args.output)
     voice = voices.find(args.voice, config)
     TTSModel.load(name, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
@@ -51,17 +51,15 @@ def _files(source: Path, target: Path) -> dict[Path, Path]:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VoiceError(f"can't make the folder {target} ({error.strerror}): give another") from None
-    _check_folder(target, target)
+    _check_place(voice)
     return files
 
 
-def _check_folder(output: str | Path, folder: str | Path) -> None:
-    from tempfile import TemporaryFile
-
-    from ..files import cannot_write
+def _check_place(output: str | Path) -> None:
+    from ..files import cannot_write, check_place
 
     try:
-        TemporaryFile(dir=folder).close()
+        check_place(output)
     except OSError as error:
         raise VoiceError(cannot_write(output, error)) from None
 

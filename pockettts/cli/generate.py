@@ -39,6 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("chapters",), help="of a --file: a sound file for each chapter")
     parser.add_argument("--resume", action="store_true",
                         help="go on with a --file that was interrupted: after Ctrl-C, its output has what was spoken")
+    parser.add_argument("--timestamps", metavar="FILE", help="when each word is spoken: .json, .srt or .vtt")
+    parser.add_argument("--verify", action=argparse.BooleanOptionalAction,
+                        help="speak again, up to 3 times, a chunk that loses or repeats words or does not end (default: for files)")
     parser.add_argument("-v", "--voice", help="a name of `pockettts voices`, a sound file, a .safetensors file, "
                                               "hf:// or https:// (default: the model's own)")
     add_model_options(parser)
@@ -54,6 +57,10 @@ def run(args: argparse.Namespace) -> None:
 
     path = _path(args)
     name, config = model_of(args)
+    if args.verify is None:            # to be heard at once, speech can't wait for the end of a chunk
+        args.verify = path is not None and not args.play and not args.follow
+    if args.timestamps:
+        _check_timestamps(args, config)
     chapters = [] if args.follow else _chapters(args, GREETINGS.get(config.language, GREETINGS["english"]))
     for chapter in chapters:
         check(chapter.text)            # raises TextError
@@ -84,13 +91,23 @@ def _is_device(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
+def _check_timestamps(args: argparse.Namespace, config) -> None:
+    from ..timestamps import check_path
+
+    if args.follow or args.split or args.resume:
+        raise OptionError("--timestamps is for one text that becomes one sound: leave out --follow, --split and --resume")
+    check_path(args.timestamps)
+    if not config.alignment_heads and not args.quiet:
+        say(f"pockettts: {config.name} has no alignment heads: {args.timestamps} will have the times of chunks, not of words")
+
+
 class _Job:
     """What all ways of speaking need: where the sound goes, and the model, loaded when it is needed."""
 
     def __init__(self, args: argparse.Namespace, name: str, config, path: str | None, player) -> None:
         self.args, self.name, self.config, self.path, self.player = args, name, config, path, player
         self.sample_rate: int = config.mimi.sample_rate
-        self._loaded = None
+        self._loaded = self._timeline = None
 
     @property
     def loaded(self) -> tuple:
@@ -108,7 +125,20 @@ class _Job:
 
     def utterance(self, text: str, **options: float | None):
         model, voice = self.loaded
-        return model.utterance(text, voice, model.options.but(**options))
+        if self.args.timestamps:
+            self._timeline = model.timeline(text)
+        return model.utterance(text, voice, model.options.but(verify=self.args.verify, **options), bool(self.args.timestamps))
+
+    def spoken(self, utterance) -> Iterator[tuple]:
+        """(take, block) pairs of an utterance, while the times of its words are noted if they are wanted."""
+        spoken = self.loaded[0].speak(utterance)
+        return self._timeline.follow(spoken) if self._timeline else spoken
+
+    def write_timestamps(self) -> None:
+        from ..timestamps import write
+
+        if self._timeline:
+            write(self.args.timestamps, self._timeline.words, bool(self.config.alignment_heads))
 
     def progress(self, total: int, done: int = 0) -> Progress:
         return Progress(total, done, self.sample_rate, self.args.quiet)
@@ -144,7 +174,8 @@ def _speak(job: _Job, chapters: list) -> None:
         outs = job.file(stack)
         utterance = job.utterance(text)
         outs += job.others(stack)
-        _write(progress.timed(job.loaded[0].speak(utterance)), outs)
+        _write(progress.timed(job.spoken(utterance)), outs)
+        job.write_timestamps()
     if job.player:
         job.player.finish()
     job.report(progress)
@@ -162,12 +193,12 @@ def _follow(job: _Job) -> None:
     interrupted = False
     with ExitStack() as stack:
         outs = job.file(stack)
-        model, _ = job.loaded
+        job.loaded  # noqa: B018
         outs += job.others(stack)
         try:
             for line, is_last in _lines():
                 try:
-                    _write(progress.timed(model.speak(job.utterance(line))), outs)
+                    _write(progress.timed(job.spoken(job.utterance(line))), outs)
                 except TextError as error:
                     progress.clear()
                     say(f"pockettts: {error}")
@@ -227,7 +258,8 @@ def _speak_book(job: _Job, chapters: list) -> None:
                 for block in journal.blocks():
                     file.write(block)
                 outs = [file, job.player] if job.player else [file]
-                interrupted = _write_chunks(progress.timed(job.loaded[0].speak(utterance)), outs, journal)
+                interrupted = _write_chunks(progress.timed(job.spoken(utterance)), outs, journal)
+                job.write_timestamps()
             if interrupted:
                 raise KeyboardInterrupt
             journal.next_chapter()
@@ -282,7 +314,8 @@ def _facts(args: argparse.Namespace, name: str, texts: list[str]) -> dict:
     from hashlib import sha256
 
     facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": name}
-    return facts | {option: getattr(args, option) for option in ("voice", "split", "precision", *NUMBERS) if option != "threads"}
+    options = {"voice", "split", "precision", "verify", *NUMBERS} - {"threads"}
+    return facts | {option: getattr(args, option) for option in sorted(options)}
 
 
 def _chapters(args: argparse.Namespace, greeting: str) -> list:

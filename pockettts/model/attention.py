@@ -41,7 +41,7 @@ class Attention:
         cos, sin = self.rope(cache.offset, len(qkv))                            # [T, D/2]
         start = cache.extend(len(qkv))
         ops.rope_and_store(qkv, cos, sin, cache.keys, cache.values, start)
-        if cache.watch:
+        if cache.watch and cache.length > cache.watch.stop:
             note(cache.watch, qkv, cache)
         return ops.attention(qkv, cache.keys, cache.values, cache.length, self.context or 0)
 

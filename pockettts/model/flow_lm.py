@@ -70,12 +70,11 @@ class FlowLM:
         x = self.out_norm(x)
         return self.z_proj(x) if self.z_proj else x
 
-    def watch(self, heads: list[tuple[int, int]], positions: int, state: list[KVCache]) -> list[Watch]:
-        """Let the steps from now on note what heads, (layer, head) each, look at among the last so many positions heard."""
+    def watch(self, heads: list[tuple[int, int]], start: int, stop: int, state: list[KVCache]) -> list[Watch]:
+        """Let the steps after position `stop` note how much heads, (layer, head) each, look at positions start .. stop."""
         watches = []
         for layer in sorted({layer for layer, _ in heads}):
-            end = state[layer].length
-            watches.append(Watch([head for at, head in heads if at == layer], end - positions, end))
+            watches.append(Watch([head for at, head in heads if at == layer], start, stop))
             state[layer].watch = watches[-1]
         return watches
 

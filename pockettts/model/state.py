@@ -5,9 +5,9 @@ import numpy as np
 
 
 class Watch:
-    """What some heads of a layer look at while it speaks: their weights on positions start .. stop, noted at each step.
+    """What some heads of a layer look at while it speaks: their weights on positions start .. stop.
 
-    rows: float32 [heads, stop - start] for each step so far.
+    rows: float32 [heads, stop - start] for each step so far that went beyond `stop`.
     """
 
     def __init__(self, heads: list[int], start: int, stop: int) -> None:

@@ -14,7 +14,8 @@ from .refusal import Refusal
 from .settings import Settings
 
 # The options of speech by the names that requests may use; lsd_steps is the Rust port's.
-SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options)} | {"lsd_steps": NUMBERS["lsd_decode_steps"]}
+SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options) if field.name in NUMBERS} | {
+    "lsd_steps": NUMBERS["lsd_decode_steps"]}
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # no voice has such a name
 
 
