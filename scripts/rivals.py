@@ -87,7 +87,7 @@ class OnnxRuntime:
         import numpy as np
 
         self.np, self.plan, self.folder = np, plan, path.parent
-        self.threads = plan["threads"] or len(os.sched_getaffinity(0))
+        self.threads = plan["threads"] or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
         self.step, self.decoder = self._sessions(self.threads)
         self.past = [i for i in self.step.get_inputs() if i.name.startswith("past")]
         self.rows = plan["voice_rows"] + plan["text_tokens"]
