@@ -67,9 +67,11 @@ def _check_place(output: str | Path) -> None:
 def _export_all(model, files: dict[Path, Path], quiet: bool) -> None:
     """Each recording by itself: one that will not do holds up none of the others."""
     from huggingface_hub.utils import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
     failed = 0
-    with tqdm(files.items(), unit=" voices", disable=True if quiet else None) as bar:       # None: unless it is no terminal
+    bar = tqdm(files.items(), unit=" voices", disable=True if quiet else None)              # None: unless it is no terminal
+    with bar, logging_redirect_tqdm(tqdm_class=tqdm):       # warnings go above the bar
         for recording, voice in bar:
             bar.set_description(recording.name[-40:], refresh=False)
             try:
