@@ -109,8 +109,8 @@ def test_together_entries_stay_below_a_limit(config, folder, monkeypatch):
     (old,) = folder.iterdir()
     monkeypatch.setattr(weights_cache, "MOST", old.stat().st_size)
     (folder / ".left-by-a-process-that-died.packed").write_bytes(bytes(1000))
-    for path in folder.iterdir():
-        os.utime(path, (0, 0))
+    for seconds, path in enumerate(sorted(folder.iterdir())):          # what was left first, for it is too small to make room
+        os.utime(path, (seconds, seconds))
     TTSModel.load(config=config, precision="int8")
     (new,) = folder.iterdir()
     assert new != old
