@@ -48,7 +48,7 @@ def is_open(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
         return True
-    except ConnectionRefusedError:
+    except ConnectionError:                      # refused; or reset, by one that is just being closed
         return False
 
 
