@@ -10,7 +10,7 @@ This file is compiled once per instruction set (setup.py); `ops.py` picks the bu
 cimport cython
 from cython.parallel cimport prange, threadid
 from libc.math cimport sqrtf
-from libc.stdint cimport int64_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -52,10 +52,10 @@ cdef extern from * nogil:
     #else
     #define POCKETTTS_OPENMP 0
     #endif
-    static __thread int own_threads = 0;
+    static __thread const int *own_team = 0;
     """
     const bint POCKETTTS_OPENMP
-    int own_threads                   # of the calling thread; 0: n_threads
+    const int *own_team               # how many threads the calling thread's kernels use; NULL: n_threads
 
 OPENMP = bool(POCKETTTS_OPENMP)
 
@@ -81,10 +81,30 @@ def set_threads(int n):
     n_threads = max(1, n) if OPENMP else 1
 
 
-def set_own_threads(int n):
-    """Use `n` threads from now on for kernels called by this very thread; 0: as many as the process."""
-    global own_threads
-    own_threads = max(0, n) if OPENMP else 0
+cdef class Team:
+    """How many threads the kernels of those who joined it use: at least 1, and read at the start of each kernel, so that
+    another thread may change it meanwhile."""
+    cdef int _size
+
+    def __init__(self, int size):
+        self.size = size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @size.setter
+    def size(self, int size):
+        self._size = max(1, size) if OPENMP else 1
+
+
+def join(Team team):
+    """Kernels called by this very thread are the team's from now on; None: use as many threads as the process.
+
+    The caller sees to it that the team lives until then.
+    """
+    global own_team
+    own_team = NULL if team is None else &team._size
 
 
 def get_threads() -> int:
@@ -93,21 +113,60 @@ def get_threads() -> int:
 
 
 cdef inline int team() noexcept nogil:
-    return own_threads if own_threads > 0 else n_threads
+    return own_team[0] if own_team else n_threads
+
+
+# --- activations -------------------------------------------------------------------------------------------------------------
+
+ctypedef void (*Activation)(const float *x, float *y, long n) noexcept nogil
+
+
+cdef Activation activation_row(str name) except? NULL:
+    if name is None:
+        return NULL
+    if name == "gelu":                # x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (arXiv 1606.08415)
+        return gelu_row
+    if name == "silu":                # x * sigmoid(x)
+        return silu_row
+    raise ValueError(f"there is no activation {name!r}")
+
+
+def elu(const float[:, ::1] x, out=None):
+    """x where x > 0, else exp(x) - 1, of x [T, C]; `out` may be x. Raises ValueError where out is of another shape."""
+    cdef long n = x.shape[0] * x.shape[1], i
+    cdef long block = 4096            # whole vectors, so that each element meets the same code
+    cdef float[:, ::1] y
+    cdef int threads = team()
+    if out is None:
+        out = np.empty((x.shape[0], x.shape[1]), np.float32)
+    y = out
+    if y.shape[0] != x.shape[0] or y.shape[1] != x.shape[1]:
+        raise ValueError(f"elu: out is {y.shape[0]} x {y.shape[1]}, not {x.shape[0]} x {x.shape[1]}")
+    if n == 0:
+        return out
+    cdef const float *px = &x[0, 0]
+    cdef float *py = &y[0, 0]
+    with nogil:
+        if threads > 1 and is_long(n, 32):
+            for i in prange((n + block - 1) // block, num_threads=threads, schedule="static"):
+                elu_row(px + i * block, py + i * block, min(block, n - i * block))
+        else:
+            elu_row(px, py, n)
+    return out
 
 
 # --- matrix product ----------------------------------------------------------------------------------------------------------
 
 def packed_shape(long n, long k, str format) -> tuple:
     """Of the lanes of a matrix [n, k], "f32", "bf16" or "int8": see Matrix."""
-    depth = {"f32": k, "bf16": (k + 1) // 2, "int8": DEPTH8(k) + 1}[format]
-    return (n + NR - 1) // NR, depth, NR
+    depth, width = {"f32": (k, NR), "bf16": (k, NR // 2), "int8": (DEPTH8(k) + 1, NR)}[format]
+    return (n + NR - 1) // NR, depth, width
 
 
 cdef class Matrix:
     """Weights [N, K], repacked for the register tile: panels of NR outputs, k by k, as 32-bit lanes.
 
-    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K/2, NR], a lane holding k (low half) and k + 1 (high half);
+    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K, NR/2], a lane holding output c (low half) and c + NR/2 (high);
     either, with `quantize` -> int8, [N/NR, K/4 + 1, NR], a lane holding four k, and at the end each output's scale (see _tile.h).
     """
     cdef readonly long n, k
@@ -200,13 +259,13 @@ cdef void pack_panel_f32(const uint32_t *w, long n, long K, uint32_t *lanes) noe
 
 
 cdef void pack_panel_bf16(const uint16_t *w, long n, long K, uint32_t *lanes) noexcept nogil:
-    cdef long c, k
+    cdef long c, k, half = NR // 2
     cdef uint32_t low, high
-    for k in range(0, K, 2):
-        for c in range(NR):
+    for k in range(K):
+        for c in range(half):
             low = w[c * K + k] if c < n else 0
-            high = w[c * K + k + 1] if c < n and k + 1 < K else 0
-            lanes[(k >> 1) * NR + c] = low | (high << 16)
+            high = w[(c + half) * K + k] if c + half < n else 0
+            lanes[k * half + c] = low | (high << 16)
 
 
 cdef struct Product:
@@ -216,6 +275,7 @@ cdef struct Product:
     const float *x
     long ldx, T
     Epilogue epilogue
+    Activation activation             # of what is in y then; NULL: none
     float *y
     long ldy
     long group, splits, rows          # a task: `group` panels and one of `splits` blocks of `rows` rows
@@ -223,7 +283,7 @@ cdef struct Product:
 
 cdef void product_task(const Product *p, long i) noexcept nogil:
     cdef long b = i // p.splits * p.group, t = i % p.splits * p.rows
-    cdef long T = min(p.rows, p.T - t), panels = min(p.group, p.panels - b), col = b * NR
+    cdef long T = min(p.rows, p.T - t), panels = min(p.group, p.panels - b), col = b * NR, r
     cdef Epilogue e = p.epilogue
     if T <= 0:
         return
@@ -239,52 +299,33 @@ cdef void product_task(const Product *p, long i) noexcept nogil:
     else:
         panels_f32(<const float *>p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
                    p.y + t * p.ldy + col, p.ldy, p.n - col)
+    if p.activation:
+        for r in range(t, t + T):
+            p.activation(p.y + r * p.ldy + col, p.y + r * p.ldy + col, min(panels * NR, p.n - col))
 
 
-cdef void quantize(const float[:, :] x, uint32_t[:, ::1] rows, int threads) noexcept:
-    """x [T, K] as rows of bytes, [T, ROW8(K)]."""
-    cdef long t, T = x.shape[0], K = x.shape[1]
+cdef void quantize(const float *x, long ldx, long T, long K, uint32_t[:, ::1] rows, int threads) noexcept:
+    """T rows of x as rows of bytes, [T, ROW8(K)]."""
+    cdef long t
     if threads > 1 and T > 1:
         for t in prange(T, nogil=True, num_threads=threads, schedule="static"):
-            quantize_row(&x[t, 0], K, &rows[t, 0])
+            quantize_row(x + t * ldx, K, &rows[t, 0])
     else:
         for t in range(T):
-            quantize_row(&x[t, 0], K, &rows[t, 0])
+            quantize_row(x + t * ldx, K, &rows[t, 0])
 
 
-def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
-           const float[:, ::1] add=None, out=None):
-    """y = (x w^T + bias) * scale + add: float32 [T, N].
-
-    x [T, K]: rows may overlap or lie apart (any row stride), which makes a convolution a product; each row is contiguous.
-    bias [N], scale [1 or T, N] (rows may lie apart), add [T, N] (may be `out` itself); each may be left out.
-    With int8 weights each row of x is rounded to int8 as well, with a scale of its own.
-    Raises ValueError where shapes do not match.
-    """
-    cdef long T = x.shape[0], i, tasks
+cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *epilogue, Activation activation, float *y) except *:
+    """y [T, N] = activation((x w^T + bias) * scale + add), T rows of x lying ldx floats apart."""
     cdef int threads = team()
-    if x.shape[1] != w.k or x.strides[1] != 4:
-        raise ValueError(f"linear: x has {x.shape[1]} columns (or is strided), the weights want {w.k}")
-    if (bias is not None and bias.shape[0] != w.n) or (add is not None and (add.shape[0] != T or add.shape[1] != w.n)) or \
-            (scale is not None and (scale.shape[1] != w.n or scale.shape[0] not in (1, T) or scale.strides[1] != 4)):
-        raise ValueError(f"linear: bias, scale or add do not fit {T} x {w.n}")
-    if out is None:
-        out = np.empty((T, w.n), np.float32)
-    cdef float[:, ::1] y = out
-    if y.shape[0] != T or y.shape[1] != w.n:
-        raise ValueError(f"linear: out is {y.shape[0]} x {y.shape[1]}, not {T} x {w.n}")
-    if T == 0:
-        return out
     cdef Product p
+    cdef long i, tasks
+    if T == 0:
+        return
     p.lanes, p.bf16, p.int8, p.panel, p.panels, p.n, p.K = (
-        &w.lanes[0, 0, 0], w.format == "bf16", w.format == "int8", w.lanes.shape[1] * NR, w.lanes.shape[0], w.n, w.k)
-    p.x, p.ldx, p.T = &x[0, 0], x.strides[0] // 4, T
-    p.y, p.ldy = &y[0, 0], w.n
-    p.epilogue.bias = NULL if bias is None else &bias[0]
-    p.epilogue.scale = NULL if scale is None else &scale[0, 0]
-    p.epilogue.add = NULL if add is None else &add[0, 0]
-    p.epilogue.ld_scale = 0 if scale is None or scale.shape[0] == 1 else scale.strides[0] // 4
-    p.epilogue.ld_add = w.n
+        &w.lanes[0, 0, 0], w.format == "bf16", w.format == "int8", w.lanes.shape[1] * w.lanes.shape[2], w.lanes.shape[0],
+        w.n, w.k)
+    p.x, p.ldx, p.T, p.y, p.ldy, p.epilogue, p.activation = x, ldx, T, y, w.n, epilogue[0], activation
     # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too.
     p.group = MAX_PANELS if T == 1 else 1
     tasks = (p.panels + p.group - 1) // p.group
@@ -296,7 +337,7 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     cdef long chunk = max(1, tasks // (8 * threads))    # on a busy machine, the thread that gets on takes more of them
     if p.int8:
         rows = np.empty((T, ROW8(p.K)), np.uint32)
-        quantize(x, rows, threads if shared else 1)
+        quantize(x, ldx, T, p.K, rows, threads if shared else 1)
         p.x, p.ldx = <const float *>&rows[0, 0], ROW8(p.K)
     with nogil:
         if shared:
@@ -305,93 +346,137 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
         else:
             for i in range(tasks):
                 product_task(&p, i)
+
+
+def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
+           const float[:, :] add=None, out=None, Norm norm=None, str activation=None):
+    """y = activation((norm(x) w^T + bias) * scale + add): float32 [T, N].
+
+    x [T, K]: rows may overlap or lie apart (any row stride), which makes a convolution a product; each row is contiguous.
+    bias [N]; scale, add [1 or T, N] (rows may lie apart; add may be `out` itself); activation "gelu" or "silu"; each may be left out.
+    With int8 weights each row of x is rounded to int8 as well, with a scale of its own.
+    Raises ValueError where shapes do not match.
+    """
+    cdef long T = x.shape[0]
+    if x.shape[1] != w.k or x.strides[1] != 4:
+        raise ValueError(f"linear: x has {x.shape[1]} columns (or is strided), the weights want {w.k}")
+    if (bias is not None and bias.shape[0] != w.n) or (add is not None and not fits(add, T, w.n)) or \
+            (scale is not None and not fits(scale, T, w.n)):
+        raise ValueError(f"linear: bias, scale or add do not fit {T} x {w.n}")
+    if out is None:
+        out = np.empty((T, w.n), np.float32)
+    cdef float[:, ::1] y = out, normed
+    if y.shape[0] != T or y.shape[1] != w.n:
+        raise ValueError(f"linear: out is {y.shape[0]} x {y.shape[1]}, not {T} x {w.n}")
+    cdef Activation f = activation_row(activation)
+    if T == 0:
+        return out
+    cdef Epilogue e
+    e.bias = NULL if bias is None else &bias[0]
+    e.scale, e.ld_scale = NULL if scale is None else &scale[0, 0], 0 if scale is None else row_step(scale)
+    e.add, e.ld_add = NULL if add is None else &add[0, 0], 0 if add is None else row_step(add)
+    if norm is None:
+        multiply(&x[0, 0], x.strides[0] // 4, T, w, &e, f, &y[0, 0])
+    else:
+        norm.check(T, w.k, None, None)
+        normed = np.empty((T, w.k), np.float32)
+        norm.apply(&x[0, 0], x.strides[0] // 4, T, w.k, NULL, 0, NULL, 0, &normed[0, 0])
+        multiply(&normed[0, 0], w.k, T, w, &e, f, &y[0, 0])
     return out
+
+
+def mlp(const float[:, ::1] x, Norm norm, Matrix w1, const float[::1] bias1, str activation, Matrix w2, const float[::1] bias2,
+        const float[:, :] gate=None, const float[:, :] shift=None, const float[:, :] scale=None):
+    """A residual block: x + gate * (w2 f(w1 norm(x) + bias1) + bias2), float32 [T, C], in which norm is told shift and scale.
+
+    x [T, C]; w1 [hidden, C], w2 [C, hidden]; biases may be None; gate, shift, scale [1 or T, C] (rows may lie apart), or left out.
+    activation: "gelu" or "silu". Raises ValueError where shapes do not match.
+    """
+    cdef long T = x.shape[0], C = x.shape[1]
+    if w1.k != C or w2.n != C or w2.k != w1.n or (bias1 is not None and bias1.shape[0] != w1.n) or \
+            (bias2 is not None and bias2.shape[0] != C) or (gate is not None and not fits(gate, T, C)):
+        raise ValueError(f"mlp: weights, biases or gate do not fit {T} x {C}")
+    norm.check(T, C, shift, scale)
+    cdef Activation f = activation_row(activation)
+    out = np.empty((T, C), np.float32)
+    if T == 0:
+        return out
+    cdef float[:, ::1] y = out, normed = np.empty((T, C), np.float32), hidden = np.empty((T, w1.n), np.float32)
+    cdef Epilogue first, second
+    first.bias, first.scale, first.add, first.ld_scale, first.ld_add = NULL if bias1 is None else &bias1[0], NULL, NULL, 0, 0
+    second.bias, second.add, second.ld_add = NULL if bias2 is None else &bias2[0], &x[0, 0], C
+    second.scale, second.ld_scale = NULL if gate is None else &gate[0, 0], 0 if gate is None else row_step(gate)
+    norm.modulate(&x[0, 0], T, C, shift, scale, &normed[0, 0])
+    multiply(&normed[0, 0], C, T, w1, &first, f, &hidden[0, 0])
+    multiply(&hidden[0, 0], w1.n, T, w2, &second, NULL, &y[0, 0])
+    return out
+
+
+cdef inline bint fits(const float[:, :] rows, long T, long n) noexcept:
+    """[1 or T, n], each row contiguous."""
+    return rows.shape[1] == n and rows.shape[0] in (1, T) and rows.strides[1] == 4
+
+
+cdef inline long row_step(const float[:, :] rows) noexcept:
+    """Floats from a row to the next; one row serves all."""
+    return 0 if rows.shape[0] == 1 else rows.strides[0] // 4
 
 
 # --- normalisation -----------------------------------------------------------------------------------------------------------
 
-def layer_norm(const float[:, ::1] x, const float[::1] weight, const float[::1] bias, float eps):
-    """(x - mean) / sqrt(variance + eps) * weight + bias over each row of x [T, C] (arXiv 1607.06450)."""
-    cdef long T = x.shape[0], C = x.shape[1], t, c
-    cdef float mean, inv
-    if weight.shape[0] != C or bias.shape[0] != C:
-        raise ValueError(f"layer_norm: weight or bias do not fit {C} channels")
-    out = np.empty((T, C), np.float32)
-    cdef float[:, ::1] y = out
-    with nogil:
-        for t in range(T):
-            mean = sum(&x[t, 0], C) / C
-            inv = 1 / sqrtf(sum_of_squares(&x[t, 0], mean, C) / C + eps)
-            for c in range(C):
-                y[t, c] = (x[t, c] - mean) * inv * weight[c] + bias[c]
-    return out
+cdef class Norm:
+    """LayerNorm over the channels of each row (arXiv 1607.06450), with or without weights: (x - mean) / sqrt(variance + eps) * w + b.
 
+    norm(x) of x [T, C]; with shift and scale, [1 or T, C] each, AdaLN (arXiv 2212.09748): the same times (1 + scale) plus shift.
+    Raises ValueError where shapes do not match.
+    """
+    cdef const float[::1] weight, bias
+    cdef float eps
 
-def modulated_norm(const float[:, ::1] x, const float[:, :] shift, const float[:, :] scale, float eps,
-                   const float[::1] weight=None, const float[::1] bias=None):
-    """AdaLN: LayerNorm of x [T, C], with or without weights, then times (1 + scale) plus shift, each [T, C] (arXiv 2212.09748)."""
-    cdef long T = x.shape[0], C = x.shape[1], t, c
-    cdef float mean, inv, v
-    if shift.shape[0] != T or shift.shape[1] != C or scale.shape[0] != T or scale.shape[1] != C or \
-            (weight is not None and (weight.shape[0] != C or bias.shape[0] != C)):
-        raise ValueError(f"modulated_norm: shift, scale, weight or bias do not fit {T} x {C}")
-    cdef bint affine = weight is not None
-    out = np.empty((T, C), np.float32)
-    cdef float[:, ::1] y = out
-    with nogil:
-        for t in range(T):
-            mean = sum(&x[t, 0], C) / C
-            inv = 1 / sqrtf(sum_of_squares(&x[t, 0], mean, C) / C + eps)
-            for c in range(C):
-                v = (x[t, c] - mean) * inv
-                if affine:
-                    v = v * weight[c] + bias[c]
-                y[t, c] = v * (1 + scale[t, c]) + shift[t, c]
-    return out
+    def __init__(self, const float[::1] weight, const float[::1] bias, float eps):
+        if (weight is None) != (bias is None) or (weight is not None and weight.shape[0] != bias.shape[0]):
+            raise ValueError("Norm: weight and bias do not match")
+        self.weight, self.bias, self.eps = weight, bias, eps
 
-
-# --- activations -------------------------------------------------------------------------------------------------------------
-
-ctypedef void (*Activation)(const float *x, float *y, long n) noexcept nogil
-
-
-cdef activate(Activation f, const float[:, ::1] x, out):
-    """out = f(x), shared among threads in blocks of whole vectors so that each element meets the same code."""
-    cdef long n = x.shape[0] * x.shape[1], block = 4096, i
-    cdef float[:, ::1] y
-    cdef int threads = team()
-    if out is None:
+    def __call__(self, const float[:, ::1] x, const float[:, :] shift=None, const float[:, :] scale=None):
+        self.check(x.shape[0], x.shape[1], shift, scale)
         out = np.empty((x.shape[0], x.shape[1]), np.float32)
-    y = out
-    if y.shape[0] != x.shape[0] or y.shape[1] != x.shape[1]:
-        raise ValueError(f"activation: out is {y.shape[0]} x {y.shape[1]}, not {x.shape[0]} x {x.shape[1]}")
-    if n == 0:
+        cdef float[:, ::1] y = out
+        if x.shape[0]:
+            self.modulate(&x[0, 0], x.shape[0], x.shape[1], shift, scale, &y[0, 0])
         return out
-    cdef const float *px = &x[0, 0]
-    cdef float *py = &y[0, 0]
-    with nogil:
-        if threads > 1 and is_long(n, 32):
-            for i in prange((n + block - 1) // block, num_threads=threads, schedule="static"):
-                f(px + i * block, py + i * block, min(block, n - i * block))
+
+    cdef int check(self, long T, long C, const float[:, :] shift, const float[:, :] scale) except -1:
+        if (self.weight is not None and self.weight.shape[0] != C) or (shift is None) != (scale is None) or \
+                (shift is not None and not (fits(shift, T, C) and fits(scale, T, C))):
+            raise ValueError(f"Norm: weight, bias, shift or scale do not fit {T} x {C}")
+        return 0
+
+    cdef void modulate(self, const float *x, long T, long C, const float[:, :] shift, const float[:, :] scale, float *y) noexcept:
+        if shift is None:
+            self.apply(x, C, T, C, NULL, 0, NULL, 0, y)
         else:
-            for i in range((n + block - 1) // block):
-                f(px + i * block, py + i * block, min(block, n - i * block))
-    return out
+            self.apply(x, C, T, C, &shift[0, 0], row_step(shift), &scale[0, 0], row_step(scale), y)
 
-
-def gelu(const float[:, ::1] x, out=None):
-    """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) of x [T, C] (arXiv 1606.08415); `out` may be x."""
-    return activate(gelu_row, x, out)
-
-
-def silu(const float[:, ::1] x, out=None):
-    """x * sigmoid(x) of x [T, C]; `out` may be x."""
-    return activate(silu_row, x, out)
-
-
-def elu(const float[:, ::1] x, out=None):
-    """x where x > 0, else exp(x) - 1, of x [T, C]; `out` may be x."""
-    return activate(elu_row, x, out)
+    cdef void apply(self, const float *x, long ldx, long T, long C, const float *shift, long ld_shift, const float *scale,
+                    long ld_scale, float *y) noexcept nogil:
+        """y [T, C], of T rows that lie ldx floats apart."""
+        cdef long t, c
+        cdef float mean, inv
+        cdef const float *w = &self.weight[0] if self.weight is not None else NULL
+        cdef const float *b = &self.bias[0] if self.weight is not None else NULL
+        for t in range(T):
+            mean = sum(x, C) / C
+            inv = 1 / sqrtf(sum_of_squares(x, mean, C) / C + self.eps)
+            for c in range(C):
+                y[c] = (x[c] - mean) * inv
+            if w:
+                for c in range(C):
+                    y[c] = y[c] * w[c] + b[c]
+            if shift:
+                for c in range(C):
+                    y[c] = y[c] * (1 + scale[c]) + shift[c]
+            x, y, shift, scale = x + ldx, y + C, shift + ld_shift, scale + ld_scale
 
 
 # --- attention ---------------------------------------------------------------------------------------------------------------
@@ -407,33 +492,9 @@ cdef inline void rotate(const float *x, const float *cos, const float *sin, floa
         y[2 * i + 1] = a * sin[i] + b * cos[i]
 
 
-def rope_and_store(float[:, ::1] qkv, const float[:, ::1] cos, const float[:, ::1] sin,
-                   float[:, :, ::1] keys, float[:, :, ::1] values, long at):
-    """Rotate queries and keys (RoPE, arXiv 2104.09864), and put keys and values into the KV cache.
-
-    qkv [T, (H + 2 H_kv) D]: queries (rotated in place), keys, values. cos, sin [T, D/2] at the rows' positions.
-    keys, values [H_kv, capacity, D]: rows at .. at + T are written.
-    """
-    cdef long T = qkv.shape[0], H_kv = keys.shape[0], D = keys.shape[2], t, h
-    cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv
-    if D < 2 or H_kv < 1 or at < 0 or at + T > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or \
-            values.shape[2] != D or cos.shape[0] != T or sin.shape[0] != T or cos.shape[1] != D // 2 or \
-            sin.shape[1] != D // 2 or H < 1 or qkv.shape[1] != (H + 2 * H_kv) * D:
-        raise ValueError("rope_and_store: shapes do not match")
-    with nogil:
-        for t in range(T):
-            for h in range(H):
-                rotate(&qkv[t, h * D], &cos[t, 0], &sin[t, 0], &qkv[t, h * D], D)
-            for h in range(H_kv):
-                rotate(&qkv[t, (H + h) * D], &cos[t, 0], &sin[t, 0], &keys[h, at + t, 0], D)
-                memcpy(&values[h, at + t, 0], &qkv[t, (H + H_kv + h) * D], D * sizeof(float))
-
-
-cdef void attention_row(const float *q, const float *keys, long n, long D, float scale, float *w) noexcept nogil:
-    """One query of one head over n rows: w = softmax(q k^T * scale)."""
+cdef void softmax(float *w, long n) noexcept nogil:
     cdef long p
     cdef float top = -3.4e38, total
-    score(q, keys, n, D, scale, w)
     for p in range(n):
         top = w[p] if w[p] > top else top
     for p in range(n):
@@ -444,47 +505,128 @@ cdef void attention_row(const float *q, const float *keys, long n, long D, float
         w[p] /= total
 
 
-cdef void attend(const float *q, const float *keys, const float *values, long n, long D, float scale,
-                 float *scores, float *y) noexcept nogil:
-    """One query of one head over n rows: y = softmax(q k^T * scale) v. `scores` is room for n floats."""
-    attention_row(q, keys, n, D, scale, scores)
-    mix(scores, values, n, D, y)
+cdef struct Sight:                    # attention of a stream's T queries: see `attention`
+    float *qkv
+    float *keys
+    float *values
+    float *scores
+    float *y
+    const float *cos
+    const float *sin
+    long T, H, H_kv, D, capacity, end, context, longest
+    long tasks                        # heads times blocks of QUERIES queries
 
 
-def attention(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[:, :, ::1] values, long end, long context=0):
-    """Causal attention of the last T of `end` positions over a KV cache: float32 [T, H D] (arXiv 1706.03762; grouped: 2305.13245).
+cdef enum:
+    QUERIES = 16
+    BLOCK = 64                        # rows of keys or values, 16 KB of them with D = 64
 
-    qkv [T, (H + 2 H_kv) D], of which the (rotated) queries are read: row t stands at position end - T + t.
-    keys, values [H_kv, capacity, D], rows 0 .. end valid; each key/value head serves H / H_kv query heads.
+
+cdef void rotate_and_store(const Sight *s) noexcept nogil:
+    """Rotate queries in place, and keys on their way into the KV cache, where values go as they are."""
+    cdef long t, h, row, D = s.D
+    cdef float *x
+    for t in range(s.T):
+        x, row = s.qkv + t * (s.H + 2 * s.H_kv) * D, s.end - s.T + t
+        for h in range(s.H):
+            rotate(x + h * D, s.cos + t * (D // 2), s.sin + t * (D // 2), x + h * D, D)
+        for h in range(s.H_kv):
+            rotate(x + (s.H + h) * D, s.cos + t * (D // 2), s.sin + t * (D // 2), s.keys + (h * s.capacity + row) * D, D)
+            memcpy(s.values + (h * s.capacity + row) * D, x + (s.H + s.H_kv + h) * D, D * sizeof(float))
+
+
+cdef void attend(const Sight *s, long i) noexcept nogil:
+    """Task i: some queries of a head. Keys and values are taken in blocks that stay in the cache while each query meets them."""
+    cdef long blocks = (s.T + QUERIES - 1) // QUERIES, h = i // blocks, D = s.D
+    cdef long t0 = i % blocks * QUERIES, t1 = min(t0 + QUERIES, s.T), at, t, start, stop, first, last
+    cdef const float *keys = s.keys + h // (s.H // s.H_kv) * s.capacity * D
+    cdef const float *values = s.values + h // (s.H // s.H_kv) * s.capacity * D
+    cdef float scale = 1 / sqrtf(<float>D)
+    cdef float *w
+    cdef int phase
+    for phase in range(2):                                                      # scores, then what they weigh
+        at = first_seen(s, t0)
+        while at < s.end - s.T + t1:
+            for t in range(t0, t1):
+                start, stop = first_seen(s, t), s.end - s.T + t + 1
+                first, last = max(start, at), min(stop, at + BLOCK)
+                w = s.scores + (h * s.T + t) * s.longest + first - start
+                if first < last and phase == 0:
+                    score(s.qkv + (t * (s.H + 2 * s.H_kv) + h) * D, keys + first * D, last - first, D, scale, w)
+                elif first < last:
+                    mix(w, values + first * D, last - first, D, s.y + (t * s.H + h) * D)
+            at += BLOCK
+        if phase == 0:
+            for t in range(t0, t1):
+                softmax(s.scores + (h * s.T + t) * s.longest, s.end - s.T + t + 1 - first_seen(s, t))
+                memset(s.y + (t * s.H + h) * D, 0, D * sizeof(float))
+
+
+cdef inline long first_seen(const Sight *s, long t) noexcept nogil:
+    """The first position that query t sees."""
+    return max(0, s.end - s.T + t + 1 - s.context) if s.context > 0 else 0
+
+
+def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long context=0):
+    """Causal attention over KV caches: float32 [T, H D] (arXiv 1706.03762; grouped: 2305.13245), with RoPE (2104.09864).
+
+    qkv [T, (H + 2 H_kv) D]: queries (rotated in place), keys, values. They are the rows of one or several streams, one after the
+    other, each (rows, keys, values, end, position): keys, values [H_kv, capacity, D] are its cache, of which rows end - rows .. end
+    are written here, and rows 0 .. end seen; its last row stands at position - 1. rope [2, P, D/2]: cosines and sines of positions.
     context: see only the last `context` positions, oneself included; 0 for all.
+    Raises ValueError where shapes do not match.
     """
-    cdef long T = qkv.shape[0], H_kv = keys.shape[0], D = keys.shape[2], i
-    cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv, longest = min(end, context) if context > 0 else end
-    if D < 1 or H_kv < 1 or end < T or end > keys.shape[1] or values.shape[0] != H_kv or values.shape[1] != keys.shape[1] or values.shape[2] != D or \
-            H < 1 or H % H_kv or qkv.shape[1] != (H + 2 * H_kv) * D:
-        raise ValueError("attention: shapes do not match")
+    cdef long T = qkv.shape[0], n = len(streams), i, j, rows, end, position, D = 2 * rope.shape[2], at = 0, tasks = 0, room = 0
+    cdef double work = 0
+    cdef float[:, :, ::1] keys, values
     cdef int threads = team()
-    out = np.empty((T, H * D), np.float32)
+    cdef uint8_t[::1] place = np.empty(max(1, n) * sizeof(Sight), np.uint8)
+    cdef Sight *sights = <Sight *>&place[0]
+    cdef Sight *s
+    if n < 1 or rope.shape[0] != 2:
+        raise ValueError("attention: no streams, or no rope")
+    for j in range(n):
+        rows, keys, values, end, position = streams[j]
+        s = &sights[j]
+        s.T, s.H_kv, s.D, s.capacity, s.end, s.context = rows, keys.shape[0], D, keys.shape[1], end, context
+        s.H = qkv.shape[1] // max(1, D) - 2 * s.H_kv
+        s.longest = min(end, context) if context > 0 else end
+        if D < 2 or s.H_kv < 1 or keys.shape[2] != D or s.H < 1 or s.H % s.H_kv or qkv.shape[1] != (s.H + 2 * s.H_kv) * D or \
+                s.H != sights[0].H or values.shape[0] != s.H_kv or values.shape[1] != s.capacity or values.shape[2] != D or \
+                not 0 < rows <= end <= s.capacity or at + rows > T or not rows <= position <= rope.shape[1]:
+            raise ValueError("attention: shapes do not match")
+        s.qkv, s.keys, s.values = &qkv[at, 0], &keys[0, 0, 0], &values[0, 0, 0]
+        s.cos, s.sin = &rope[0, position - rows, 0], &rope[1, position - rows, 0]
+        s.tasks = s.H * ((rows + QUERIES - 1) // QUERIES)
+        at, tasks, room, work = at + rows, tasks + s.tasks, room + rows * s.H * s.longest, work + 2. * s.H * s.longest * D * max(6, rows)
+    if at != T:
+        raise ValueError(f"attention: streams have {at} of {T} rows")
+    out = np.empty((T, sights[0].H * D), np.float32)
     cdef float[:, ::1] y = out
-    cdef float[:, ::1] scores = np.empty((T * H, longest), np.float32)
-    cdef bint shared = threads > 1 and is_long(2 * H * longest * D, T)
+    cdef float[::1] scores = np.empty(room, np.float32)
+    at = room = 0
+    for j in range(n):
+        s = &sights[j]
+        s.y, s.scores = &y[at, 0], &scores[room]
+        at, room = at + s.T, room + s.T * s.H * s.longest
     with nogil:
-        if shared:
-            for i in prange(T * H, num_threads=threads, schedule="static"):
-                attend_one(qkv, keys, values, scores, y, i, H, end, context)
+        for j in range(n):
+            rotate_and_store(&sights[j])
+        if threads > 1 and is_long(<long>work // 6, 6):
+            for i in prange(tasks, num_threads=threads, schedule="dynamic"):
+                attend_of(sights, i)
         else:
-            for i in range(T * H):
-                attend_one(qkv, keys, values, scores, y, i, H, end, context)
+            for i in range(tasks):
+                attend_of(sights, i)
     return out
 
 
-cdef inline void attend_one(const float[:, ::1] qkv, const float[:, :, ::1] keys, const float[:, :, ::1] values,
-                            float[:, ::1] scores, float[:, ::1] y, long i, long H, long end, long context) noexcept nogil:
-    # Rows of one head in turn: its keys and values stay in the cache.
-    cdef long T = qkv.shape[0], h = i // T, t = i % T, D = keys.shape[2], kv = h // (H // keys.shape[0])
-    cdef long stop = end - T + t + 1, start = stop - context if 0 < context < stop else 0
-    attend(&qkv[t, h * D], &keys[kv, start, 0], &values[kv, start, 0], stop - start, D, 1 / sqrtf(<float>D),
-           &scores[i, 0], &y[t, h * D])
+cdef void attend_of(const Sight *s, long i) noexcept nogil:
+    """Task i of all streams' tasks."""
+    while i >= s.tasks:
+        i -= s.tasks
+        s += 1
+    attend(s, i)
 
 
 def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long end, long head, long start, long stop):
@@ -500,7 +642,8 @@ def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long
     weights = np.empty(end, np.float32)
     cdef float[::1] w = weights
     with nogil:
-        attention_row(&qkv[qkv.shape[0] - 1, head * D], &keys[head // (H // H_kv), 0, 0], end, D, 1 / sqrtf(<float>D), &w[0])
+        score(&qkv[qkv.shape[0] - 1, head * D], &keys[head // (H // H_kv), 0, 0], end, D, 1 / sqrtf(<float>D), &w[0])
+        softmax(&w[0], end)
     return weights[start:stop]
 
 

@@ -3,7 +3,6 @@
  *
  *   VL  floats in a vector            NV  vectors across a panel            NR = VL * NV  outputs in a panel
  *   MR  rows of x in a full tile: MR * NV accumulators, NV weights and a broadcast fit the register file
- *   MR_BF16  the same with 2 NV weights, since bf16 come in pairs
  *
  * Arithmetic is strict: every output is acc = fma(w[k], x[k], acc) for k = 0, 1, 2, ..., whatever the tile's shape. So a row's
  * result has the same bits alone or among others, on any number of threads, and with f32 or (the same) bf16 weights.
@@ -28,22 +27,18 @@
 #define VL 16
 #define NV 2
 #define MR 8
-#define MR_BF16 8
 #elif defined(__AVX2__)
 #define VL 8
 #define NV 2
 #define MR 6
-#define MR_BF16 5
 #elif defined(__ARM_NEON)
 #define VL 4
 #define NV 4
 #define MR 6
-#define MR_BF16 5
 #else
 #define VL 4
 #define NV 2
 #define MR 6
-#define MR_BF16 5
 #endif
 #define NR (VL * NV)
 #if NV == 2 /* panels side by side for one row: 8 independent sums hide the latency of an FMA */
@@ -92,16 +87,15 @@ typedef struct {
 } Epilogue;
 
 /* acc[m][v] = sum over k of P[k][v] * x[m][k] for `mr` rows and `np` neighbouring panels; mr and np are literals at every call.
- * Weights are 32-bit lanes: an f32, or two bf16 (k even in the low half, k odd in the high half). */
+ * On the way lines are fetched into the cache for later: from `ahead` on, `stride` bytes further at each k. */
 INLINE void tile_f32(const int mr, const int np, const float *P, long panel, const float *x, long ldx, long K,
-                     vf acc[][NV * MAX_PANELS]) {
+                     const char *ahead, long stride, vf acc[][NV * MAX_PANELS]) {
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
-    for (long k = 0; k < K; k++) {
+    for (long k = 0; k < K; k++, ahead += stride) {
         vf w[NV * MAX_PANELS];
         UNROLL for (int p = 0; p < np; p++) {
-            const float *at = P + p * panel + k * NR;
-            __builtin_prefetch((const char *)at + 4096);
-            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = load(at + v * VL);
+            __builtin_prefetch(ahead + p * panel * 4);
+            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = load(P + p * panel + k * NR + v * VL);
         }
         UNROLL for (int m = 0; m < mr; m++) {
             const float xk = x[m * ldx + k];
@@ -110,31 +104,28 @@ INLINE void tile_f32(const int mr, const int np, const float *P, long panel, con
     }
 }
 
+/* The same, a 32-bit lane of weights being those of two outputs: c in the low half, c + NR / 2 in the high one. (Two neighbouring k
+ * in a lane would need twice the registers, which leaves too few for six rows on AVX2.) Two steps are a line of weights. */
+INLINE void step_bf16(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, vf acc[][NV * MAX_PANELS]) {
+    vf w[NV * MAX_PANELS];
+    UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV / 2; v++) {
+        const vu pair = load_u32(P + p * panel + v * VL);
+        w[p * NV + v] = (vf)(pair << 16);
+        w[p * NV + NV / 2 + v] = (vf)(pair & 0xffff0000u);
+    }
+    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += w[v] * x[m * ldx];
+}
+
 INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K,
-                      vf acc[][NV * MAX_PANELS]) {
+                      const char *ahead, long stride, vf acc[][NV * MAX_PANELS]) {
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
-    for (long k = 0; k + 1 < K; k += 2) {
-        UNROLL for (int p = 0; p < np; p++) {
-            const uint32_t *at = P + p * panel + (k >> 1) * NR;
-            vf w[2][NV];
-            __builtin_prefetch((const char *)at + 4096);
-            UNROLL for (int v = 0; v < NV; v++) {
-                const vu pair = load_u32(at + v * VL);
-                w[0][v] = (vf)(pair << 16);
-                w[1][v] = (vf)(pair & 0xffff0000u);
-            }
-            UNROLL for (int half = 0; half < 2; half++) UNROLL for (int m = 0; m < mr; m++) {
-                const float xk = x[m * ldx + k + half];
-                UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += w[half][v] * xk;
-            }
-        }
+    long k = 0;
+    for (; k + 1 < K; k += 2, ahead += 2 * stride, P += NR) {
+        UNROLL for (int p = 0; p < np; p++) __builtin_prefetch(ahead + p * panel * 4);
+        step_bf16(mr, np, P, panel, x + k, ldx, acc);
+        step_bf16(mr, np, P + NR / 2, panel, x + k + 1, ldx, acc);
     }
-    if (K & 1) {
-        UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV; v++) {
-            const vf even = (vf)(load_u32(P + p * panel + (K >> 1) * NR + v * VL) << 16);
-            UNROLL for (int m = 0; m < mr; m++) acc[m][p * NV + v] += even * x[m * ldx + K - 1];
-        }
-    }
+    if (k < K) step_bf16(mr, np, P, panel, x + k, ldx, acc);
 }
 
 /* int8: a 32-bit lane holds four consecutive k as signed bytes within -127 .. 127. A panel of weights is [K/4 + 1][NR] lanes, the last
@@ -222,18 +213,17 @@ static void quantize_row(const float *x, long K, uint32_t *row) {
 
 /* As the others, but that x is rows of bytes. */
 INLINE void tile_int8(const int mr, const int np, const uint32_t *P, long panel, const float *rows, long ldx, long K,
-                      vf acc[][NV * MAX_PANELS]) {
+                      const char *ahead, long stride, vf acc[][NV * MAX_PANELS]) {
     const word *x = (const word *)rows;
     const long D = DEPTH8(K);
     vi total[MR][NV * MAX_PANELS];
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++)
         total[m][v] = (vi){0} - (int32_t)x[m * ldx + D + 1] * WEIGHT_OFFSET;
-    for (long k = 0; k < D; k++) {
+    for (long k = 0; k < D; k++, ahead += stride) {
         vi w[NV * MAX_PANELS];
         UNROLL for (int p = 0; p < np; p++) {
-            const uint32_t *at = P + p * panel + k * NR;
-            __builtin_prefetch((const char *)at + 4096);
-            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = (vi)load_u32(at + v * VL);
+            __builtin_prefetch(ahead + p * panel * 4);
+            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = (vi)load_u32(P + p * panel + k * NR + v * VL);
         }
         UNROLL for (int m = 0; m < mr; m++) {
             const vi four = (vi){0} + (int32_t)x[m * ldx + k];
@@ -294,18 +284,21 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
 #define DEFINE_TILE(LOOP, WORD, ROWS, PANELS) DEFINE_TILE_(LOOP, WORD, ROWS, PANELS)
 #define DEFINE_TILE_(LOOP, WORD, ROWS, PANELS)                                                                                 \
     static __attribute__((noinline)) void LOOP##_##ROWS##x##PANELS(                                                           \
-        const WORD *P, long panel, const float *x, long ldx, long K, const Epilogue *e, float *y, long ldy, long n) {         \
+        const WORD *P, long panel, const float *x, long ldx, long K, const char *ahead, long stride, const Epilogue *e,       \
+        float *y, long ldy, long n) {                                                                                         \
         vf acc[ROWS][NV * MAX_PANELS];                                                                                        \
-        LOOP(ROWS, PANELS, P, panel, x, ldx, K, acc);                                                                         \
+        LOOP(ROWS, PANELS, P, panel, x, ldx, K, ahead, stride, acc);                                                          \
         for (int p = 0; p < PANELS; p++) {                                                                                    \
             const Epilogue at = epilogue_at(e, 0, p * NR);                                                                    \
             finish(ROWS, p * NV, acc, &at, y + p * NR, ldy, n - p * NR < NR ? n - p * NR : NR);                               \
         }                                                                                                                     \
     }
 
-/* y[0:T, 0:n] = rows of x times `panels` neighbouring panels: MAX_PANELS of them if T is 1, else one.
- * Blocks of at most TALLEST rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. */
-#define DEFINE_PRODUCT(NAME, LOOP, WORD, TALLEST)                                                                             \
+/* y[0:T, 0:n] = rows of x times `panels` neighbouring panels: MAX_PANELS of them if T is 1, else one. A step of k reads STEP bytes.
+ * Blocks of at most MR rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. One row fetches weights AHEAD bytes before
+ * it needs them; of many rows, each block fetches a part of the next panel, which memory has that much longer to bring. */
+#define AHEAD 512
+#define DEFINE_PRODUCT(NAME, LOOP, WORD, STEP)                                                                                \
     DEFINE_TILE(LOOP, WORD, 1, 1)                                                                                             \
     DEFINE_TILE(LOOP, WORD, 2, 1)                                                                                             \
     DEFINE_TILE(LOOP, WORD, 3, 1)                                                                                             \
@@ -316,18 +309,21 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
     DEFINE_TILE(LOOP, WORD, 1, MAX_PANELS)                                                                                    \
     static void NAME(const WORD *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e,     \
                      float *y, long ldy, long n) {                                                                            \
-        static void (*const tiles[])(const WORD *, long, const float *, long, long, const Epilogue *, float *, long, long) = {\
+        static void (*const tiles[])(const WORD *, long, const float *, long, long, const char *, long, const Epilogue *,     \
+                                     float *, long, long) = {                                                                 \
             0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1 TALL_NAMES(LOOP)};                      \
         if (panels == MAX_PANELS) {                                                                                           \
-            WIDE(LOOP, MAX_PANELS)(P, panel, x, ldx, K, e, y, ldy, n);                                                        \
+            WIDE(LOOP, MAX_PANELS)(P, panel, x, ldx, K, (const char *)P + AHEAD, STEP, e, y, ldy, n);                         \
             return;                                                                                                           \
         }                                                                                                                     \
-        for (long p = 0; p < panels; p++) {                                                                                   \
-            const long cols = n - p * NR < NR ? n - p * NR : NR, blocks = (T + TALLEST - 1) / TALLEST;                        \
+        const long blocks = (T + MR - 1) / MR;                                                                                \
+        for (long p = 0; p < panels; p++, P += panel) {                                                                       \
+            const long cols = n - p * NR < NR ? n - p * NR : NR;                                                              \
             for (long b = 0, t = 0; b < blocks; b++) {                                                                        \
                 const long rows = (T - t + blocks - b - 1) / (blocks - b);                                                    \
+                const char *ahead = (const char *)(P + panel) + b * (panel * 4 / blocks);                                     \
                 const Epilogue at = epilogue_at(e, t, p * NR);                                                                \
-                tiles[rows](P + p * panel, panel, x + t * ldx, ldx, K, &at, y + t * ldy + p * NR, ldy, cols);                 \
+                tiles[rows](P, panel, x + t * ldx, ldx, K, ahead, STEP / blocks, &at, y + t * ldy + p * NR, ldy, cols);       \
                 t += rows;                                                                                                    \
             }                                                                                                                 \
         }                                                                                                                     \
@@ -341,9 +337,9 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
 #define TALL_TILES(LOOP, WORD)
 #define TALL_NAMES(LOOP)
 #endif
-DEFINE_PRODUCT(panels_f32, tile_f32, float, MR)
-DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t, MR_BF16)
-DEFINE_PRODUCT(panels_int8, tile_int8, uint32_t, MR)
+DEFINE_PRODUCT(panels_f32, tile_f32, float, NR * 4)
+DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t, NR * 2)
+DEFINE_PRODUCT(panels_int8, tile_int8, uint32_t, NR * 4)
 
 /* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {
@@ -417,25 +413,67 @@ DEFINE_ROW(silu_row, silu_v)
 DEFINE_ROW(gelu_row, gelu_v)
 DEFINE_ROW(elu_row, elu_v)
 
-/* scores[p] = scale * dot(q, keys[p]) for n rows of width D, four rows at a time so that their sums overlap. */
+/* scores[p] = scale * dot(q, keys[p]) for n rows of width D. Several rows at a time: their sums overlap, and their lanes are added up
+ * together, in the same order as by `lanes`. */
+#ifdef __has_builtin /* GCC 12, Clang */
+#if __has_builtin(__builtin_shufflevector)
+#define SUMS
+#endif
+#endif
+#ifdef SUMS
+/* Lanes i0 .. i3 of each quarter of a and b put together, those of b counted from 4. */
+#if VL == 16
+#define B(i, q) ((i) < 4 ? (i) + 4 * (q) : (i) + 12 + 4 * (q))
+#define QUARTERS(a, b, i0, i1, i2, i3)                                                                                        \
+    __builtin_shufflevector(a, b, B(i0, 0), B(i1, 0), B(i2, 0), B(i3, 0), B(i0, 1), B(i1, 1), B(i2, 1), B(i3, 1),             \
+                            B(i0, 2), B(i1, 2), B(i2, 2), B(i3, 2), B(i0, 3), B(i1, 3), B(i2, 3), B(i3, 3))
+#elif VL == 8
+#define B(i, q) ((i) < 4 ? (i) + 4 * (q) : (i) + 4 + 4 * (q))
+#define QUARTERS(a, b, i0, i1, i2, i3)                                                                                        \
+    __builtin_shufflevector(a, b, B(i0, 0), B(i1, 0), B(i2, 0), B(i3, 0), B(i0, 1), B(i1, 1), B(i2, 1), B(i3, 1))
+#else
+#define QUARTERS(a, b, i0, i1, i2, i3) __builtin_shufflevector(a, b, i0, i1, i2, i3)
+#endif
+
+/* VL vectors -> a vector of their sums. */
+INLINE vf sums(const vf s[VL]) {
+    vf r[4], t[2];
+#if VL == 16
+    vf h[8];
+    UNROLL for (int i = 0; i < 8; i++)
+        h[i] = __builtin_shufflevector(s[i], s[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+               __builtin_shufflevector(s[i], s[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    UNROLL for (int i = 0; i < 4; i++)
+        r[i] = __builtin_shufflevector(h[i], h[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
+               __builtin_shufflevector(h[i], h[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+#elif VL == 8
+    UNROLL for (int i = 0; i < 4; i++)
+        r[i] = __builtin_shufflevector(s[i], s[i + 4], 0, 1, 2, 3, 8, 9, 10, 11) +
+               __builtin_shufflevector(s[i], s[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+#else
+    UNROLL for (int i = 0; i < 4; i++) r[i] = s[i];
+#endif
+    UNROLL for (int i = 0; i < 2; i++)
+        t[i] = QUARTERS(r[2 * i], r[2 * i + 1], 0, 1, 4, 5) + QUARTERS(r[2 * i], r[2 * i + 1], 2, 3, 6, 7);
+    return QUARTERS(t[0], t[1], 0, 2, 4, 6) + QUARTERS(t[0], t[1], 1, 3, 5, 7);
+}
+#endif
+
 static void score(const float *q, const float *keys, long n, long D, float scale, float *scores) {
     long p = 0;
-    for (; p + 4 <= n; p += 4) {
-        const float *k = keys + p * D;
-        vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-        long i = 0;
-        for (; i + VL <= D; i += VL) {
-            const vf x = load(q + i);
-            s0 += x * load(k + i);
-            s1 += x * load(k + D + i);
-            s2 += x * load(k + 2 * D + i);
-            s3 += x * load(k + 3 * D + i);
+#ifdef SUMS
+    if (D % VL == 0)
+        for (; p + VL <= n; p += VL) {
+            const float *k = keys + p * D;
+            vf s[VL];
+            UNROLL for (int j = 0; j < VL; j++) s[j] = (vf){0};
+            for (long i = 0; i < D; i += VL) {
+                const vf x = load(q + i);
+                UNROLL for (int j = 0; j < VL; j++) s[j] += x * load(k + j * D + i);
+            }
+            store(scores + p, sums(s) * scale);
         }
-        float r[4] = {lanes(s0), lanes(s1), lanes(s2), lanes(s3)};
-        for (; i < D; i++)
-            for (int j = 0; j < 4; j++) r[j] += q[i] * k[j * D + i];
-        for (int j = 0; j < 4; j++) scores[p + j] = scale * r[j];
-    }
+#endif
     for (; p < n; p++) {
         const float *k = keys + p * D;
         vf s = {0};
@@ -443,15 +481,15 @@ static void score(const float *q, const float *keys, long n, long D, float scale
         for (; i + VL <= D; i += VL) s += load(q + i) * load(k + i);
         float r = lanes(s);
         for (; i < D; i++) r += q[i] * k[i];
-        scores[p] = scale * r;
+        scores[p] = r * scale;
     }
 }
 
-/* y = sum over p of w[p] * values[p], of n rows of width D; up to 8 vectors of y stay in registers over all rows. */
+/* y += sum over p of w[p] * values[p], of n rows of width D; up to 8 vectors of y stay in registers over all rows. */
 #define MIX(COUNT)                                                                                                            \
     for (; i + (COUNT) * VL <= D; i += (COUNT) * VL) {                                                                        \
         vf s[COUNT];                                                                                                          \
-        UNROLL for (int v = 0; v < (COUNT); v++) s[v] = (vf){0};                                                              \
+        UNROLL for (int v = 0; v < (COUNT); v++) s[v] = load(y + i + v * VL);                                                 \
         for (long p = 0; p < n; p++) {                                                                                        \
             UNROLL for (int v = 0; v < (COUNT); v++) s[v] += load(values + p * D + i + v * VL) * w[p];                        \
         }                                                                                                                     \
@@ -462,11 +500,8 @@ static void mix(const float *w, const float *values, long n, long D, float *y) {
     MIX(8)
     MIX(2)
     MIX(1)
-    for (; i < D; i++) {
-        float s = 0;
-        for (long p = 0; p < n; p++) s += w[p] * values[p * D + i];
-        y[i] = s;
-    }
+    for (; i < D; i++)
+        for (long p = 0; p < n; p++) y[i] += w[p] * values[p * D + i];
 }
 
 /* What the machine gives to code that does nothing else, for bench.py: reads, summed up in 8 vectors; FMAs and products of bytes, summed

@@ -124,7 +124,8 @@ class Engine:
         # With a large model the decoders, one core each, say the frames of a step while the flow LM makes those of the next on
         # the cores that are left: unlike cores that share a kernel, they need not wait for each other.
         self._ahead = ops.get_threads() // 2 if model.overlap else 0            # cores for the flow LM meanwhile
-        self._decoders = ThreadPoolExecutor(max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.set_own_threads, (1,))
+        self._meanwhile, self._alone = ops.Team(self._ahead), ops.Team(1)
+        self._decoders = ThreadPoolExecutor(max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,))
         self._saying: dict[Future, tuple[Stream, Frame, bool]] = {}             # arguments of `_say`; only for the thread
         self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
         self._thread.start()
@@ -215,7 +216,7 @@ class Engine:
         utterances = [stream._utterance for stream in batch]
         if any(utterance.take and len(utterance.take.waiting) for utterance in utterances):
             self._catch_up()                                                    # a long step, for which all cores are needed
-        with ops.own_threads(0 if all(future.done() for future in self._saying) else self._ahead):
+        with ops.working_as(None if all(future.done() for future in self._saying) else self._meanwhile):
             made = _tried(stepper.think, utterances, TOKENS)
         if isinstance(made, Exception):                                         # of the batch as a whole: no memory, say
             made = [made] * len(batch)
@@ -229,7 +230,7 @@ class Engine:
 
     def _catch_up(self) -> None:
         """See to it that the frames of the last step are said; this core says those that are still waiting."""
-        with ops.own_threads(1):
+        with ops.working_as(self._alone):
             for future, job in reversed(self._saying.items()):
                 if future.cancel():
                     self._say(*job)

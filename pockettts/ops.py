@@ -38,29 +38,27 @@ if ISA not in builds():
 _kernels = load(ISA)
 
 Matrix = _kernels.Matrix
+Norm = _kernels.Norm
+Team = _kernels.Team
 attention = _kernels.attention
 attention_weights = _kernels.attention_weights
 depthwise_upsample = _kernels.depthwise_upsample
 elu = _kernels.elu
-gelu = _kernels.gelu
 get_threads = _kernels.get_threads
-layer_norm = _kernels.layer_norm
+join = _kernels.join
 linear = _kernels.linear
-modulated_norm = _kernels.modulated_norm
+mlp = _kernels.mlp
 multiply_all = _kernels.multiply_all
 packed_shape = _kernels.packed_shape
 read_all = _kernels.read_all
-rope_and_store = _kernels.rope_and_store
-set_own_threads = _kernels.set_own_threads
 set_threads = _kernels.set_threads
-silu = _kernels.silu
 
 
 @contextmanager
-def own_threads(n: int) -> Iterator[None]:
-    """Inside, kernels called by this very thread use n threads."""
-    set_own_threads(n)
+def working_as(team: Team | None) -> Iterator[None]:
+    """Inside, kernels called by this very thread use the team's threads; None: as many as the process."""
+    join(team)
     try:
         yield
     finally:
-        set_own_threads(0)
+        join(None)

@@ -87,6 +87,10 @@ class _Shapes:
 
     matrix = upsampling_matrix = table = vector
 
+    def beside(self, others: "list[_Shapes]", name: str, shapes: list[tuple[int, int]]) -> None:
+        for w, shape in zip([self, *others], shapes, strict=True):
+            w.vector(name, *shape)
+
 
 def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.random.Generator) -> None:
     """A safetensors file of bf16: its library would want all of it in memory at once."""

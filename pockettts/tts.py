@@ -8,6 +8,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -224,12 +225,13 @@ class TTSModel:
         return best, blocks
 
     def _spoken(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
-        cores = ops.get_threads()
-        ahead = cores // 2 if self.overlap else 0                               # cores for the next latent
-        made = self._made(utterance)
-        for item in _made_ahead(made, ahead) if ahead else made:
+        made, team = self._made(utterance), None
+        if self.overlap and ops.get_threads() > 1:
+            team = ops.Team(ops.get_threads())
+            made = _made_ahead(made, team)
+        for item in made:
             if isinstance(item, Frame):
-                with ops.own_threads(cores - ahead):
+                with ops.working_as(team):
                     samples = self.stepper.say(item)
                 yield item.take, samples
             else:
@@ -243,16 +245,27 @@ class TTSModel:
                 yield made
 
 
-def _made_ahead(items: Iterator, cores: int) -> Iterator:
-    """The same items; while one of them is dealt with, a thread makes the next, with so many cores.
+def _made_ahead(items: Iterator, team: ops.Team) -> Iterator:
+    """The same items; while one of them is dealt with by a team of all cores, a thread makes the next with half of them.
 
-    So the flow LM, which waits for memory, and the decoder, which calculates, share the machine without waiting for each other
-    at every layer. The first item is made with all cores: that is the time to first audio.
+    So the flow LM, which waits for memory, and the decoder, which calculates, do not wait for each other at every layer, as they
+    would on all cores in turn. The team has the other half, and all again as soon as the next item is there. The first item is
+    made with all cores: that is the time to first audio.
     """
+    cores = team.size
+    own = ops.Team(cores // 2)
+
+    def following() -> Any:
+        with ops.working_as(own):
+            made = next(items, None)
+        team.size = cores
+        return made
+
     item = next(items, None)
-    with ThreadPoolExecutor(1, "pockettts", ops.set_own_threads, (cores,)) as worker:
+    with ThreadPoolExecutor(1, "pockettts") as worker:
         while item is not None:
-            upcoming = worker.submit(next, items, None)
+            team.size = cores - own.size
+            upcoming = worker.submit(following)
             yield item
             item = upcoming.result()
 

@@ -7,7 +7,7 @@ import math
 import mmap
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -143,18 +143,21 @@ class Packed:
     precision: as for `Weights`, but "int8" is meant for this very matrix.
     """
 
-    def __init__(self, name: str, tensor: Tensor, n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray],
+    def __init__(self, name: str, tensors: Sequence[Tensor], n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray],
                  precision: str | None) -> None:
-        self.name, self._tensor, self.n, self.k, self._arrange = name, tensor, n, k, arrange
-        self.format = precision or ("bf16" if tensor.dtype == "BF16" else "f32")
+        self.name, self._tensors, self.n, self.k, self._arrange = name, tensors, n, k, arrange
+        self.format = precision or ("bf16" if all(tensor.dtype == "BF16" for tensor in tensors) else "f32")
 
     @cached_property
     def matrix(self) -> "ops.Matrix":
-        words = self._tensor.array if self._tensor.dtype == "BF16" and self.format != "f32" else self._tensor.float32()
-        if self.format == "bf16" and words.dtype != np.uint16:
+        whole = all(tensor.dtype == "BF16" for tensor in self._tensors) and self.format != "f32"
+        words = [self._arrange(tensor.array if whole else tensor.float32()) for tensor in self._tensors]
+        words = words[0] if len(words) == 1 else np.concatenate(words)
+        if self.format == "bf16" and not whole:
             words = _rounded_to_bf16(words)
-        matrix = ops.Matrix(self._arrange(words), quantize=self.format == "int8")
-        self._tensor.release()
+        matrix = ops.Matrix(words, quantize=self.format == "int8")
+        for tensor in self._tensors:
+            tensor.release()
         return matrix
 
     def adopt(self, lanes: np.ndarray) -> None:
@@ -191,12 +194,17 @@ class Weights:
     def matrix(self, name: str, *shape: int) -> Packed:
         """[N, K] as it is, or the kernel of a convolution [N, C, width] as [N, width * C]."""
         arrange = (lambda a: a) if len(shape) == 2 else (lambda a: a.transpose(0, 2, 1).reshape(len(a), -1))
-        return self._pack(name, shape, shape[0], math.prod(shape[1:]), arrange)
+        return self._pack([self._take(name, shape)], name, shape[0], math.prod(shape[1:]), arrange)
+
+    def beside(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
+        """Matrices [N_i, K] of that name, here and in other scopes, as one [sum(N_i), K]."""
+        tensors = [w._take(name, shape) for w, shape in zip([self, *others], shapes, strict=True)]
+        return self._pack(tensors, name, sum(n for n, _ in shapes), shapes[0][1], lambda a: a)
 
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
         """The kernel of a transposed convolution [C, N, 2 s] as [s * N, 2 * C]: row (j, n) is its taps s + j, then j, over C."""
         stride = shape[2] // 2
-        return self._pack(name, shape, stride * shape[1], 2 * shape[0], lambda a: (
+        return self._pack([self._take(name, shape)], name, stride * shape[1], 2 * shape[0], lambda a: (
             a.reshape(*a.shape[:2], 2, stride)[:, :, ::-1].transpose(3, 1, 2, 0).reshape(stride * a.shape[1], -1)))
 
     def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
@@ -210,10 +218,10 @@ class Weights:
         for packed in self.packed:
             packed.matrix  # noqa: B018
 
-    def _pack(self, name: str, shape: tuple[int, ...], n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
+    def _pack(self, tensors: Sequence[Tensor], name: str, n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
         full_name = self.scope + name
         precision = None if self.precision == "int8" and not full_name.startswith(_BACKBONE) else self.precision
-        packed = Packed(full_name, self._take(name, shape), n, k, arrange, precision)
+        packed = Packed(full_name, tensors, n, k, arrange, precision)
         self.packed.append(packed)
         return packed
 

@@ -15,6 +15,7 @@ from pockettts.model.attention import Attention, Rope
 from pockettts.model.conv import Conv1d, ConvTranspose1d, DepthwiseUpsample
 from pockettts.model.flow_lm import FlowLM
 from pockettts.model.flow_net import FlowNet
+from pockettts.model.layers import layer_norm
 from pockettts.model.mimi import MimiDecoder, MimiEncoder
 from pockettts.model.samplers import SAMPLERS
 from pockettts.model.seanet import SEANetDecoder, SEANetEncoder
@@ -136,8 +137,9 @@ def test_rope_turns_pairs_by_their_positions():
     rope = Rope(8, 1000.0)
     angles = np.arange(2000)[:, None] * 1000.0 ** (-np.arange(4) / 4)
     for offset, n in [(0, 1), (700, 3), (5, 600), (1990, 10)]:                  # its table grows
-        cos, sin = rope(offset, n)
-        assert cos.dtype == np.float32
+        table = rope(offset + n)
+        assert table.dtype == np.float32 and table.shape[1] >= offset + n
+        cos, sin = table[:, offset : offset + n]
         np.testing.assert_allclose(cos, np.cos(angles[offset : offset + n]), atol=3e-4)
         np.testing.assert_allclose(sin, np.sin(angles[offset : offset + n]), atol=3e-4)
 
@@ -159,10 +161,11 @@ def attention_twin(x, w, heads, kv_heads, d, period, context):
 def test_attention(d_model, attn_dim, heads, kv_heads, context):
     w, x = RandomWeights(), numbers(40, d_model)
     layer = Attention(w, d_model, heads, 100.0, context, attn_dim, kv_heads)
-    scale, residual = numbers(1, d_model), numbers(40, d_model)
-    y = layer(x, layer.init_state(), scale, residual)
+    scale, norm = numbers(1, d_model), layer_norm(w, d_model)
     d = (attn_dim or d_model) // heads
-    close(y, attention_twin(x, w, heads, kv_heads or heads, d, 100.0, context or np.inf) * scale + residual)
+    expected = attention_twin(norm(x), w, heads, kv_heads or heads, d, 100.0, context or np.inf) * scale + x
+    close(layer(x, layer.init_state(), norm, scale), expected)
+    close(layer(x, layer.init_state(), norm, scale, wanted=[39, 2]), expected[[39, 2]])
 
 
 @pytest.mark.parametrize("context", [1, 3, 8])
@@ -178,10 +181,10 @@ def test_transformer_past_its_window(context):
 def test_cache_grows_and_keeps_all():
     cache, rows = KVCache(2, 3), numbers(1000, 2, 3)
     for start in range(0, 1000, 40):
-        at = cache.extend(40)
-        assert at == start
-        cache.keys[:, at : at + 40] = rows[start : start + 40].transpose(1, 0, 2)
-        cache.values[:, at : at + 40] = -rows[start : start + 40].transpose(1, 0, 2)
+        keys, values, end, position = cache.extend(40)
+        assert keys is cache.keys and values is cache.values and end == position == start + 40
+        keys[:, start:end] = rows[start:end].transpose(1, 0, 2)
+        values[:, start:end] = -rows[start:end].transpose(1, 0, 2)
     assert cache.length == cache.offset == 1000
     np.testing.assert_array_equal(cache.rows(), [rows, -rows])
 
@@ -194,11 +197,11 @@ def test_cache_grows_and_keeps_all():
 
 @pytest.mark.parametrize("sizes", [[1] * 50, [4] * 20, [30, 1, 1, 30, 5]])
 def test_cache_with_a_context_shifts(sizes):
-    cache, end = KVCache(1, 1, context=5), 0
+    cache = KVCache(1, 1, context=5)
     for n in sizes:
-        at, end = cache.extend(n), end + n
-        cache.keys[0, at : at + n, 0] = np.arange(end - n, end)
-        kept = cache.keys[0, : cache.length, 0]
+        keys, _, length, end = cache.extend(n)
+        keys[0, length - n : length, 0] = np.arange(end - n, end)
+        kept = keys[0, :length, 0]
         np.testing.assert_array_equal(kept, np.arange(end - len(kept), end))    # the latest, in order
         assert cache.offset == end and len(kept) >= min(end, n + 5 - 1)         # all that the n new rows may look at
     assert cache.keys.shape[1] <= 2 * (5 + max(sizes))

@@ -82,6 +82,7 @@ def test_linear_epilogue(kernels, n, t):
         close(kernels.linear(x, matrix, bias, scale, add), linear_twin(x, w, bias, scale, add))
         close(kernels.linear(x, matrix, scale=scale), linear_twin(x, w, scale=scale))
         close(kernels.linear(x, matrix, None, scale, add), linear_twin(x, w, 0, scale, add))
+        close(kernels.linear(x, matrix, bias, scale, wide[:1, n : 2 * n]), linear_twin(x, w, bias, scale, wide[:1, n : 2 * n]))
     close(kernels.linear(x, matrix, bias), linear_twin(x, w, bias))
     close(kernels.linear(x, matrix, bias, add=add), linear_twin(x, w, bias, add=add))
 
@@ -199,10 +200,11 @@ def layer_norm_twin(x, weight=1, bias=0, eps=1e-5):
 
 
 @pytest.mark.parametrize("c", [*WIDTHS, 1024])
-def test_layer_norm(kernels, c):
+def test_norm(kernels, c):
     weight, bias = numbers(c, seed=1), numbers(c, seed=2)
     for x in (numbers(1, c), numbers(5, c) + 100, numbers(3, c) * 1e-4):
-        close(kernels.layer_norm(x, weight, bias, 1e-5), layer_norm_twin(x, weight, bias), 2e-5)
+        close(kernels.Norm(weight, bias, 1e-5)(x), layer_norm_twin(x, weight, bias), 2e-5)
+        close(kernels.Norm(None, None, 1e-5)(x), layer_norm_twin(x), 2e-5)
 
 
 @pytest.mark.parametrize("c", [*WIDTHS, 512])
@@ -210,16 +212,45 @@ def test_modulated_norm(kernels, c):
     weight, bias = numbers(c, seed=1), numbers(c, seed=2)
     for t in (1, 6):
         x, (shift, scale, _) = numbers(t, c), np.split(numbers(t, 3 * c), 3, axis=1)
-        plain = layer_norm_twin(x, eps=1e-6) * (1 + scale) + shift
-        close(kernels.modulated_norm(x, shift, scale, 1e-6), plain)
-        affine = layer_norm_twin(x, weight, bias, 1e-6) * (1 + scale) + shift
-        close(kernels.modulated_norm(x, shift, scale, 1e-6, weight, bias), affine)
+        close(kernels.Norm(None, None, 1e-6)(x, shift, scale), layer_norm_twin(x, eps=1e-6) * (1 + scale) + shift)
+        affine = layer_norm_twin(x, weight, bias, 1e-6)
+        close(kernels.Norm(weight, bias, 1e-6)(x, shift, scale), affine * (1 + scale) + shift)
+        close(kernels.Norm(weight, bias, 1e-6)(x, shift[:1], scale[:1]), affine * (1 + scale[:1]) + shift[:1])
 
 
-def test_norms_on_threads(kernels):
-    x, w, b = numbers(64, 700), numbers(700), numbers(700, seed=1)
-    with_threads(kernels, lambda: kernels.layer_norm(x, w, b, 1e-5))
-    with_threads(kernels, lambda: kernels.modulated_norm(x, x, x, 1e-6, w, b))
+@pytest.mark.parametrize("format", ["f32", "bf16", "int8"])
+@pytest.mark.parametrize(("t", "k"), [(1, 40), (7, 65), (130, 300)])
+def test_linear_of_what_is_normed_first(kernels, format, t, k):
+    """The same bits as one after the other."""
+    norm, w, words, many = kernels.Norm(numbers(k), numbers(k, seed=1), 1e-5), numbers(33, k), numbers(33, k), numbers(t * k + 64)
+    matrix = kernels.Matrix(bf16(words) if format == "bf16" else w, quantize=format == "int8")
+    for x in (many[: t * k].reshape(t, k), np.lib.stride_tricks.as_strided(many, (t, k), (4, 4)) if t * k > 64 else many[None, :k]):
+        same(with_threads(kernels, lambda x=x: kernels.linear(x, matrix, norm=norm)), kernels.linear(norm(x.copy()), matrix))
+
+
+# --- mlp ---------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("activation", ["gelu", "silu"])
+@pytest.mark.parametrize(("t", "c", "hidden"), [(1, 33, 70), (5, 16, 129), (19, 200, 300), (1, 512, 2048)])
+def test_mlp(kernels, activation, t, c, hidden):
+    x, w1, w2, b1, b2 = numbers(t, c), numbers(hidden, c) / 10, numbers(c, hidden) / 10, numbers(hidden), numbers(c)
+    m1, m2, norm = kernels.Matrix(w1), kernels.Matrix(w2), kernels.Norm(numbers(c, seed=3), numbers(c, seed=4), 1e-5)
+    twin = {"gelu": gelu_twin, "silu": silu_twin}[activation]
+    gate, shift, scale = (numbers(t, 3 * c, seed=5)[:, i * c : (i + 1) * c] for i in range(3))
+    h = layer_norm_twin(x, numbers(c, seed=3), numbers(c, seed=4))
+    plain = with_threads(kernels, lambda: kernels.mlp(x, norm, m1, None, activation, m2, None))
+    close(plain, x + twin(h @ w1.T.astype(float)) @ w2.T, 5e-6)
+    full = with_threads(kernels, lambda: kernels.mlp(x, norm, m1, b1, activation, m2, b2, gate, shift, scale))
+    h = h * (1 + scale.astype(float)) + shift
+    close(full, x + gate * (twin(h @ w1.T + b1) @ w2.T + b2), 5e-6)
+    same(kernels.mlp(x[-1:], norm, m1, b1, activation, m2, b2, gate[-1:], shift[-1:], scale[-1:]), full[-1:])
+    in_turn = kernels.linear(norm(x, shift, scale), m1, b1, activation=activation)
+    same(kernels.linear(in_turn, m2, b2, gate, x), full)
+
+
+def test_mlp_of_no_rows(kernels):
+    norm, m = kernels.Norm(None, None, 1e-5), kernels.Matrix(numbers(5, 5))
+    assert kernels.mlp(numbers(0, 5), norm, m, None, "gelu", m, None).shape == (0, 5)
 
 
 # --- activations -------------------------------------------------------------------------------------------------------------
@@ -239,9 +270,17 @@ def elu_twin(x):
 ACTIVATIONS = pytest.mark.parametrize(("name", "twin"), [("gelu", gelu_twin), ("silu", silu_twin), ("elu", elu_twin)])
 
 
+def activation_of(kernels, name):
+    """As a function of x [T, C]; those that come with a product, of x times 1."""
+    if name == "elu":
+        return kernels.elu
+    return lambda x: np.concatenate([kernels.linear(np.eye(1, dtype=np.float32), kernels.Matrix(
+        np.ascontiguousarray(row[:, None])), activation=name) for row in x]) if len(x) else x
+
+
 @ACTIVATIONS
 def test_activation(kernels, name, twin):
-    activation = getattr(kernels, name)
+    activation = activation_of(kernels, name)
     for x in (np.linspace(-12, 12, 4999), np.linspace(-1e-3, 1e-3, 333), [-1e30, -1e4, -90, -87.5, 0, 87.5, 90, 1e4, 1e30]):
         x = np.array(x, np.float32)[None]
         y, expected = activation(x), twin(x.astype(np.float64))
@@ -251,20 +290,18 @@ def test_activation(kernels, name, twin):
         close(activation(x), twin(x.astype(np.float64)), 3e-7)
 
 
-@ACTIVATIONS
-def test_activation_in_place_and_into_out(kernels, name, twin):
-    activation, x = getattr(kernels, name), numbers(5, 33)
-    y, guarded = activation(x), numbers(7, 33)
-    before = guarded.copy()
-    assert activation(x, out=guarded[1:6]).base is guarded
+def test_elu_in_place_and_into_out(kernels):
+    x, guarded = numbers(5, 33), numbers(7, 33)
+    y, before = kernels.elu(x), guarded.copy()
+    assert kernels.elu(x, out=guarded[1:6]).base is guarded
     same(guarded, np.concatenate([before[:1], y, before[6:]]))
-    assert activation(x, out=x) is x
+    assert kernels.elu(x, out=x) is x
     same(x, y)
 
 
 @ACTIVATIONS
 def test_bits_of_an_activation_depend_on_its_input_alone(kernels, name, twin):
-    activation = getattr(kernels, name)
+    activation = activation_of(kernels, name)
     for value in numbers(40) * 3:
         alone = activation(np.full((1, 1), value, np.float32))
         for n in (2, 15, 33, 70, 4100):
@@ -282,20 +319,49 @@ def rope_twin(x, angles):
     return np.stack([turned.real, turned.imag], axis=-1).reshape(x.shape)
 
 
+UNTURNED = np.stack([np.ones((400, 200), np.float32), np.zeros((400, 200), np.float32)])
+
+
+def attend(kernels, qkv, keys, values, end, context=0):
+    """Attention alone: the last rows of a cache are put there anew, as they are."""
+    t, (kv_heads, _, d) = len(qkv), keys.shape
+    qkv = qkv.copy()
+    new = np.concatenate([keys[:, end - t : end], values[:, end - t : end]]).transpose(1, 0, 2)
+    qkv[:, qkv.shape[1] - 2 * kv_heads * d :] = new.reshape(t, -1)
+    rope = np.ascontiguousarray(UNTURNED[:, :, : d // 2])
+    return kernels.attention(qkv, [(t, keys.copy(), values.copy(), end, end)], rope, context)
+
+
 @pytest.mark.parametrize(("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (5, 5, 6)])
-def test_rope_and_store(kernels, heads, kv_heads, d):
-    for t, at in [(1, 0), (1, 11), (5, 3), (12, 0)]:
-        qkv, angles = numbers(t, heads + 2 * kv_heads, d), numbers(t, d // 2) * 10
+def test_attention_turns_queries_and_keys_and_keeps_keys_and_values(kernels, heads, kv_heads, d):
+    for t, end, position in [(1, 1, 1), (1, 12, 30), (5, 8, 8), (12, 12, 12)]:
+        qkv, angles = numbers(t, heads + 2 * kv_heads, d), numbers(40, d // 2) * 10
         keys, values = numbers(kv_heads, 12, d), numbers(kv_heads, 12, d, seed=1)
         q, k, v = np.split(qkv, [heads, heads + kv_heads], axis=1)
-        expected_keys, expected_values = keys.copy(), values.copy()
-        expected_keys[:, at : at + t] = rope_twin(k, angles).transpose(1, 0, 2)
-        expected_values[:, at : at + t] = v.transpose(1, 0, 2)
+        expected_keys, expected_values, turn = keys.copy(), values.copy(), angles[position - t : position]
+        expected_keys[:, end - t : end] = rope_twin(k, turn).transpose(1, 0, 2)
+        expected_values[:, end - t : end] = v.transpose(1, 0, 2)
         flat = qkv.reshape(t, -1).copy()
-        kernels.rope_and_store(flat, np.cos(angles), np.sin(angles), keys, values, at)
-        close(flat[:, : heads * d], rope_twin(q, angles).reshape(t, -1))
+        y = kernels.attention(flat, [(t, keys, values, end, position)], np.stack([np.cos(angles), np.sin(angles)]))
+        close(flat[:, : heads * d], rope_twin(q, turn).reshape(t, -1))
         close(keys, expected_keys)
         same(values, expected_values)
+        close(y, attention_twin(flat[:, : heads * d].reshape(t, heads, d), keys, values, end, 0), 5e-6)
+
+
+def test_streams_side_by_side_are_what_each_is_alone(kernels):
+    sizes, rope = [(1, 200, 230), (7, 31, 31), (1, 1, 1), (18, 90, 120)], UNTURNED[:, :, :32].copy()
+    qkv = numbers(sum(t for t, *_ in sizes), 8 * 64)                            # H = 4, H_kv = 2
+    caches = [(numbers(2, 200, 64, seed=i), numbers(2, 200, 64, seed=10 + i)) for i in range(4)]
+    for context in (0, 20):
+        def together(c=context):
+            streams = [(t, k.copy(), v.copy(), end, at) for (t, end, at), (k, v) in zip(sizes, caches, strict=True)]
+            return kernels.attention(qkv.copy(), streams, rope, c)
+        alone, row = [], 0
+        for (t, end, at), (k, v) in zip(sizes, caches, strict=True):
+            alone.append(kernels.attention(qkv[row : row + t].copy(), [(t, k.copy(), v.copy(), end, at)], rope, context))
+            row += t
+        same(with_threads(kernels, together), np.concatenate(alone))
 
 
 def attention_twin(q, keys, values, end, context):
@@ -318,18 +384,18 @@ def queries_and_cache(t, end, heads, kv_heads, d):
     return qkv, keys, values
 
 
-@pytest.mark.parametrize(("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (2, 1, 5), (2, 2, 300)])
+@pytest.mark.parametrize(("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (2, 1, 4), (2, 2, 300)])
 @pytest.mark.parametrize("context", [0, 1, 4, 17, 100])
 def test_attention(kernels, heads, kv_heads, d, context):
     for t, end in [(1, 1), (1, 2), (1, 7), (1, 70), (4, 4), (16, 33), (20, 70)]:
         qkv, keys, values = queries_and_cache(t, end, heads, kv_heads, d)
-        y = kernels.attention(qkv, keys, values, end, context)
+        y = attend(kernels, qkv, keys, values, end, context)
         close(y, attention_twin(qkv[:, : heads * d].reshape(t, heads, d), keys, values, end, context))
 
 
 def test_attention_with_scores_that_would_overflow(kernels):
     qkv, keys, values = queries_and_cache(3, 9, 2, 2, 8)
-    y = kernels.attention(100 * qkv, 10 * keys, values, 9)
+    y = attend(kernels, 100 * qkv, 10 * keys, values, 9)
     close(y, attention_twin(100 * qkv[:, :16].reshape(3, 2, 8), 10 * keys, values, 9, 0), 1e-4)
 
 
@@ -337,17 +403,17 @@ def test_bits_of_a_query_depend_on_what_it_sees_alone(kernels):
     """Not on how many ask together, on where in the cache the window lies, or on the number of threads."""
     qkv, keys, values = queries_and_cache(40, 300, 4, 2, 20)
     for context in (0, 50):
-        y = with_threads(kernels, lambda c=context: kernels.attention(qkv, keys, values, 300, c))
+        y = with_threads(kernels, lambda c=context: attend(kernels, qkv, keys, values, 300, c))
         for i in (0, 1, 17, 39):
-            same(kernels.attention(qkv[[i]], keys, values, 261 + i, context), y[[i]])
-    same(kernels.attention(qkv, keys[:, 200:].copy(), values[:, 200:].copy(), 100, 50), y)
+            same(attend(kernels, qkv[[i]], keys, values, 261 + i, context), y[[i]])
+    same(attend(kernels, qkv, keys[:, 200:].copy(), values[:, 200:].copy(), 100, 50), y)
 
 
 @pytest.mark.parametrize(("heads", "kv_heads", "end"), [(1, 1, 1), (4, 4, 64), (6, 2, 17)])
 def test_attention_weights_are_what_attention_mixes_values_with(kernels, heads, kv_heads, end):
     qkv, keys, values = queries_and_cache(3, end, heads, kv_heads, 64)
     values[:, :end] = np.eye(64)[:end]                      # so that the mixture shows each weight by itself
-    y = kernels.attention(qkv[-1:], keys, values, end).reshape(heads, 64)
+    y = attend(kernels, qkv[-1:], keys, values, end).reshape(heads, 64)
     for head in range(heads):
         same(kernels.attention_weights(qkv, keys, end, head, 0, end), y[head, :end])
         same(kernels.attention_weights(qkv, keys, end, head, end // 3, end - 1), y[head, end // 3 : end - 1])
@@ -371,7 +437,16 @@ def test_depthwise_upsample(kernels, c, stride):
 
 def test_wrong_shapes_are_refused(kernels):
     x, w = numbers(4, 6), kernels.Matrix(numbers(5, 6))
-    qkv, half, cache = numbers(4, 24), numbers(4, 2), numbers(2, 9, 4)          # H = 2, H_kv = 2, D = 4
+    w2, plain = kernels.Matrix(numbers(6, 5)), kernels.Norm(None, None, 1e-5)
+    qkv, rope, cache = numbers(4, 24), numbers(2, 12, 2), numbers(2, 9, 4)      # H = 2, H_kv = 2, D = 4
+
+    def mlp(x, w1=w, bias1=None, activation="gelu", w2=w2, bias2=None, **more):
+        return kernels.mlp(x, plain, w1, bias1, activation, w2, bias2, **more)
+
+    def attention(qkv=qkv, rows=4, values=cache, end=9, position=9, rope=rope):
+        return kernels.attention(qkv.copy(), [(rows, cache.copy(), values.copy(), end, position)], rope)
+
+    assert mlp(x).shape == (4, 6) and attention().shape == (4, 8)
     calls = [
         lambda: kernels.Matrix(numbers(5)),
         lambda: kernels.Matrix(numbers(5, 6, 2)),
@@ -388,27 +463,40 @@ def test_wrong_shapes_are_refused(kernels):
         lambda: kernels.linear(x, w, out=numbers(3, 5)),
         lambda: kernels.linear(x, w, out=numbers(4, 6)),
         lambda: kernels.linear(x, w, out=numbers(4, 5).astype(np.float64)),
-        lambda: kernels.layer_norm(x, numbers(5), numbers(6), 1e-5),
-        lambda: kernels.layer_norm(x, numbers(6), numbers(7), 1e-5),
-        lambda: kernels.modulated_norm(x, numbers(4, 5), x, 1e-6),
-        lambda: kernels.modulated_norm(x, x, numbers(3, 6), 1e-6),
-        lambda: kernels.modulated_norm(x, x, x, 1e-6, numbers(6), numbers(5)),
-        lambda: kernels.modulated_norm(x, x, x, 1e-6, numbers(5), numbers(6)),
-        lambda: kernels.gelu(x, out=numbers(4, 5)),
-        lambda: kernels.silu(x, out=numbers(3, 6)),
+        lambda: kernels.linear(x, w, activation="elu"),
+        lambda: kernels.linear(x, w, norm=kernels.Norm(numbers(5), numbers(5), 1e-5)),
+        lambda: kernels.Norm(numbers(5), numbers(6), 1e-5),
+        lambda: kernels.Norm(numbers(5), None, 1e-5),
+        lambda: kernels.Norm(numbers(5), numbers(5), 1e-5)(x),
+        lambda: kernels.Norm(None, None, 1e-5)(x, numbers(4, 5), x),
+        lambda: kernels.Norm(None, None, 1e-5)(x, x, numbers(3, 6)),
+        lambda: kernels.Norm(None, None, 1e-5)(x, x),
+        lambda: mlp(numbers(4, 7)),
+        lambda: mlp(x, w1=w2),
+        lambda: mlp(x, w2=kernels.Matrix(numbers(6, 4))),
+        lambda: mlp(x, w2=kernels.Matrix(numbers(7, 5))),
+        lambda: mlp(x, bias1=numbers(6)),
+        lambda: mlp(x, bias2=numbers(5)),
+        lambda: mlp(x, activation="relu"),
+        lambda: mlp(x, gate=numbers(3, 6)),
+        lambda: mlp(x, shift=x),
+        lambda: kernels.elu(x, out=numbers(4, 5)),
         lambda: kernels.elu(numbers(4, 12)[:, ::2]),
-        lambda: kernels.rope_and_store(qkv, half, half, cache.copy(), cache.copy(), 6),
-        lambda: kernels.rope_and_store(qkv, half, half, cache.copy(), cache.copy(), -1),
-        lambda: kernels.rope_and_store(qkv, half[1:], half, cache.copy(), cache.copy(), 0),
-        lambda: kernels.rope_and_store(qkv, half, numbers(4, 3), cache.copy(), cache.copy(), 0),
-        lambda: kernels.rope_and_store(numbers(4, 16), half, half, cache.copy(), cache.copy(), 0),
-        lambda: kernels.rope_and_store(numbers(4, 23), half, half, cache.copy(), cache.copy(), 0),
-        lambda: kernels.rope_and_store(qkv, half, half, cache.copy(), numbers(2, 8, 4), 0),
-        lambda: kernels.attention(qkv, cache, cache, 3),
-        lambda: kernels.attention(qkv, cache, cache, 10),
-        lambda: kernels.attention(qkv, cache, numbers(1, 9, 4), 9),
-        lambda: kernels.attention(numbers(4, 28), cache, cache, 9),
-        lambda: kernels.attention(numbers(4, 22), cache, cache, 9),
+        lambda: attention(end=3),
+        lambda: attention(end=10),
+        lambda: attention(values=numbers(1, 9, 4)),
+        lambda: attention(values=numbers(2, 8, 4)),
+        lambda: attention(numbers(4, 28)),
+        lambda: attention(numbers(4, 22)),
+        lambda: attention(numbers(4, 16)),
+        lambda: attention(rows=3),
+        lambda: attention(rows=5),
+        lambda: attention(rows=0),
+        lambda: attention(position=3),
+        lambda: attention(position=13),
+        lambda: attention(rope=numbers(2, 12, 3)),
+        lambda: attention(rope=numbers(1, 12, 2)),
+        lambda: kernels.attention(qkv.copy(), [], rope),
         lambda: kernels.attention_weights(qkv, cache, 10, 0, 0, 9),
         lambda: kernels.attention_weights(qkv, cache, 9, 2, 0, 9),
         lambda: kernels.attention_weights(qkv, cache, 9, -1, 0, 9),

@@ -111,12 +111,42 @@ def test_a_stream_that_is_left_leaves_no_thread(model, voice, overlap, frames):
     assert threading.active_count() == before and ops.get_threads() == 2
 
 
+def test_the_decoder_has_half_the_cores_until_the_next_latent_is_there():
+    ready, sizes = threading.Event(), []
+
+    def items():
+        for i in range(3):
+            sizes.append(ops.get_threads())                 # of the flow LM
+            yield i
+            ready.wait(10)
+
+    team = ops.Team(5)
+    for _ in _made_ahead(items(), team):
+        assert team.size == 3
+        ready.set()
+        while team.size != 5:
+            threading.Event().wait(0.001)
+        ready.clear()
+    assert sizes == [2, 2, 2]                               # the first by this thread, which has joined no team
+
+
+def test_threads_of_a_team():
+    team = ops.Team(3)
+    with ops.working_as(team):
+        assert ops.get_threads() == 3
+        team.size = 4
+        assert ops.get_threads() == 4
+        team.size = 0
+        assert ops.get_threads() == 1
+    assert ops.get_threads() == 2
+
+
 def test_an_error_in_the_thread_ahead_arrives():
     def items():
         yield 1
         raise ValueError("boom")
 
-    stream = _made_ahead(items(), 1)
+    stream = _made_ahead(items(), ops.Team(2))
     assert next(stream) == 1
     with pytest.raises(ValueError, match="boom"):
         next(stream)

@@ -26,24 +26,23 @@ class Attention:
     def init_state(self) -> KVCache:
         return KVCache(self.num_kv_heads, self.head_dim, self.context)
 
-    def __call__(self, x: np.ndarray, cache: KVCache | Together, scale: np.ndarray | None, add: np.ndarray,
+    def __call__(self, x: np.ndarray, cache: KVCache | Together, norm: ops.Norm, scale: np.ndarray | None = None,
                  wanted: Sequence[int] | None = None) -> np.ndarray:
-        qkv = self.in_proj(x)                                                   # [T, (H + 2 H_kv) D]
-        if isinstance(cache, Together):
-            y = np.concatenate([self.attend(rows, own) for rows, own in cache.split(qkv)])
-        else:
-            y = self.attend(qkv, cache)                                         # [T, H D]
+        """x + scale * out_proj(attention(in_proj(norm(x)))); of the wanted rows only, if that is said."""
+        qkv = self.in_proj(x, norm=norm)                                        # [T, (H + 2 H_kv) D]
+        y = self.attend(qkv, cache if isinstance(cache, Together) else Together([cache], [len(x)]))
         if wanted is not None:
-            y, add = y[wanted], add[wanted]
-        return self.out_proj(y, scale, add)                                     # [T, d_model]
+            y, x = y[wanted], x[wanted]
+        return self.out_proj(y, scale, x)                                       # [T, d_model]
 
-    def attend(self, qkv: np.ndarray, cache: KVCache) -> np.ndarray:
-        cos, sin = self.rope(cache.offset, len(qkv))                            # [T, D/2]
-        start = cache.extend(len(qkv))
-        ops.rope_and_store(qkv, cos, sin, cache.keys, cache.values, start)
-        if cache.watch and cache.length > cache.watch.stop:
-            note(cache.watch, qkv, cache)
-        return ops.attention(qkv, cache.keys, cache.values, cache.length, self.context or 0)
+    def attend(self, qkv: np.ndarray, streams: Together) -> np.ndarray:
+        """Put keys and values into the caches, and look at what is there: [T, H D]."""
+        seen = [(n, *cache.extend(n)) for cache, n in zip(streams.caches, streams.counts, strict=True) if n]
+        y = ops.attention(qkv, seen, self.rope(max(cache.offset for cache in streams.caches)), self.context or 0)
+        for rows, own in streams.split(qkv):
+            if own.watch and own.length > own.watch.stop:
+                note(own.watch, rows, own)
+        return y
 
 
 def note(watch: Watch, qkv: np.ndarray, cache: KVCache) -> None:
@@ -61,15 +60,14 @@ class Rope:
         self.frequencies = np.exp(exponents.astype(np.float64)).astype(np.float32)
         self.table = np.empty((2, 0, dim // 2), np.float32)
 
-    def __call__(self, offset: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """cos and sin [n, D/2] of positions offset .. offset + n."""
+    def __call__(self, n: int) -> np.ndarray:
+        """Cosines and sines [2, n or more, D/2] of positions 0 .. n."""
         table = self.table                                                      # another thread may put a longer one there
-        if offset + n > table.shape[1]:
-            positions = np.arange(max(2 * table.shape[1], offset + n, 512), dtype=np.float32)
+        if n > table.shape[1]:
+            positions = np.arange(max(2 * table.shape[1], n, 512), dtype=np.float32)
             angles = positions[:, None] * self.frequencies
             self.table = table = np.stack([np.cos(angles), np.sin(angles)])
-        cos, sin = table[:, offset : offset + n]
-        return cos, sin
+        return table
 
 
 rope = cache(Rope)  # layers of the same shape share a table

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ops
 from .flow_net import FlowNet
-from .layers import Embedding, LayerNorm, Linear, Weights
+from .layers import Embedding, Linear, Weights, layer_norm
 from .samplers import SAMPLERS
 from .state import KVCache, Together, Watch
 from .transformer import Transformer
@@ -28,7 +28,7 @@ class FlowLM:
             w / "transformer", t.num_layers, d_model=t.d_model, layer_scale=False, num_heads=t.num_heads,
             dim_feedforward=t.dim_feedforward or t.d_model * t.hidden_scale, max_period=t.max_period,
             attn_dim=t.attn_dim, num_kv_heads=t.num_kv_heads)
-        self.out_norm = LayerNorm(w / "out_norm", t.d_model)
+        self.out_norm = layer_norm(w / "out_norm", t.d_model)
         self.z_proj = Linear(w / "z_proj", t.d_model, c.z_dim) if c.z_dim else None
         self.out_eos = Linear(w / "out_eos", c.z_dim or t.d_model, 1, bias=True)
         self.flow_net = FlowNet(w / "flow_net", c.flow, latent_dim, c.z_dim or t.d_model)

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .. import ops
-from .layers import Linear, Weights
+from .layers import Linear, SideBySide, Weights, residual_mlp
 
 TIME_CONDITIONS = {"lsd": 2, "flow_matching": 1, "drifting": 0, "pointwise": 0}
 FREQUENCIES = 128  # of a timestep's embedding, half of its width
@@ -20,33 +20,31 @@ class TimestepEmbedder:
     def __call__(self, t: float) -> np.ndarray:
         args = np.float32(t) * self.freqs
         x = np.concatenate([np.cos(args), np.sin(args)])[None]                  # [1, 256]
-        x = self.mlp_2(ops.silu(self.mlp_0(x)))                                 # [1, dim]
+        x = self.mlp_2(self.mlp_0(x, activation="silu"))                        # [1, dim]
         # Called RMSNorm in the reference, but it divides by the unbiased deviation about the mean, and keeps the mean.
         variance = np.var(x, axis=-1, ddof=1, keepdims=True, dtype=np.float32)
         return x * (self.alpha / np.sqrt(np.float32(1e-5) + variance))
 
 
 class ResBlock:
+    """x + gate * mlp(norm(x) * (1 + scale) + shift)"""
+
     def __init__(self, w: Weights, dim: int) -> None:
-        self.in_ln_weight, self.in_ln_bias = w.vector("in_ln.weight", dim), w.vector("in_ln.bias", dim)
+        self.in_ln = ops.Norm(w.vector("in_ln.weight", dim), w.vector("in_ln.bias", dim), 1e-6)
         self.mlp_0 = Linear(w / "mlp.0", dim, dim, bias=True)
         self.mlp_2 = Linear(w / "mlp.2", dim, dim, bias=True)
-        self.adaLN_modulation = Linear(w / "adaLN_modulation.1", dim, 3 * dim, bias=True)
 
-    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        shift, scale, gate = np.split(self.adaLN_modulation(y), 3, axis=1)
-        h = ops.modulated_norm(x, shift, scale, 1e-6, self.in_ln_weight, self.in_ln_bias)
-        return self.mlp_2(ops.silu(self.mlp_0(h)), scale=gate, add=x)           # x + gate * mlp(h)
+    def __call__(self, x: np.ndarray, shift: np.ndarray, scale: np.ndarray, gate: np.ndarray) -> np.ndarray:
+        return residual_mlp(x, self.in_ln, self.mlp_0, "silu", self.mlp_2, gate, shift, scale)
 
 
 class FinalLayer:
     def __init__(self, w: Weights, dim: int, out: int) -> None:
+        self.norm = ops.Norm(None, None, 1e-6)
         self.linear = Linear(w / "linear", dim, out, bias=True)
-        self.adaLN_modulation = Linear(w / "adaLN_modulation.1", dim, 2 * dim, bias=True)
 
-    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        shift, scale = np.split(self.adaLN_modulation(y), 2, axis=1)
-        return self.linear(ops.modulated_norm(x, shift, scale, 1e-6))
+    def __call__(self, x: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        return self.linear(self.norm(x, shift, scale))
 
 
 class FlowNet:
@@ -56,6 +54,11 @@ class FlowNet:
         self.input_proj = Linear(w / "input_proj", latent_dim, c.dim, bias=True)
         self.res_blocks = [ResBlock(w / "res_blocks" / i, c.dim) for i in range(c.depth)]
         self.final_layer = FinalLayer(w / "final_layer", c.dim, latent_dim)
+        # Of all layers: shift, scale and gate of each block, then shift and scale of the last layer.
+        self.modulations = SideBySide(
+            [*(w / "res_blocks" / i / "adaLN_modulation.1" for i in range(c.depth)), w / "final_layer" / "adaLN_modulation.1"],
+            c.dim, [3 * c.dim] * c.depth + [2 * c.dim])
+        self.dim = c.dim
         self._times: dict[tuple[float, ...], np.ndarray] = {}
 
     def embed_times(self, times: tuple[float, ...]) -> np.ndarray:
@@ -66,11 +69,10 @@ class FlowNet:
 
     def __call__(self, cond: np.ndarray, times: tuple[float, ...], x: np.ndarray) -> np.ndarray:
         """cond [B, cond_dim], x [B, latent_dim] -> [B, latent_dim]; as many times as the flow's type has."""
-        y = self.cond_embed(cond)                                               # [B, dim]
-        if times:
-            y += self.embed_times(times)
-        y = ops.silu(y, out=y)                                                  # each adaLN_modulation begins with it
+        y = self.cond_embed(cond, add=self.embed_times(times) if times else None, activation="silu")    # [B, dim]
+        y = self.modulations(y)                                                 # each adaLN_modulation begins with that silu
+        y = [y[:, at : at + self.dim] for at in range(0, y.shape[1], self.dim)]
         x = self.input_proj(x)
-        for block in self.res_blocks:
-            x = block(x, y)
-        return self.final_layer(x, y)
+        for i, block in enumerate(self.res_blocks):
+            x = block(x, *y[3 * i : 3 * i + 3])
+        return self.final_layer(x, *y[-2:])

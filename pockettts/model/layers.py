@@ -23,6 +23,9 @@ class Weights(Protocol):
     def matrix(self, name: str, *shape: int) -> Packed:
         """The matrix [N, K] of a linear layer, or the kernel [N, C, width] of a convolution as [N, width * C]."""
 
+    def beside(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
+        """Matrices [N_i, K] of that name, here and in other scopes, as one [sum(N_i), K]."""
+
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
         """The kernel [C, N, 2 s] of a transposed convolution with stride s, as [s * N, 2 * C]: see conv.ConvTranspose1d."""
 
@@ -31,24 +34,34 @@ class Weights(Protocol):
 
 
 class Linear:
-    """y = x w^T + bias, and what often follows: y * scale + add."""
+    """y = x w^T + bias, and what often comes before and after: activation((norm(x) w^T + bias) * scale + add)."""
 
     def __init__(self, w: Weights, n_in: int, n_out: int, bias: bool = False) -> None:
         self.weight = w.matrix("weight", n_out, n_in)
         self.bias = w.vector("bias", n_out) if bias else None
 
-    def __call__(self, x: np.ndarray, scale: np.ndarray | None = None, add: np.ndarray | None = None) -> np.ndarray:
-        return ops.linear(x, self.weight.matrix, self.bias, scale, add)
+    def __call__(self, x: np.ndarray, scale: np.ndarray | None = None, add: np.ndarray | None = None,
+                 norm: ops.Norm | None = None, activation: str | None = None) -> np.ndarray:
+        return ops.linear(x, self.weight.matrix, self.bias, scale, add, norm=norm, activation=activation)
 
 
-class LayerNorm:
+class SideBySide(Linear):
+    """Several layers with the same input as one: their outputs [T, n_i] side by side."""
+
+    def __init__(self, ws: list[Weights], n_in: int, n_outs: list[int]) -> None:
+        self.weight = ws[0].beside(ws[1:], "weight", [(n, n_in) for n in n_outs])
+        self.bias = np.concatenate([w.vector("bias", n) for w, n in zip(ws, n_outs, strict=True)])
+
+
+def layer_norm(w: Weights, dim: int, eps: float = 1e-5) -> ops.Norm:
     """arXiv 1607.06450, over the channels of each row."""
+    return ops.Norm(w.vector("weight", dim), w.vector("bias", dim), eps)
 
-    def __init__(self, w: Weights, dim: int, eps: float = 1e-5) -> None:
-        self.weight, self.bias, self.eps = w.vector("weight", dim), w.vector("bias", dim), eps
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return ops.layer_norm(x, self.weight, self.bias, self.eps)
+def residual_mlp(x: np.ndarray, norm: ops.Norm, first: Linear, activation: str, second: Linear, gate: np.ndarray | None = None,
+                 shift: np.ndarray | None = None, scale: np.ndarray | None = None) -> np.ndarray:
+    """x + gate * second(activation(first(norm(x)))); with shift and scale, norm(x) * (1 + scale) + shift."""
+    return ops.mlp(x, norm, first.weight.matrix, first.bias, activation, second.weight.matrix, second.bias, gate, shift, scale)
 
 
 class Embedding:

@@ -30,8 +30,8 @@ class KVCache:
         self.keys = np.empty((heads, rows, dim), np.float32)
         self.values = np.empty((heads, rows, dim), np.float32)
 
-    def extend(self, n: int) -> int:
-        """Make room for n more rows and count them as filled; returns the first of them."""
+    def extend(self, n: int) -> tuple[np.ndarray, np.ndarray, int, int]:
+        """Make room for n more rows and count them as filled: keys, values, their length, and the position after the last row."""
         start = self.length
         if start + n > self.keys.shape[1]:
             kept = min(start, self.context) if self.context else start
@@ -43,7 +43,7 @@ class KVCache:
             start = kept
         self.length = start + n
         self.offset += n
-        return start
+        return self.keys, self.values, self.length, self.offset
 
     def rows(self) -> np.ndarray:
         """What is filled, as the files of voice states have it: [2, T, H_kv, D], keys and values."""

@@ -3,17 +3,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import ops
 from .attention import Attention
-from .layers import LayerNorm, Linear, Weights
+from .layers import Linear, Weights, layer_norm, residual_mlp
 from .state import KVCache, Together
 
 
 class TransformerLayer:
     def __init__(self, w: Weights, d_model: int, dim_feedforward: int, layer_scale: bool, **attention) -> None:
-        self.norm1 = LayerNorm(w / "norm1", d_model)
+        self.norm1 = layer_norm(w / "norm1", d_model)
         self.self_attn = Attention(w / "self_attn", d_model, **attention)
-        self.norm2 = LayerNorm(w / "norm2", d_model)
+        self.norm2 = layer_norm(w / "norm2", d_model)
         self.linear1 = Linear(w / "linear1", d_model, dim_feedforward)
         self.linear2 = Linear(w / "linear2", dim_feedforward, d_model)
         self.layer_scale_1 = w.vector("layer_scale_1.scale", d_model)[None] if layer_scale else None
@@ -21,9 +20,8 @@ class TransformerLayer:
 
     def __call__(self, x: np.ndarray, cache: KVCache | Together, wanted: Sequence[int] | None = None) -> np.ndarray:
         # x + layer_scale_1 * self_attn(norm1(x)), then x + layer_scale_2 * linear2(gelu(linear1(norm2(x))))
-        x = self.self_attn(self.norm1(x), cache, scale=self.layer_scale_1, add=x, wanted=wanted)
-        h = self.linear1(self.norm2(x))
-        return self.linear2(ops.gelu(h, out=h), scale=self.layer_scale_2, add=x)
+        x = self.self_attn(x, cache, self.norm1, self.layer_scale_1, wanted)
+        return residual_mlp(x, self.norm2, self.linear1, "gelu", self.linear2, self.layer_scale_2)
 
 
 class Transformer:
