@@ -34,11 +34,11 @@ cdef extern from "_tile.h" nogil:
     void quantize_row(const float *x, long K, uint32_t *row)
     float sum(const float *a, long n)
     float sum_of_squares(const float *a, float mean, long n)
-    void exp_row(const float *x, float *y, long n) noexcept
+    float exp_weights(float *w, long n)
     void gelu_row(const float *x, float *y, long n) noexcept
     void silu_row(const float *x, float *y, long n) noexcept
     void elu_row(const float *x, float *y, long n) noexcept
-    void score(const float *q, const float *keys, long n, long D, float scale, float *scores)
+    void score(const float *q, const float *keys, long n, long ld, long D, float scale, float *scores)
     void mix(const float *w, const float *values, long n, long D, float *y)
     float read_probe(const float *x, long n)
     float fma_probe(long rounds)
@@ -315,12 +315,31 @@ cdef void quantize(const float *x, long ldx, long T, long K, uint32_t[:, ::1] ro
             quantize_row(x + t * ldx, K, &rows[t, 0])
 
 
+cdef void dots(const float *x, long ldx, long T, Matrix w, const Epilogue *e, Activation activation, float *y) except *:
+    """`multiply` by a single output's weights, of which a panel would be mostly empty."""
+    cdef long k, t
+    column = np.empty(w.k, np.uint32)
+    cdef uint32_t[::1] words = column
+    cdef bint bf16 = w.format == "bf16"
+    for k in range(w.k):
+        words[k] = w.lanes[0, k, 0] << 16 if bf16 else w.lanes[0, k, 0]
+    score(<const float *>&words[0], x, T, ldx, w.k, 1, y)
+    for t in range(T):
+        if e.bias: y[t] += e.bias[0]
+        if e.scale: y[t] *= e.scale[t * e.ld_scale]
+        if e.add: y[t] += e.add[t * e.ld_add]
+        if activation: activation(y + t, y + t, 1)
+
+
 cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *epilogue, Activation activation, float *y) except *:
     """y [T, N] = activation((x w^T + bias) * scale + add), T rows of x lying ldx floats apart."""
     cdef int threads = team()
     cdef Product p
     cdef long i, tasks
     if T == 0:
+        return
+    if w.n == 1 and w.format != "int8":
+        dots(x, ldx, T, w, epilogue, activation, y)
         return
     p.lanes, p.bf16, p.int8, p.panel, p.panels, p.n, p.K = (
         &w.lanes[0, 0, 0], w.format == "bf16", w.format == "int8", w.lanes.shape[1] * w.lanes.shape[2], w.lanes.shape[0],
@@ -492,19 +511,6 @@ cdef inline void rotate(const float *x, const float *cos, const float *sin, floa
         y[2 * i + 1] = a * sin[i] + b * cos[i]
 
 
-cdef void softmax(float *w, long n) noexcept nogil:
-    cdef long p
-    cdef float top = -3.4e38, total
-    for p in range(n):
-        top = w[p] if w[p] > top else top
-    for p in range(n):
-        w[p] -= top
-    exp_row(w, w, n)
-    total = sum(w, n)
-    for p in range(n):
-        w[p] /= total
-
-
 cdef struct Sight:                    # attention of a stream's T queries: see `attention`
     float *qkv
     float *keys
@@ -542,9 +548,11 @@ cdef void attend(const Sight *s, long i) noexcept nogil:
     cdef const float *keys = s.keys + h // (s.H // s.H_kv) * s.capacity * D
     cdef const float *values = s.values + h // (s.H // s.H_kv) * s.capacity * D
     cdef float scale = 1 / sqrtf(<float>D)
+    cdef float totals[QUERIES]
     cdef float *w
+    cdef float *y
     cdef int phase
-    for phase in range(2):                                                      # scores, then what they weigh
+    for phase in range(2):                                                      # scores, then values times exp(scores)
         at = first_seen(s, t0)
         while at < s.end - s.T + t1:
             for t in range(t0, t1):
@@ -552,14 +560,18 @@ cdef void attend(const Sight *s, long i) noexcept nogil:
                 first, last = max(start, at), min(stop, at + BLOCK)
                 w = s.scores + (h * s.T + t) * s.longest + first - start
                 if first < last and phase == 0:
-                    score(s.qkv + (t * (s.H + 2 * s.H_kv) + h) * D, keys + first * D, last - first, D, scale, w)
+                    score(s.qkv + (t * (s.H + 2 * s.H_kv) + h) * D, keys + first * D, last - first, D, D, scale, w)
                 elif first < last:
                     mix(w, values + first * D, last - first, D, s.y + (t * s.H + h) * D)
             at += BLOCK
-        if phase == 0:
-            for t in range(t0, t1):
-                softmax(s.scores + (h * s.T + t) * s.longest, s.end - s.T + t + 1 - first_seen(s, t))
-                memset(s.y + (t * s.H + h) * D, 0, D * sizeof(float))
+        for t in range(t0, t1):
+            y = s.y + (t * s.H + h) * D
+            if phase == 0:
+                totals[t - t0] = exp_weights(s.scores + (h * s.T + t) * s.longest, s.end - s.T + t + 1 - first_seen(s, t))
+                memset(y, 0, D * sizeof(float))
+            else:
+                for i in range(D):
+                    y[i] /= totals[t - t0]
 
 
 cdef inline long first_seen(const Sight *s, long t) noexcept nogil:
@@ -632,7 +644,7 @@ cdef void attend_of(const Sight *s, long i) noexcept nogil:
 def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long end, long head, long start, long stop):
     """What one head of the last row looks at: its weights on positions start .. stop of all `end`, float32 [stop - start].
 
-    qkv, keys: as `attention` gets them, without a context; these are the very weights that it mixes values with.
+    qkv, keys: as `attention` gets them, without a context; these are what it weighs values with.
     """
     cdef long H_kv = keys.shape[0], D = keys.shape[2]
     cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv
@@ -641,9 +653,13 @@ def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long
         raise ValueError("attention_weights: shapes do not match")
     weights = np.empty(end, np.float32)
     cdef float[::1] w = weights
+    cdef float total
+    cdef long i
     with nogil:
-        score(&qkv[qkv.shape[0] - 1, head * D], &keys[head // (H // H_kv), 0, 0], end, D, 1 / sqrtf(<float>D), &w[0])
-        softmax(&w[0], end)
+        score(&qkv[qkv.shape[0] - 1, head * D], &keys[head // (H // H_kv), 0, 0], end, D, D, 1 / sqrtf(<float>D), &w[0])
+        total = exp_weights(&w[0], end)
+        for i in range(end):
+            w[i] /= total
     return weights[start:stop]
 
 

@@ -77,6 +77,23 @@ INLINE vf load(const float *p) { return (vf) * (const vf_mem *)p; }
 INLINE vu load_u32(const uint32_t *p) { return (vu) * (const vu_mem *)p; }
 INLINE void store(float *p, vf v) { *(vf_mem *)p = v; }
 INLINE vf pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); } /* mask ? a : b */
+/* The greater and the lesser; b, where it is no number. */
+#if defined(__AVX512F__)
+INLINE vf greater(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vf lesser(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+INLINE vf greater(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE vf lesser(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif defined(__SSE__)
+INLINE vf greater(vf a, vf b) { return (vf)_mm_max_ps((__m128)a, (__m128)b); }
+INLINE vf lesser(vf a, vf b) { return (vf)_mm_min_ps((__m128)a, (__m128)b); }
+#elif defined(__aarch64__)
+INLINE vf greater(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+INLINE vf lesser(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+#else
+INLINE vf greater(vf a, vf b) { return pick(a > b, a, b); }
+INLINE vf lesser(vf a, vf b) { return pick(a < b, a, b); }
+#endif
 
 /* What happens to a tile on its way to memory: y = (x w + bias) * scale + add. A null pointer leaves its step out. */
 typedef struct {
@@ -370,30 +387,33 @@ INLINE float sum_of_squares(const float *a, float mean, long n) {
     return r;
 }
 
-/* exp to within 1.5 ulp: 2^n * e^r with a degree-6 polynomial (Cephes' coefficients). */
+/* exp of x <= 88 to within 1.5 ulp: 2^n * e^r with a degree-6 polynomial (Cephes' coefficients). Adding 1.5 * 2^23 leaves no room for
+ * a fraction: the last bits of `rounded` are n, which go straight into the exponent. */
 INLINE vf exp_v(vf x) {
-    const vf zero = {0}, low = zero - 87.0f, high = zero + 88.0f;
-    x = pick(x < low, low, x);
-    x = pick(x > high, high, x);
-    const vf z = x * 1.44269504f;
-    const vi n = __builtin_convertvector(z + pick(z < zero, zero - 0.5f, zero + 0.5f), vi);
-    const vf whole = __builtin_convertvector(n, vf);
-    const vf r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    const vf zero = {0}, shift = zero + 12582912.0f;
+    x = greater(zero - 87.0f, x);
+    const vf rounded = x * 1.44269504f + shift, n = rounded - shift;
+    const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    return p * (vf)((n + 127) << 23);
+    return (vf)((vu)p + ((vu)rounded << 23));
 }
 
-INLINE vf silu_v(vf x) { return x / (exp_v(-x) + 1.0f); }
+/* 1 / (1 + exp(-x)) times y */
+INLINE vf sigmoid_times(vf x, vf y) {
+    const vf zero = {0};
+    return y / (exp_v(lesser(zero + 88.0f, -x)) + 1.0f);
+}
+INLINE vf silu_v(vf x) { return sigmoid_times(x, x); }
 /* The tanh form: x / 2 * (1 + tanh(u)) = x * sigmoid(2 u). */
-INLINE vf gelu_v(vf x) { return x / (exp_v((x * x * x * 0.044715f + x) * -1.5957691216f) + 1.0f); }
+INLINE vf gelu_v(vf x) { return sigmoid_times((x * x * x * 0.044715f + x) * 1.5957691216f, x); }
 INLINE vf elu_v(vf x) {
     const vf zero = {0};
-    return pick(x > zero, x, exp_v(pick(x < zero, x, zero)) - 1.0f);
+    return greater(zero, x) + (exp_v(lesser(zero, x)) - 1.0f);
 }
 
 /* y = f(x) for n floats, y may be x; the tail goes through the same vector code, so an element's place does not matter. */
@@ -408,12 +428,33 @@ INLINE vf elu_v(vf x) {
             memcpy(y + i, tail, (n - i) * sizeof(float));                                                                     \
         }                                                                                                                     \
     }
-DEFINE_ROW(exp_row, exp_v)
 DEFINE_ROW(silu_row, silu_v)
 DEFINE_ROW(gelu_row, gelu_v)
 DEFINE_ROW(elu_row, elu_v)
 
-/* scores[p] = scale * dot(q, keys[p]) for n rows of width D. Several rows at a time: their sums overlap, and their lanes are added up
+/* w[p] = exp(w[p] - the greatest of them) for n weights; returns their sum. */
+static float exp_weights(float *w, long n) {
+    const vf zero = {0};
+    vf top = zero - 3.4e38f, total = zero, tail = zero;
+    long i = 0;
+    for (; i + VL <= n; i += VL) top = greater(load(w + i), top);
+    float most = top[0];
+    for (int j = 1; j < VL; j++) most = top[j] > most ? top[j] : most;
+    for (long j = i; j < n; j++) most = w[j] > most ? w[j] : most;
+    for (i = 0; i + VL <= n; i += VL) {
+        const vf e = exp_v(load(w + i) - most);
+        store(w + i, e);
+        total += e;
+    }
+    float r = lanes(total);
+    memcpy(&tail, w + i, (n - i) * sizeof(float));
+    tail = exp_v(tail - most);
+    memcpy(w + i, &tail, (n - i) * sizeof(float));
+    for (; i < n; i++) r += w[i];
+    return r;
+}
+
+/* scores[p] = scale * dot(q, keys[p]) for n rows of width D, which begin ld floats apart. Several rows at a time: their sums overlap, and their lanes are added up
  * together, in the same order as by `lanes`. */
 #ifdef __has_builtin /* GCC 12, Clang */
 #if __has_builtin(__builtin_shufflevector)
@@ -459,23 +500,23 @@ INLINE vf sums(const vf s[VL]) {
 }
 #endif
 
-static void score(const float *q, const float *keys, long n, long D, float scale, float *scores) {
+static void score(const float *q, const float *keys, long n, long ld, long D, float scale, float *scores) {
     long p = 0;
 #ifdef SUMS
     if (D % VL == 0)
         for (; p + VL <= n; p += VL) {
-            const float *k = keys + p * D;
+            const float *k = keys + p * ld;
             vf s[VL];
             UNROLL for (int j = 0; j < VL; j++) s[j] = (vf){0};
             for (long i = 0; i < D; i += VL) {
                 const vf x = load(q + i);
-                UNROLL for (int j = 0; j < VL; j++) s[j] += x * load(k + j * D + i);
+                UNROLL for (int j = 0; j < VL; j++) s[j] += x * load(k + j * ld + i);
             }
             store(scores + p, sums(s) * scale);
         }
 #endif
     for (; p < n; p++) {
-        const float *k = keys + p * D;
+        const float *k = keys + p * ld;
         vf s = {0};
         long i = 0;
         for (; i + VL <= D; i += VL) s += load(q + i) * load(k + i);
