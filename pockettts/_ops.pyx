@@ -28,6 +28,9 @@ cdef extern from "_tile.h" nogil:
                      const Epilogue *e, float *y, long ldy, long n)
     void panels_int8(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
+    ctypedef struct Lot:
+        long next, end
+    long take(Lot *lot)
     const long MAX_K8
     long DEPTH8(long K)
     long ROW8(long K)
@@ -114,6 +117,39 @@ def get_threads() -> int:
 
 cdef inline int team() noexcept nogil:
     return own_team[0] if own_team else n_threads
+
+
+# --- sharing work ------------------------------------------------------------------------------------------------------------
+
+ctypedef void (*Task)(const void *job, long i) noexcept nogil
+
+cdef enum:
+    MOST_THREADS = 64
+
+
+cdef void share(Task task, const void *job, long tasks, int threads) noexcept nogil:
+    """Tasks 0 .. tasks of a job. Each thread does its lot of them, the same one every time, since what it works on is in its cache;
+    then it helps the others with theirs: on a busy machine, who gets on does more."""
+    cdef Lot lots[MOST_THREADS]
+    cdef int i
+    threads = min(threads, MOST_THREADS)
+    for i in range(threads):
+        lots[i].next, lots[i].end = tasks * i // threads, tasks * (i + 1) // threads
+    if threads > 1:
+        for i in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+            work(task, job, lots, i, threads)
+    else:
+        work(task, job, lots, 0, 1)
+
+
+cdef void work(Task task, const void *job, Lot *lots, int own, int threads) noexcept nogil:
+    cdef int i
+    cdef long next
+    for i in range(threads):
+        next = take(&lots[(own + i) % threads])
+        while next >= 0:
+            task(job, next)
+            next = take(&lots[(own + i) % threads])
 
 
 # --- activations -------------------------------------------------------------------------------------------------------------
@@ -279,10 +315,14 @@ cdef struct Product:
     float *y
     long ldy
     long group, splits, rows          # a task: `group` panels and one of `splits` blocks of `rows` rows
+    long tasks
+    bint by_rows                      # tasks of the same rows come one after the other; else those of the same panels
 
 
-cdef void product_task(const Product *p, long i) noexcept nogil:
-    cdef long b = i // p.splits * p.group, t = i % p.splits * p.rows
+cdef void product_task(const void *product, long i) noexcept nogil:
+    cdef const Product *p = <const Product *>product
+    cdef long groups = p.tasks // p.splits, b = (i % groups if p.by_rows else i // p.splits) * p.group
+    cdef long t = (i // groups if p.by_rows else i % p.splits) * p.rows
     cdef long T = min(p.rows, p.T - t), panels = min(p.group, p.panels - b), col = b * NR, r
     cdef Epilogue e = p.epilogue
     if T <= 0:
@@ -345,26 +385,25 @@ cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *e
         &w.lanes[0, 0, 0], w.format == "bf16", w.format == "int8", w.lanes.shape[1] * w.lanes.shape[2], w.lanes.shape[0],
         w.n, w.k)
     p.x, p.ldx, p.T, p.y, p.ldy, p.epilogue, p.activation = x, ldx, T, y, w.n, epilogue[0], activation
-    # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too.
+    # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too. Of very
+    # many rows and few weights a thread takes the same rows in each layer, since they are in its cache.
     p.group = MAX_PANELS if T == 1 else 1
     tasks = (p.panels + p.group - 1) // p.group
-    p.splits = 1 if tasks >= 4 * threads or T < 2 * MR else min(4 * threads, T // MR)
+    p.by_rows = T >= 64 and w.n * w.k <= 1 << 19
+    if p.by_rows:
+        p.splits = 4 * threads
+    else:
+        p.splits = 1 if tasks >= 4 * threads or T < 2 * MR else min(4 * threads, T // MR)
     p.rows = (T + p.splits - 1) // p.splits
-    tasks *= p.splits
+    p.tasks = tasks = tasks * p.splits
     cdef bint shared = threads > 1 and tasks > 1 and is_long(w.n * w.k, T)
     cdef uint32_t[:, ::1] rows
-    cdef long chunk = max(1, tasks // (8 * threads))    # on a busy machine, the thread that gets on takes more of them
     if p.int8:
         rows = np.empty((T, ROW8(p.K)), np.uint32)
         quantize(x, ldx, T, p.K, rows, threads if shared else 1)
         p.x, p.ldx = <const float *>&rows[0, 0], ROW8(p.K)
     with nogil:
-        if shared:
-            for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=chunk):
-                product_task(&p, i)
-        else:
-            for i in range(tasks):
-                product_task(&p, i)
+        share(product_task, &p, tasks, threads if shared else 1)
 
 
 def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
@@ -541,8 +580,13 @@ cdef void rotate_and_store(const Sight *s) noexcept nogil:
             memcpy(s.values + (h * s.capacity + row) * D, x + (s.H + s.H_kv + h) * D, D * sizeof(float))
 
 
-cdef void attend(const Sight *s, long i) noexcept nogil:
-    """Task i: some queries of a head. Keys and values are taken in blocks that stay in the cache while each query meets them."""
+cdef void attend(const void *sights, long i) noexcept nogil:
+    """Task i of those of all streams: some queries of a head. Keys and values are taken in blocks that stay in the cache while each
+    query meets them."""
+    cdef const Sight *s = <const Sight *>sights
+    while i >= s.tasks:
+        i -= s.tasks
+        s += 1
     cdef long blocks = (s.T + QUERIES - 1) // QUERIES, h = i // blocks, D = s.D
     cdef long t0 = i % blocks * QUERIES, t1 = min(t0 + QUERIES, s.T), at, t, start, stop, first, last
     cdef const float *keys = s.keys + h // (s.H // s.H_kv) * s.capacity * D
@@ -589,7 +633,7 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
     Raises ValueError where shapes do not match.
     """
     cdef long T = qkv.shape[0], n = len(streams), i, j, rows, end, position, D = 2 * rope.shape[2], at = 0, tasks = 0, room = 0
-    cdef double work = 0
+    cdef double numbers = 0
     cdef float[:, :, ::1] keys, values
     cdef int threads = team()
     cdef uint8_t[::1] place = np.empty(max(1, n) * sizeof(Sight), np.uint8)
@@ -610,7 +654,7 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
         s.qkv, s.keys, s.values = &qkv[at, 0], &keys[0, 0, 0], &values[0, 0, 0]
         s.cos, s.sin = &rope[0, position - rows, 0], &rope[1, position - rows, 0]
         s.tasks = s.H * ((rows + QUERIES - 1) // QUERIES)
-        at, tasks, room, work = at + rows, tasks + s.tasks, room + rows * s.H * s.longest, work + 2. * s.H * s.longest * D * max(6, rows)
+        at, tasks, room, numbers = at + rows, tasks + s.tasks, room + rows * s.H * s.longest, numbers + 2. * s.H * s.longest * D * max(6, rows)
     if at != T:
         raise ValueError(f"attention: streams have {at} of {T} rows")
     out = np.empty((T, sights[0].H * D), np.float32)
@@ -624,21 +668,8 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
     with nogil:
         for j in range(n):
             rotate_and_store(&sights[j])
-        if threads > 1 and is_long(<long>work // 6, 6):
-            for i in prange(tasks, num_threads=threads, schedule="dynamic"):
-                attend_of(sights, i)
-        else:
-            for i in range(tasks):
-                attend_of(sights, i)
+        share(attend, sights, tasks, threads if is_long(<long>numbers // 6, 6) else 1)
     return out
-
-
-cdef void attend_of(const Sight *s, long i) noexcept nogil:
-    """Task i of all streams' tasks."""
-    while i >= s.tasks:
-        i -= s.tasks
-        s += 1
-    attend(s, i)
 
 
 def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long end, long head, long start, long stop):
