@@ -1,6 +1,7 @@
 """What the training scripts share: the device, a run that ends on time and goes on where it ended, spectra."""
 import argparse
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,8 @@ def optimizer(module: nn.Module, lr: float, betas=(0.9, 0.98), decay: float = 0.
 
 
 class Training:
-    """Steps until the minutes are spent; then, and every few minutes, RUN/name.pt is saved whole. It goes on from there.
+    """Steps until the minutes are spent, or SIGTERM comes; then, and every few minutes, RUN/name.pt is saved whole. It goes on from
+    there.
 
     The learning rate rises over 100 steps and falls to nothing over the minutes, whatever the machine. Minutes are the sum of what
     steps take; a pause within a step (a stopped process, a sleeping laptop) is not counted.
@@ -69,7 +71,9 @@ class Training:
         if self.worked >= self.seconds:
             return
         usual, logged, saved, begun = 60.0, self.worked, self.worked, time.monotonic()
-        while self.worked < self.seconds:
+        ended = []
+        signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+        while self.worked < self.seconds and not ended:
             for o, rates in zip(self.optimizers, self.rates, strict=True):
                 for group, rate in zip(o.param_groups, rates, strict=True):
                     group["lr"] = rate * min(1, (self.step + 1) / WARMUP) * max(0.02, 1 - self.progress)
@@ -95,13 +99,13 @@ class Training:
         torch._foreach_lerp_([self.ema[k] for k in names], [state[k] for k in names], weight)
 
     def log(self, **values: torch.Tensor) -> None:
-        """Means over the last hundred steps or so; nothing waits for the device before they are printed."""
+        """Means over the last hundred times or so; nothing waits for the device before they are printed."""
         for k, v in values.items():
-            v = v.detach().float()
-            self.means[k] = v if k not in self.means else torch.lerp(self.means[k], v, 0.02)
+            mean, n = self.means.get(k, (torch.zeros((), device=v.device), 0))
+            self.means[k] = torch.lerp(mean, v.detach().float(), max(0.02, 1 / (n + 1))), n + 1
 
     def print(self) -> None:
-        values = "  ".join(f"{k} {float(v):.4f}" for k, v in self.means.items())
+        values = "  ".join(f"{k} {float(v):.4f}" for k, (v, _) in self.means.items())
         print(f"step {self.step}  {self.worked / 60:.1f} min  {values}", flush=True)
 
     def save(self) -> None:

@@ -49,7 +49,7 @@ def main() -> None:
     latents = torch.from_numpy(np.load(args.run / "latents.npy")).to(DEVICE)
     heard = {k.removeprefix("mimi."): v for k, v in averaged(args.run / "features.pt").items() if k.startswith("mimi.")}
     net.mimi.load_state_dict({k: v for k, v in heard.items() if k in net.mimi.state_dict()}, strict=False)
-    judges = nn.ModuleList(Discriminator(n) for n in JUDGED).to(DEVICE)
+    judges = nn.ModuleList(Discriminator(n) for n in JUDGED).to(DEVICE, memory_format=torch.channels_last)
     training = Training(args, "decoder", {"net": net, "judges": judges},
                         [optimizer(net, args.lr, (0.8, 0.98)), optimizer(judges, args.lr / 2, (0.8, 0.98))], "net")
     speaking, judging = training.optimizers

@@ -4,12 +4,18 @@
 
 RUN needs latents.npy (features.py) and align.npy (align.py). Some heads are shown which token is being spoken: alone they find it out
 only after tens of thousands of steps. A voice is a vector of its own, which stands where a voice prompt would.
+
+The flow's losses are noisy, and the latents before say much: the flow LM goes on from them and does not learn to read. So part of
+the latents are withheld, and a linear guess of the latent is learned beside the flow, by its plain squared error.
 """
+import itertools
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from common import DEVICE, Training, arguments, autocast, config, optimizer
-from data import HELD_OUT, Corpus, crops
+from data import Corpus
 from net import FlowLM
 from torch import nn
 
@@ -17,39 +23,49 @@ PREFIX = 2                                                                      
 TAIL = 4                                                                        # frames after the end of speech that are learned
 SHOWN = {1: 0.3, 3: 1.0}                                                        # layers whose heads 0 and 1 are shown: weight
 DISTILLED = 3                                                                   # one frame in so many learns jumps, for their price
-NOISE = 0.4                                                                     # at most so much on the latents fed back
+SPLICES, SPLICED = 10, 0.7                                                      # for each utterance; which part of the batches
+NOISE = 0.3                                                                     # at most so much on the latents fed back
+UNHEARD = 0.9                                                                   # at most this part of them is mere noise
 
 
 class Utterances:
-    """Batches of utterances of about the same length, made on the device."""
+    """Batches of utterances of about the same length, made on the device.
 
-    def __init__(self, corpus: Corpus, latents: np.ndarray, begins: np.ndarray) -> None:
+    Most are spliced: words up to some word of one utterance, then words from some word of another on. Without that the flow LM
+    learns by heart what is spoken when, instead of how to find it out.
+    """
+
+    def __init__(self, corpus: Corpus, latents: np.ndarray, begins: np.ndarray, word_starts: np.ndarray) -> None:
+        """word_starts: [n_bins] bool, the tokens with which a word begins."""
+        begins = np.split(begins, np.cumsum([len(t) for t in corpus.tokens])[:-1])
+        whole = [(tokens, begin, np.arange(start, end + TAIL), int(voice)) for tokens, begin, start, end, voice
+                 in zip(corpus.tokens, begins, corpus.start, corpus.speech_end, corpus.voice, strict=True)]
+        training = whole[: len(corpus.training)]                                # those held out come last
+        rows = whole + spliced(training, word_starts, np.random.default_rng(0))
+
         def pad(rows: list[np.ndarray], value: float = 0) -> torch.Tensor:
             return nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], True, value).to(DEVICE)
 
-        ends = np.cumsum([len(t) for t in corpus.tokens])[:-1]
         self.latents = torch.from_numpy(latents).to(DEVICE)
-        self.tokens, self.begins = pad(corpus.tokens), pad(np.split(begins, ends), 1e9)     # [U, N]
-        self.n = torch.tensor([len(t) for t in corpus.tokens], device=DEVICE)
-        self.t = torch.from_numpy(corpus.speech_end + TAIL - corpus.start).to(DEVICE)
-        self.start, self.speech_end, self.voice = (
-            torch.from_numpy(x).to(DEVICE) for x in (corpus.start, corpus.speech_end - corpus.start, corpus.voice))
-        length = (self.n + self.t).cpu().numpy()
-        by_length = np.argsort(length, kind="stable")
-        held_out = corpus.ids[by_length] % HELD_OUT == 0
-        self.by_length = by_length[~held_out], by_length[held_out]
-        self.longest = np.stack([self.n.cpu().numpy(), self.t.cpu().numpy()])
+        self.tokens, self.begins = pad([r[0] for r in rows]), pad([r[1].astype(np.float32) for r in rows], 1e9)     # [U, N]
+        self.frames = pad([r[2].astype(np.int32) for r in rows])                # [U, T], indices of latents
+        self.longest = np.array([[len(r[0]) for r in rows], [len(r[2]) for r in rows]])
+        self.n, self.t = torch.from_numpy(self.longest).to(DEVICE)
+        self.speech_end = self.t - TAIL
+        self.voice = torch.tensor([r[3] for r in rows], device=DEVICE)
+        by_length = np.argsort(self.longest.sum(0), kind="stable")
+        bounds = (0, len(training), len(whole), len(rows))
+        self.whole, self.held_out, self.spliced = (by_length[(by_length >= a) & (by_length < b)] for a, b in itertools.pairwise(bounds))
 
     def batch(self, rng: np.random.Generator, positions: int, held_out: bool = False) -> tuple[torch.Tensor, ...]:
         """As many utterances of about the same length as fit into so many positions: rows [B], tokens [B, N], latents [B, T, 32]."""
-        rows = self.by_length[held_out]
+        rows = self.held_out if held_out else self.whole if rng.random() > SPLICED else self.spliced
         first = rng.integers(len(rows))
         size = max(1, positions // (PREFIX + int(self.longest[:, rows[first]].sum())))
         rows = rows[max(0, min(first, len(rows) - size)) :][:size]
         n, t = self.longest[:, rows].max(1)
         rows = torch.from_numpy(rows).to(DEVICE)
-        x = crops(self.latents, self.start[rows].clamp(max=len(self.latents) - int(t)), int(t))
-        return rows, self.tokens[rows, : int(n)], x
+        return rows, self.tokens[rows, : int(n)], self.latents[self.frames[rows, : int(t)]]
 
     def targets(self, rows: torch.Tensor, frames: int, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens heard within each frame, and those right after: [B, T, N] each."""
@@ -62,10 +78,34 @@ class Utterances:
         return now, following | (now & last)
 
 
+def spliced(whole: list[tuple], word_starts: np.ndarray, rng: np.random.Generator) -> list[tuple]:
+    """Utterances of the same voice, the first up to a word and the second from a word on, cut where these words begin."""
+    words = [np.flatnonzero(word_starts[u[0]])[1:] for u in whole]               # the first word has silence before it
+    of_voice = {v: [k for k, u in enumerate(whole) if u[3] == v and len(words[k])] for v in {u[3] for u in whole}}
+    result = []
+    for voice, rows in of_voice.items():
+        for _ in range(SPLICES * len(rows)):
+            a, b = rng.choice(rows, 2)
+            i, j = rng.choice(words[a]), rng.choice(words[b])
+            (tokens, begins, frames, _), (tokens_b, begins_b, frames_b, _) = whole[a], whole[b]
+            cut, cut_b = round(float(begins[i])), round(float(begins_b[j]))
+            result.append((np.concatenate([tokens[:i], tokens_b[j:]]), np.concatenate([begins[:i], begins_b[j:] - cut_b + cut]),
+                           np.concatenate([frames[:cut], frames_b[cut_b:]]), voice))
+    return result
+
+
+def word_starts(run: Path) -> np.ndarray:
+    import sentencepiece
+
+    tokenizer = sentencepiece.SentencePieceProcessor(str(run / "tokenizer.model"))
+    return np.array([tokenizer.id_to_piece(i).startswith("▁") for i in range(tokenizer.vocab_size())])
+
+
 class Learner(nn.Module):
     def __init__(self, c: dict, voices: int) -> None:
         super().__init__()
         self.lm, self.voices = FlowLM(c["flow_lm"]), nn.Embedding(voices, 32)
+        self.guess = nn.Linear(c["flow_lm"]["transformer"]["d_model"], 32)      # of the latent, from what the flow net is told
 
     def forward(self, voice: torch.Tensor, tokens: torch.Tensor, n: torch.Tensor, x: torch.Tensor):
         """Voices [B], tokens [B, N], their number [B], normalised latents [B, T, 32] -> hidden [B, T, d] of each frame, and what heads
@@ -118,6 +158,8 @@ def losses(learner: Learner, utterances: Utterances, batch: tuple) -> dict[str, 
     spoken = (frames < utterances.speech_end[rows][:, None]).float()
     x = (x - lm.emb_mean) / lm.emb_std
     noisy = x + NOISE * torch.rand(len(x), 1, 1, device=DEVICE) * torch.randn_like(x)
+    unheard = torch.rand_like(x[..., :1]) < UNHEARD * torch.rand(len(x), 1, 1, device=DEVICE)
+    noisy = torch.where(unheard, torch.randn_like(x), noisy)
     with autocast():
         h, seen = learner(utterances.voice[rows], tokens, utterances.n[rows], noisy)
     h, kept = h.float(), mask.flatten().bool()
@@ -126,10 +168,12 @@ def losses(learner: Learner, utterances: Utterances, batch: tuple) -> dict[str, 
         w * (attention_loss(logs[:, 0], now, spoken) + attention_loss(logs[:, 1], following, spoken)) / 2
         for w, logs in zip(SHOWN.values(), seen, strict=True))
     eos = F.binary_cross_entropy_with_logits(lm.out_eos(h)[..., 0], 1 - spoken, mask) * mask.numel() / mask.sum()
-    fm, lsd = flow_losses(lm.flow_net, h.flatten(0, 1)[kept], x.flatten(0, 1)[kept])
+    h, x = h.flatten(0, 1)[kept], x.flatten(0, 1)[kept]
+    guess = (learner.guess(h) - x).square().mean()
+    fm, lsd = flow_losses(lm.flow_net, h, x)
     fm_root, lsd_root = ((e / (e.detach() + 0.1).sqrt()).mean() for e in (fm, lsd))     # large errors count less than by their squares
-    loss = fm_root + 0.5 * lsd_root + 0.1 * attention + 0.1 * eos
-    return {"loss": loss, "fm": fm.mean(), "lsd": lsd.mean(), "attention": attention, "eos": eos}
+    loss = fm_root + 0.5 * lsd_root + guess + 0.3 * attention + 0.1 * eos
+    return {"loss": loss, "fm": fm.mean(), "lsd": lsd.mean(), "guess": guess, "attention": attention, "eos": eos}
 
 
 def main() -> None:
@@ -143,7 +187,7 @@ def main() -> None:
     speech = latents[: corpus.training_frames]
     learner.lm.emb_mean.copy_(torch.from_numpy(speech.mean(0)))
     learner.lm.emb_std.copy_(torch.from_numpy(speech.std(0)))
-    utterances = Utterances(corpus, latents, np.load(args.run / "align.npy"))
+    utterances = Utterances(corpus, latents, np.load(args.run / "align.npy"), word_starts(args.run))
     training = Training(args, "lm", {"learner": learner}, [optimizer(learner, args.lr, (0.9, 0.98), 0.05)], "learner")
     rng = np.random.default_rng(training.step)
     for _ in training:
@@ -156,7 +200,7 @@ def main() -> None:
             with torch.no_grad():
                 held = losses(learner.eval(), utterances, utterances.batch(rng, args.positions, held_out=True))
             learner.train()
-            now |= {"fm_held_out": held["fm"], "attention_held_out": held["attention"]}
+            now |= {f"{k}_held_out": held[k] for k in ("fm", "guess", "attention")}
         training.log(**now)
 
 

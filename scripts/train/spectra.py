@@ -13,13 +13,19 @@ def stft(x: torch.Tensor, n: int) -> torch.Tensor:
     return torch.stft(x, n, n // 4, window=window, center=False, return_complex=True) * (1024 / n) ** 0.5
 
 
+def importance(bins: int, device) -> torch.Tensor:
+    """How much each frequency counts, [bins, 1], mean 1: falling above 1 kHz, as the ear's resolution does."""
+    weight = 1 / (1 + torch.linspace(0, 12, bins, device=device)[:, None])      # kHz
+    return weight / weight.mean()
+
+
 def distance(x: torch.Tensor, y: torch.Tensor, scales=SCALES) -> torch.Tensor:
     """Of spectra, of two sounds [B, T]: logarithms, and magnitudes relative to those of y."""
     total = 0
     for n in scales:
         a, b = stft(x, n), stft(y, n)
         a, b = (torch.sqrt(u.real**2 + u.imag**2 + 1e-4) for u in (a, b))
-        total = total + (a.log() - b.log()).abs().mean() + (a - b).abs().mean() / b.mean()
+        total = total + ((a.log() - b.log()).abs() * importance(n // 2 + 1, x.device)).mean() + (a - b).abs().mean() / b.mean()
     return total / len(scales)
 
 
