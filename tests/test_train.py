@@ -62,6 +62,16 @@ def test_words_that_a_recogniser_missed_are_counted(monkeypatch):
     assert distance([], ["a", "b"]) == distance(["a", "b"], []) == 2
 
 
+def test_a_tokenizer_of_letters(tmp_path):
+    from pockettts.tokenizer import load_tokenizer
+
+    (tmp_path / "texts.tsv").write_text("00001\tany\tA quick fox.\n00002\tany\tJumps, high!\n")
+    run(("tokenizer.py", tmp_path / "texts.tsv", tmp_path / "letters"))
+    n_bins = load_config(tmp_path / "letters" / "mini.yaml").flow_lm.lookup_table.n_bins
+    ids = load_tokenizer(tmp_path / "letters" / "tokenizer.model", n_bins).encode("Jumps.")
+    assert len(ids) == 7 and len(set(ids)) == 7 and 0 not in ids                # a space before it; none is unknown
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run of every script for a moment, on 10 seconds of speech."""

@@ -55,7 +55,7 @@ def all_latents(net: Features, mel: torch.Tensor, frames: int = 200, batch: int 
 
 
 def main() -> None:
-    args = arguments(__doc__, batch=12, lr=2e-3)
+    args = arguments(__doc__, batch={"cpu": 12, "cuda": 96}[DEVICE], lr=2e-3)
     torch.manual_seed(0)
     corpus, net = Corpus(args.run, DEVICE), Features(config(args.run)).to(DEVICE)
     mel = mel_of(corpus)

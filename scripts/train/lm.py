@@ -21,7 +21,8 @@ from torch import nn
 
 PREFIX = 2                                                                      # bos_before_voice, the voice
 TAIL = 4                                                                        # frames after the end of speech that are learned
-SHOWN = {1: 0.3, 3: 1.0}                                                        # layers whose heads 0 and 1 are shown: weight
+SHOWN = {1: 0.3, 3: 1.0}                                                        # layers some heads of which are shown: weight
+HEADS = 4                                                                       # these: the tokens of a frame, and the next ones
 DISTILLED = 3                                                                   # one frame in so many learns jumps, for their price
 SPLICES, SPLICED = 10, 0.7                                                      # for each utterance; which part of the batches
 NOISE = 0.3                                                                     # at most so much on the latents fed back
@@ -67,15 +68,17 @@ class Utterances:
         rows = torch.from_numpy(rows).to(DEVICE)
         return rows, self.tokens[rows, : int(n)], self.latents[self.frames[rows, : int(t)]]
 
-    def targets(self, rows: torch.Tensor, frames: int, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens heard within each frame, and those right after: [B, T, N] each."""
+    def targets(self, rows: torch.Tensor, frames: int, tokens: int) -> list[torch.Tensor]:
+        """Tokens heard within each frame, then for each further head the one token after those: [B, T, N] each."""
         at = torch.arange(frames, device=DEVICE)[None, :, None]
         begins = self.begins[rows, :tokens][:, None]
         last = torch.arange(tokens, device=DEVICE)[None, None] == (self.n[rows] - 1)[:, None, None]
         ends = torch.where(last, 1e9, F.pad(begins[..., 1:], (0, 1), value=1e9))
-        now = (begins < at + 1) & (ends > at)
-        following = F.pad(now, (1, -1)) & ~now & (begins < 1e8)
-        return now, following | (now & last)
+        wanted = [(begins < at + 1) & (ends > at)]
+        for _ in range(1, HEADS):
+            after = F.pad(wanted[-1], (1, -1)) & ~wanted[0] & (begins < 1e8)
+            wanted.append(after | (wanted[-1] & last))
+        return wanted
 
 
 def spliced(whole: list[tuple], word_starts: np.ndarray, rng: np.random.Generator) -> list[tuple]:
@@ -120,8 +123,8 @@ class Learner(nn.Module):
         take = (position + shift).clamp(max=length - 1)                          # row of each position; the last are repeated
         h, seen = lm.transformer(rows.gather(1, take[..., None].expand(-1, -1, rows.shape[2])), tuple(SHOWN))
         frame = (PREFIX + n)[:, None] + torch.arange(T, device=x.device)         # position of each frame
-        frame_rows = frame[:, None, :, None].expand(-1, 2, -1, N)
-        seen = [logs[:, :2, :, PREFIX : PREFIX + N].gather(2, frame_rows) for logs in seen]
+        frame_rows = frame[:, None, :, None].expand(-1, HEADS, -1, N)
+        seen = [logs[:, :HEADS, :, PREFIX : PREFIX + N].gather(2, frame_rows) for logs in seen]
         h = h.gather(1, frame[..., None].expand(-1, -1, h.shape[2]))
         return lm.out_norm(h), seen
 
@@ -163,10 +166,10 @@ def losses(learner: Learner, utterances: Utterances, batch: tuple) -> dict[str, 
     with autocast():
         h, seen = learner(utterances.voice[rows], tokens, utterances.n[rows], noisy)
     h, kept = h.float(), mask.flatten().bool()
-    now, following = utterances.targets(rows, x.shape[1], tokens.shape[1])
+    wanted = utterances.targets(rows, x.shape[1], tokens.shape[1])
     attention = sum(
-        w * (attention_loss(logs[:, 0], now, spoken) + attention_loss(logs[:, 1], following, spoken)) / 2
-        for w, logs in zip(SHOWN.values(), seen, strict=True))
+        weight * attention_loss(logs[:, head], wanted[head], spoken) / HEADS
+        for weight, logs in zip(SHOWN.values(), seen, strict=True) for head in range(HEADS))
     eos = F.binary_cross_entropy_with_logits(lm.out_eos(h)[..., 0], 1 - spoken, mask) * mask.numel() / mask.sum()
     h, x = h.flatten(0, 1)[kept], x.flatten(0, 1)[kept]
     guess = (learner.guess(h) - x).square().mean()
