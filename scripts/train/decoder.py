@@ -9,9 +9,10 @@ from common import DEVICE, Training, arguments, autocast, averaged, config, opti
 from data import BEFORE, HELD_OUT, HOP, RATIO, SAMPLE_RATE, Corpus, crops
 from features import SIGMA
 from net import Mimi
-from spectra import JUDGED, SCALES, Discriminator, deceive, distance, tell_apart
+from spectra import JUDGED, SCALES, Balance, Discriminator, deceive, distance, tell_apart
 from torch import nn
 
+LEARN = 0.05                                                                    # of the minutes, until discriminators are fully trusted
 CONTEXT, FRAMES = 4, 6                                                          # of a crop: what warms the states up, what is heard
 
 
@@ -52,14 +53,15 @@ def main() -> None:
     judges = nn.ModuleList(Discriminator(n) for n in JUDGED).to(DEVICE, memory_format=torch.channels_last)
     training = Training(args, "decoder", {"net": net, "judges": judges},
                         [optimizer(net, args.lr, (0.8, 0.98)), optimizer(judges, args.lr / 2, (0.8, 0.98))], "net")
-    speaking, judging = training.optimizers
+    (speaking, judging), balance = training.optimizers, Balance()
     for progress in training:
         starts = corpus.random_starts(args.batch, CONTEXT + FRAMES)
         z = crops(latents, starts, CONTEXT + FRAMES).transpose(1, 2)
         x = corpus.crops(starts + CONTEXT, FRAMES)
         with autocast():
             y = net(z + SIGMA * torch.rand(len(z), 1, 1, device=DEVICE) * torch.randn_like(z)).float()
-        loss = near = distance(y, x, [SCALES[i] for i in np.random.choice(len(SCALES), args.scales, replace=False)])
+        heard = y.detach().requires_grad_()
+        near = distance(heard, x, [SCALES[i] for i in np.random.choice(len(SCALES), args.scales, replace=False)])
         if progress >= args.discriminate:
             with autocast():
                 told = tell_apart(judges, x, y)
@@ -68,11 +70,14 @@ def main() -> None:
             nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
             judging.step()
             with autocast():
-                score, seen = deceive(judges, x, y)
-            loss = near + 0.1 * score + 0.3 * seen
+                score, seen = deceive(judges, x, heard)
+            trust = min(1.0, (progress - args.discriminate) / LEARN)
+            gradient = balance(heard, [near, score + 2 * seen], [1.0, trust])
             training.log(told=told, score=score, seen=seen)
+        else:
+            (gradient,) = torch.autograd.grad(near, heard)
         speaking.zero_grad()
-        loss.backward()
+        y.backward(gradient)
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         speaking.step()
         training.log(near=near)
