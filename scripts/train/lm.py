@@ -49,7 +49,7 @@ class Utterances:
 
         self.latents = torch.from_numpy(latents).to(DEVICE)
         self.tokens, self.begins = pad([r[0] for r in rows]), pad([r[1].astype(np.float32) for r in rows], 1e9)     # [U, N]
-        self.frames = pad([r[2].astype(np.int32) for r in rows])                # [U, T], indices of latents
+        self.frames = pad([r[2] for r in rows])                                 # [U, T], indices of latents
         self.longest = np.array([[len(r[0]) for r in rows], [len(r[2]) for r in rows]])
         self.n, self.t = torch.from_numpy(self.longest).to(DEVICE)
         self.speech_end = self.t - TAIL
