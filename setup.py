@@ -2,7 +2,6 @@
 import os
 import platform
 import shutil
-import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -45,29 +44,27 @@ def kernels() -> list[Extension]:
         shutil.copyfile(HERE / "pockettts" / "_ops.pyx", source)
         extensions.append(Extension(
             f"pockettts._ops{suffix}", [os.path.relpath(source, HERE)], include_dirs=["pockettts"],
-            depends=["pockettts/_tile.h"], extra_compile_args=FLAGS + flags, optional=isa != "base"))
+            depends=["pockettts/_tile.h", "pockettts/_pool.h"], extra_compile_args=FLAGS + flags, optional=isa != "base"))
     return cythonize(extensions, nthreads=0, quiet=True)
 
 
 class BuildKernels(build_ext):
-    """Adds what a compiler may lack: GCC's own flags, and OpenMP, without which the kernels run on one thread."""
+    """Adds what a compiler may lack: GCC's own flags, and the one that links threads where the C library has them apart."""
 
     def build_extensions(self) -> None:
         flags = [flag for flag in WHERE_KNOWN if self.builds(flag)]
-        openmp = ["-fopenmp"] if not os.environ.get("POCKETTTS_NO_OPENMP") and self.builds("-fopenmp", "omp.h") else []
-        if not openmp:
-            print("no OpenMP: the kernels will run on one thread", file=sys.stderr)
+        threads = ["-pthread"] if self.builds("-pthread") else []
         for extension in self.extensions:
-            extension.extra_compile_args += flags + openmp
-            extension.extra_link_args += openmp
+            extension.extra_compile_args += flags + threads
+            extension.extra_link_args += threads
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
-    def builds(self, flag: str, header: str = "stdint.h") -> bool:
-        """Whether a program with this header can be compiled and linked with this flag."""
+    def builds(self, flag: str) -> bool:
+        """Whether a program can be compiled and linked with this flag."""
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / "probe.c"
-            probe.write_text(f"#include <{header}>\nint main(void) {{ return 0; }}\n")
+            probe.write_text("int main(void) { return 0; }\n")
             try:
                 objects = self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=[flag])
                 self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=[flag])

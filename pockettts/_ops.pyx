@@ -4,13 +4,13 @@
 Arrays are float32 and C-contiguous unless said otherwise; time comes first, channels last: x [T, C]. Results are new arrays, or
 `out` where a caller has room. T, K, N are rows, inputs and outputs of a product; H heads, H_kv key/value heads, D the width of a head.
 
-Work is shared among threads by outputs, never within a sum, so the bits of a result do not depend on the number of threads.
+Work is shared among threads (_pool.h) by outputs, never within a sum, so the bits of a result do not depend on their number.
 This file is compiled once per instruction set (setup.py); `ops.py` picks the build that suits the CPU.
 """
 cimport cython
-from cython.parallel cimport prange, threadid
 from libc.math cimport sqrtf
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -28,9 +28,6 @@ cdef extern from "_tile.h" nogil:
                      const Epilogue *e, float *y, long ldy, long n)
     void panels_int8(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
-    ctypedef struct Lot:
-        long next, end
-    long take(Lot *lot)
     const long MAX_K8
     long DEPTH8(long K)
     long ROW8(long K)
@@ -48,29 +45,25 @@ cdef extern from "_tile.h" nogil:
     float dot_probe(long rounds)
     bint cpu_runs(const char *isa)
 
+cdef extern from "_pool.h" nogil:
+    ctypedef void (*Task)(const void *job, long i) noexcept nogil
+    void share(Task task, const void *job, long tasks, int threads)
+
 cdef extern from * nogil:
     """
-    #ifdef _OPENMP
-    #define POCKETTTS_OPENMP 1
-    #else
-    #define POCKETTTS_OPENMP 0
-    #endif
     static __thread const int *own_team = 0;
     """
-    const bint POCKETTTS_OPENMP
     const int *own_team               # how many threads the calling thread's kernels use; NULL: n_threads
-
-OPENMP = bool(POCKETTTS_OPENMP)
 
 cdef int n_threads = 1
 
 
 cdef inline bint is_long(long numbers, long rows) noexcept nogil:
-    """Whether work takes longer than some 20 us, so that threads pay for their meeting (1 to 4 us; more on a busy machine).
+    """Whether work takes longer than some 3 us, so that it is worth a call for help (_pool.h).
 
     `numbers` are read, and multiplied with each of so many rows; for fewer than 6 rows it is the reading that takes the time.
     """
-    return numbers * max(rows, 6) > 1 << 20
+    return numbers * max(rows, 6) > 1 << 17
 
 
 def supports(isa: str) -> bool:
@@ -79,9 +72,9 @@ def supports(isa: str) -> bool:
 
 
 def set_threads(int n):
-    """Use `n` threads from now on (process-wide; 1 where OpenMP is missing)."""
+    """Use `n` threads from now on (process-wide)."""
     global n_threads
-    n_threads = max(1, n) if OPENMP else 1
+    n_threads = max(1, n)
 
 
 cdef class Team:
@@ -98,7 +91,7 @@ cdef class Team:
 
     @size.setter
     def size(self, int size):
-        self._size = max(1, size) if OPENMP else 1
+        self._size = max(1, size)
 
 
 def join(Team team):
@@ -119,39 +112,6 @@ cdef inline int team() noexcept nogil:
     return own_team[0] if own_team else n_threads
 
 
-# --- sharing work ------------------------------------------------------------------------------------------------------------
-
-ctypedef void (*Task)(const void *job, long i) noexcept nogil
-
-cdef enum:
-    MOST_THREADS = 64
-
-
-cdef void share(Task task, const void *job, long tasks, int threads) noexcept nogil:
-    """Tasks 0 .. tasks of a job. Each thread does its lot of them, the same one every time, since what it works on is in its cache;
-    then it helps the others with theirs: on a busy machine, who gets on does more."""
-    cdef Lot lots[MOST_THREADS]
-    cdef int i
-    threads = min(threads, MOST_THREADS)
-    for i in range(threads):
-        lots[i].next, lots[i].end = tasks * i // threads, tasks * (i + 1) // threads
-    if threads > 1:
-        for i in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-            work(task, job, lots, i, threads)
-    else:
-        work(task, job, lots, 0, 1)
-
-
-cdef void work(Task task, const void *job, Lot *lots, int own, int threads) noexcept nogil:
-    cdef int i
-    cdef long next
-    for i in range(threads):
-        next = take(&lots[(own + i) % threads])
-        while next >= 0:
-            task(job, next)
-            next = take(&lots[(own + i) % threads])
-
-
 # --- activations -------------------------------------------------------------------------------------------------------------
 
 ctypedef void (*Activation)(const float *x, float *y, long n) noexcept nogil
@@ -167,27 +127,35 @@ cdef Activation activation_row(str name) except? NULL:
     raise ValueError(f"there is no activation {name!r}")
 
 
+cdef struct Elements:
+    const float *x
+    float *y
+    long n
+
+
+cdef enum:
+    ELEMENTS = 4096                   # of a task: whole vectors, so that each element meets the same code
+
+
+cdef void elu_task(const void *elements, long i) noexcept nogil:
+    cdef const Elements *e = <const Elements *>elements
+    elu_row(e.x + i * ELEMENTS, e.y + i * ELEMENTS, min(<long>ELEMENTS, e.n - i * ELEMENTS))
+
+
 def elu(const float[:, ::1] x, out=None):
     """x where x > 0, else exp(x) - 1, of x [T, C]; `out` may be x. Raises ValueError where out is of another shape."""
-    cdef long n = x.shape[0] * x.shape[1], i
-    cdef long block = 4096            # whole vectors, so that each element meets the same code
-    cdef float[:, ::1] y
-    cdef int threads = team()
     if out is None:
         out = np.empty((x.shape[0], x.shape[1]), np.float32)
-    y = out
+    cdef float[:, ::1] y = out
+    cdef Elements e
+    e.n = x.shape[0] * x.shape[1]
     if y.shape[0] != x.shape[0] or y.shape[1] != x.shape[1]:
         raise ValueError(f"elu: out is {y.shape[0]} x {y.shape[1]}, not {x.shape[0]} x {x.shape[1]}")
-    if n == 0:
+    if e.n == 0:
         return out
-    cdef const float *px = &x[0, 0]
-    cdef float *py = &y[0, 0]
+    e.x, e.y = &x[0, 0], &y[0, 0]
     with nogil:
-        if threads > 1 and is_long(n, 32):
-            for i in prange((n + block - 1) // block, num_threads=threads, schedule="static"):
-                elu_row(px + i * block, py + i * block, min(block, n - i * block))
-        else:
-            elu_row(px, py, n)
+        share(elu_task, &e, (e.n + ELEMENTS - 1) // ELEMENTS, team() if is_long(e.n, 32) else 1)
     return out
 
 
@@ -217,14 +185,14 @@ cdef class Matrix:
         w = np.ascontiguousarray(w, np.uint16 if w.dtype == np.uint16 else np.float32)
         self.packed = np.empty(packed_shape(self.n, self.k, self.format), np.uint32)
         self.lanes = self.packed
-        if self.format == "f32":
-            self._pack_f32(w.view(np.uint32), self.packed)
-        elif self.format == "bf16":
-            self._pack_bf16(w, self.packed)
-        elif w.dtype == np.uint16:
-            self._pack_int8(w, None, self.packed)
+        cdef const uint16_t[:, ::1] half
+        cdef const float[:, ::1] full
+        if w.dtype == np.uint16:
+            half = w
+            self._pack(&half[0, 0], NULL, &self.lanes[0, 0, 0])
         else:
-            self._pack_int8(None, w, self.packed)
+            full = w
+            self._pack(NULL, &full[0, 0], &self.lanes[0, 0, 0])
 
     @staticmethod
     def of(long n, long k, str format, packed) -> Matrix:
@@ -246,62 +214,62 @@ cdef class Matrix:
     def nbytes(self) -> int:
         return self.packed.nbytes
 
-    def _pack_f32(self, const uint32_t[:, ::1] w, uint32_t[:, :, ::1] lanes):
-        cdef long b
-        cdef int threads = team()
-        for b in prange(lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
-            pack_panel_f32(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &lanes[b, 0, 0])
-
-    def _pack_bf16(self, const uint16_t[:, ::1] w, uint32_t[:, :, ::1] lanes):
-        cdef long b
-        cdef int threads = team()
-        for b in prange(lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
-            pack_panel_bf16(&w[b * NR, 0], min(NR, self.n - b * NR), self.k, &lanes[b, 0, 0])
-
-    def _pack_int8(self, const uint16_t[:, ::1] half, const float[:, ::1] full, uint32_t[:, :, ::1] lanes):
-        """Rows of bf16 words, or of floats: one of the two is None."""
-        cdef long b
-        cdef int threads = team()
-        cdef const uint16_t *h = NULL if half is None else &half[0, 0]
-        cdef const float *f = NULL if full is None else &full[0, 0]
-        cdef uint32_t[:, ::1] room = np.empty((threads, self.k + NR * ROW8(self.k)), np.uint32)
-        for b in prange(lanes.shape[0], nogil=True, num_threads=threads, schedule="static"):
-            pack_panel_int8(h, f, b * NR, min(NR, self.n - b * NR), self.k, &room[threadid(), 0], &lanes[b, 0, 0])
+    cdef void _pack(self, const uint16_t *half, const float *full, uint32_t *lanes) noexcept:
+        """Rows of bf16 words, or of floats: one of the two is NULL."""
+        cdef Packing p
+        p.half, p.full, p.n, p.k, p.lanes = half, full, self.n, self.k, lanes
+        p.panel = self.lanes.shape[1] * self.lanes.shape[2]
+        cdef Task task = pack_int8 if self.format == "int8" else pack_bf16 if self.format == "bf16" else pack_f32
+        with nogil:
+            share(task, &p, self.lanes.shape[0], team())
 
 
-cdef void pack_panel_int8(const uint16_t *h, const float *f, long at, long n, long K, uint32_t *room, uint32_t *lanes) noexcept nogil:
-    """Rows at .. at + n. `room` is for a row as floats, and NR rows of bytes."""
-    cdef long c, k, D = DEPTH8(K)
-    cdef uint32_t *wide = room
-    cdef uint32_t *rows = room + K
-    memset(rows, 0, NR * ROW8(K) * sizeof(uint32_t))
-    for c in range(n):
-        if f:
-            quantize_row(f + (at + c) * K, K, rows + c * ROW8(K))
-        else:
-            for k in range(K):
-                wide[k] = <uint32_t>h[(at + c) * K + k] << 16
-            quantize_row(<const float *>wide, K, rows + c * ROW8(K))
-    for k in range(D + 1):            # the scale included
+cdef struct Packing:
+    const uint16_t *half
+    const float *full
+    long n, k, panel
+    uint32_t *lanes
+
+
+cdef void pack_f32(const void *packing, long b) noexcept nogil:
+    """Panel b."""
+    cdef const Packing *p = <const Packing *>packing
+    cdef const uint32_t *w = <const uint32_t *>p.full + b * NR * p.k
+    cdef uint32_t *lanes = p.lanes + b * p.panel
+    cdef long n = p.n - b * NR, c, k
+    for k in range(p.k):
         for c in range(NR):
-            lanes[k * NR + c] = rows[c * ROW8(K) + k]
+            lanes[k * NR + c] = w[c * p.k + k] if c < n else 0
 
 
-cdef void pack_panel_f32(const uint32_t *w, long n, long K, uint32_t *lanes) noexcept nogil:
-    cdef long c, k
-    for k in range(K):
-        for c in range(NR):
-            lanes[k * NR + c] = w[c * K + k] if c < n else 0
-
-
-cdef void pack_panel_bf16(const uint16_t *w, long n, long K, uint32_t *lanes) noexcept nogil:
-    cdef long c, k, half = NR // 2
+cdef void pack_bf16(const void *packing, long b) noexcept nogil:
+    cdef const Packing *p = <const Packing *>packing
+    cdef const uint16_t *w = p.half + b * NR * p.k
+    cdef uint32_t *lanes = p.lanes + b * p.panel
+    cdef long n = p.n - b * NR, c, k, half = NR // 2
     cdef uint32_t low, high
-    for k in range(K):
+    for k in range(p.k):
         for c in range(half):
-            low = w[c * K + k] if c < n else 0
-            high = w[(c + half) * K + k] if c + half < n else 0
+            low = w[c * p.k + k] if c < n else 0
+            high = w[(c + half) * p.k + k] if c + half < n else 0
             lanes[k * half + c] = low | (high << 16)
+
+
+cdef void pack_int8(const void *packing, long b) noexcept nogil:
+    cdef const Packing *p = <const Packing *>packing
+    cdef uint32_t *lanes = p.lanes + b * p.panel
+    cdef long c, k, row, D = DEPTH8(p.k)
+    cdef uint32_t *wide = <uint32_t *>malloc((p.k + ROW8(p.k)) * sizeof(uint32_t))      # a row as floats, then as bytes
+    cdef uint32_t *bytes = wide + p.k
+    memset(lanes, 0, p.panel * sizeof(uint32_t))
+    for c in range(min(NR, p.n - b * NR)):
+        row = (b * NR + c) * p.k
+        for k in range(p.k):
+            wide[k] = <uint32_t>p.half[row + k] << 16 if p.half else (<const uint32_t *>p.full)[row + k]
+        quantize_row(<const float *>wide, p.k, bytes)
+        for k in range(D + 1):        # the scale included
+            lanes[k * NR + c] = bytes[k]
+    free(wide)
 
 
 cdef struct Product:
@@ -344,15 +312,15 @@ cdef void product_task(const void *product, long i) noexcept nogil:
             p.activation(p.y + r * p.ldy + col, p.y + r * p.ldy + col, min(panels * NR, p.n - col))
 
 
-cdef void quantize(const float *x, long ldx, long T, long K, uint32_t[:, ::1] rows, int threads) noexcept:
-    """T rows of x as rows of bytes, [T, ROW8(K)]."""
-    cdef long t
-    if threads > 1 and T > 1:
-        for t in prange(T, nogil=True, num_threads=threads, schedule="static"):
-            quantize_row(x + t * ldx, K, &rows[t, 0])
-    else:
-        for t in range(T):
-            quantize_row(x + t * ldx, K, &rows[t, 0])
+cdef struct Rows:                     # of floats, to be rows of bytes
+    const float *x
+    long ldx, K
+    uint32_t *bytes
+
+
+cdef void quantize_task(const void *rows, long t) noexcept nogil:
+    cdef const Rows *r = <const Rows *>rows
+    quantize_row(r.x + t * r.ldx, r.K, r.bytes + t * ROW8(r.K))
 
 
 cdef void dots(const float *x, long ldx, long T, Matrix w, const Epilogue *e, Activation activation, float *y) except *:
@@ -397,12 +365,15 @@ cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *e
     p.rows = (T + p.splits - 1) // p.splits
     p.tasks = tasks = tasks * p.splits
     cdef bint shared = threads > 1 and tasks > 1 and is_long(w.n * w.k, T)
-    cdef uint32_t[:, ::1] rows
+    cdef uint32_t[:, ::1] bytes
+    cdef Rows rows
     if p.int8:
-        rows = np.empty((T, ROW8(p.K)), np.uint32)
-        quantize(x, ldx, T, p.K, rows, threads if shared else 1)
-        p.x, p.ldx = <const float *>&rows[0, 0], ROW8(p.K)
+        bytes = np.empty((T, ROW8(p.K)), np.uint32)
+        rows.x, rows.ldx, rows.K, rows.bytes = x, ldx, p.K, &bytes[0, 0]
+        p.x, p.ldx = <const float *>&bytes[0, 0], ROW8(p.K)
     with nogil:
+        if p.int8:
+            share(quantize_task, &rows, T, threads if shared else 1)
         share(product_task, &p, tasks, threads if shared else 1)
 
 
@@ -716,22 +687,43 @@ def depthwise_upsample(const float[:, ::1] x, const float[:, ::1] weight):
 
 # --- what the machine can do (bench.py) --------------------------------------------------------------------------------------
 
+cdef struct Probe:
+    const float *x
+    long n                            # floats of each thread, or rounds
+    int times, int8
+    float result[64]                  # of each thread; so that no compiler leaves the work out
+
+
+cdef void read_task(const void *probe, long i) noexcept nogil:
+    cdef Probe *p = <Probe *>probe
+    cdef int turn
+    for turn in range(p.times):
+        p.result[i] += read_probe(p.x + i * p.n, p.n)
+
+
+cdef void multiply_task(const void *probe, long i) noexcept nogil:
+    cdef Probe *p = <Probe *>probe
+    p.result[i] = dot_probe(p.n) if p.int8 else fma_probe(p.n)
+
+
 def read_all(const float[::1] x, int times) -> int:
     """Read x on all threads, each its share so many times, with nothing else to do; returns how many bytes were read."""
-    cdef int threads = team(), i, turn
-    cdef long share = x.shape[0] // threads
-    cdef float total = 0
-    for i in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-        for turn in range(times):
-            total += read_probe(&x[i * share], share)
-    return 4 * share * threads * times if total == total else 0     # so that no compiler leaves the reading out
+    cdef int threads = min(team(), 64)
+    cdef Probe p
+    memset(&p, 0, sizeof(Probe))
+    p.x, p.n, p.times = &x[0], x.shape[0] // threads, times
+    with nogil:
+        share(read_task, &p, threads, threads)
+    return 4 * p.n * threads * times
 
 
 def multiply_all(long rounds, bint int8=False) -> int:
     """Multiply and add in registers on all threads, floats or bytes, as this build does it at best; returns the number of operations,
     two for each product."""
-    cdef int threads = team(), i
-    cdef float total = 0
-    for i in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-        total += dot_probe(rounds) if int8 else fma_probe(rounds)
-    return (8 if int8 else 2) * rounds * MR * NR * threads if total == total else 0
+    cdef int threads = min(team(), 64)
+    cdef Probe p
+    memset(&p, 0, sizeof(Probe))
+    p.n, p.int8 = rounds, int8
+    with nogil:
+        share(multiply_task, &p, threads, threads)
+    return (8 if int8 else 2) * rounds * MR * NR * threads

@@ -358,16 +358,6 @@ DEFINE_PRODUCT(panels_f32, tile_f32, float, NR * 4)
 DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t, NR * 2)
 DEFINE_PRODUCT(panels_int8, tile_int8, uint32_t, NR * 4)
 
-/* Tasks next .. end of a thread, in a line of their own; `take` gives the next one, or -1, to the thread or to others that help it. */
-typedef struct {
-    long next, end;
-    char apart[64 - 2 * sizeof(long)];
-} Lot;
-static long take(Lot *lot) {
-    const long i = __atomic_fetch_add(&lot->next, 1, __ATOMIC_RELAXED);
-    return i < lot->end ? i : -1;
-}
-
 /* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {
     UNROLL for (int half = VL / 2; half; half /= 2)

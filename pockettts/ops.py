@@ -7,14 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from . import _ops as _base
 from .errors import OptionError
-
-# libgomp's threads spin for a millisecond at each barrier, which on a busy box keeps the very thread they wait for off its core
-# (up to 12 ms a region, measured). 4,000 turns bridge the gap between two kernels and little more; with 1,000 threads fall asleep in
-# between, which costs a third of an LM step. Read when the library is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "4000")
-
-from . import _ops as _base  # noqa: E402
 
 _FASTEST_FIRST = ("avx512vnni", "avx512", "avxvnni", "avx2", "dotprod")
 

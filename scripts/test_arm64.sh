@@ -18,7 +18,7 @@ if [ ! -e "$ROOT/complete" ]; then                      # apt of its own, which 
     options=(-qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::status="$APT/status"
              -o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache" -o Debug::NoLocking=1 -o APT::Sandbox::User="$(id -un)")
     apt-get "${options[@]}" update
-    apt-get "${options[@]}" -y --no-install-recommends --download-only install python3-numpy python3-pytest libpython3-dev libgomp1
+    apt-get "${options[@]}" -y --no-install-recommends --download-only install python3-numpy python3-pytest libpython3-dev
     for package in "$APT"/cache/archives/*.deb; do dpkg -x "$package" "$ROOT"; done
     rm -rf "$APT"
     touch "$ROOT/complete"
@@ -26,12 +26,15 @@ fi
 headers=$(echo "$ROOT"/usr/include/python3.*)
 guest=$(echo "$ROOT"/usr/bin/python3.[0-9]*[0-9])
 
+# What builds the extension is not in the environment, since pip has it only while it builds.
+[ -e "$WORK/tools" ] || "$PYTHON" -m pip install --quiet --target "$WORK/tools" 'setuptools>=70' 'cython>=3.0'
+
 rm -rf "$WORK/code"
 mkdir -p "$WORK/code"
 cp -r setup.py pyproject.toml README.md pockettts tests "$WORK/code/"
 rm -f "$WORK"/code/pockettts/*.so
 cd "$WORK/code"
-_PYTHON_HOST_PLATFORM=linux-aarch64 SETUPTOOLS_EXT_SUFFIX=.so LDSHARED="aarch64-linux-gnu-gcc -shared" \
+PYTHONPATH=$WORK/tools _PYTHON_HOST_PLATFORM=linux-aarch64 SETUPTOOLS_EXT_SUFFIX=.so LDSHARED="aarch64-linux-gnu-gcc -shared" \
     CC="aarch64-linux-gnu-gcc -I$headers -I$ROOT/usr/include" "$OLDPWD/$PYTHON" setup.py -q build_ext --inplace
 
 run() {

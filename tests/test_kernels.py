@@ -1,4 +1,8 @@
 """Every kernel against a naive twin in NumPy, float64, at sizes on both sides of every tile; for each build that this CPU runs."""
+import os
+import signal
+import threading
+
 import numpy as np
 import pytest
 
@@ -431,6 +435,48 @@ def test_depthwise_upsample(kernels, c, stride):
         for i, row in enumerate(x.astype(np.float64)):
             overlapped[i * stride : (i + 2) * stride] += row * weight
         close(kernels.depthwise_upsample(x, weight), overlapped[stride : (t + 1) * stride])
+
+
+# --- threads -----------------------------------------------------------------------------------------------------------------
+
+def test_many_callers_share_the_helpers(kernels):
+    """Each at its own work, with more threads than there are cores: nothing is lost, left out or done twice."""
+    kernels.set_threads(4)
+    x, matrix = numbers(70, 300), kernels.Matrix(numbers(200, 300))
+    expected, wrong = kernels.linear(x, matrix), []
+
+    def call(seed):
+        for _ in range(200):
+            rows = np.random.default_rng(seed).permutation(70)
+            if not np.array_equal(kernels.linear(x[rows], matrix), expected[rows]):
+                wrong.append(seed)
+
+    callers = [threading.Thread(target=call, args=(seed,)) for seed in range(5)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+def test_more_threads_than_tasks_or_places(kernels):
+    x, matrix = numbers(3, 3000), kernels.Matrix(numbers(40, 3000))
+    alone = kernels.linear(x, matrix)
+    for threads in (5, 64, 1000):
+        kernels.set_threads(threads)
+        same(kernels.linear(x, matrix), alone)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")                       # of forks where there are threads
+def test_a_forked_process_hires_helpers_of_its_own(kernels):
+    kernels.set_threads(2)
+    x, matrix = numbers(40, 600), kernels.Matrix(numbers(500, 600))
+    expected = kernels.linear(x, matrix)
+    child = os.fork()
+    if not child:
+        signal.alarm(20)                                                        # ends it, should it wait for who isn't there
+        os._exit(0 if np.array_equal(kernels.linear(x, matrix), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 # --- what does not fit -------------------------------------------------------------------------------------------------------
