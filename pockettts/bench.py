@@ -292,7 +292,7 @@ class Subject:
         return {"rtf": seconds / (sum(samples) / rate), "ttfa": statistics.median(first), "ttfa_last": max(first), "late": max(late)}
 
     def _heard(self) -> list[KVCache]:
-        return [KVCache.restore(rows, TOKENS + FRAMES) for rows in self.voice.layers]
+        return KVCache.restore(self.voice.layers, TOKENS + FRAMES)
 
 
 def siren(seconds: float, rate: int) -> np.ndarray:

@@ -117,7 +117,7 @@ class Stepper:
 
     def _take(self, chunk: Chunk, utterance: Utterance) -> Take:
         most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)            # three tokens a second, and two seconds
-        caches = [KVCache.restore(rows, len(chunk.ids) + most) for rows in utterance.voice.layers]
+        caches = KVCache.restore(utterance.voice.layers, len(chunk.ids) + most)
         rng = np.random.default_rng((utterance.seed, utterance.chunks, utterance.attempt))
         heads, start = self.alignment_heads if utterance.watched else [], utterance.voice.offset
         watches = self.flow_lm.watch(heads, start, start + len(chunk.ids), caches)

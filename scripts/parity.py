@@ -43,7 +43,7 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
     conditioning = lm.embed_voice(model.encoder.encode(end_on_pause(prompt, model.sample_rate)))
     voice = model.get_voice_state(prompt)
 
-    state, codec = [KVCache.restore(rows, 0) for rows in voice.layers], model.decoder.init_state()
+    state, codec = KVCache.restore(voice.layers, 0), model.decoder.init_state()
     lm.prefill(lm.embed_text(ids), state)
     latent, rows = None, []
     for _ in official["latent"]:
@@ -114,7 +114,7 @@ def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
 def frames(model: TTSModel, ids: list[int], prompt: np.ndarray, latents: np.ndarray) -> dict[str, np.ndarray]:
     """What the flow LM makes of a voice, a text and each of these latents: hidden, EOS logit, and latent by the same noise."""
     lm = model.flow_lm
-    state = [KVCache.restore(rows, 0) for rows in model.get_voice_state(prompt).layers]
+    state = KVCache.restore(model.get_voice_state(prompt).layers, 0)
     lm.prefill(lm.embed_text(ids), state)
     noise = np.random.default_rng(0).standard_normal(latents.shape).astype(np.float32) * np.float32(0.7**0.5)
     rows = []

@@ -188,11 +188,14 @@ def test_cache_grows_and_keeps_all():
     assert cache.length == cache.offset == 1000
     np.testing.assert_array_equal(cache.rows(), [rows, -rows])
 
-    copy = KVCache.restore(cache.rows(), 7)
-    assert copy.length == copy.offset == 1000 and copy.keys.shape == (2, 1007, 3)
-    np.testing.assert_array_equal(copy.rows(), cache.rows())
-    copy.keys[:] = 0
+    other = numbers(*cache.rows().shape)
+    copies = KVCache.restore([cache.rows(), other], 7)
+    for copy, held in zip(copies, (cache.rows(), other), strict=True):
+        assert copy.length == copy.offset == 1000 and copy.keys.shape == (2, 1007, 3) and copy.keys.flags.c_contiguous
+        np.testing.assert_array_equal(copy.rows(), held)
+    copies[0].keys[:] = 0
     assert cache.keys.any()
+    np.testing.assert_array_equal(copies[1].rows(), other)
 
 
 @pytest.mark.parametrize("sizes", [[1] * 50, [4] * 20, [30, 1, 1, 30, 5]])
@@ -293,7 +296,7 @@ def test_prefill_in_pieces_and_from_a_saved_state(model):
         state = lm.init_state()
         for i, piece in enumerate(np.split(x, list(accumulate(sizes)))):
             if i == saved_at:
-                state = [KVCache.restore(cache.rows(), 1) for cache in state]
+                state = KVCache.restore([cache.rows() for cache in state], 1)
             lm.prefill(piece, state)
         return lm.step(None, state), lm.step(latent, state)
 

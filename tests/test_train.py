@@ -166,7 +166,7 @@ def test_twins(trained, monkeypatch):
         tokens = torch.tensor([ids[0], ids[1] + [0, 0]])
         hidden, _ = learner(torch.tensor([0, 1]), tokens, torch.tensor([4, 2]), torch.from_numpy(frames))
     for b, voice in enumerate(("her", "him")):
-        state = [KVCache.restore(rows, 20) for rows in model.get_voice_state(voice).layers]
+        state = KVCache.restore(model.get_voice_state(voice).layers, 20)
         model.flow_lm.prefill(model.flow_lm.embed_text(ids[b]), state)
         for t in range(6):
             h = model.flow_lm.step(frames[b, t - 1 : t] if t else None, state)

@@ -1,5 +1,5 @@
 """What a stream remembers between calls: a KV cache for each attention layer, a few rows for each convolution."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -50,13 +50,21 @@ class KVCache:
         return np.stack([self.keys[:, : self.length], self.values[:, : self.length]]).transpose(0, 2, 1, 3)
 
     @classmethod
-    def restore(cls, rows: np.ndarray, room: int) -> "KVCache":
-        """A cache without context that holds `rows` [2, T, H_kv, D] and has room for `room` more."""
-        _, n, heads, dim = rows.shape
-        cache = cls(heads, dim, rows=n + room)
-        cache.length = cache.offset = n
-        cache.keys[:, :n], cache.values[:, :n] = rows.transpose(0, 2, 1, 3)
-        return cache
+    def restore(cls, layers: Sequence[np.ndarray], room: int) -> list["KVCache"]:
+        """Caches without context that hold the rows [2, T, H_kv, D] of each layer and have room for more.
+
+        They share a block of memory, since of a large one the system gives large pages, in a quarter of the time.
+        """
+        _, n, heads, dim = layers[0].shape
+        block = np.empty((len(layers), 2, heads, n + room, dim), np.float32)
+        caches = []
+        for rows, (keys, values) in zip(layers, block, strict=True):
+            keys[:, :n], values[:, :n] = rows.transpose(0, 2, 1, 3)
+            cache = cls(heads, dim, rows=0)
+            cache.keys, cache.values = keys, values
+            cache.length = cache.offset = n
+            caches.append(cache)
+        return caches
 
 
 class Together:
