@@ -83,13 +83,15 @@ static Work *look_out(void) {
     for (;;) {
         const int64_t until = nanoseconds() + LOOKOUT;
         do {
-            for (int i = 0; i < 32; i++, PAUSE())
+            for (int i = 0; i < 32; i++) {
+                PAUSE();
                 if (__atomic_load_n(&pool.places, __ATOMIC_RELAXED)) {
                     pthread_mutex_lock(&pool.lock);
                     Work *work = join_some();
                     pthread_mutex_unlock(&pool.lock);
                     if (work) return work;
                 }
+            }
         } while (nanoseconds() < until);
         pthread_mutex_lock(&pool.lock);
         Work *work = join_some();
