@@ -7,7 +7,6 @@ Arrays are float32 and C-contiguous unless said otherwise; time comes first, cha
 Work is shared among threads (_pool.h) by outputs, never within a sum, so the bits of a result do not depend on their number.
 This file is compiled once per instruction set (setup.py); `ops.py` picks the build that suits the CPU.
 """
-cimport cython
 from libc.math cimport sqrtf
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
@@ -46,6 +45,7 @@ cdef extern from "_tile.h" nogil:
     bint cpu_runs(const char *isa)
 
 cdef extern from "_pool.h" nogil:
+    const int MOST_THREADS
     ctypedef void (*Task)(const void *job, long i) noexcept nogil
     void share(Task task, const void *job, long tasks, int threads)
 
@@ -58,12 +58,15 @@ cdef extern from * nogil:
 cdef int n_threads = 1
 
 
-cdef inline bint is_long(long numbers, long rows) noexcept nogil:
-    """Whether work takes longer than some 3 us, so that it is worth a call for help (_pool.h).
+cdef inline long effort(long numbers, long rows) noexcept nogil:
+    """Of reading so many numbers and multiplying them with each of so many rows; for fewer than 6 rows it is the reading that takes
+    the time."""
+    return numbers * max(rows, 6)
 
-    `numbers` are read, and multiplied with each of so many rows; for fewer than 6 rows it is the reading that takes the time.
-    """
-    return numbers * max(rows, 6) > 1 << 17
+
+cdef inline int threads_for(long effort) noexcept nogil:
+    """The team, for work of more than some 3 us, which is worth a call for help (_pool.h); else the caller alone."""
+    return team() if effort > 1 << 17 else 1
 
 
 def supports(isa: str) -> bool:
@@ -155,7 +158,7 @@ def elu(const float[:, ::1] x, out=None):
         return out
     e.x, e.y = &x[0, 0], &y[0, 0]
     with nogil:
-        share(elu_task, &e, (e.n + ELEMENTS - 1) // ELEMENTS, team() if is_long(e.n, 32) else 1)
+        share(elu_task, &e, (e.n + ELEMENTS - 1) // ELEMENTS, threads_for(effort(e.n, 32)))
     return out
 
 
@@ -343,7 +346,6 @@ cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *e
     """y [T, N] = activation((x w^T + bias) * scale + add), T rows of x lying ldx floats apart."""
     cdef int threads = team()
     cdef Product p
-    cdef long i, tasks
     if T == 0:
         return
     if w.n == 1 and w.format != "int8":
@@ -356,15 +358,15 @@ cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *e
     # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too. Of very
     # many rows and few weights a thread takes the same rows in each layer, since they are in its cache.
     p.group = MAX_PANELS if T == 1 else 1
-    tasks = (p.panels + p.group - 1) // p.group
+    cdef long groups = (p.panels + p.group - 1) // p.group
     p.by_rows = T >= 64 and w.n * w.k <= 1 << 19
     if p.by_rows:
         p.splits = 4 * threads
     else:
-        p.splits = 1 if tasks >= 4 * threads or T < 2 * MR else min(4 * threads, T // MR)
+        p.splits = 1 if groups >= 4 * threads or T < 2 * MR else min(4 * threads, T // MR)
     p.rows = (T + p.splits - 1) // p.splits
-    p.tasks = tasks = tasks * p.splits
-    cdef bint shared = threads > 1 and tasks > 1 and is_long(w.n * w.k, T)
+    p.tasks = groups * p.splits
+    threads = threads_for(effort(w.n * w.k, T))
     cdef uint32_t[:, ::1] bytes
     cdef Rows rows
     if p.int8:
@@ -373,8 +375,8 @@ cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *e
         p.x, p.ldx = <const float *>&bytes[0, 0], ROW8(p.K)
     with nogil:
         if p.int8:
-            share(quantize_task, &rows, T, threads if shared else 1)
-        share(product_task, &p, tasks, threads if shared else 1)
+            share(quantize_task, &rows, T, threads)
+        share(product_task, &p, p.tasks, threads)
 
 
 def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
@@ -603,10 +605,8 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
     context: see only the last `context` positions, oneself included; 0 for all.
     Raises ValueError where shapes do not match.
     """
-    cdef long T = qkv.shape[0], n = len(streams), i, j, rows, end, position, D = 2 * rope.shape[2], at = 0, tasks = 0, room = 0
-    cdef double numbers = 0
+    cdef long T = qkv.shape[0], n = len(streams), i, j, rows, end, position, D = 2 * rope.shape[2], at = 0, tasks = 0, room = 0, work = 0
     cdef float[:, :, ::1] keys, values
-    cdef int threads = team()
     cdef uint8_t[::1] place = np.empty(max(1, n) * sizeof(Sight), np.uint8)
     cdef Sight *sights = <Sight *>&place[0]
     cdef Sight *s
@@ -625,7 +625,8 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
         s.qkv, s.keys, s.values = &qkv[at, 0], &keys[0, 0, 0], &values[0, 0, 0]
         s.cos, s.sin = &rope[0, position - rows, 0], &rope[1, position - rows, 0]
         s.tasks = s.H * ((rows + QUERIES - 1) // QUERIES)
-        at, tasks, room, numbers = at + rows, tasks + s.tasks, room + rows * s.H * s.longest, numbers + 2. * s.H * s.longest * D * max(6, rows)
+        at, tasks, room = at + rows, tasks + s.tasks, room + rows * s.H * s.longest
+        work += effort(2 * s.H * s.longest * D, rows)
     if at != T:
         raise ValueError(f"attention: streams have {at} of {T} rows")
     out = np.empty((T, sights[0].H * D), np.float32)
@@ -639,7 +640,7 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
     with nogil:
         for j in range(n):
             rotate_and_store(&sights[j])
-        share(attend, sights, tasks, threads if is_long(<long>numbers // 6, 6) else 1)
+        share(attend, sights, tasks, threads_for(work))
     return out
 
 
@@ -691,7 +692,7 @@ cdef struct Probe:
     const float *x
     long n                            # floats of each thread, or rounds
     int times, int8
-    float result[64]                  # of each thread; so that no compiler leaves the work out
+    float result[MOST_THREADS]        # of each thread; so that no compiler leaves the work out
 
 
 cdef void read_task(const void *probe, long i) noexcept nogil:
@@ -708,7 +709,7 @@ cdef void multiply_task(const void *probe, long i) noexcept nogil:
 
 def read_all(const float[::1] x, int times) -> int:
     """Read x on all threads, each its share so many times, with nothing else to do; returns how many bytes were read."""
-    cdef int threads = min(team(), 64)
+    cdef int threads = min(team(), MOST_THREADS)
     cdef Probe p
     memset(&p, 0, sizeof(Probe))
     p.x, p.n, p.times = &x[0], x.shape[0] // threads, times
@@ -720,7 +721,7 @@ def read_all(const float[::1] x, int times) -> int:
 def multiply_all(long rounds, bint int8=False) -> int:
     """Multiply and add in registers on all threads, floats or bytes, as this build does it at best; returns the number of operations,
     two for each product."""
-    cdef int threads = min(team(), 64)
+    cdef int threads = min(team(), MOST_THREADS)
     cdef Probe p
     memset(&p, 0, sizeof(Probe))
     p.n, p.int8 = rounds, int8

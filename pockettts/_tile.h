@@ -79,17 +79,17 @@ INLINE void store(float *p, vf v) { *(vf_mem *)p = v; }
 INLINE vf pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); } /* mask ? a : b */
 /* The greater and the lesser; b, where it is no number. */
 #if defined(__AVX512F__)
-INLINE vf greater(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
-INLINE vf lesser(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#define NATIVE(OP, a, b) _mm512_##OP##_ps((__m512)(a), (__m512)(b))
 #elif defined(__AVX2__)
-INLINE vf greater(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
-INLINE vf lesser(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#define NATIVE(OP, a, b) _mm256_##OP##_ps((__m256)(a), (__m256)(b))
 #elif defined(__SSE__)
-INLINE vf greater(vf a, vf b) { return (vf)_mm_max_ps((__m128)a, (__m128)b); }
-INLINE vf lesser(vf a, vf b) { return (vf)_mm_min_ps((__m128)a, (__m128)b); }
+#define NATIVE(OP, a, b) _mm_##OP##_ps((__m128)(a), (__m128)(b))
 #elif defined(__aarch64__)
-INLINE vf greater(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
-INLINE vf lesser(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+#define NATIVE(OP, a, b) v##OP##q_f32((float32x4_t)(a), (float32x4_t)(b))
+#endif
+#ifdef NATIVE
+INLINE vf greater(vf a, vf b) { return (vf)NATIVE(max, a, b); }
+INLINE vf lesser(vf a, vf b) { return (vf)NATIVE(min, a, b); }
 #else
 INLINE vf greater(vf a, vf b) { return pick(a > b, a, b); }
 INLINE vf lesser(vf a, vf b) { return pick(a < b, a, b); }

@@ -45,7 +45,7 @@ def same(a, b):
 
 
 def with_threads(kernels, call):
-    """call() on 1, 2 and 4 threads gives the same bits; those. Only long work is shared (`is_long`)."""
+    """call() on 1, 2 and 4 threads gives the same bits; those. Only long work is shared (`threads_for`)."""
     results = []
     for threads in (1, 2, 4):
         kernels.set_threads(threads)

@@ -37,7 +37,7 @@ class Attention:
 
     def attend(self, qkv: np.ndarray, streams: Together) -> np.ndarray:
         """Put keys and values into the caches, and look at what is there: [T, H D]."""
-        seen = [(n, *cache.extend(n)) for cache, n in zip(streams.caches, streams.counts, strict=True) if n]
+        seen = [(n, *cache.extend(n)) for cache, n in zip(streams.caches, streams.counts, strict=True)]
         y = ops.attention(qkv, seen, self.rope(max(cache.offset for cache in streams.caches)), self.context or 0)
         for rows, own in streams.split(qkv):
             if own.watch and own.length > own.watch.stop:
