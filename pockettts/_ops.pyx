@@ -8,7 +8,7 @@ Work is shared among threads (_pool.h) by outputs, never within a sum, so the bi
 This file is compiled once per instruction set (setup.py); `ops.py` picks the build that suits the CPU.
 """
 from libc.math cimport sqrtf
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -21,13 +21,21 @@ cdef extern from "_tile.h" nogil:
         const float *scale
         const float *add
         long ld_scale, ld_add
-    void panels_f32(const float *P, long panel, long panels, const float *x, long ldx, long T, long K,
+    void panels_f32(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                     const Epilogue *e, float *y, long ldy, long n)
     void panels_bf16(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
+    void panels_coded(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
+                      const Epilogue *e, float *y, long ldy, long n)
     void panels_int8(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
     const long MAX_K8
+    const long ODD_ROW
+    bint CAN_CODE(long K)
+    long CODED_PANEL(long K)
+    long choose_codes(const uint32_t *lanes, long K, uint8_t *table)
+    void encode(const uint32_t *lanes, long K, uint32_t *panel, uint32_t *odd)
+    bint odd_rows_fit(const uint32_t *panel, long room, long K)
     long DEPTH8(long K)
     long ROW8(long K)
     void quantize_row(const float *x, long K, uint32_t *row)
@@ -164,67 +172,94 @@ def elu(const float[:, ::1] x, out=None):
 
 # --- matrix product ----------------------------------------------------------------------------------------------------------
 
-def packed_shape(long n, long k, str format) -> tuple:
-    """Of the lanes of a matrix [n, k], "f32", "bf16" or "int8": see Matrix."""
-    depth, width = {"f32": (k, NR), "bf16": (k, NR // 2), "int8": (DEPTH8(k) + 1, NR)}[format]
-    return (n + NR - 1) // NR, depth, width
-
-
 cdef class Matrix:
     """Weights [N, K], repacked for the register tile: panels of NR outputs, k by k, as 32-bit lanes.
 
-    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K, NR/2], a lane holding output c (low half) and c + NR/2 (high);
-    either, with `quantize` -> int8, [N/NR, K/4 + 1, NR], a lane holding four k, and at the end each output's scale (see _tile.h).
+    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K, NR/2], a lane holding output c (low half) and c + NR/2 (high),
+    or, with `compress`, the same in 12 bits for each weight, where that takes less room (see _tile.h); either, with `quantize` -> int8,
+    [N/NR, K/4 + 1, NR], a lane holding four k, and at the end each output's scale.
     """
     cdef readonly long n, k
     cdef readonly str format          # "f32", "bf16", "int8"
-    cdef readonly object packed       # the lanes as a NumPy array
-    cdef const uint32_t[:, :, ::1] lanes
+    cdef readonly object packed       # the lanes: uint32 [words]
+    cdef const uint32_t[::1] lanes
+    cdef long panels, panel           # how many, of so many words
+    cdef readonly bint compressed
 
-    def __init__(self, w, quantize=False):
+    def __init__(self, w, bint quantize=False, bint compress=False):
         """Of weights [N, K], float32 or bf16 words."""
         n, k = w.shape
         self._describe(n, k, "int8" if quantize else "bf16" if w.dtype == np.uint16 else "f32")
         w = np.ascontiguousarray(w, np.uint16 if w.dtype == np.uint16 else np.float32)
-        self.packed = np.empty(packed_shape(self.n, self.k, self.format), np.uint32)
-        self.lanes = self.packed
+        packed = np.empty(self.panels * self.panel, np.uint32)
+        cdef uint32_t[::1] lanes = packed
         cdef const uint16_t[:, ::1] half
         cdef const float[:, ::1] full
+        cdef Packing p
+        p.n, p.k, p.panel, p.lanes = n, k, self.panel, &lanes[0]
         if w.dtype == np.uint16:
             half = w
-            self._pack(&half[0, 0], NULL, &self.lanes[0, 0, 0])
+            p.half, p.full = &half[0, 0], NULL
         else:
             full = w
-            self._pack(NULL, &full[0, 0], &self.lanes[0, 0, 0])
+            p.half, p.full = NULL, &full[0, 0]
+        cdef Task task = pack_int8 if quantize else pack_bf16 if p.half else pack_f32
+        with nogil:
+            share(task, &p, self.panels, team())
+        self.packed = self.lanes = packed
+        if compress and self.format == "bf16" and n > 1 and CAN_CODE(k):
+            self._compress()
+
+    def _compress(self):
+        """The lanes of bf16 in 12 bits, unless there are many odd rows, which take time and room."""
+        cdef const uint32_t[::1] lanes = self.lanes
+        tables, odd = np.empty((self.panels, 16), np.uint8), np.empty(self.panels + 1, np.int64)
+        cdef Coding c
+        cdef uint8_t[:, ::1] table = tables
+        cdef int64_t[::1] places = odd
+        cdef uint32_t[::1] coded
+        c.lanes, c.panel, c.k, c.wide, c.tables, c.places = &lanes[0], CODED_PANEL(self.k), self.k, self.panel, &table[0, 0], &places[0]
+        with nogil:
+            share(choose_task, &c, self.panels, team())
+        odd[1:] = np.cumsum(odd[:-1] * ODD_ROW + 1)
+        odd[0] = 0
+        odd += self.panels * c.panel
+        if odd[-1] > len(self.packed) * 13 // 16:
+            return
+        packed = np.empty(odd[-1], np.uint32)
+        coded = packed
+        c.coded = &coded[0]
+        with nogil:
+            share(encode_task, &c, self.panels, team())
+        self.packed = self.lanes = packed
+        self.panel, self.compressed = c.panel, True
 
     @staticmethod
     def of(long n, long k, str format, packed) -> Matrix:
-        """A matrix whose weights were packed before. Raises ValueError where the lanes do not fit."""
+        """A matrix whose weights were packed before: `packed` of another one. Raises ValueError where the lanes do not fit."""
         cdef Matrix m = Matrix.__new__(Matrix)
+        cdef long i
         m._describe(n, k, format)
-        if packed.shape != packed_shape(n, k, format):
-            raise ValueError(f"lanes {packed.shape} are none of a matrix {n} x {k} of {format}")
-        m.packed = packed
-        m.lanes = packed
+        m.packed = m.lanes = packed
+        if format == "bf16" and len(packed) != m.panels * m.panel and CAN_CODE(k):
+            m.panel, m.compressed = CODED_PANEL(k), True
+        fits = len(packed) >= m.panels * m.panel if m.compressed else len(packed) == m.panels * m.panel
+        for i in range(m.panels if fits and m.compressed else 0):
+            fits = fits and odd_rows_fit(&m.lanes[i * m.panel], len(packed) - i * m.panel, k)
+        if not fits:
+            raise ValueError(f"{len(packed)} lanes are none of a matrix {n} x {k} of {format}")
         return m
 
-    def _describe(self, long n, long k, str format):
+    cdef int _describe(self, long n, long k, str format) except -1:
         if format == "int8" and k > MAX_K8:
             raise ValueError(f"int8: {k} inputs are more than {MAX_K8}")
-        self.n, self.k, self.format = n, k, format
+        self.n, self.k, self.format, self.panels = n, k, format, (n + NR - 1) // NR
+        self.panel = k * NR if format == "f32" else k * NR // 2 if format == "bf16" else (DEPTH8(k) + 1) * NR
+        return 0
 
     @property
     def nbytes(self) -> int:
         return self.packed.nbytes
-
-    cdef void _pack(self, const uint16_t *half, const float *full, uint32_t *lanes) noexcept:
-        """Rows of bf16 words, or of floats: one of the two is NULL."""
-        cdef Packing p
-        p.half, p.full, p.n, p.k, p.lanes = half, full, self.n, self.k, lanes
-        p.panel = self.lanes.shape[1] * self.lanes.shape[2]
-        cdef Task task = pack_int8 if self.format == "int8" else pack_bf16 if self.format == "bf16" else pack_f32
-        with nogil:
-            share(task, &p, self.lanes.shape[0], team())
 
 
 cdef struct Packing:
@@ -275,9 +310,33 @@ cdef void pack_int8(const void *packing, long b) noexcept nogil:
     free(wide)
 
 
+cdef struct Coding:                   # of panels of bf16, `wide` words each, in 12 bits
+    const uint32_t *lanes
+    long panel, k, wide
+    uint8_t *tables
+    int64_t *places                   # of each panel's odd rows; at first, how many they are
+    uint32_t *coded
+
+
+cdef void choose_task(const void *coding, long b) noexcept nogil:
+    cdef const Coding *c = <const Coding *>coding
+    c.places[b] = choose_codes(c.lanes + b * c.wide, c.k, c.tables + 16 * b)
+
+
+cdef void encode_task(const void *coding, long b) noexcept nogil:
+    cdef const Coding *c = <const Coding *>coding
+    cdef uint32_t *panel = c.coded + b * c.panel
+    memcpy(panel, c.tables + 16 * b, 16)
+    encode(c.lanes + b * c.wide, c.k, panel, c.coded + c.places[b])
+
+
+ctypedef void (*Multiplication)(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
+                                const Epilogue *e, float *y, long ldy, long n) noexcept nogil
+
+
 cdef struct Product:
     const uint32_t *lanes
-    bint bf16, int8
+    Multiplication multiply
     long panel, panels, n, K          # lanes in a panel, panels, outputs, inputs
     const float *x
     long ldx, T
@@ -301,15 +360,7 @@ cdef void product_task(const void *product, long i) noexcept nogil:
     if e.bias: e.bias += col
     if e.scale: e.scale += t * e.ld_scale + col
     if e.add: e.add += t * e.ld_add + col
-    if p.int8:
-        panels_int8(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
-                    p.y + t * p.ldy + col, p.ldy, p.n - col)
-    elif p.bf16:
-        panels_bf16(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
-                    p.y + t * p.ldy + col, p.ldy, p.n - col)
-    else:
-        panels_f32(<const float *>p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e,
-                   p.y + t * p.ldy + col, p.ldy, p.n - col)
+    p.multiply(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e, p.y + t * p.ldy + col, p.ldy, p.n - col)
     if p.activation:
         for r in range(t, t + T):
             p.activation(p.y + r * p.ldy + col, p.y + r * p.ldy + col, min(panels * NR, p.n - col))
@@ -333,7 +384,7 @@ cdef void dots(const float *x, long ldx, long T, Matrix w, const Epilogue *e, Ac
     cdef uint32_t[::1] words = column
     cdef bint bf16 = w.format == "bf16"
     for k in range(w.k):
-        words[k] = w.lanes[0, k, 0] << 16 if bf16 else w.lanes[0, k, 0]
+        words[k] = w.lanes[k * (NR // 2)] << 16 if bf16 else w.lanes[k * NR]
     score(<const float *>&words[0], x, T, ldx, w.k, 1, y)
     for t in range(T):
         if e.bias: y[t] += e.bias[0]
@@ -345,15 +396,15 @@ cdef void dots(const float *x, long ldx, long T, Matrix w, const Epilogue *e, Ac
 cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *epilogue, Activation activation, float *y) except *:
     """y [T, N] = activation((x w^T + bias) * scale + add), T rows of x lying ldx floats apart."""
     cdef int threads = team()
+    cdef bint int8 = w.format == "int8"
     cdef Product p
     if T == 0:
         return
-    if w.n == 1 and w.format != "int8":
+    if w.n == 1 and not int8:
         dots(x, ldx, T, w, epilogue, activation, y)
         return
-    p.lanes, p.bf16, p.int8, p.panel, p.panels, p.n, p.K = (
-        &w.lanes[0, 0, 0], w.format == "bf16", w.format == "int8", w.lanes.shape[1] * w.lanes.shape[2], w.lanes.shape[0],
-        w.n, w.k)
+    p.lanes, p.panel, p.panels, p.n, p.K = &w.lanes[0], w.panel, w.panels, w.n, w.k
+    p.multiply = panels_coded if w.compressed else panels_bf16 if w.format == "bf16" else panels_int8 if int8 else panels_f32
     p.x, p.ldx, p.T, p.y, p.ldy, p.epilogue, p.activation = x, ldx, T, y, w.n, epilogue[0], activation
     # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too. Of very
     # many rows and few weights a thread takes the same rows in each layer, since they are in its cache.
@@ -369,12 +420,12 @@ cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *e
     threads = threads_for(effort(w.n * w.k, T))
     cdef uint32_t[:, ::1] bytes
     cdef Rows rows
-    if p.int8:
+    if int8:
         bytes = np.empty((T, ROW8(p.K)), np.uint32)
         rows.x, rows.ldx, rows.K, rows.bytes = x, ldx, p.K, &bytes[0, 0]
         p.x, p.ldx = <const float *>&bytes[0, 0], ROW8(p.K)
     with nogil:
-        if p.int8:
+        if int8:
             share(quantize_task, &rows, T, threads)
         share(product_task, &p, p.tasks, threads)
 

@@ -124,11 +124,15 @@ static void after_fork(void) { /* of all threads a child has only the one that m
 static int hire(void) { /* one more helper, with the lock; 0: the system has none to give */
     static int prepared;
     sigset_t all, before;
+    pthread_attr_t attributes;
     pthread_t thread;
     if (!prepared) prepared = 1, pthread_atfork(0, 0, after_fork);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
-    const int hired = !pthread_create(&thread, 0, help, (void *)(intptr_t)pool.helpers);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 1 << 20); /* of which a task has half; some systems give less */
+    const int hired = !pthread_create(&thread, &attributes, help, (void *)(intptr_t)pool.helpers);
+    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, 0);
     if (hired) pthread_detach(thread), pool.helpers++;
     return hired;

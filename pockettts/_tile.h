@@ -105,14 +105,14 @@ typedef struct {
 
 /* acc[m][v] = sum over k of P[k][v] * x[m][k] for `mr` rows and `np` neighbouring panels; mr and np are literals at every call.
  * On the way lines are fetched into the cache for later: from `ahead` on, `stride` bytes further at each k. */
-INLINE void tile_f32(const int mr, const int np, const float *P, long panel, const float *x, long ldx, long K,
+INLINE void tile_f32(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K,
                      const char *ahead, long stride, vf acc[][NV * MAX_PANELS]) {
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
     for (long k = 0; k < K; k++, ahead += stride) {
         vf w[NV * MAX_PANELS];
         UNROLL for (int p = 0; p < np; p++) {
             __builtin_prefetch(ahead + p * panel * 4);
-            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = load(P + p * panel + k * NR + v * VL);
+            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = load((const float *)P + p * panel + k * NR + v * VL);
         }
         UNROLL for (int m = 0; m < mr; m++) {
             const float xk = x[m * ldx + k];
@@ -123,12 +123,16 @@ INLINE void tile_f32(const int mr, const int np, const float *P, long panel, con
 
 /* The same, a 32-bit lane of weights being those of two outputs: c in the low half, c + NR / 2 in the high one. (Two neighbouring k
  * in a lane would need twice the registers, which leaves too few for six rows on AVX2.) Two steps are a line of weights. */
+INLINE void widen(const vu *pairs, vf w[NV]) {
+    UNROLL for (int v = 0; v < NV / 2; v++) w[v] = (vf)(pairs[v] << 16), w[NV / 2 + v] = (vf)(pairs[v] & 0xffff0000u);
+}
+
 INLINE void step_bf16(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, vf acc[][NV * MAX_PANELS]) {
     vf w[NV * MAX_PANELS];
-    UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV / 2; v++) {
-        const vu pair = load_u32(P + p * panel + v * VL);
-        w[p * NV + v] = (vf)(pair << 16);
-        w[p * NV + NV / 2 + v] = (vf)(pair & 0xffff0000u);
+    UNROLL for (int p = 0; p < np; p++) {
+        vu pairs[NV / 2];
+        UNROLL for (int v = 0; v < NV / 2; v++) pairs[v] = load_u32(P + p * panel + v * VL);
+        widen(pairs, w + p * NV);
     }
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += w[v] * x[m * ldx];
 }
@@ -143,6 +147,177 @@ INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel,
         step_bf16(mr, np, P + NR / 2, panel, x + k + 1, ldx, acc);
     }
     if (k < K) step_bf16(mr, np, P, panel, x + k, ldx, acc);
+}
+
+/* bf16 in 12 bits, for rows that come one at a time and wait for memory: the low byte of each weight, which is noise, as it is, and a
+ * code of 4 bits for the other, of sign and exponent, of which a panel has hardly more than 16. Nothing is lost, since a row of weights
+ * (one k of a panel) with a byte that has no code is kept aside as well. A panel:
+ *
+ *   CODED_HEAD words   the table: the byte of each code; then how many words further its odd rows are
+ *   K / UNIT units     REG low bytes, REG more, and REG codes: of the first in the low halves, of the others in the high ones.
+ *                      Interleaved with low bytes, what codes stand for makes the 32-bit lanes of UNIT rows as above
+ *
+ * and an odd row: its k, then its NR / 2 lanes; after the last one, NO_ROW.
+ */
+#define REG (VL * 4)                            /* bytes in a register */
+#define UNIT (8 / NV)
+#define CODED_HEAD 16
+#define CODED_PANEL(K) (CODED_HEAD + (K) / UNIT * (3 * VL))
+#define CAN_CODE(K) ((K) % UNIT == 0 && (K) <= (1 << 17) / NR) /* a panel of bf16 fits a thread's stack: 256 KB */
+#define ODD_ROW (1 + NR / 2)
+#define NO_ROW 0xffffffffu
+typedef uint8_t vb __attribute__((vector_size(REG)));
+typedef uint8_t vb_mem __attribute__((vector_size(REG), aligned(1), may_alias));
+
+INLINE vb load_bytes(const void *p) { return (vb) * (const vb_mem *)p; }
+/* A table in each quarter of a register; what is there for each code; two registers interleaved, quarter by quarter: the lower halves
+ * of the quarters, and the upper ones. */
+#if defined(__AVX512BW__) && VL == 16
+INLINE vb table_of(const uint32_t *p) { return (vb)_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }
+INLINE vb look_up(vb table, vb codes) { return (vb)_mm512_shuffle_epi8((__m512i)table, (__m512i)codes); }
+INLINE vb lower(vb a, vb b) { return (vb)_mm512_unpacklo_epi8((__m512i)a, (__m512i)b); }
+INLINE vb upper(vb a, vb b) { return (vb)_mm512_unpackhi_epi8((__m512i)a, (__m512i)b); }
+#elif defined(__AVX2__) && VL == 8
+INLINE vb table_of(const uint32_t *p) { return (vb)_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
+INLINE vb look_up(vb table, vb codes) { return (vb)_mm256_shuffle_epi8((__m256i)table, (__m256i)codes); }
+INLINE vb lower(vb a, vb b) { return (vb)_mm256_unpacklo_epi8((__m256i)a, (__m256i)b); }
+INLINE vb upper(vb a, vb b) { return (vb)_mm256_unpackhi_epi8((__m256i)a, (__m256i)b); }
+#elif defined(__SSSE3__) && VL == 4
+INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
+INLINE vb look_up(vb table, vb codes) { return (vb)_mm_shuffle_epi8((__m128i)table, (__m128i)codes); }
+INLINE vb lower(vb a, vb b) { return (vb)_mm_unpacklo_epi8((__m128i)a, (__m128i)b); }
+INLINE vb upper(vb a, vb b) { return (vb)_mm_unpackhi_epi8((__m128i)a, (__m128i)b); }
+#elif defined(__aarch64__)
+INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
+INLINE vb look_up(vb table, vb codes) { return (vb)vqtbl1q_u8((uint8x16_t)table, (uint8x16_t)codes); }
+INLINE vb lower(vb a, vb b) { return (vb)vzip1q_u8((uint8x16_t)a, (uint8x16_t)b); }
+INLINE vb upper(vb a, vb b) { return (vb)vzip2q_u8((uint8x16_t)a, (uint8x16_t)b); }
+#else
+INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
+INLINE vb look_up(vb table, vb codes) {
+    for (int i = 0; i < REG; i++) codes[i] = table[codes[i]];
+    return codes;
+}
+INLINE vb interleaved(vb a, vb b, int from) {
+    vb r;
+    for (int i = 0; i < REG; i++) r[i] = i % 2 ? b[from + i / 2] : a[from + i / 2];
+    return r;
+}
+INLINE vb lower(vb a, vb b) { return interleaved(a, b, 0); }
+INLINE vb upper(vb a, vb b) { return interleaved(a, b, REG / 2); }
+#endif
+
+/* The lanes of a unit. */
+INLINE void decode(const uint32_t *unit, vb table, vu pairs[4]) {
+    const vb low = load_bytes(unit), more = load_bytes(unit + VL), codes = load_bytes(unit + 2 * VL);
+    const vb high = look_up(table, codes & 15), higher = look_up(table, codes >> 4);
+    pairs[0] = (vu)lower(low, high), pairs[1] = (vu)upper(low, high);
+    pairs[2] = (vu)lower(more, higher), pairs[3] = (vu)upper(more, higher);
+}
+
+/* UNIT steps of panel p. */
+INLINE void steps_coded(const int mr, const int p, const vu unit[4], const float *x, long ldx, vf acc[][NV * MAX_PANELS]) {
+    UNROLL for (int j = 0; j < UNIT; j++) {
+        vf w[NV];
+        widen(unit + j * NV / 2, w);
+        UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += w[v] * x[m * ldx + j];
+    }
+}
+
+/* As tile_bf16, of panels in 12 bits. */
+INLINE void tile_coded(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K,
+                       const char *ahead, long stride, vf acc[][NV * MAX_PANELS]) {
+    vb table[MAX_PANELS];
+    const uint32_t *odd[MAX_PANELS];
+    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
+    UNROLL for (int p = 0; p < np; p++) table[p] = table_of(P + p * panel), odd[p] = P + p * panel + P[p * panel + 4];
+    P += CODED_HEAD;
+    for (long k = 0; k < K;) {
+        long stop = K;                                         /* the next unit with an odd row */
+        UNROLL for (int p = 0; p < np; p++) stop = odd[p][0] < stop ? odd[p][0] / UNIT * UNIT : stop;
+        for (; k < stop; k += UNIT, ahead += UNIT * stride, P += 3 * VL) {
+            UNROLL for (int p = 0; p < np; p++) {
+                vu unit[4];
+                __builtin_prefetch(ahead + p * panel * 4);
+                decode(P + p * panel, table[p], unit);
+                steps_coded(mr, p, unit, x + k, ldx, acc);
+            }
+        }
+        if (k < K) {
+            UNROLL for (int p = 0; p < np; p++) {
+                vu unit[4];
+                decode(P + p * panel, table[p], unit);
+                for (; odd[p][0] < k + UNIT; odd[p] += ODD_ROW)
+                    memcpy((word *)unit + (odd[p][0] - k) * (NR / 2), odd[p] + 1, NR / 2 * 4);
+                steps_coded(mr, p, unit, x + k, ldx, acc);
+            }
+            k += UNIT, ahead += UNIT * stride, P += 3 * VL;
+        }
+    }
+}
+
+/* The lanes of a panel, [K][NR/2]. */
+static void decode_panel(const uint32_t *P, long K, vu *lanes) {
+    const vb table = table_of(P);
+    const uint32_t *odd = P + P[4];
+    P += CODED_HEAD;
+    for (long k = 0; k < K; k += UNIT, P += 3 * VL) decode(P, table, lanes + k * NR / 2 / VL);
+    for (; odd[0] != NO_ROW; odd += ODD_ROW) memcpy((word *)lanes + odd[0] * (NR / 2), odd + 1, NR / 2 * 4);
+}
+
+/* What of a panel of bf16, `lanes`, has no code: the number of odd rows. table: its most frequent upper bytes, without sign and with it. */
+static long choose_codes(const uint32_t *lanes, long K, uint8_t table[16]) {
+    const uint8_t *bytes = (const uint8_t *)lanes;
+    long counts[128] = {0}, odd = 0;
+    char known[128] = {0};
+    for (long i = 0; i < K * NR; i++) counts[bytes[2 * i + 1] & 127]++;
+    for (int code = 0; code < 8; code++) {
+        int most = 0;
+        for (int b = 1; b < 128; b++) most = counts[b] > counts[most] ? b : most;
+        table[code] = most, table[code + 8] = most | 128;
+        known[most] = 1, counts[most] = -1;
+    }
+    for (long k = 0; k < K; k++, bytes += 2 * NR) {
+        int all = 1;
+        for (int i = 0; i < NR; i++) all &= known[bytes[2 * i + 1] & 127];
+        odd += !all;
+    }
+    return odd;
+}
+
+/* A panel in 12 bits, with a table for all but its odd rows, which go to `odd`. */
+static void encode(const uint32_t *lanes, long K, uint32_t *panel, uint32_t *odd) {
+    const uint8_t *bytes = (const uint8_t *)lanes;
+    uint8_t code[128], *to = (uint8_t *)(panel + CODED_HEAD);
+    memset(code, 255, sizeof code);
+    for (int i = 0; i < 8; i++) code[((const uint8_t *)panel)[i]] = i;
+    memset(panel + 4, 0, (CODED_HEAD - 4) * 4);
+    panel[4] = odd - panel;
+    for (long k = 0; k < K; k++, lanes += NR / 2) {
+        int all = 1;
+        for (int i = 0; i < NR; i++) all &= code[((const uint8_t *)lanes)[2 * i + 1] & 127] != 255;
+        if (all) continue;
+        odd[0] = k;
+        memcpy(odd + 1, lanes, NR / 2 * 4);
+        odd += ODD_ROW;
+    }
+    odd[0] = NO_ROW;
+    for (long k = 0; k < K; k += UNIT, to += 3 * REG) {
+        memset(to + 2 * REG, 0, REG);
+        for (int i = 0; i < 2 * REG; i++, bytes += 2) {        /* weights, as the registers of a unit hold them: two bytes each */
+            const int reg = i / (REG / 2), at = i % (REG / 2) / 8 * 16 + reg % 2 * 8 + i % 8, known = code[bytes[1] & 127];
+            to[reg / 2 * REG + at] = bytes[0];
+            to[2 * REG + at] |= (known == 255 ? 0 : known | bytes[1] >> 7 << 3) << reg / 2 * 4;
+        }
+    }
+}
+
+/* Whether the odd rows of a panel, of which `room` words follow its start, are where they can be. */
+static int odd_rows_fit(const uint32_t *panel, long room, long K) {
+    long at = panel[4], last = -1;
+    for (; at < room && panel[at] != NO_ROW; last = panel[at], at += ODD_ROW)
+        if (panel[at] >= K || (long)panel[at] <= last) return 0;
+    return at < room;
 }
 
 /* int8: a 32-bit lane holds four consecutive k as signed bytes within -127 .. 127. A panel of weights is [K/4 + 1][NR] lanes, the last
@@ -298,10 +473,10 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
 
 /* A tile, finished and stored: `rows` rows times `np` neighbouring panels, n columns in all. Each is a function of its own, since
  * GCC runs out of registers once it has inlined them into one another. */
-#define DEFINE_TILE(LOOP, WORD, ROWS, PANELS) DEFINE_TILE_(LOOP, WORD, ROWS, PANELS)
-#define DEFINE_TILE_(LOOP, WORD, ROWS, PANELS)                                                                                 \
+#define DEFINE_TILE(LOOP, ROWS, PANELS) DEFINE_TILE_(LOOP, ROWS, PANELS)
+#define DEFINE_TILE_(LOOP, ROWS, PANELS)                                                                                      \
     static __attribute__((noinline)) void LOOP##_##ROWS##x##PANELS(                                                           \
-        const WORD *P, long panel, const float *x, long ldx, long K, const char *ahead, long stride, const Epilogue *e,       \
+        const uint32_t *P, long panel, const float *x, long ldx, long K, const char *ahead, long stride, const Epilogue *e,   \
         float *y, long ldy, long n) {                                                                                         \
         vf acc[ROWS][NV * MAX_PANELS];                                                                                        \
         LOOP(ROWS, PANELS, P, panel, x, ldx, K, ahead, stride, acc);                                                          \
@@ -315,48 +490,77 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
  * Blocks of at most MR rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. One row fetches weights AHEAD bytes before
  * it needs them; of many rows, each block fetches a part of the next panel, which memory has that much longer to bring. */
 #define AHEAD 512
-#define DEFINE_PRODUCT(NAME, LOOP, WORD, STEP)                                                                                \
-    DEFINE_TILE(LOOP, WORD, 1, 1)                                                                                             \
-    DEFINE_TILE(LOOP, WORD, 2, 1)                                                                                             \
-    DEFINE_TILE(LOOP, WORD, 3, 1)                                                                                             \
-    DEFINE_TILE(LOOP, WORD, 4, 1)                                                                                             \
-    DEFINE_TILE(LOOP, WORD, 5, 1)                                                                                             \
-    DEFINE_TILE(LOOP, WORD, 6, 1)                                                                                             \
-    TALL_TILES(LOOP, WORD)                                                                                                    \
-    DEFINE_TILE(LOOP, WORD, 1, MAX_PANELS)                                                                                    \
-    static void NAME(const WORD *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e,     \
+#define DEFINE_PRODUCT(NAME, LOOP, STEP)                                                                                      \
+    DEFINE_TILE(LOOP, 1, 1)                                                                                                   \
+    DEFINE_TILE(LOOP, 2, 1)                                                                                                   \
+    DEFINE_TILE(LOOP, 3, 1)                                                                                                   \
+    DEFINE_TILE(LOOP, 4, 1)                                                                                                   \
+    DEFINE_TILE(LOOP, 5, 1)                                                                                                   \
+    DEFINE_TILE(LOOP, 6, 1)                                                                                                   \
+    TALL_TILES(LOOP)                                                                                                          \
+    DEFINE_TILE(LOOP, 1, MAX_PANELS)                                                                                          \
+    /* times one panel; the next one, of `step` bytes a k, lies at `next` */                                                  \
+    static void NAME##_blocks(const uint32_t *P, const float *x, long ldx, long T, long K, const char *next, long step,       \
+                              const Epilogue *e, float *y, long ldy, long n) {                                                \
+        static const Tile tiles[] = {0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1 TALL_NAMES(LOOP)};  \
+        const long blocks = (T + MR - 1) / MR;                                                                                \
+        for (long b = 0, t = 0; b < blocks; b++) {                                                                            \
+            const long rows = (T - t + blocks - b - 1) / (blocks - b);                                                        \
+            const Epilogue at = epilogue_at(e, t, 0);                                                                         \
+            tiles[rows](P, 0, x + t * ldx, ldx, K, next + K * step / blocks * b, step / blocks, &at, y + t * ldy, ldy, n);    \
+            t += rows;                                                                                                        \
+        }                                                                                                                     \
+    }                                                                                                                         \
+    static void NAME(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e, \
                      float *y, long ldy, long n) {                                                                            \
-        static void (*const tiles[])(const WORD *, long, const float *, long, long, const char *, long, const Epilogue *,     \
-                                     float *, long, long) = {                                                                 \
-            0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1 TALL_NAMES(LOOP)};                      \
         if (panels == MAX_PANELS) {                                                                                           \
             WIDE(LOOP, MAX_PANELS)(P, panel, x, ldx, K, (const char *)P + AHEAD, STEP, e, y, ldy, n);                         \
             return;                                                                                                           \
         }                                                                                                                     \
-        const long blocks = (T + MR - 1) / MR;                                                                                \
-        for (long p = 0; p < panels; p++, P += panel) {                                                                       \
-            const long cols = n - p * NR < NR ? n - p * NR : NR;                                                              \
-            for (long b = 0, t = 0; b < blocks; b++) {                                                                        \
-                const long rows = (T - t + blocks - b - 1) / (blocks - b);                                                    \
-                const char *ahead = (const char *)(P + panel) + b * (panel * 4 / blocks);                                     \
-                const Epilogue at = epilogue_at(e, t, p * NR);                                                                \
-                tiles[rows](P, panel, x + t * ldx, ldx, K, ahead, STEP / blocks, &at, y + t * ldy + p * NR, ldy, cols);       \
-                t += rows;                                                                                                    \
-            }                                                                                                                 \
+        for (long p = 0; p < panels; p++, P += panel, y += NR, n -= NR) {                                                     \
+            const Epilogue at = epilogue_at(e, 0, p * NR);                                                                    \
+            NAME##_blocks(P, x, ldx, T, K, (const char *)(P + panel), STEP, &at, y, ldy, n < NR ? n : NR);                    \
         }                                                                                                                     \
     }
+typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const char *, long, const Epilogue *, float *, long, long);
 #define WIDE(LOOP, PANELS) WIDE_(LOOP, PANELS) /* one more level, so that MAX_PANELS becomes its number */
 #define WIDE_(LOOP, PANELS) LOOP##_1x##PANELS
 #if MR == 8
-#define TALL_TILES(LOOP, WORD) DEFINE_TILE(LOOP, WORD, 7, 1) DEFINE_TILE(LOOP, WORD, 8, 1)
+#define TALL_TILES(LOOP) DEFINE_TILE(LOOP, 7, 1) DEFINE_TILE(LOOP, 8, 1)
 #define TALL_NAMES(LOOP) , LOOP##_7x1, LOOP##_8x1
 #else
-#define TALL_TILES(LOOP, WORD)
+#define TALL_TILES(LOOP)
 #define TALL_NAMES(LOOP)
 #endif
-DEFINE_PRODUCT(panels_f32, tile_f32, float, NR * 4)
-DEFINE_PRODUCT(panels_bf16, tile_bf16, uint32_t, NR * 2)
-DEFINE_PRODUCT(panels_int8, tile_int8, uint32_t, NR * 4)
+DEFINE_PRODUCT(panels_f32, tile_f32, NR * 4)
+DEFINE_PRODUCT(panels_bf16, tile_bf16, NR * 2)
+DEFINE_PRODUCT(panels_int8, tile_int8, NR * 4)
+
+/* The same of panels in 12 bits, which for more than a few rows are written out first. */
+#define CODED_STEP (NR * 3 / 2)
+DEFINE_TILE(tile_coded, 1, 1)
+DEFINE_TILE(tile_coded, 2, 1)
+DEFINE_TILE(tile_coded, 3, 1)
+DEFINE_TILE(tile_coded, 1, MAX_PANELS)
+static void panels_coded(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e,
+                         float *y, long ldy, long n) {
+    static const Tile tiles[] = {0, tile_coded_1x1, tile_coded_2x1, tile_coded_3x1};
+    if (panels == MAX_PANELS) {
+        WIDE(tile_coded, MAX_PANELS)(P, panel, x, ldx, K, (const char *)P + AHEAD, CODED_STEP, e, y, ldy, n);
+        return;
+    }
+    for (long p = 0; p < panels; p++, P += panel, y += NR, n -= NR) {
+        const Epilogue at = epilogue_at(e, 0, p * NR);
+        const char *next = (const char *)(P + panel);
+        if (T <= 3) {
+            tiles[T](P, 0, x, ldx, K, next, CODED_STEP, &at, y, ldy, n < NR ? n : NR);
+        } else {
+            vu lanes[K * NR / 2 / VL];
+            decode_panel(P, K, lanes);
+            panels_bf16_blocks((const uint32_t *)lanes, x, ldx, T, K, next, CODED_STEP, &at, y, ldy, n < NR ? n : NR);
+        }
+    }
+}
 
 /* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {

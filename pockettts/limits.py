@@ -40,6 +40,7 @@ class Needs:
     def __init__(self, config: Config, precision: str) -> None:
         self.config, self.tensors = config, random_model.shapes(config)
         self.width = 4 if precision == "f32" else 2        # bytes of a weight
+        self.lm_width = 4 if precision == "f32" else 1.5   # of the flow LM's, in 12 bits
         self.int8 = precision == "int8"                    # for the matrices of the backbone
 
     def part(self, *prefixes: str) -> Tensors:
@@ -53,14 +54,14 @@ class Needs:
         head_dim = (t.attn_dim or t.d_model) // t.num_heads
         pairs = rows * before + rows * (rows + 1) / 2      # of a row and one that it sees
         return Work(
-            layers * (1 if self.int8 else self.width) + others * self.width
+            layers * (1 if self.int8 else self.lm_width) + others * self.lm_width
             + 8 * (before + rows) * t.num_layers * (t.num_kv_heads or t.num_heads) * head_dim,
             2 * rows * (others + layers * (not self.int8)) + 4 * pairs * t.num_layers * t.num_heads * head_dim,
             2 * rows * layers * self.int8)
 
     def flow_net(self) -> Work:
         n = numbers({name: shape for name, shape in self.part("flow_lm.flow_net.").items() if ".time_embed." not in name})
-        return Work(self.width * n, 2 * n)
+        return Work(self.lm_width * n, 2 * n)
 
     def decoder(self) -> Work:
         """A frame of the Mimi decoder."""

@@ -43,7 +43,6 @@ join = _kernels.join
 linear = _kernels.linear
 mlp = _kernels.mlp
 multiply_all = _kernels.multiply_all
-packed_shape = _kernels.packed_shape
 read_all = _kernels.read_all
 set_threads = _kernels.set_threads
 

@@ -22,6 +22,7 @@ _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
+_FLOW_LM = "flow_lm."
 _BACKBONE = "flow_lm.transformer."
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
@@ -155,14 +156,14 @@ class Packed:
         words = words[0] if len(words) == 1 else np.concatenate(words)
         if self.format == "bf16" and not whole:
             words = _rounded_to_bf16(words)
-        matrix = ops.Matrix(words, quantize=self.format == "int8")
+        matrix = ops.Matrix(words, quantize=self.format == "int8", compress=self.name.startswith(_FLOW_LM))
         for tensor in self._tensors:
             tensor.release()
         return matrix
 
-    def adopt(self, lanes: np.ndarray) -> None:
-        """Take lanes that were packed before."""
-        self.matrix = ops.Matrix.of(self.n, self.k, self.format, lanes)
+    def of(self, lanes: np.ndarray) -> "ops.Matrix":
+        """The matrix of lanes that were packed before. Raises ValueError where they do not fit."""
+        return ops.Matrix.of(self.n, self.k, self.format, lanes)
 
 
 class Weights:

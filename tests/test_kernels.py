@@ -136,6 +136,64 @@ def test_linear_on_threads(kernels, t, n, k, dtype):
         close(y, linear_twin(x, w, numbers(n), numbers(t, n), numbers(t, n, seed=1)))
 
 
+# --- bf16 in 12 bits ---------------------------------------------------------------------------------------------------------
+
+def spread_out(n, k):
+    """Weights as they are, but for what has no code: some rows of a panel with weights that are tiny, huge, or no numbers."""
+    w, rng = numbers(n, k), np.random.default_rng([n, k])
+    at = rng.random((n, k)) < 1 / (100 * n)
+    w[at] *= 10 ** rng.uniform(-30, 30, at.sum()).astype(np.float32)
+    w[rng.integers(n), [0, k - 1]] = np.inf, -np.nan
+    return bf16(w)
+
+
+@pytest.mark.parametrize("n", [2, 8, 15, 16, 33, 64, 129, 200])
+@pytest.mark.parametrize("k", [400, 1024])
+def test_twelve_bits_lose_nothing(kernels, n, k):
+    for words in (bf16(numbers(n, k)), spread_out(n, k)):
+        plain, small = kernels.Matrix(words), kernels.Matrix(words, compress=True)
+        again = kernels.Matrix.of(n, k, "bf16", small.packed)
+        assert (small.n, small.k, small.format, small.compressed, again.compressed) == (n, k, "bf16", True, True)
+        assert small.nbytes < (0.8 if n > 16 else 1) * plain.nbytes
+        for t in HEIGHTS:
+            x = numbers(t, k, seed=1)
+            same(kernels.linear(x, small), kernels.linear(x, plain))
+            same(kernels.linear(x, again), kernels.linear(x, plain))
+        x = numbers(1, k)
+        same(with_threads(kernels, lambda x=x, small=small: kernels.linear(x, small)), kernels.linear(x, plain))
+
+
+@pytest.mark.parametrize(("n", "k", "what"), [
+    (1, 1024, "one output"), (64, 1023, "rows that fill no register"), (64, 4, "nothing to gain"), (64, 600, "too many odd rows"),
+    (16, 1 << 17, "too large for a stack")])  # fmt: skip
+def test_what_is_no_smaller_in_twelve_bits_stays_as_it_is(kernels, n, k, what):
+    w = numbers(n, k)
+    if what == "too many odd rows":
+        w *= 10 ** np.random.default_rng(0).uniform(-30, 30, w.shape).astype(np.float32)
+    plain, matrix = kernels.Matrix(bf16(w)), kernels.Matrix(bf16(w), compress=True)
+    assert not matrix.compressed and not kernels.Matrix.of(n, k, "bf16", matrix.packed).compressed
+    same(matrix.packed, plain.packed)
+    same(kernels.linear(numbers(3, k), matrix), kernels.linear(numbers(3, k), plain))
+
+
+def test_odd_rows_that_are_nowhere_are_refused(kernels):
+    """Of an entry of the weights cache that something has damaged."""
+    n, k = 64, 600
+    w = numbers(n, k)
+    w[:, [3, 9]] *= 10 ** np.random.default_rng(0).uniform(-30, 30, (n, 2)).astype(np.float32)
+    lanes = kernels.Matrix(bf16(w), compress=True).packed
+    first = lanes[4]                                            # where the odd rows of the first panel are
+    assert lanes[first] == 3
+    for at, value in ((4, len(lanes)), (4, len(lanes) - 2), (first, k), (first, 9), (len(lanes) - 1, 0)):
+        damaged = lanes.copy()
+        damaged[at] = value
+        with pytest.raises(ValueError, match="none of a matrix 64 x 600 of bf16"):
+            kernels.Matrix.of(n, k, "bf16", damaged)
+    for size in (0, len(lanes) // 2, len(lanes) - 1):
+        with pytest.raises(ValueError, match="none of a matrix"):
+            kernels.Matrix.of(n, k, "bf16", lanes[:size])
+
+
 # --- int8 --------------------------------------------------------------------------------------------------------------------
 
 def rounded_to_int8(x):

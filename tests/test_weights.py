@@ -101,6 +101,15 @@ def test_int8_is_for_the_backbone(dtype):
     assert (np.abs(error) <= np.abs(values).max(axis=1, keepdims=True) / 127 / 2 + 1e-6).all()
 
 
+def test_the_flow_lm_is_in_12_bits():
+    stored, values = tensor(numbers(64, 256), "BF16")
+    w = Weights(dict.fromkeys(["flow_lm.transformer.w", "flow_lm.flow_net.w", "mimi.w"], stored), "x")
+    backbone, flow_net, mimi = [w.matrix(name, 64, 256).matrix for name in w.tensors]
+    assert backbone.compressed and flow_net.compressed and not mimi.compressed
+    for matrix in (backbone, mimi):
+        np.testing.assert_array_equal(ops.linear(np.eye(256, dtype=np.float32), matrix).T, values)
+
+
 def test_rounding_to_bf16_is_to_nearest_and_even():
     step = 2.0**-7  # between bf16 numbers from 1 to 2
     given = np.array([[1, 1 + step / 2, 1 + 1.5 * step, 1 + 0.51 * step, -1 - 0.49 * step, 0, 3e38]], np.float32)
