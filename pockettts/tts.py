@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -249,8 +249,8 @@ def _made_ahead(items: Iterator, team: ops.Team) -> Iterator:
     """The same items; while one of them is dealt with by a team of all cores, a thread makes the next with half of them.
 
     So the flow LM, which waits for memory, and the decoder, which calculates, do not wait for each other at every layer, as they
-    would on all cores in turn. The team has the other half, and all again as soon as the next item is there. The first item is
-    made with all cores: that is the time to first audio.
+    would on all cores in turn. The team has the other half, and all again as soon as the next item is there. The first item has
+    all cores to itself, until it is dealt with: that is the time to first audio.
     """
     cores = team.size
     own = ops.Team(cores // 2)
@@ -261,6 +261,7 @@ def _made_ahead(items: Iterator, team: ops.Team) -> Iterator:
         team.size = cores
         return made
 
+    yield from islice(items, 1)
     item = next(items, None)
     with ThreadPoolExecutor(1, "pockettts") as worker:
         while item is not None:

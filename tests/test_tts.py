@@ -118,16 +118,19 @@ def test_the_decoder_has_half_the_cores_until_the_next_latent_is_there():
         for i in range(3):
             sizes.append(ops.get_threads())                 # of the flow LM
             yield i
-            ready.wait(10)
+            if i:
+                ready.wait(10)
 
     team = ops.Team(5)
-    for _ in _made_ahead(items(), team):
+    stream = _made_ahead(items(), team)
+    assert next(stream) == 0 and team.size == 5             # the first is to be heard as soon as can be
+    for _ in stream:
         assert team.size == 3
         ready.set()
         while team.size != 5:
             threading.Event().wait(0.001)
         ready.clear()
-    assert sizes == [2, 2, 2]                               # the first by this thread, which has joined no team
+    assert sizes == [2, 2, 2]                               # the first two by this thread, which has joined no team
 
 
 def test_threads_of_a_team():
