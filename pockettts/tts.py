@@ -49,13 +49,13 @@ class TTSModel:
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
     @classmethod
-    def load(cls, name: str | None = None, *, config: str | Path | None = None, precision: str | None = None,
+    def load(cls, name: str | None = None, *, config: str | Path | Config | None = None, precision: str | None = None,
              threads: int | None = None, cache: bool = True, **options: float | None) -> "TTSModel":
         """Load a model, downloading what is not here yet.
 
         Args:
             name: one of `pockettts models`; the default is `b6369a24`.
-            config: instead of a name, a YAML file: a path, `https://` or `hf://`.
+            config: instead of a name, a YAML file: a path, `https://` or `hf://`; or what `load_config` made of either.
             precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
                 the backbone: half the memory and time again, and nearly the same speech (README has figures).
             threads: of the kernels, for the whole process; by default as many as there are physical cores, at most 8.
@@ -67,11 +67,11 @@ class TTSModel:
             PocketTTSError: what it is says what to do. ConfigError, DownloadError, WeightsError, OptionError.
         """
         if name is not None and config is not None:
-            raise OptionError(f"both a model, {name!r}, and a config, {str(config)!r}, are given: give one")
+            raise OptionError(f"both a model, {name!r}, and a config, {str(config)!r:.80}, are given: give one")
         if precision not in (None, *PRECISIONS):
             raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         ops.set_threads(min(8, _cores()) if threads is None else NUMBERS["threads"].check(threads))
-        c = load_config(config if config is not None else name or DEFAULT_MODEL)
+        c = config if isinstance(config, Config) else load_config(config if config is not None else name or DEFAULT_MODEL)
         own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).but(**options)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)

@@ -22,7 +22,7 @@ import pockettts
 from pockettts import TTSModel, __version__, cli
 from pockettts.cli import generate
 from pockettts.cli.progress import Progress
-from pockettts.config import DEFAULT_MODEL, model_names
+from pockettts.config import DEFAULT_MODEL, load_config, model_names
 from pockettts.voices import read_voice
 
 ROOT = Path(pockettts.__file__).parents[1]          # where the package under test is, installed or not
@@ -204,6 +204,7 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
               "frames_after_eos": 0, "max_tokens": 20, "gap": 0.5, "speed": 2.0, "seed": 7, "threads": 1}
     given = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
     assert run("Hello.", *options, *given)[0] == 0
+    assert seen.pop("config") == load_config(options[1])
     assert seen == wanted | {"cache": True}
 
 

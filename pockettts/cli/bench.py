@@ -2,7 +2,7 @@
 import argparse
 import sys
 
-from .common import add_model_options, add_numbers, add_precision, model_of, say
+from .common import add_model_options, add_numbers, add_precision, config_of, say
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> None:
 
     from .. import bench
 
-    _, config = model_of(args)
+    config = config_of(args)
     show_progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()
     progress = (lambda line: say(f"{line:<40}", end="\r")) if show_progress else (lambda line: None)
     measure, table = (bench.run_streams, bench.streams_table) if args.streams else (bench.run, bench.table)

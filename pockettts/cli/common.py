@@ -8,7 +8,7 @@ from ..options import NUMBERS, PRECISIONS, Number
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str = "b6369a24") -> None:
-    """The options that say which model, for `model_of`."""
+    """The options that say which model, for `config_of`."""
     parser.set_defaults(model=default)
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--variant", "--model", "--language", dest="model", metavar="NAME",
@@ -22,11 +22,11 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
                         help="keep nothing for the next time, and use nothing that was kept: packed weights, cloned voices")
 
 
-def model_of(args: argparse.Namespace) -> tuple:
-    """The model's name, as `TTSModel.load` takes it, and its config."""
+def config_of(args: argparse.Namespace):
+    """The model's config."""
     from ..config import load_config
 
-    return args.model, load_config(args.model)
+    return load_config(args.model)
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """`pockettts download`: a model and voices, to speak without a network."""
 import argparse
 
-from .common import model_of, say
+from .common import config_of, say
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,7 @@ def run(args: argparse.Namespace) -> None:
     from .. import hub, voices
     from ..config import download_model
 
-    _, config = model_of(args)
+    config = config_of(args)
     wanted = [voices.find(voice, config) for voice in args.voices or [voices.default_voice(config)]]
     files = download_model(config, map(str, wanted))
     for file in files:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ..errors import OptionError, PocketTTSError, VoiceError
-from .common import add_cache_option, add_model_options, model_of, say
+from .common import add_cache_option, add_model_options, config_of, say
 
 SOUNDS = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"}     # what libsndfile reads
 
@@ -22,16 +22,16 @@ def run(args: argparse.Namespace) -> None:
     from .. import voices
     from ..tts import TTSModel
 
-    name, config = model_of(args)
+    config = config_of(args)
     if os.path.isdir(args.voice) and args.voice not in voices.names(config):
         files = _files(Path(args.voice), Path(args.output))
-        _export_all(TTSModel.load(name, cache=args.cache), files, args.quiet)
+        _export_all(TTSModel.load(config=config, cache=args.cache), files, args.quiet)
         return
     if not args.output.endswith(".safetensors"):
         raise OptionError(f"{args.output} would not be known as a voice: let its name end in .safetensors")
     _check_place(args.output)
     voice = voices.find(args.voice, config)
-    TTSModel.load(name, cache=args.cache).get_voice_state(voice).save(args.output)
+    TTSModel.load(config=config, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
         say(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e6:.1f} MB")
 

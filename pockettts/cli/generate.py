@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import OptionError, TextError
-from .common import add_cache_option, add_model_options, add_numbers, add_precision, model_of, say
+from .common import add_cache_option, add_model_options, add_numbers, add_precision, config_of, say
 from .progress import Progress, clock
 
 GREETINGS = {
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     from ..text import check
 
     path = _path(args)
-    name, config = model_of(args)
+    config = config_of(args)
     if args.verify is None:            # to be heard at once, speech can't wait for the end of a chunk
         args.verify = path is not None and not args.play and not args.follow
     if args.timestamps:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
         check(chapter.text)            # raises TextError
     with ExitStack() as stack:
         player = stack.enter_context(Player(config.mimi.sample_rate)) if args.play else None
-        job = _Job(args, name, config, path, player)
+        job = _Job(args, config, path, player)
         if args.follow:
             _follow(job)
         elif args.file not in (None, "-") and path is not None and not _is_device(path):
@@ -104,8 +104,8 @@ def _check_timestamps(args: argparse.Namespace, config) -> None:
 class _Job:
     """What all ways of speaking need: where the sound goes, and the model, loaded when it is needed."""
 
-    def __init__(self, args: argparse.Namespace, name: str, config, path: str | None, player) -> None:
-        self.args, self.name, self.config, self.path, self.player = args, name, config, path, player
+    def __init__(self, args: argparse.Namespace, config, path: str | None, player) -> None:
+        self.args, self.config, self.path, self.player = args, config, path, player
         self.sample_rate: int = config.mimi.sample_rate
         self._loaded = self._timeline = None
 
@@ -119,7 +119,7 @@ class _Job:
             args = self.args
             voice = voices.find(voices.default_voice(self.config) if args.voice is None else args.voice, self.config)
             numbers = {number: getattr(args, number) for number in NUMBERS}
-            model = TTSModel.load(self.name, precision=args.precision, cache=args.cache, **numbers)
+            model = TTSModel.load(config=self.config, precision=args.precision, cache=args.cache, **numbers)
             self._loaded = model, model.get_voice_state(voice)
         return self._loaded
 
@@ -240,7 +240,7 @@ def _speak_book(job: _Job, chapters: list) -> None:
     from ..journal import Journal
 
     sections = _sections(job.args, job.path, chapters)
-    journal = Journal(job.path, _facts(job.args, job.name, [text for _, text in sections]))
+    journal = Journal(job.path, _facts(job.args, [text for _, text in sections]))
     if job.args.resume:
         journal.reopen()
     else:
@@ -309,11 +309,11 @@ def _sections(args: argparse.Namespace, path: str, chapters: list) -> list[tuple
     return sections
 
 
-def _facts(args: argparse.Namespace, name: str, texts: list[str]) -> dict:
+def _facts(args: argparse.Namespace, texts: list[str]) -> dict:
     """What must be the same for --resume."""
     from hashlib import sha256
 
-    facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": name}
+    facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model}
     options = {"voice", "split", "precision", "verify", *NUMBERS} - {"threads"}
     return facts | {option: getattr(args, option) for option in sorted(options)}
 

@@ -9,7 +9,7 @@ from signal import SIGINT
 
 from ..errors import OptionError
 from ..options import Number
-from .common import add_model_options, add_numbers, add_precision, model_of, say, within
+from .common import add_model_options, add_numbers, add_precision, config_of, say, within
 
 NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "threads")
 MB = 1 << 20
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
 
     if args.wyoming is not None and not find_spec("wyoming"):
         raise OptionError("--wyoming needs a package that is not here: pip install 'pockettts[wyoming]'")
-    name, config = model_of(args)
+    config = config_of(args)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     limits = {name: getattr(args, name) for name in ("host", "port", "max_streams", "max_queue", "max_text", "max_seconds",
                                                      "drain_seconds", "remote_voices")}
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     settings = Settings(wyoming_port=args.wyoming, max_upload=args.max_upload * MB, api_key=key or None, cors=tuple(args.cors),
                         voice_map=_voice_map(args.voice_map, voices.names(config)), **limits)
     tell = _set_up_log(args.log_format, args.quiet)
-    model = TTSModel.load(name, precision=args.precision, **{number: getattr(args, number) for number in NUMBERS})
+    model = TTSModel.load(config=config, precision=args.precision, **{number: getattr(args, number) for number in NUMBERS})
     signal = serve(model, settings, args.voice, lambda urls: tell(f"serving {config.name} at {' and '.join(urls)} (Ctrl-C stops it)"))
     tell("stopped")
     if signal == SIGINT:

@@ -1,7 +1,7 @@
 """`pockettts voices`: the voices of a model."""
 import argparse
 
-from .common import add_model_options, model_of
+from .common import add_model_options, config_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -11,6 +11,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from .. import voices
 
-    _, config = model_of(args)
+    config = config_of(args)
     for name in voices.names(config):
         print(name + " (default)" * (name == voices.default_voice(config)))
