@@ -4,13 +4,11 @@
 line break after a heading, an item of a list or a verse; that of prose which was wrapped at some column is none.
 """
 
-import html
 import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from statistics import median
 
 from .errors import TextError
 
@@ -102,6 +100,8 @@ def _layout(lines: list[str]) -> Iterator[str | _Shown]:
 
 def _width(lines: list[str]) -> float:
     """At how many characters lines are usually wrapped; 0 if it does not look as if any were."""
+    from statistics import median
+
     return median([len(line) for line, following in pairwise(lines) if _goes_on(line, following)] or [0])
 
 
@@ -128,6 +128,8 @@ def _indent(line: str) -> int:
 
 def _cut(text: str, marks: re.Pattern, ignored: set[str]) -> Iterator[str | Pause | _Shown]:
     """A piece cut at what asks for a pause. Other tags are taken out; their names go to `ignored`."""
+    import html
+
     in_xml = marks is DOCUMENT_MARKS
     found: list[str | Pause | _Shown] = [""]
     done = 0
