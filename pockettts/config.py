@@ -4,7 +4,6 @@ Source: pocket_tts/utils/config.py of the official package. The facts of every k
 """
 
 import dataclasses
-import difflib
 import itertools
 import math
 import os
@@ -16,7 +15,7 @@ from typing import Any
 
 from .errors import ConfigError, VoiceError
 from .hub import is_cached, local_path, local_path_or_open
-from .strict import either, read_yaml, show
+from .strict import either, near, read_yaml, show
 
 DEFAULT_MODEL = "b6369a24"
 _FOLDER = Path(__file__).parent / "configs"
@@ -42,8 +41,11 @@ _CHOICES = {
 }
 
 
+# Where a dataclass has no docstring, `dataclasses` makes one, which takes as long as a third of all else about it.
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
+    """The MLP that samples latents."""
+
     dim: int
     depth: int
     type: str = "lsd"  # the sampler
@@ -51,6 +53,8 @@ class FlowConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
+    """The backbone."""
+
     hidden_scale: int
     max_period: int
     d_model: int
@@ -63,6 +67,8 @@ class TransformerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LookupTableConfig:
+    """The tokenizer, and the embeddings of its tokens."""
+
     dim: int
     n_bins: int
     tokenizer: str
@@ -72,6 +78,8 @@ class LookupTableConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowLMConfig:
+    """What makes latents of text."""
+
     dtype: str
     flow: FlowConfig
     transformer: TransformerConfig
@@ -83,6 +91,8 @@ class FlowLMConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SEANetConfig:
+    """A convolutional encoder or decoder of samples."""
+
     dimension: int
     channels: int
     n_filters: int
@@ -103,6 +113,8 @@ class SEANetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MimiTransformerConfig:
+    """The transformer beside a SEANet."""
+
     d_model: int
     input_dimension: int
     output_dimensions: tuple[int, ...]
@@ -116,12 +128,16 @@ class MimiTransformerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizerConfig:
+    """What is left of the quantizer: widths."""
+
     dimension: int
     output_dimension: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class MimiConfig:
+    """What makes samples of latents, and latents of a voice prompt."""
+
     dtype: str
     sample_rate: int
     channels: int
@@ -138,6 +154,8 @@ class MimiConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
+    """A model."""
+
     flow_lm: FlowLMConfig
     mimi: MimiConfig
     weights_path: str | None = None
@@ -188,8 +206,8 @@ def load_config(source: str | Path) -> Config:
         return config if is_url else _beside(config, file.parent)
     if isinstance(source, Path) or "/" in text:
         raise ConfigError(f"{source}: not a config; give a .yaml file, or a name that `pockettts models` lists")
-    near = [name for name in names if text and text in name] or difflib.get_close_matches(text, names, 3, 0.5)
-    advice = f"did you mean {either(near)}?" if near else "`pockettts models` lists them all"
+    similar = [name for name in names if text and text in name] or near(text, names)
+    advice = f"did you mean {either(similar)}?" if similar else "`pockettts models` lists them all"
     raise ConfigError(f"no model is called {show(text)}; {advice}")
 
 

@@ -7,7 +7,6 @@
 import logging
 import math
 import secrets
-import statistics
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -245,7 +244,9 @@ def noise(rng: np.random.Generator, dim: int, options: Options) -> np.ndarray:
     std = math.sqrt(options.temperature)
     if options.noise_clamp is None or std == 0:
         return rng.standard_normal((1, dim), np.float32) * np.float32(std)
-    normal = statistics.NormalDist(0, std)
+    from statistics import NormalDist
+
+    normal = NormalDist(0, std)
     low, high = normal.cdf(-options.noise_clamp), normal.cdf(options.noise_clamp)
     row = [normal.inv_cdf(min(max(u, 1e-15), 1 - 1e-15)) for u in rng.uniform(low, high, dim)]
     return np.array([row], np.float32)

@@ -1,7 +1,6 @@
 """YAML that is not trusted -> dataclasses: an unknown or missing key, or a value of another type, is an error."""
 
 import dataclasses
-import difflib
 import re
 import reprlib
 import types
@@ -66,6 +65,13 @@ def either(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+def near(name: str, names: Iterable[str], most: int = 3) -> list[str]:
+    """Those that may be meant by one that is not among them, the nearest first."""
+    from difflib import get_close_matches
+
+    return get_close_matches(name, names, most, 0.5)
+
+
 def _section(kind: type[T], data: Any, key: str) -> T:
     """The dataclass `kind` from a mapping; `key` is the mapping's place in the file, with dots."""
     if not isinstance(data, dict):
@@ -74,8 +80,8 @@ def _section(kind: type[T], data: Any, key: str) -> T:
     prefix = key and key + "."
     for name in data:
         if name not in fields:
-            near = difflib.get_close_matches(str(name), fields, 1)
-            advice = f"did you mean {near[0]}?" if near else f"remove it, or use {either(fields)}"
+            similar = near(str(name), fields, 1)
+            advice = f"did you mean {similar[0]}?" if similar else f"remove it, or use {either(fields)}"
             raise ConfigError(f"{prefix}{show(str(name))[1:-1]}: no such key; {advice}")
     for name, field in fields.items():
         if name not in data and field.default is field.default_factory is dataclasses.MISSING:

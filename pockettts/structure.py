@@ -128,8 +128,6 @@ def _indent(line: str) -> int:
 
 def _cut(text: str, marks: re.Pattern, ignored: set[str]) -> Iterator[str | Pause | _Shown]:
     """A piece cut at what asks for a pause. Other tags are taken out; their names go to `ignored`."""
-    import html
-
     in_xml = marks is DOCUMENT_MARKS
     found: list[str | Pause | _Shown] = [""]
     done = 0
@@ -141,9 +139,15 @@ def _cut(text: str, marks: re.Pattern, ignored: set[str]) -> Iterator[str | Paus
     found[-1] += text[done:]
     for number, item in enumerate(found):
         if isinstance(item, str):
-            item = html.unescape(item) if in_xml else item
+            item = _unescaped(item) if in_xml else item
             item = item.lstrip(" ,;:") if number else item  # "yes [pause], but": the comma has had its pause
         yield item
+
+
+def _unescaped(text: str) -> str:
+    from html import unescape
+
+    return unescape(text)
 
 
 def _pause(mark: re.Match, in_xml: bool, ignored: set[str]) -> Pause | _Shown | None:

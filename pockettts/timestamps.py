@@ -1,5 +1,4 @@
 """The times of words: found while a text is spoken, and written as JSON, SubRip (.srt) or WebVTT (.vtt)."""
-import html
 import json
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -132,11 +131,13 @@ def as_srt(words: list[Word], aligned: bool) -> str:
 
 def as_vtt(words: list[Word], aligned: bool) -> str:
     """The same, with the time of each word but the first within a subtitle."""
+    from html import escape
+
     cues = ["WEBVTT\n"]
     for start, end, cue in _cues(words):
         times = [start] + [word.start for word in cue]
         marks = [f"<{_clock(at, '.')}>" if before < at < end else "" for before, at in pairwise(times)]
-        lines = _lines((html.escape(word.text, quote=False), mark) for word, mark in zip(cue, marks, strict=True))
+        lines = _lines((escape(word.text, quote=False), mark) for word, mark in zip(cue, marks, strict=True))
         cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{lines}\n")
     return "\n".join(cues)
 

@@ -3,17 +3,15 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import audio, hub, ops, text, voices, weights, weights_cache
-from .align import Word
 from .config import DEFAULT_MODEL, Config, load_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
@@ -21,10 +19,13 @@ from .model.mimi import MimiDecoder, MimiEncoder
 from .options import NUMBERS, PRECISIONS, Options
 from .recording import problems as recording_problems
 from .speech import Frame, Stepper, Take, Utterance, at_speed
-from .timestamps import Timeline, take_faults
 from .tokenizer import load_tokenizer
 from .voice_cache import VoiceCache
 from .voices import VoiceState
+
+if TYPE_CHECKING:
+    from .align import Word
+    from .timestamps import Timeline
 
 VOICE_SECONDS = 30           # of a voice prompt that are used
 TAKES = 4                    # of a chunk at most, where the first ones have faults
@@ -179,7 +180,7 @@ class TTSModel:
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.but(**options))))
 
     def generate_events(self, text: str, voice: VoiceState | str | Path | np.ndarray,
-                        **options: float | None) -> Iterator[np.ndarray | Word]:
+                        **options: float | None) -> "Iterator[np.ndarray | Word]":
         """As `generate_stream`, and after the last block of each chunk its words, with their times since the start of the speech.
 
         Of a model without alignment heads a chunk is one "word". Arguments and errors as `generate_stream`.
@@ -193,8 +194,10 @@ class TTSModel:
         parts = text.parts(given, self.tokenizer, self.config, options.max_tokens, options.gap)
         return Utterance(parts, self.get_voice_state(voice), options, watched or options.verify)
 
-    def timeline(self, given: str) -> Timeline:
+    def timeline(self, given: str) -> "Timeline":
         """What finds the times of words while a text is spoken."""
+        from .timestamps import Timeline
+
         return Timeline(given, self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
 
     def speak(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
@@ -213,6 +216,8 @@ class TTSModel:
 
     def _best_take(self, utterance: Utterance, take: Take, blocks: list[np.ndarray]) -> tuple[Take, list[np.ndarray]]:
         """A take and its blocks, or those of a better one; says what it did."""
+        from .timestamps import take_faults
+
         takes = [(take_faults(take, self.tokenizer), take, blocks)]
         most = TAKES if utterance.options.temperature else 1                    # without noise all of them are the same
         while takes[-1][0] and len(takes) < most:
@@ -262,6 +267,8 @@ def _made_ahead(items: Iterator, team: ops.Team) -> Iterator:
         return made
 
     yield from islice(items, 1)
+    from concurrent.futures import ThreadPoolExecutor
+
     item = next(items, None)
     with ThreadPoolExecutor(1, "pockettts") as worker:
         while item is not None:

@@ -3,7 +3,6 @@
 A voice state is what the flow LM remembers after it has heard a voice prompt. The first release kept the prompt itself.
 """
 
-import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from . import hub
 from .config import Config
 from .errors import VoiceError, WeightsError
 from .files import cannot_write, whole_file
-from .strict import either, show
+from .strict import either, near, show
 from .weights import Tensor, TensorFile, read_safetensors
 
 # The catalogue, with the recording that each voice was made from. Source: pocket_tts/utils/utils.py.
@@ -143,8 +142,8 @@ def find(voice: str | Path, config: Config) -> Path:
         )
     if isinstance(voice, Path) or os.path.basename(text) != text or os.path.splitext(text)[1]:
         raise VoiceError(f"{text} does not exist: check the path, or take a voice of `pockettts voices`")
-    near = difflib.get_close_matches(text.lower(), known, 3, 0.5)
-    advice = f"did you mean {either(near)}?" if near else "`pockettts voices` lists them; or give a sound file"
+    similar = near(text.lower(), known)
+    advice = f"did you mean {either(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
     raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")
 
 

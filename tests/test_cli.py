@@ -650,6 +650,30 @@ def test_help_loads_nothing_heavy():
         assert len(commands) <= 3      # itself, and what they share
 
 
+def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
+    """What is loaded when the first sound comes, with a voice file: there it is imports that take the time."""
+    assert finish(start("export-voice", voice, "voice.safetensors", *options[:2]))[0] == 0
+    code = """if True:
+        import sys
+        from pockettts import audio, cli
+        send = audio.pcm16
+        def first(block):
+            audio.pcm16 = send
+            print(*sys.modules, file=sys.stderr)
+            return send(block)
+        audio.pcm16 = first
+        sys.exit(cli.main(sys.argv[1:]))
+    """
+    command = [sys.executable, "-c", code, "Hello.", "-o", "-", "-q", *options[:2], "--voice", "voice.safetensors"]
+    process = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60)
+    loaded = set(process.stderr.decode().split())
+    assert process.returncode == 0 and process.stdout.startswith(b"RIFF") and {"numpy", "pockettts.tts"} < loaded
+    assert not loaded & {"asyncio", "bottle", "concurrent.futures", "difflib", "html", "huggingface_hub.utils", "markdown_it",
+                         "safetensors", "soundfile", "soxr", "statistics", "subprocess", "tqdm", "urllib.request", "xml"}
+    assert not loaded & {f"pockettts.{name}" for name in ("align", "bench", "encode", "engine", "journal", "markup", "play", "server",
+                                                          "timestamps")}
+
+
 def test_help_says_what_there_is(run):
     code, out, err = run("--help")
     text = out.decode()

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pockettts import TTSModel, timestamps, tts
+from pockettts import TTSModel, timestamps
 from pockettts.align import Faults, Word, spans
 from pockettts.errors import OptionError, TextError
 from pockettts.text import parts
@@ -89,13 +89,13 @@ def test_a_chunk_is_one_word_where_no_heads_are_known(following, model, voice):
 def takes(monkeypatch):
     """What `take_faults` was asked about, and what it found."""
     asked = []
-    look = tts.take_faults
+    look = timestamps.take_faults
 
     def spy(take, tokenizer):
         asked.append((take, look(take, tokenizer)))
         return asked[-1][1]
 
-    monkeypatch.setattr(tts, "take_faults", spy)
+    monkeypatch.setattr(timestamps, "take_faults", spy)
     return asked
 
 
@@ -126,7 +126,7 @@ def test_words_that_are_left_out_are_noticed(following, model, voice, takes, cap
 def test_the_first_good_take_is_kept(model, voice, monkeypatch, caplog, overlap, good):
     text = f"{TEXT}[pause:0.1]{TEXT}"
     verdicts = {0: [Faults()], 1: [Faults(["old"])] * good + [Faults()]}
-    monkeypatch.setattr(tts, "take_faults", lambda take, _: verdicts[take.number].pop(0))
+    monkeypatch.setattr(timestamps, "take_faults", lambda take, _: verdicts[take.number].pop(0))
     audio = model.generate(text, voice, verify=True)
     assert not any(verdicts.values()) and len(caplog.records) == 1 and f"take {good + 1} is good" in caplog.text
     as_it_was, n = model.generate(text, voice), len(tokens(model, TEXT)) * 1920
@@ -138,7 +138,7 @@ def test_the_first_good_take_is_kept(model, voice, monkeypatch, caplog, overlap,
 
 def test_of_bad_takes_the_best_is_kept(model, voice, monkeypatch, caplog):
     verdicts = [Faults(["a", "b"]), Faults(ran_on=True), Faults([], ["c"]), Faults(["d"])]
-    monkeypatch.setattr(tts, "take_faults", lambda take, _: verdicts.pop(0))
+    monkeypatch.setattr(timestamps, "take_faults", lambda take, _: verdicts.pop(0))
     utterance = model.utterance(TEXT, voice, model.options.but(verify=True))
     kept = list(model.speak(utterance))
     third = list(model._spoken(utterance.again(kept[0][0], 2)))

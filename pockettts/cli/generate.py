@@ -52,7 +52,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Speak. What can be wrong is looked at before the model is downloaded and loaded."""
-    from ..play import Player
     from ..text import check
 
     path = _path(args)
@@ -65,14 +64,20 @@ def run(args: argparse.Namespace) -> None:
     for chapter in chapters:
         check(chapter.text)            # raises TextError
     with ExitStack() as stack:
-        player = stack.enter_context(Player(config.mimi.sample_rate)) if args.play else None
-        job = _Job(args, config, path, player)
+        job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
         if args.follow:
             _follow(job)
         elif args.file not in (None, "-") and path is not None and not _is_device(path):
             _speak_book(job, chapters)
         else:
             _speak(job, chapters)
+
+
+def _player(stack: ExitStack, sample_rate: int):
+    """The loudspeaker, until `stack` is left."""
+    from ..play import Player
+
+    return stack.enter_context(Player(sample_rate))
 
 
 def _path(args: argparse.Namespace) -> str | None:
