@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -89,6 +90,8 @@ class _Entry:
             return False
         for matrix, own in zip(self.matrices, found, strict=True):
             matrix.matrix = own
+        # The system maps a page when it is touched, and kernels on all cores would wait for each other's. So a thread is ahead of them.
+        Thread(target=data[:: _PAGE // 4].max, daemon=True).start()
         with suppress(OSError):                                         # read-only
             os.utime(self.path)                                         # used just now, so the last to go
         return True
