@@ -8,7 +8,6 @@ on repeated marks ("......") the two choose different pieces. So the search is h
 import json
 import math
 import re
-from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
@@ -198,9 +197,9 @@ def _rust_float(literal: str) -> float:
 
     That ulp decides between ways to write "bbbbb" that would be equally likely.
     """
-    number = Decimal(literal)
-    exponent = number.as_tuple().exponent
-    return float(number.scaleb(-exponent)) / 10.0**-exponent
+    digits, _, power = literal.lower().partition("e")
+    whole, _, fraction = digits.partition(".")
+    return int(whole + fraction) / 10.0 ** (len(fraction) - int(power or 0))
 
 
 def _template(post_processor: dict | None) -> tuple[list[int], list[int]]:
