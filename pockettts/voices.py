@@ -198,19 +198,20 @@ def check_prompt(prompt: PromptEmbedding, config: Config, path: str | Path) -> n
 def _prompt(tensor: Tensor) -> np.ndarray:
     if len(tensor.shape) != 3 or tensor.shape[0] != 1:
         raise ValueError(f"audio_prompt has the shape {list(tensor.shape)}, not [1, T, d_model]")
-    return _values("audio_prompt", Tensor(tensor.dtype, tensor.array[0]))
+    return _values("audio_prompt", Tensor(tensor.dtype, tensor.array[0])).copy()
 
 
 def _layers(tensors: TensorFile) -> list[np.ndarray]:
+    """Copies, which share a block of memory as in `KVCache.restore`."""
     count = sum(name.endswith("/cache") for name in tensors)
     layers = [_rows(tensors, _LAYER.format(n)) for n in range(max(1, count))]
     if len({layer.shape for layer in layers}) > 1:
         raise ValueError("its layers differ in shape")
-    return layers
+    return list(np.stack(layers))
 
 
 def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
-    """A layer's keys and values, float32 [2, T, H_kv, D], up to its offset."""
+    """A layer's keys and values, float32 [2, T, H_kv, D], up to its offset; a view, if the file has float32."""
     old = prefix + "current_end" in tensors  # its length is the offset
     end_name = prefix + ("current_end" if old else "offset")
     for name in (prefix + "cache", end_name):
@@ -230,10 +231,10 @@ def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
 
 
 def _values(name: str, tensor: Tensor) -> np.ndarray:
-    """A copy in memory, float32, of what must be finite numbers, one at least."""
+    """What must be finite numbers, one at least, as float32; a view, if they are that."""
     if tensor.dtype not in ("F32", "F16", "BF16"):
         raise ValueError(f"{name} is of type {tensor.dtype}")
-    array = np.array(tensor.float32(), order="C")
+    array = tensor.float32()
     if array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"{name} has {'NaN or infinite numbers' if array.size else 'no numbers'}")
     return array
