@@ -3,7 +3,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -88,7 +88,7 @@ class TTSModel:
         backbone = sum(tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer."))
         voice_cache = VoiceCache(partial(weights.identity, tensors), precision, VOICE_SECONDS) if cache else None
         return cls(c, own, tokenizer, flow_lm, decoder, encoder if can_clone else None, backbone > OVERLAP,
-                   partial(weights.identity, tensors, "flow_lm."), voice_cache)
+                   lru_cache(partial(weights.identity, tensors, "flow_lm.")), voice_cache)
 
     # --- voices --------------------------------------------------------------------------------------------------------------
 
