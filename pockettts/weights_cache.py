@@ -81,6 +81,8 @@ class _Entry:
                 return False
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         data = np.frombuffer(mapped, np.uint32)
+        # The system maps a page when it is touched, and kernels on all cores would wait for each other's. So a thread is ahead of them.
+        Thread(target=data[:: _PAGE // 4].max, daemon=True).start()
         lanes = [data[at // 4 : at // 4 + size] for at, size in zip(places, sizes, strict=True)]
         if start != self._start(lanes):
             return False
@@ -90,8 +92,6 @@ class _Entry:
             return False
         for matrix, own in zip(self.matrices, found, strict=True):
             matrix.matrix = own
-        # The system maps a page when it is touched, and kernels on all cores would wait for each other's. So a thread is ahead of them.
-        Thread(target=data[:: _PAGE // 4].max, daemon=True).start()
         with suppress(OSError):                                         # read-only
             os.utime(self.path)                                         # used just now, so the last to go
         return True
