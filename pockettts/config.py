@@ -1,6 +1,7 @@
 """What a model is: frozen dataclasses with the names, types and defaults of the official configs, from strict YAML.
 
-Source: pocket_tts/utils/config.py of the official package. The facts of every known model are in configs/.
+Source: pocket_tts/utils/config.py of the official package. The facts of every known model are in configs/, as JSON with
+comments, which is YAML too.
 """
 
 import dataclasses
