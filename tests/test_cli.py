@@ -36,6 +36,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr("pockettts.hub._progress", True)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     level = logging.root.level
     yield tmp_path
     logging.root.setLevel(level)
@@ -672,6 +673,17 @@ def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
                          "safetensors", "soundfile", "soxr", "statistics", "subprocess", "tqdm", "urllib.request", "xml"}
     assert not loaded & {f"pockettts.{name}" for name in ("align", "bench", "encode", "engine", "journal", "markup", "play", "server",
                                                           "timestamps")}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux shows them")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_only_threads_that_speak_run(options, threads):
+    """NumPy's BLAS would have some of its own, which spin."""
+    with start("--stream", "--threads", threads, "-t", LONG, *options) as process:
+        assert process.stdout.read(1)
+        running = len(os.listdir(f"/proc/{process.pid}/task"))
+        process.kill()
+    assert running <= threads
 
 
 def test_help_says_what_there_is(run):

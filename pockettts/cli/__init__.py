@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     Whatever goes wrong is one line on stderr; with --debug, a traceback as well.
     """
     argv = sys.argv[1:] if argv is None else argv
+    # NumPy's BLAS, which nothing here calls, starts threads when it is imported, and they spin for a while on the cores that speak.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         _exit_on_signals()
         try:
