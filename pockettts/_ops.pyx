@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, embedsignature=True
 """Every kernel of the engine.
 
-Arrays are float32 and C-contiguous unless said otherwise; time comes first, channels last: x [T, C]. Results are new arrays, or
-`out` where a caller has room. T, K, N are rows, inputs and outputs of a product; H heads, H_kv key/value heads, D the width of a head.
+Arrays are float32 and C-contiguous unless said otherwise; time comes first, channels last: x [T, C]. Results are new arrays.
+T, K, N are rows, inputs and outputs of a product; H heads, H_kv key/value heads, D the width of a head.
 
 Work is shared among threads (_pool.h) by outputs, never within a sum, so the bits of a result do not depend on their number.
 This file is compiled once per instruction set (setup.py); `ops.py` picks the build that suits the CPU.
@@ -153,20 +153,19 @@ cdef void elu_task(const void *elements, long i) noexcept nogil:
     elu_row(e.x + i * ELEMENTS, e.y + i * ELEMENTS, min(<long>ELEMENTS, e.n - i * ELEMENTS))
 
 
-def elu(const float[:, ::1] x, out=None):
-    """x where x > 0, else exp(x) - 1, of x [T, C]; `out` may be x. Raises ValueError where out is of another shape."""
-    if out is None:
-        out = np.empty((x.shape[0], x.shape[1]), np.float32)
-    cdef float[:, ::1] y = out
+cdef void elu_rows(const float *x, float *y, long n) noexcept nogil:
     cdef Elements e
-    e.n = x.shape[0] * x.shape[1]
-    if y.shape[0] != x.shape[0] or y.shape[1] != x.shape[1]:
-        raise ValueError(f"elu: out is {y.shape[0]} x {y.shape[1]}, not {x.shape[0]} x {x.shape[1]}")
-    if e.n == 0:
-        return out
-    e.x, e.y = &x[0, 0], &y[0, 0]
-    with nogil:
-        share(elu_task, &e, (e.n + ELEMENTS - 1) // ELEMENTS, threads_for(effort(e.n, 32)))
+    e.x, e.y, e.n = x, y, n
+    share(elu_task, &e, (n + ELEMENTS - 1) // ELEMENTS, threads_for(effort(n, 32)))
+
+
+def elu(const float[:, ::1] x):
+    """x where x > 0, else exp(x) - 1, of x [T, C]."""
+    out = np.empty((x.shape[0], x.shape[1]), np.float32)
+    cdef float[:, ::1] y = out
+    if x.shape[0] * x.shape[1]:
+        with nogil:
+            elu_rows(&x[0, 0], &y[0, 0], x.shape[0] * x.shape[1])
     return out
 
 
@@ -430,26 +429,22 @@ cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *e
         share(product_task, &p, p.tasks, threads)
 
 
-def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
-           const float[:, :] add=None, out=None, Norm norm=None, str activation=None):
+def linear(const float[:, ::1] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
+           const float[:, :] add=None, Norm norm=None, str activation=None):
     """y = activation((norm(x) w^T + bias) * scale + add): float32 [T, N].
 
-    x [T, K]: rows may overlap or lie apart (any row stride), which makes a convolution a product; each row is contiguous.
-    bias [N]; scale, add [1 or T, N] (rows may lie apart; add may be `out` itself); activation "gelu" or "silu"; each may be left out.
+    x [T, K]; bias [N]; scale, add [1 or T, N] (rows may lie apart); activation "gelu" or "silu"; each may be left out.
     With int8 weights each row of x is rounded to int8 as well, with a scale of its own.
     Raises ValueError where shapes do not match.
     """
     cdef long T = x.shape[0]
-    if x.shape[1] != w.k or x.strides[1] != 4:
-        raise ValueError(f"linear: x has {x.shape[1]} columns (or is strided), the weights want {w.k}")
+    if x.shape[1] != w.k:
+        raise ValueError(f"linear: x has {x.shape[1]} columns, the weights want {w.k}")
     if (bias is not None and bias.shape[0] != w.n) or (add is not None and not fits(add, T, w.n)) or \
             (scale is not None and not fits(scale, T, w.n)):
         raise ValueError(f"linear: bias, scale or add do not fit {T} x {w.n}")
-    if out is None:
-        out = np.empty((T, w.n), np.float32)
+    out = np.empty((T, w.n), np.float32)
     cdef float[:, ::1] y = out, normed
-    if y.shape[0] != T or y.shape[1] != w.n:
-        raise ValueError(f"linear: out is {y.shape[0]} x {y.shape[1]}, not {T} x {w.n}")
     cdef Activation f = activation_row(activation)
     if T == 0:
         return out
@@ -458,11 +453,11 @@ def linear(const float[:, :] x, Matrix w, const float[::1] bias=None, const floa
     e.scale, e.ld_scale = NULL if scale is None else &scale[0, 0], 0 if scale is None else row_step(scale)
     e.add, e.ld_add = NULL if add is None else &add[0, 0], 0 if add is None else row_step(add)
     if norm is None:
-        multiply(&x[0, 0], x.strides[0] // 4, T, w, &e, f, &y[0, 0])
+        multiply(&x[0, 0], w.k, T, w, &e, f, &y[0, 0])
     else:
         norm.check(T, w.k, None, None)
         normed = np.empty((T, w.k), np.float32)
-        norm.apply(&x[0, 0], x.strides[0] // 4, T, w.k, NULL, 0, NULL, 0, &normed[0, 0])
+        norm.modulate(&x[0, 0], T, w.k, None, None, &normed[0, 0])
         multiply(&normed[0, 0], w.k, T, w, &e, f, &y[0, 0])
     return out
 
@@ -536,13 +531,12 @@ cdef class Norm:
 
     cdef void modulate(self, const float *x, long T, long C, const float[:, :] shift, const float[:, :] scale, float *y) noexcept:
         if shift is None:
-            self.apply(x, C, T, C, NULL, 0, NULL, 0, y)
+            self.apply(x, T, C, NULL, 0, NULL, 0, y)
         else:
-            self.apply(x, C, T, C, &shift[0, 0], row_step(shift), &scale[0, 0], row_step(scale), y)
+            self.apply(x, T, C, &shift[0, 0], row_step(shift), &scale[0, 0], row_step(scale), y)
 
-    cdef void apply(self, const float *x, long ldx, long T, long C, const float *shift, long ld_shift, const float *scale,
-                    long ld_scale, float *y) noexcept nogil:
-        """y [T, C], of T rows that lie ldx floats apart."""
+    cdef void apply(self, const float *x, long T, long C, const float *shift, long ld_shift, const float *scale, long ld_scale,
+                    float *y) noexcept nogil:
         cdef long t, c
         cdef float mean, inv
         cdef const float *w = &self.weight[0] if self.weight is not None else NULL
@@ -558,7 +552,7 @@ cdef class Norm:
             if shift:
                 for c in range(C):
                     y[c] = y[c] * (1 + scale[c]) + shift[c]
-            x, y, shift, scale = x + ldx, y + C, shift + ld_shift, scale + ld_scale
+            x, y, shift, scale = x + C, y + C, shift + ld_shift, scale + ld_scale
 
 
 # --- attention ---------------------------------------------------------------------------------------------------------------
@@ -717,23 +711,73 @@ def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long
     return weights[start:stop]
 
 
-# --- upsampling --------------------------------------------------------------------------------------------------------------
+# --- convolution -------------------------------------------------------------------------------------------------------------
 
-def depthwise_upsample(const float[:, ::1] x, const float[:, ::1] weight):
-    """Transposed depthwise convolution, kernel 2 s, stride s, of rows 1 .. T of x [1 + T, C]: float32 [T s, C].
+def convolve(const float[:, ::1] x, float[:, ::1] history, Matrix w, const float[::1] bias=None, long stride=1, long dilation=1,
+             bint elu=False, const float[:, ::1] add=None):
+    """A causal convolution of the next T inputs of a stream, or of their ELU, plus bias and add: float32 [T / stride, N].
 
-    weight [2 s, C]. Row 0 of x is the row before (zeros at the start): y[t s + j] = x[t] w[j] + x[t - 1] w[s + j].
+    x [T, C]; history [(width - 1) dilation + 1 - stride, C]: what came before (its ELU), which moves on; w [N, width C]; bias [N];
+    add [T / stride, N]. With the history in front of x, an output is the product of width * C numbers, which lie one after the other
+    unless dilation is more than 1, and the weights: there is no im2col, only a row stride. Raises ValueError where shapes do not match.
     """
-    cdef long T = x.shape[0] - 1, C = x.shape[1], s = weight.shape[0] // 2, t, j, c
-    if T < 0 or weight.shape[1] != C or weight.shape[0] != 2 * s:
-        raise ValueError("depthwise_upsample: shapes do not match")
+    cdef long T = x.shape[0], C = x.shape[1], H = history.shape[0], width = w.k // max(1, C), i, j
+    if min(C, stride, dilation) < 1 or w.k != width * C or T % stride or H != (width - 1) * dilation + 1 - stride or \
+            (H and history.shape[1] != C) or (bias is not None and bias.shape[0] != w.n) or \
+            (add is not None and (add.shape[0] != T // stride or add.shape[1] != w.n)):
+        raise ValueError(f"convolve: weights, history, bias or add do not fit {T} x {C}")
+    cdef long n = T // stride
+    out = np.empty((n, w.n), np.float32)
+    if n == 0:
+        return out
+    cdef float[:, ::1] y = out, buffer, gathered
+    cdef const float *rows = &x[0, 0]
+    cdef long step = stride * C
+    if H or elu:
+        buffer = np.empty((H + T, C), np.float32)
+        rows = &buffer[0, 0]
+        with nogil:
+            if elu:
+                elu_rows(&x[0, 0], &buffer[H, 0], T * C)
+            else:
+                memcpy(&buffer[H, 0], &x[0, 0], T * C * sizeof(float))
+            if H:
+                memcpy(&buffer[0, 0], &history[0, 0], H * C * sizeof(float))
+                memcpy(&history[0, 0], &buffer[T, 0], H * C * sizeof(float))
+    if dilation > 1 and width > 1:
+        gathered = np.empty((n, w.k), np.float32)
+        for i in range(n):
+            for j in range(width):
+                memcpy(&gathered[i, j * C], rows + i * step + j * dilation * C, C * sizeof(float))
+        rows, step = &gathered[0, 0], w.k
+    cdef Epilogue p
+    p.bias, p.scale, p.ld_scale = NULL if bias is None else &bias[0], NULL, 0
+    p.add, p.ld_add = NULL if add is None else &add[0, 0], w.n
+    multiply(rows, step, n, w, &p, NULL, &y[0, 0])
+    return out
+
+
+def depthwise_upsample(const float[:, ::1] x, float[:, ::1] history, const float[:, ::1] weight):
+    """Transposed depthwise convolution, kernel 2 s, stride s, of the next T inputs of a stream: float32 [T s, C].
+
+    x [T, C]; history [1, C]: the input before, which moves on; weight [2 s, C]: y[t s + j] = x[t] w[j] + x[t - 1] w[s + j].
+    Raises ValueError where shapes do not match.
+    """
+    cdef long T = x.shape[0], C = x.shape[1], s = weight.shape[0] // 2, t, j, c
+    if weight.shape[1] != C or weight.shape[0] != 2 * s or history.shape[0] != 1 or history.shape[1] != C:
+        raise ValueError(f"depthwise_upsample: weights or history do not fit {T} x {C}")
     out = np.empty((T * s, C), np.float32)
+    if T == 0 or C == 0:
+        return out
     cdef float[:, ::1] y = out
+    cdef const float *before = &history[0, 0]
     with nogil:
         for t in range(T):
             for j in range(s):
                 for c in range(C):
-                    y[t * s + j, c] = x[t + 1, c] * weight[j, c] + x[t, c] * weight[s + j, c]
+                    y[t * s + j, c] = x[t, c] * weight[j, c] + before[c] * weight[s + j, c]
+            before = &x[t, 0]
+        memcpy(&history[0, 0], before, C * sizeof(float))
     return out
 
 

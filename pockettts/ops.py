@@ -36,6 +36,7 @@ Norm = _kernels.Norm
 Team = _kernels.Team
 attention = _kernels.attention
 attention_weights = _kernels.attention_weights
+convolve = _kernels.convolve
 depthwise_upsample = _kernels.depthwise_upsample
 elu = _kernels.elu
 get_threads = _kernels.get_threads

@@ -91,27 +91,6 @@ def test_linear_epilogue(kernels, n, t):
     close(kernels.linear(x, matrix, bias, add=add), linear_twin(x, w, bias, add=add))
 
 
-@pytest.mark.parametrize("step", [0, 1, 5, 24, 40])
-def test_linear_of_rows_that_overlap_or_lie_apart(kernels, step):
-    k, samples = 24, numbers(2000)
-    w = numbers(33, k)
-    for t in (1, 2, 9, 40):
-        rows = np.lib.stride_tricks.as_strided(samples, (t, k), (4 * step, 4))
-        close(kernels.linear(rows, kernels.Matrix(w)), linear_twin(rows.copy(), w))
-
-
-def test_linear_into_out(kernels):
-    w, x = numbers(33, 8), numbers(10, 8)
-    guarded = numbers(12, 33)
-    before, out = guarded.copy(), guarded[1:11]
-    assert kernels.linear(x, kernels.Matrix(w), out=out) is out
-    close(out, linear_twin(x, w))
-    same(guarded[[0, 11]], before[[0, 11]])
-    out[:] = before[1:11]
-    kernels.linear(x, kernels.Matrix(w), add=out, out=out)
-    close(out, linear_twin(x, w, add=before[1:11]))
-
-
 def test_linear_of_no_rows(kernels):
     assert kernels.linear(numbers(0, 5), kernels.Matrix(numbers(3, 5))).shape == (0, 3)
 
@@ -239,12 +218,12 @@ def test_int8_at_the_limits(kernels):
 
 
 @pytest.mark.parametrize("t", [1, 2, 7, 67])
-def test_int8_epilogue_and_rows_that_overlap(kernels, t):
+def test_int8_epilogue(kernels, t):
     n, k = 40, 24
     w, bias, scale, add = numbers(n, k), numbers(n), numbers(t, n), numbers(t, n, seed=1)
     matrix = kernels.Matrix(w, quantize=True)
-    rows = np.lib.stride_tricks.as_strided(numbers(2000), (t, k), (20, 4))
-    same(kernels.linear(rows, matrix, bias, scale, add), int8_twin(rows, w, bias, scale, add))
+    x = numbers(t, k, seed=2)
+    same(kernels.linear(x, matrix, bias, scale, add), int8_twin(x, w, bias, scale, add))
 
 
 @pytest.mark.parametrize(("t", "n", "k"), [(1, 1000, 300), (1, 129, 1400), (3, 500, 400), (20, 65, 900), (40, 999, 600)])
@@ -284,10 +263,9 @@ def test_modulated_norm(kernels, c):
 @pytest.mark.parametrize(("t", "k"), [(1, 40), (7, 65), (130, 300)])
 def test_linear_of_what_is_normed_first(kernels, format, t, k):
     """The same bits as one after the other."""
-    norm, w, words, many = kernels.Norm(numbers(k), numbers(k, seed=1), 1e-5), numbers(33, k), numbers(33, k), numbers(t * k + 64)
+    norm, w, words, x = kernels.Norm(numbers(k), numbers(k, seed=1), 1e-5), numbers(33, k), numbers(33, k), numbers(t, k)
     matrix = kernels.Matrix(bf16(words) if format == "bf16" else w, quantize=format == "int8")
-    for x in (many[: t * k].reshape(t, k), np.lib.stride_tricks.as_strided(many, (t, k), (4, 4)) if t * k > 64 else many[None, :k]):
-        same(with_threads(kernels, lambda x=x: kernels.linear(x, matrix, norm=norm)), kernels.linear(norm(x.copy()), matrix))
+    same(with_threads(kernels, lambda: kernels.linear(x, matrix, norm=norm)), kernels.linear(norm(x), matrix))
 
 
 # --- mlp ---------------------------------------------------------------------------------------------------------------------
@@ -350,15 +328,6 @@ def test_activation(kernels, name, twin):
     for shape in [(0, 3), (1, 1), (1, 70), (7, 9), (3, 4096), (2, 4097)]:
         x = numbers(*shape)
         close(activation(x), twin(x.astype(np.float64)), 3e-7)
-
-
-def test_elu_in_place_and_into_out(kernels):
-    x, guarded = numbers(5, 33), numbers(7, 33)
-    y, before = kernels.elu(x), guarded.copy()
-    assert kernels.elu(x, out=guarded[1:6]).base is guarded
-    same(guarded, np.concatenate([before[:1], y, before[6:]]))
-    assert kernels.elu(x, out=x) is x
-    same(x, y)
 
 
 @ACTIVATIONS
@@ -481,7 +450,38 @@ def test_attention_weights_are_what_attention_mixes_values_with(kernels, heads, 
         same(kernels.attention_weights(qkv, keys, end, head, end // 3, end - 1), y[head, end // 3 : end - 1])
 
 
-# --- upsampling --------------------------------------------------------------------------------------------------------------
+# --- convolution -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("format", ["f32", "bf16", "int8"])
+@pytest.mark.parametrize("elu", [False, True])
+@pytest.mark.parametrize(("c", "width", "stride", "dilation"), [
+    (1, 7, 1, 1), (64, 3, 1, 1), (5, 1, 1, 1), (5, 1, 1, 3), (33, 8, 4, 1), (6, 3, 1, 2), (4, 5, 3, 7), (4, 6, 6, 1)])  # fmt: skip
+def test_convolve(kernels, c, width, stride, dilation, elu, format):
+    """The product of gathered inputs, frame by frame as all at once, to the last bit; with what came before."""
+    n, rows = 19, (width - 1) * dilation + 1 - stride
+    w, bias = bf16(numbers(n, width * c)), numbers(n)
+    matrix = kernels.Matrix(widened(w) if format == "f32" else w, quantize=format == "int8")
+    for frame, frames in ((stride, 3), (20 * stride, 2)):
+        x, before = numbers(frame * frames, c), numbers(rows, c, seed=1)
+        add = numbers(len(x) // stride, n, seed=2)
+        inputs = np.concatenate([before, kernels.elu(x) if elu else x])
+        gathered = np.stack([inputs[t : t + width * dilation : dilation].ravel() for t in range(0, len(x), stride)])
+        history = before.copy()
+        whole = kernels.convolve(x, history, matrix, bias, stride, dilation, elu, add)
+        same(whole, kernels.linear(gathered, matrix, bias, add=add))
+        same(history, inputs[len(inputs) - rows :])
+        history, step = before.copy(), frame // stride
+        for i in range(frames):
+            now = slice(i * step, (i + 1) * step)
+            y = kernels.convolve(x[i * frame : (i + 1) * frame], history, matrix, bias, stride, dilation, elu, add[now])
+            same(y, whole[now])
+    assert kernels.convolve(x[:0], history, matrix, bias, stride, dilation, elu).shape == (0, n)
+
+
+def test_convolve_on_threads(kernels):
+    x, matrix, history = numbers(900, 64), kernels.Matrix(numbers(32, 192)), numbers(2, 64)
+    with_threads(kernels, lambda: kernels.convolve(x, history.copy(), matrix, elu=True))
+
 
 @pytest.mark.parametrize("c", [1, 7, 33, 512])
 @pytest.mark.parametrize("stride", [1, 2, 16])
@@ -492,7 +492,9 @@ def test_depthwise_upsample(kernels, c, stride):
         overlapped = np.zeros(((t + 2) * stride, c))
         for i, row in enumerate(x.astype(np.float64)):
             overlapped[i * stride : (i + 2) * stride] += row * weight
-        close(kernels.depthwise_upsample(x, weight), overlapped[stride : (t + 1) * stride])
+        history = x[:1].copy()
+        close(kernels.depthwise_upsample(x[1:], history, weight), overlapped[stride : (t + 1) * stride])
+        same(history, x[-1:])
 
 
 # --- threads -----------------------------------------------------------------------------------------------------------------
@@ -550,7 +552,10 @@ def test_wrong_shapes_are_refused(kernels):
     def attention(qkv=qkv, rows=4, values=cache, end=9, position=9, rope=rope):
         return kernels.attention(qkv.copy(), [(rows, cache.copy(), values.copy(), end, position)], rope)
 
-    assert mlp(x).shape == (4, 6) and attention().shape == (4, 8)
+    def convolve(t=4, c=3, before=0, stride=2, dilation=1, **more):             # w is of width 2
+        return kernels.convolve(numbers(t, c), numbers(before, c), w, stride=stride, dilation=dilation, **more)
+
+    assert mlp(x).shape == (4, 6) and attention().shape == (4, 8) and convolve().shape == (2, 5)
     calls = [
         lambda: kernels.Matrix(numbers(5)),
         lambda: kernels.Matrix(numbers(5, 6, 2)),
@@ -564,9 +569,6 @@ def test_wrong_shapes_are_refused(kernels):
         lambda: kernels.linear(x, w, None, numbers(4, 10)[:, ::2]),
         lambda: kernels.linear(x, w, None, None, numbers(3, 5)),
         lambda: kernels.linear(x, w, None, None, numbers(4, 6)),
-        lambda: kernels.linear(x, w, out=numbers(3, 5)),
-        lambda: kernels.linear(x, w, out=numbers(4, 6)),
-        lambda: kernels.linear(x, w, out=numbers(4, 5).astype(np.float64)),
         lambda: kernels.linear(x, w, activation="elu"),
         lambda: kernels.linear(x, w, norm=kernels.Norm(numbers(5), numbers(5), 1e-5)),
         lambda: kernels.Norm(numbers(5), numbers(6), 1e-5),
@@ -584,7 +586,6 @@ def test_wrong_shapes_are_refused(kernels):
         lambda: mlp(x, activation="relu"),
         lambda: mlp(x, gate=numbers(3, 6)),
         lambda: mlp(x, shift=x),
-        lambda: kernels.elu(x, out=numbers(4, 5)),
         lambda: kernels.elu(numbers(4, 12)[:, ::2]),
         lambda: attention(end=3),
         lambda: attention(end=10),
@@ -608,9 +609,22 @@ def test_wrong_shapes_are_refused(kernels):
         lambda: kernels.attention_weights(qkv, cache, 9, 0, 5, 4),
         lambda: kernels.attention_weights(qkv[:0], cache, 9, 0, 0, 9),
         lambda: kernels.attention_weights(numbers(4, 23), cache, 9, 0, 0, 9),
-        lambda: kernels.depthwise_upsample(x, numbers(4, 5)),
-        lambda: kernels.depthwise_upsample(x, numbers(3, 6)),
-        lambda: kernels.depthwise_upsample(numbers(0, 6), numbers(4, 6)),
+        lambda: convolve(c=5),
+        lambda: convolve(c=0),
+        lambda: convolve(t=5),
+        lambda: convolve(before=1),
+        lambda: kernels.convolve(numbers(4, 3), numbers(1, 4), w),
+        lambda: convolve(stride=0),
+        lambda: convolve(stride=3),
+        lambda: convolve(dilation=0),
+        lambda: convolve(dilation=2),
+        lambda: convolve(bias=numbers(4)),
+        lambda: convolve(add=numbers(4, 5)),
+        lambda: convolve(add=numbers(2, 6)),
+        lambda: kernels.depthwise_upsample(x, numbers(1, 6), numbers(4, 5)),
+        lambda: kernels.depthwise_upsample(x, numbers(1, 6), numbers(3, 6)),
+        lambda: kernels.depthwise_upsample(x, numbers(1, 5), numbers(4, 6)),
+        lambda: kernels.depthwise_upsample(x, numbers(2, 6), numbers(4, 6)),
     ]
     for i, call in enumerate(calls):
         try:

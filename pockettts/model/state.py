@@ -88,7 +88,7 @@ def _moved(rows: np.ndarray, start: int, n: int, capacity: int) -> np.ndarray:
 
 
 class ConvState:
-    """The last inputs of a convolution, [rows, C]; None before the first call."""
+    """The last inputs of a convolution, [rows, C], which it moves on; None: it makes them of the first ones."""
 
-    def __init__(self) -> None:
-        self.previous: np.ndarray | None = None
+    def __init__(self, history: np.ndarray | None = None) -> None:
+        self.history = history
