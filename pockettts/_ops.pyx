@@ -223,9 +223,9 @@ cdef class Matrix:
         odd[1:] = np.cumsum(odd[:-1] * ODD_ROW + 1)
         odd[0] = 0
         odd += self.panels * c.panel
-        if odd[-1] > len(self.packed) * 13 // 16:
+        if places[self.panels] > len(self.packed) * 13 // 16:
             return
-        packed = np.empty(odd[-1], np.uint32)
+        packed = np.empty(places[self.panels], np.uint32)
         coded = packed
         c.coded = &coded[0]
         with nogil:
