@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 
@@ -81,8 +80,6 @@ class _Entry:
                 return False
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         data = np.frombuffer(mapped, np.uint32)
-        # The system maps a page when it is touched, and kernels on all cores would wait for each other's. So a thread is ahead of them.
-        Thread(target=data[:: _PAGE // 4].max, daemon=True).start()
         lanes = [data[at // 4 : at // 4 + size] for at, size in zip(places, sizes, strict=True)]
         if start != self._start(lanes):
             return False
