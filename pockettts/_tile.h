@@ -168,30 +168,37 @@ INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel,
 #define NO_ROW 0xffffffffu
 typedef uint8_t vb __attribute__((vector_size(REG)));
 typedef uint8_t vb_mem __attribute__((vector_size(REG), aligned(1), may_alias));
+typedef uint16_t vh __attribute__((vector_size(REG)));
 
 INLINE vb load_bytes(const void *p) { return (vb) * (const vb_mem *)p; }
+INLINE void store_bytes(void *p, vb v) { *(vb_mem *)p = v; }
 /* A table in each quarter of a register; what is there for each code; two registers interleaved, quarter by quarter: the lower halves
- * of the quarters, and the upper ones. */
+ * of the quarters, and the upper ones; and back: of two
+ * registers of small words their lower bytes. */
 #if defined(__AVX512BW__) && VL == 16
 INLINE vb table_of(const uint32_t *p) { return (vb)_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }
 INLINE vb look_up(vb table, vb codes) { return (vb)_mm512_shuffle_epi8((__m512i)table, (__m512i)codes); }
 INLINE vb lower(vb a, vb b) { return (vb)_mm512_unpacklo_epi8((__m512i)a, (__m512i)b); }
 INLINE vb upper(vb a, vb b) { return (vb)_mm512_unpackhi_epi8((__m512i)a, (__m512i)b); }
+INLINE vb packed(vh a, vh b) { return (vb)_mm512_packus_epi16((__m512i)a, (__m512i)b); }
 #elif defined(__AVX2__) && VL == 8
 INLINE vb table_of(const uint32_t *p) { return (vb)_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
 INLINE vb look_up(vb table, vb codes) { return (vb)_mm256_shuffle_epi8((__m256i)table, (__m256i)codes); }
 INLINE vb lower(vb a, vb b) { return (vb)_mm256_unpacklo_epi8((__m256i)a, (__m256i)b); }
 INLINE vb upper(vb a, vb b) { return (vb)_mm256_unpackhi_epi8((__m256i)a, (__m256i)b); }
+INLINE vb packed(vh a, vh b) { return (vb)_mm256_packus_epi16((__m256i)a, (__m256i)b); }
 #elif defined(__SSSE3__) && VL == 4
 INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
 INLINE vb look_up(vb table, vb codes) { return (vb)_mm_shuffle_epi8((__m128i)table, (__m128i)codes); }
 INLINE vb lower(vb a, vb b) { return (vb)_mm_unpacklo_epi8((__m128i)a, (__m128i)b); }
 INLINE vb upper(vb a, vb b) { return (vb)_mm_unpackhi_epi8((__m128i)a, (__m128i)b); }
+INLINE vb packed(vh a, vh b) { return (vb)_mm_packus_epi16((__m128i)a, (__m128i)b); }
 #elif defined(__aarch64__)
 INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
 INLINE vb look_up(vb table, vb codes) { return (vb)vqtbl1q_u8((uint8x16_t)table, (uint8x16_t)codes); }
 INLINE vb lower(vb a, vb b) { return (vb)vzip1q_u8((uint8x16_t)a, (uint8x16_t)b); }
 INLINE vb upper(vb a, vb b) { return (vb)vzip2q_u8((uint8x16_t)a, (uint8x16_t)b); }
+INLINE vb packed(vh a, vh b) { return (vb)vuzp1q_u8((uint8x16_t)a, (uint8x16_t)b); }
 #else
 INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
 INLINE vb look_up(vb table, vb codes) {
@@ -205,7 +212,14 @@ INLINE vb interleaved(vb a, vb b, int from) {
 }
 INLINE vb lower(vb a, vb b) { return interleaved(a, b, 0); }
 INLINE vb upper(vb a, vb b) { return interleaved(a, b, REG / 2); }
+INLINE vb packed(vh a, vh b) {
+    vb r;
+    for (int i = 0; i < REG; i++) r[i] = i < REG / 2 ? a[i] : b[i - REG / 2];
+    return r;
+}
 #endif
+INLINE vb evens(vb a, vb b) { return packed((vh)a & 255, (vh)b & 255); }
+INLINE vb odds(vb a, vb b) { return packed((vh)a >> 8, (vh)b >> 8); }
 
 /* The lanes of a unit. */
 INLINE void decode(const uint32_t *unit, vb table, vu pairs[4]) {
@@ -265,50 +279,71 @@ static void decode_panel(const uint32_t *P, long K, vu *lanes) {
     for (; odd[0] != NO_ROW; odd += ODD_ROW) memcpy((word *)lanes + odd[0] * (NR / 2), odd + 1, NR / 2 * 4);
 }
 
-/* What of a panel of bf16, `lanes`, has no code: the number of odd rows. table: its most frequent upper bytes, without sign and with it. */
+/* Whether every weight of a row has a code; tops: what codes stand for, as the upper bytes of words without sign. */
+INLINE int has_codes(const uint32_t *row, const vh tops[8]) {
+    uint64_t known[REG / 8], all = ~(uint64_t)0;
+    for (int v = 0; v < NV / 2; v++) {
+        const vh words = (vh)load_u32(row + v * VL) & 0x7f00;
+        vh found = {0};
+        for (int i = 0; i < 8; i++) found |= (vh)(words == tops[i]);
+        memcpy(known, &found, REG);
+        for (int i = 0; i < REG / 8; i++) all &= known[i];
+    }
+    return all == ~(uint64_t)0;
+}
+
+INLINE void tops_of(const uint8_t *table, vh tops[8]) {
+    for (int i = 0; i < 8; i++) tops[i] = (vh){0} + (uint16_t)(table[i] << 8);
+}
+
+/* The number of odd rows of a panel of bf16, `lanes`; and its table: the most frequent upper bytes, without sign and with it. */
 static long choose_codes(const uint32_t *lanes, long K, uint8_t table[16]) {
-    const uint8_t *bytes = (const uint8_t *)lanes;
-    long counts[128] = {0}, odd = 0;
-    char known[128] = {0};
-    for (long i = 0; i < K * NR; i++) counts[bytes[2 * i + 1] & 127]++;
+    int counts[4][128] = {{0}};                                /* by place, since to count the same again at once takes longer */
+    long odd = 0;
+    vh tops[8];
+    for (long i = 0; i < K * NR / 2; i++) {
+        counts[i & 1][lanes[i] >> 8 & 127]++;
+        counts[2 + (i & 1)][lanes[i] >> 24 & 127]++;
+    }
+    for (int b = 0; b < 128; b++) counts[0][b] += counts[1][b] + counts[2][b] + counts[3][b];
     for (int code = 0; code < 8; code++) {
         int most = 0;
-        for (int b = 1; b < 128; b++) most = counts[b] > counts[most] ? b : most;
+        for (int b = 1; b < 128; b++) most = counts[0][b] > counts[0][most] ? b : most;
         table[code] = most, table[code + 8] = most | 128;
-        known[most] = 1, counts[most] = -1;
+        counts[0][most] = -1;
     }
-    for (long k = 0; k < K; k++, bytes += 2 * NR) {
-        int all = 1;
-        for (int i = 0; i < NR; i++) all &= known[bytes[2 * i + 1] & 127];
-        odd += !all;
-    }
+    tops_of(table, tops);
+    for (long k = 0; k < K; k++) odd += !has_codes(lanes + k * (NR / 2), tops);
     return odd;
+}
+
+/* The codes of upper bytes; any, where there is none. */
+INLINE vb codes_of(vb bytes, const uint8_t *table) {
+    vb codes = bytes >> 7 << 3;
+    for (int i = 1; i < 8; i++) codes |= (vb)((bytes & 127) == table[i]) & (uint8_t)i;
+    return codes;
 }
 
 /* A panel in 12 bits, with a table for all but its odd rows, which go to `odd`. */
 static void encode(const uint32_t *lanes, long K, uint32_t *panel, uint32_t *odd) {
-    const uint8_t *bytes = (const uint8_t *)lanes;
-    uint8_t code[128], *to = (uint8_t *)(panel + CODED_HEAD);
-    memset(code, 255, sizeof code);
-    for (int i = 0; i < 8; i++) code[((const uint8_t *)panel)[i]] = i;
+    const uint8_t *table = (const uint8_t *)panel;
+    vh tops[8];
+    tops_of(table, tops);
     memset(panel + 4, 0, (CODED_HEAD - 4) * 4);
     panel[4] = odd - panel;
-    for (long k = 0; k < K; k++, lanes += NR / 2) {
-        int all = 1;
-        for (int i = 0; i < NR; i++) all &= code[((const uint8_t *)lanes)[2 * i + 1] & 127] != 255;
-        if (all) continue;
+    for (long k = 0; k < K; k++) {
+        if (has_codes(lanes + k * (NR / 2), tops)) continue;
         odd[0] = k;
-        memcpy(odd + 1, lanes, NR / 2 * 4);
+        memcpy(odd + 1, lanes + k * (NR / 2), NR / 2 * 4);
         odd += ODD_ROW;
     }
     odd[0] = NO_ROW;
-    for (long k = 0; k < K; k += UNIT, to += 3 * REG) {
-        memset(to + 2 * REG, 0, REG);
-        for (int i = 0; i < 2 * REG; i++, bytes += 2) {        /* weights, as the registers of a unit hold them: two bytes each */
-            const int reg = i / (REG / 2), at = i % (REG / 2) / 8 * 16 + reg % 2 * 8 + i % 8, known = code[bytes[1] & 127];
-            to[reg / 2 * REG + at] = bytes[0];
-            to[2 * REG + at] |= (known == 255 ? 0 : known | bytes[1] >> 7 << 3) << reg / 2 * 4;
-        }
+    panel += CODED_HEAD;
+    for (long k = 0; k < K; k += UNIT, lanes += 4 * VL, panel += 3 * VL) {
+        const vb a = load_bytes(lanes), b = load_bytes(lanes + VL), c = load_bytes(lanes + 2 * VL), d = load_bytes(lanes + 3 * VL);
+        store_bytes(panel, evens(a, b));
+        store_bytes(panel + VL, evens(c, d));
+        store_bytes(panel + 2 * VL, codes_of(odds(a, b), table) | codes_of(odds(c, d), table) << 4);
     }
 }
 
