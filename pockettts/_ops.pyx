@@ -220,7 +220,7 @@ cdef class Matrix:
         c.lanes, c.panel, c.k, c.wide, c.tables, c.places = &lanes[0], CODED_PANEL(self.k), self.k, self.panel, &table[0, 0], &places[0]
         with nogil:
             share(choose_task, &c, self.panels, team())
-        odd[1:] = np.cumsum(odd[:-1] * ODD_ROW + 1)
+        odd[1:] = np.cumsum(odd[: self.panels] * ODD_ROW + 1)
         odd[0] = 0
         odd += self.panels * c.panel
         if places[self.panels] > len(self.packed) * 13 // 16:
