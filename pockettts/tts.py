@@ -58,7 +58,7 @@ class TTSModel:
             name: one of `pockettts models`; the default is `b6369a24`.
             config: instead of a name, a YAML file: a path, `https://` or `hf://`; or what `load_config` made of either.
             precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
-                the backbone: half the memory and time again, and nearly the same speech (README has figures).
+                the backbone: less memory and time again, and nearly the same speech (README has figures).
             threads: of the kernels, for the whole process; by default as many as there are physical cores, at most 8.
             cache: keep what takes long to make, packed weights and the states of cloned voices, on the disk for the next time.
             options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, for all that this model
