@@ -7,6 +7,7 @@ import stat
 import struct
 import threading
 import wave
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -36,12 +37,15 @@ def says(path, words, call):
     assert str(path) in str(error.value) and words in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.fixture
-def small_disk():
-    """A function that forbids files above a size, as a full disk would."""
+@contextmanager
+def small_disk(size):
+    """No file gets larger, as on a full disk; nor does what pytest itself writes to, so not for longer than need be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # Reading.
@@ -250,15 +254,15 @@ def test_nothing_is_left_of_a_broken_off_file(tmp_path, suffix, error):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_full_disk(tmp_path, suffix, small_disk):
+def test_full_disk(tmp_path, suffix):
     path = tmp_path / f"x.{suffix}"
     rng = np.random.default_rng(0)
     noise = rng.uniform(-0.3, 0.3, 2 * RATE).astype(np.float32)
     write(path, noise)
     whole = path.read_bytes()
     for size in (0, 1, 100, len(whole) // 2, len(whole) - 200, len(whole) - 1):
-        small_disk(size)
-        says(path, "write elsewhere", lambda: write(path, noise))
+        with small_disk(size):
+            says(path, "write elsewhere", lambda: write(path, noise))
         assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == whole
 
 
