@@ -121,8 +121,8 @@ INLINE void tile_f32(const int mr, const int np, const uint32_t *P, long panel, 
     }
 }
 
-/* The same, a 32-bit lane of weights being those of two outputs: c in the low half, c + NR / 2 in the high one. (Two neighbouring k
- * in a lane would need twice the registers, which leaves too few for six rows on AVX2.) Two steps are a line of weights. */
+/* In bf16 a 32-bit lane of weights is those of two outputs: c in the low half, c + NR / 2 in the high one. (Two neighbouring k in a lane
+ * would need twice the registers, which leaves too few for six rows on AVX2.) */
 INLINE void widen(const vu *pairs, vf w[NV]) {
     UNROLL for (int v = 0; v < NV / 2; v++) w[v] = (vf)(pairs[v] << 16), w[NV / 2 + v] = (vf)(pairs[v] & 0xffff0000u);
 }
@@ -137,6 +137,7 @@ INLINE void step_bf16(const int mr, const int np, const uint32_t *P, long panel,
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += w[v] * x[m * ldx];
 }
 
+/* As tile_f32, of lanes in bf16, two steps of which are a line. */
 INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K,
                       const char *ahead, long stride, vf acc[][NV * MAX_PANELS]) {
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
@@ -172,35 +173,32 @@ typedef uint16_t vh __attribute__((vector_size(REG)));
 
 INLINE vb load_bytes(const void *p) { return (vb) * (const vb_mem *)p; }
 INLINE void store_bytes(void *p, vb v) { *(vb_mem *)p = v; }
-/* A table in each quarter of a register; what is there for each code; two registers interleaved, quarter by quarter: the lower halves
- * of the quarters, and the upper ones; and back: of two
- * registers of small words their lower bytes. */
+/* Quarters are of 16 bytes. A table in each quarter of a register. */
+INLINE vb table_of(const uint32_t *p) {
+    vb r;
+    for (int i = 0; i < REG; i += 16) memcpy((char *)&r + i, p, 16);
+    return r;
+}
+/* What a table has for each code; two registers interleaved, quarter by quarter: their lower halves, and the upper ones; and back: the
+ * bytes of two registers of words below 256, quarter by quarter. */
 #if defined(__AVX512BW__) && VL == 16
-INLINE vb table_of(const uint32_t *p) { return (vb)_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }
-INLINE vb look_up(vb table, vb codes) { return (vb)_mm512_shuffle_epi8((__m512i)table, (__m512i)codes); }
-INLINE vb lower(vb a, vb b) { return (vb)_mm512_unpacklo_epi8((__m512i)a, (__m512i)b); }
-INLINE vb upper(vb a, vb b) { return (vb)_mm512_unpackhi_epi8((__m512i)a, (__m512i)b); }
-INLINE vb packed(vh a, vh b) { return (vb)_mm512_packus_epi16((__m512i)a, (__m512i)b); }
+#define BYTES(OP, a, b) ((vb)_mm512_##OP((__m512i)(a), (__m512i)(b)))
 #elif defined(__AVX2__) && VL == 8
-INLINE vb table_of(const uint32_t *p) { return (vb)_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
-INLINE vb look_up(vb table, vb codes) { return (vb)_mm256_shuffle_epi8((__m256i)table, (__m256i)codes); }
-INLINE vb lower(vb a, vb b) { return (vb)_mm256_unpacklo_epi8((__m256i)a, (__m256i)b); }
-INLINE vb upper(vb a, vb b) { return (vb)_mm256_unpackhi_epi8((__m256i)a, (__m256i)b); }
-INLINE vb packed(vh a, vh b) { return (vb)_mm256_packus_epi16((__m256i)a, (__m256i)b); }
+#define BYTES(OP, a, b) ((vb)_mm256_##OP((__m256i)(a), (__m256i)(b)))
 #elif defined(__SSSE3__) && VL == 4
-INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
-INLINE vb look_up(vb table, vb codes) { return (vb)_mm_shuffle_epi8((__m128i)table, (__m128i)codes); }
-INLINE vb lower(vb a, vb b) { return (vb)_mm_unpacklo_epi8((__m128i)a, (__m128i)b); }
-INLINE vb upper(vb a, vb b) { return (vb)_mm_unpackhi_epi8((__m128i)a, (__m128i)b); }
-INLINE vb packed(vh a, vh b) { return (vb)_mm_packus_epi16((__m128i)a, (__m128i)b); }
+#define BYTES(OP, a, b) ((vb)_mm_##OP((__m128i)(a), (__m128i)(b)))
+#endif
+#ifdef BYTES
+INLINE vb look_up(vb table, vb codes) { return BYTES(shuffle_epi8, table, codes); }
+INLINE vb lower(vb a, vb b) { return BYTES(unpacklo_epi8, a, b); }
+INLINE vb upper(vb a, vb b) { return BYTES(unpackhi_epi8, a, b); }
+INLINE vb packed(vh a, vh b) { return BYTES(packus_epi16, a, b); }
 #elif defined(__aarch64__)
-INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
 INLINE vb look_up(vb table, vb codes) { return (vb)vqtbl1q_u8((uint8x16_t)table, (uint8x16_t)codes); }
 INLINE vb lower(vb a, vb b) { return (vb)vzip1q_u8((uint8x16_t)a, (uint8x16_t)b); }
 INLINE vb upper(vb a, vb b) { return (vb)vzip2q_u8((uint8x16_t)a, (uint8x16_t)b); }
 INLINE vb packed(vh a, vh b) { return (vb)vuzp1q_u8((uint8x16_t)a, (uint8x16_t)b); }
 #else
-INLINE vb table_of(const uint32_t *p) { return load_bytes(p); }
 INLINE vb look_up(vb table, vb codes) {
     for (int i = 0; i < REG; i++) codes[i] = table[codes[i]];
     return codes;
@@ -229,8 +227,13 @@ INLINE void decode(const uint32_t *unit, vb table, vu pairs[4]) {
     pairs[2] = (vu)lower(more, higher), pairs[3] = (vu)upper(more, higher);
 }
 
-/* UNIT steps of panel p. */
-INLINE void steps_coded(const int mr, const int p, const vu unit[4], const float *x, long ldx, vf acc[][NV * MAX_PANELS]) {
+/* UNIT steps, from k on, of panel p; with odd rows there may be some in it, which take their places: the next one is at *odd. */
+INLINE void steps_coded(const int mr, const int p, const int odd_rows, const uint32_t *P, vb table, const uint32_t **odd, long k,
+                        const float *x, long ldx, vf acc[][NV * MAX_PANELS]) {
+    vu unit[4];
+    decode(P, table, unit);
+    if (odd_rows)
+        for (; (*odd)[0] < k + UNIT; *odd += ODD_ROW) memcpy((word *)unit + ((*odd)[0] - k) * (NR / 2), *odd + 1, NR / 2 * 4);
     UNROLL for (int j = 0; j < UNIT; j++) {
         vf w[NV];
         widen(unit + j * NV / 2, w);
@@ -238,7 +241,7 @@ INLINE void steps_coded(const int mr, const int p, const vu unit[4], const float
     }
 }
 
-/* As tile_bf16, of panels in 12 bits. */
+/* As tile_bf16, of panels in 12 bits: up to the next unit with an odd row, then that one, and so on. */
 INLINE void tile_coded(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K,
                        const char *ahead, long stride, vf acc[][NV * MAX_PANELS]) {
     vb table[MAX_PANELS];
@@ -246,27 +249,17 @@ INLINE void tile_coded(const int mr, const int np, const uint32_t *P, long panel
     UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
     UNROLL for (int p = 0; p < np; p++) table[p] = table_of(P + p * panel), odd[p] = P + p * panel + P[p * panel + 4];
     P += CODED_HEAD;
-    for (long k = 0; k < K;) {
-        long stop = K;                                         /* the next unit with an odd row */
+    for (long k = 0; k < K; k += UNIT, ahead += UNIT * stride, P += 3 * VL) {
+        long stop = K;
         UNROLL for (int p = 0; p < np; p++) stop = odd[p][0] < stop ? odd[p][0] / UNIT * UNIT : stop;
         for (; k < stop; k += UNIT, ahead += UNIT * stride, P += 3 * VL) {
             UNROLL for (int p = 0; p < np; p++) {
-                vu unit[4];
                 __builtin_prefetch(ahead + p * panel * 4);
-                decode(P + p * panel, table[p], unit);
-                steps_coded(mr, p, unit, x + k, ldx, acc);
+                steps_coded(mr, p, 0, P + p * panel, table[p], &odd[p], k, x + k, ldx, acc);
             }
         }
-        if (k < K) {
-            UNROLL for (int p = 0; p < np; p++) {
-                vu unit[4];
-                decode(P + p * panel, table[p], unit);
-                for (; odd[p][0] < k + UNIT; odd[p] += ODD_ROW)
-                    memcpy((word *)unit + (odd[p][0] - k) * (NR / 2), odd[p] + 1, NR / 2 * 4);
-                steps_coded(mr, p, unit, x + k, ldx, acc);
-            }
-            k += UNIT, ahead += UNIT * stride, P += 3 * VL;
-        }
+        if (k == K) break;
+        UNROLL for (int p = 0; p < np; p++) steps_coded(mr, p, 1, P + p * panel, table[p], &odd[p], k, x + k, ldx, acc);
     }
 }
 
@@ -521,11 +514,17 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
         }                                                                                                                     \
     }
 
-/* y[0:T, 0:n] = rows of x times `panels` neighbouring panels: MAX_PANELS of them if T is 1, else one. A step of k reads STEP bytes.
- * Blocks of at most MR rows are as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4. One row fetches weights AHEAD bytes before
- * it needs them; of many rows, each block fetches a part of the next panel, which memory has that much longer to bring. */
-#define AHEAD 512
-#define DEFINE_PRODUCT(NAME, LOOP, STEP)                                                                                      \
+typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const char *, long, const Epilogue *, float *, long, long);
+#if MR == 8
+#define TALL_TILES(LOOP) DEFINE_TILE(LOOP, 7, 1) DEFINE_TILE(LOOP, 8, 1)
+#define TALL_NAMES(LOOP) , LOOP##_7x1, LOOP##_8x1
+#else
+#define TALL_TILES(LOOP)
+#define TALL_NAMES(LOOP)
+#endif
+/* y[0:T, 0:n] = rows of x times one panel, in blocks of at most MR rows, which are as equal as can be: 16 rows are 6 + 5 + 5, not
+ * 6 + 6 + 4. Each block fetches a part of the panel at `next`, of `step` bytes a k, which memory has that much longer to bring. */
+#define DEFINE_BLOCKS(NAME, LOOP)                                                                                             \
     DEFINE_TILE(LOOP, 1, 1)                                                                                                   \
     DEFINE_TILE(LOOP, 2, 1)                                                                                                   \
     DEFINE_TILE(LOOP, 3, 1)                                                                                                   \
@@ -533,11 +532,10 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
     DEFINE_TILE(LOOP, 5, 1)                                                                                                   \
     DEFINE_TILE(LOOP, 6, 1)                                                                                                   \
     TALL_TILES(LOOP)                                                                                                          \
-    DEFINE_TILE(LOOP, 1, MAX_PANELS)                                                                                          \
-    /* times one panel; the next one, of `step` bytes a k, lies at `next` */                                                  \
     static void NAME##_blocks(const uint32_t *P, const float *x, long ldx, long T, long K, const char *next, long step,       \
                               const Epilogue *e, float *y, long ldy, long n) {                                                \
-        static const Tile tiles[] = {0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1 TALL_NAMES(LOOP)};  \
+        static const Tile tiles[] = {                                                                                         \
+            0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1 TALL_NAMES(LOOP)};                      \
         const long blocks = (T + MR - 1) / MR;                                                                                \
         for (long b = 0, t = 0; b < blocks; b++) {                                                                            \
             const long rows = (T - t + blocks - b - 1) / (blocks - b);                                                        \
@@ -545,7 +543,15 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
             tiles[rows](P, 0, x + t * ldx, ldx, K, next + K * step / blocks * b, step / blocks, &at, y + t * ldy, ldy, n);    \
             t += rows;                                                                                                        \
         }                                                                                                                     \
-    }                                                                                                                         \
+    }
+
+#define AHEAD 512
+#define WIDE(LOOP, PANELS) WIDE_(LOOP, PANELS) /* one more level, so that MAX_PANELS becomes its number */
+#define WIDE_(LOOP, PANELS) LOOP##_1x##PANELS
+/* The same of `panels` neighbouring panels, of STEP bytes a k: MAX_PANELS of them if T is 1, for which weights are fetched AHEAD bytes
+ * before they are needed. */
+#define DEFINE_PANELS(NAME, LOOP, STEP)                                                                                       \
+    DEFINE_TILE(LOOP, 1, MAX_PANELS)                                                                                          \
     static void NAME(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e, \
                      float *y, long ldy, long n) {                                                                            \
         if (panels == MAX_PANELS) {                                                                                           \
@@ -557,45 +563,30 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
             NAME##_blocks(P, x, ldx, T, K, (const char *)(P + panel), STEP, &at, y, ldy, n < NR ? n : NR);                    \
         }                                                                                                                     \
     }
-typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const char *, long, const Epilogue *, float *, long, long);
-#define WIDE(LOOP, PANELS) WIDE_(LOOP, PANELS) /* one more level, so that MAX_PANELS becomes its number */
-#define WIDE_(LOOP, PANELS) LOOP##_1x##PANELS
-#if MR == 8
-#define TALL_TILES(LOOP) DEFINE_TILE(LOOP, 7, 1) DEFINE_TILE(LOOP, 8, 1)
-#define TALL_NAMES(LOOP) , LOOP##_7x1, LOOP##_8x1
-#else
-#define TALL_TILES(LOOP)
-#define TALL_NAMES(LOOP)
-#endif
-DEFINE_PRODUCT(panels_f32, tile_f32, NR * 4)
-DEFINE_PRODUCT(panels_bf16, tile_bf16, NR * 2)
-DEFINE_PRODUCT(panels_int8, tile_int8, NR * 4)
 
-/* The same of panels in 12 bits, which for more than a few rows are written out first. */
-#define CODED_STEP (NR * 3 / 2)
+DEFINE_BLOCKS(panels_f32, tile_f32)
+DEFINE_BLOCKS(panels_bf16, tile_bf16)
+DEFINE_BLOCKS(panels_int8, tile_int8)
+DEFINE_PANELS(panels_f32, tile_f32, NR * 4)
+DEFINE_PANELS(panels_bf16, tile_bf16, NR * 2)
+DEFINE_PANELS(panels_int8, tile_int8, NR * 4)
+
+/* Of panels in 12 bits. For more than a few rows one is written out first. */
 DEFINE_TILE(tile_coded, 1, 1)
 DEFINE_TILE(tile_coded, 2, 1)
 DEFINE_TILE(tile_coded, 3, 1)
-DEFINE_TILE(tile_coded, 1, MAX_PANELS)
-static void panels_coded(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K, const Epilogue *e,
-                         float *y, long ldy, long n) {
+static void panels_coded_blocks(const uint32_t *P, const float *x, long ldx, long T, long K, const char *next, long step,
+                                const Epilogue *e, float *y, long ldy, long n) {
     static const Tile tiles[] = {0, tile_coded_1x1, tile_coded_2x1, tile_coded_3x1};
-    if (panels == MAX_PANELS) {
-        WIDE(tile_coded, MAX_PANELS)(P, panel, x, ldx, K, (const char *)P + AHEAD, CODED_STEP, e, y, ldy, n);
-        return;
-    }
-    for (long p = 0; p < panels; p++, P += panel, y += NR, n -= NR) {
-        const Epilogue at = epilogue_at(e, 0, p * NR);
-        const char *next = (const char *)(P + panel);
-        if (T <= 3) {
-            tiles[T](P, 0, x, ldx, K, next, CODED_STEP, &at, y, ldy, n < NR ? n : NR);
-        } else {
-            vu lanes[K * NR / 2 / VL];
-            decode_panel(P, K, lanes);
-            panels_bf16_blocks((const uint32_t *)lanes, x, ldx, T, K, next, CODED_STEP, &at, y, ldy, n < NR ? n : NR);
-        }
+    if (T <= 3) {
+        tiles[T](P, 0, x, ldx, K, next, step, e, y, ldy, n);
+    } else {
+        vu lanes[K * NR / 2 / VL];
+        decode_panel(P, K, lanes);
+        panels_bf16_blocks((const uint32_t *)lanes, x, ldx, T, K, next, step, e, y, ldy, n);
     }
 }
+DEFINE_PANELS(panels_coded, tile_coded, NR * 3 / 2)
 
 /* Sums in VL lanes, then over the lanes by halves, then the tail: an order that depends on n alone. */
 INLINE float lanes(vf v) {

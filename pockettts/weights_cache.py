@@ -74,7 +74,9 @@ class _Entry:
         """Give the matrices what is there, if it is what they want."""
         with open(self.path, "rb") as file:
             start = file.read(self.start)
-            sizes = np.frombuffer(start[9 : 9 + 8 * len(self.matrices)].ljust(8 * len(self.matrices)), "<u8").tolist()
+            if len(start) < self.start:
+                return False
+            sizes = np.frombuffer(start, "<u8", len(self.matrices), 9).tolist()
             places, end = self._places(sizes)
             if os.fstat(file.fileno()).st_size != end:
                 return False

@@ -18,13 +18,11 @@ class Conv1d:
         self.replicate = pad_mode == "replicate"
 
     def init_state(self) -> ConvState:
-        return ConvState()
+        return ConvState(None if self.replicate else np.zeros(self.history, np.float32))
 
     def __call__(self, x: np.ndarray, state: ConvState, add: np.ndarray | None = None) -> np.ndarray:
         if state.history is None:
-            state.history = np.zeros(self.history, np.float32)
-            if self.replicate:
-                state.history[:] = ops.elu(x[:1]) if self.elu else x[:1]
+            state.history = np.repeat(ops.elu(x[:1]) if self.elu else x[:1], self.history[0], axis=0)
         return ops.convolve(x, state.history, self.weight.matrix, self.bias, self.stride, self.dilation, self.elu, add)
 
 

@@ -88,7 +88,7 @@ def _moved(rows: np.ndarray, start: int, n: int, capacity: int) -> np.ndarray:
 
 
 class ConvState:
-    """The last inputs of a convolution, [rows, C], which it moves on; None: it makes them of the first ones."""
+    """The last inputs of a convolution, [rows, C], which it moves on; None: as if all had been like the first one."""
 
-    def __init__(self, history: np.ndarray | None = None) -> None:
+    def __init__(self, history: np.ndarray | None) -> None:
         self.history = history
