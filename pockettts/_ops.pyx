@@ -256,10 +256,6 @@ cdef class Matrix:
         self.panel = k * NR if format == "f32" else k * NR // 2 if format == "bf16" else (DEPTH8(k) + 1) * NR
         return 0
 
-    @property
-    def nbytes(self) -> int:
-        return self.packed.nbytes
-
 
 cdef struct Packing:
     const uint16_t *half

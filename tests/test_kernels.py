@@ -68,7 +68,7 @@ def test_linear(kernels, n, k):
     w = widened(words)
     f32, half = kernels.Matrix(w), kernels.Matrix(words)
     assert (f32.n, f32.k, f32.format) == (n, k, "f32") and (half.n, half.k, half.format) == (n, k, "bf16")
-    assert f32.nbytes >= n * k * 4 and half.nbytes <= f32.nbytes
+    assert f32.packed.nbytes >= n * k * 4 and half.packed.nbytes <= f32.packed.nbytes
     for t in HEIGHTS:
         x = numbers(t, k, seed=1)
         y = kernels.linear(x, f32)
@@ -133,7 +133,7 @@ def test_twelve_bits_lose_nothing(kernels, n, k):
         plain, small = kernels.Matrix(words), kernels.Matrix(words, compress=True)
         again = kernels.Matrix.of(n, k, "bf16", small.packed)
         assert (small.n, small.k, small.format, small.compressed, again.compressed) == (n, k, "bf16", True, True)
-        assert small.nbytes < (0.8 if n > 16 else 1) * plain.nbytes
+        assert small.packed.nbytes < (0.8 if n > 16 else 1) * plain.packed.nbytes
         for t in HEIGHTS:
             x = numbers(t, k, seed=1)
             same(kernels.linear(x, small), kernels.linear(x, plain))
