@@ -62,6 +62,13 @@ def test_words_that_a_recogniser_missed_are_counted(monkeypatch):
     assert distance([], ["a", "b"]) == distance(["a", "b"], []) == 2
 
 
+def test_sentences_with_figures_are_as_many_as_asked_for_and_each_another():
+    lines = run(("figures.py", 97, 60, "her", "him")).splitlines()
+    assert [line[:10] for line in lines[:3]] == ["00097\ther\t", "00098\thim\t", "00099\ther\t"]
+    texts = [line.split("\t")[2] for line in lines]
+    assert len(set(texts)) == 60 and all(any(c.isdigit() for c in text) for text in texts)
+
+
 def test_a_tokenizer_of_letters(tmp_path):
     from pockettts.tokenizer import load_tokenizer
 
@@ -90,9 +97,12 @@ def trained(tmp_path_factory):
     moment = ("--minutes", 0.005)
     printed = run(
         ("data.py", folder / "speech", "--texts", folder / "texts.tsv", "--config", folder / "mini.yaml", "--out", out),
-        ("features.py", out, *moment, "--batch", 2), ("align.py", out),
+        ("data.py", folder / "speech", "--texts", folder / "texts.tsv", "--config", folder / "mini.yaml", "--out", out / "also",
+         "--voice", "other"),
+        ("features.py", out, *moment, "--batch", 2, "--also", out / "also"), ("align.py", out), ("align.py", out / "also"),
         ("decoder.py", out, *moment, "--batch", 1, "--discriminate", 0, "--speak", 1),
-        ("encoder.py", out, *moment, "--batch", 1), ("lm.py", out, *moment), ("lm.py", out, "--minutes", 0.01),
+        ("encoder.py", out, *moment, "--batch", 1), ("lm.py", out, *moment, "--also", out / "also"),
+        ("lm.py", out, "--minutes", 0.01, "--also", out / "also"),
         ("export.py", out))
     (out / "printed").write_text(printed)
     return out
@@ -124,6 +134,23 @@ def test_training_ends_and_goes_on_where_it_ended(trained):
     first, second = [line for line in (trained / "printed").read_text().splitlines() if line.startswith("lm: from step")]
     assert first.startswith("lm: from step 0, 0.0 of")
     assert not second.startswith("lm: from step 0,")
+
+
+def test_a_text_in_other_pieces_is_spoken_at_the_same_times(trained, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from data import Corpus
+    from lm import SEGMENTED, Pieces, utterances
+
+    corpus, pieces = Corpus(trained), Pieces(trained)
+    usual, *_ = utterances(corpus, pieces, np.load(trained / "align.npy"), 0, 0)
+    monkeypatch.setattr("lm.DROPPED", 1.0)                                      # letter by letter
+    others = pieces.otherwise(usual)
+    assert len(others) == SEGMENTED and len(others[0][0]) > len(usual[0])
+    for tokens, begins, *_ in (usual, *others):
+        letters = "".join(pieces.tokenizer.id_to_piece(int(t)) for t in tokens).replace("▁", "")
+        assert letters.lower() == "somewordsarespokenhere."
+        assert (np.diff(begins) >= 0).all() and set(begins) <= set(usual[4])
+        assert begins[-1] == usual[4][-1]                                       # the full stop
 
 
 def test_codec_speaks_what_is_held_out_at_its_length(trained):
@@ -158,7 +185,7 @@ def test_twins(trained, monkeypatch):
     np.testing.assert_allclose(model.encoder.encode(samples), latents, atol=2e-4)
     np.testing.assert_allclose(model.decoder(latents, model.decoder.init_state()), audio, atol=2e-4)
 
-    learner = Learner(config(trained), 2)
+    learner = Learner(config(trained), 3)
     learner.lm.load_state_dict({k.removeprefix("flow_lm."): v for k, v in tensors.items() if k.startswith("flow_lm.")})
     learner.voices.weight.data = torch.load(trained / "lm.pt")["ema"]["voices.weight"].bfloat16().float()
     ids, frames = [[5, 9, 30, 7], [8, 20]], rng.normal(0, 1, (2, 6, 32)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Which token is spoken when: RUN/align.npy, the frame (with fractions) at which each token of the corpus begins.
+"""Which letter is spoken when: RUN/align.npy, the frame (with fractions) at which each letter of the corpus's tokens begins.
 
     python align.py RUN
 
@@ -21,11 +21,11 @@ TAIL = 2                                                                        
 
 
 def letters_of(run: Path) -> list[int]:
-    """How many states each token has: its letters."""
+    """How many states each token has: its letters; none if it is a space by itself."""
     import sentencepiece
 
     tokenizer = sentencepiece.SentencePieceProcessor(str(run / "tokenizer.model"))
-    return [max(1, len(tokenizer.id_to_piece(i).strip("▁"))) for i in range(tokenizer.vocab_size())]
+    return [len(tokenizer.id_to_piece(i).strip("▁")) for i in range(tokenizer.vocab_size())]
 
 
 def observations(mel: torch.Tensor) -> torch.Tensor:
@@ -109,11 +109,8 @@ def align(corpus: Corpus, mel: torch.Tensor, letters: list[int]) -> np.ndarray:
                 paths |= {int(r): p[: int(k)].cpu().numpy() for r, p, k in zip(rows, path, t, strict=True)}
         model.fit(torch.cat(seen), torch.cat(named))
         print(f"round {turn}: {total / sum(map(len, seen)):.3f} a step", flush=True)
-    begins = []
-    for r, tokens in enumerate(corpus.tokens):
-        first = 1 + np.concatenate([[0], np.cumsum([letters[t] for t in tokens])[:-1]])
-        begins.append(np.searchsorted(paths[r], first) * (POOL / RATIO))
-    return np.concatenate(begins).astype(np.float32)
+    begins = [np.searchsorted(paths[r], np.arange(1, len(chain) - 1)) for r, chain in enumerate(chains)]     # silence is at both ends
+    return np.concatenate(begins).astype(np.float32) * (POOL / RATIO)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from torch import nn
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 WARMUP = 100                                                                    # steps
 MELS, N_FFT, FLOOR = 100, 1024, 1e-2
+torch.backends.cuda.enable_cudnn_sdp(False)                                     # has made NaN of masked attention
+torch.backends.cuda.enable_mem_efficient_sdp(False)
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
 
 
@@ -40,7 +42,17 @@ def optimizer(module: nn.Module, lr: float, betas=(0.9, 0.98), decay: float = 0.
     weights = [w for w in module.parameters() if w.requires_grad]
     groups = [{"params": [w for w in weights if w.ndim > 1], "weight_decay": decay},
               {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr, betas=betas, fused=DEVICE == "cuda")
+    if DEVICE == "cpu":
+        return torch.optim.AdamW(groups, lr, betas=betas)
+    return torch.optim.AdamW(groups, torch.tensor(lr, device=DEVICE), betas=betas, fused=True, capturable=True)
+
+
+def descend(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
+    """A step down gradients of norm 1 at most; none on a GPU where they are not numbers."""
+    norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    if DEVICE == "cuda":
+        optimizer.found_inf = (~norm.isfinite()).float()                        # fused AdamW looks for that
+    optimizer.step()
 
 
 class Training:
@@ -52,10 +64,10 @@ class Training:
     """
 
     def __init__(self, args: argparse.Namespace, name: str, modules: dict[str, nn.Module],
-                 optimizers: list[torch.optim.Optimizer], average: str, ema: float = 0.998, save_every: float = 240) -> None:
+                 optimizers: list[torch.optim.Optimizer], average: str, ema: float = 0.998, save_every: float = 60) -> None:
         self.path, self.modules, self.optimizers, self.average = args.run / f"{name}.pt", modules, optimizers, average
         self.seconds, self.decay, self.save_every = args.minutes * 60, ema, save_every
-        self.rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
+        self.rates = [[float(g["lr"]) for g in o.param_groups] for o in optimizers]
         self.step, self.worked, self.means = 0, 0.0, {}
         self.ema = {k: v.detach().clone() for k, v in modules[average].state_dict().items()}
         if self.path.exists():
@@ -76,7 +88,8 @@ class Training:
         while self.worked < self.seconds and not ended:
             for o, rates in zip(self.optimizers, self.rates, strict=True):
                 for group, rate in zip(o.param_groups, rates, strict=True):
-                    group["lr"] = rate * min(1, (self.step + 1) / WARMUP) * max(0.02, 1 - self.progress)
+                    now = rate * min(1, (self.step + 1) / WARMUP) * max(0.02, 1 - self.progress)
+                    group["lr"] = group["lr"].fill_(now) if isinstance(group["lr"], torch.Tensor) else now
             yield self.progress
             self.follow()
             now = time.monotonic()

@@ -86,11 +86,11 @@ def bundle(sources: list[Path], target: Path, megabytes: float) -> None:
     print(f"{target}: {count} of {len(sounds)} utterances")
 
 
-def pack(sources: list[Path], texts: Path, config: Path, run: Path) -> None:
+def pack(sources: list[Path], texts: Path, config: Path, run: Path, speaker: str | None) -> None:
     import sentencepiece
 
     tokenizer = sentencepiece.SentencePieceProcessor(str(config.parent / "tokenizer.model"))
-    rows = {int(i): (voice, text) for i, voice, text in (line.rstrip("\n").split("\t") for line in texts.open(encoding="utf-8"))}
+    rows = {int(i): (speaker or voice, text) for i, voice, text in (line.rstrip("\n").split("\t") for line in texts.open(encoding="utf-8"))}
     sounds = {int(Path(name).stem): content for source in sources for name, content in files(source)}
     order = sorted(sounds, key=lambda i: (i % HELD_OUT == 0, i))
     voices = sorted({rows[i][0] for i in order})
@@ -118,6 +118,7 @@ if __name__ == "__main__":
     parser.add_argument("speech", type=Path, nargs="+")
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--config", type=Path, default=HERE / "mini.yaml", help="the tokenizer.model lies beside it")
+    parser.add_argument("--voice", help="all of it is by this one, whatever the table says")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--megabytes", type=float, default=55)
@@ -125,6 +126,6 @@ if __name__ == "__main__":
     if args.bundle:
         bundle(args.speech, args.bundle, args.megabytes)
     elif args.texts and args.out:
-        pack(args.speech, args.texts, args.config, args.out)
+        pack(args.speech, args.texts, args.config, args.out, args.voice)
     else:
         parser.error("give --texts and --out, or --bundle")

@@ -5,7 +5,7 @@
 """
 import numpy as np
 import torch
-from common import DEVICE, Training, arguments, autocast, averaged, config, optimizer
+from common import DEVICE, Training, arguments, autocast, averaged, config, descend, optimizer
 from data import BEFORE, HELD_OUT, HOP, RATIO, SAMPLE_RATE, Corpus, crops
 from features import SIGMA
 from net import Mimi
@@ -43,7 +43,7 @@ def speak(net: Decoder, corpus: Corpus, latents: torch.Tensor, folder, count: in
 
 def main() -> None:
     gpu = DEVICE == "cuda"
-    args = arguments(__doc__, batch=64 if gpu else 16, lr=1e-3, scales=len(SCALES) if gpu else 2, speak=0,
+    args = arguments(__doc__, batch=128 if gpu else 16, lr=1e-3, scales=len(SCALES) if gpu else 2, speak=0,
                      discriminate=0.3 if gpu else 1.0)
     torch.manual_seed(0)
     corpus, net = Corpus(args.run, DEVICE), Decoder(config(args.run)).to(DEVICE)
@@ -67,8 +67,7 @@ def main() -> None:
                 told = tell_apart(judges, x, y)
             judging.zero_grad()
             told.backward()
-            nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
-            judging.step()
+            descend(judging, judges)
             with autocast():
                 score, seen = deceive(judges, x, heard)
             trust = min(1.0, (progress - args.discriminate) / LEARN)
@@ -78,8 +77,7 @@ def main() -> None:
             (gradient,) = torch.autograd.grad(near, heard)
         speaking.zero_grad()
         y.backward(gradient)
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        speaking.step()
+        descend(speaking, net)
         training.log(near=near)
     if args.speak:
         net.load_state_dict(training.ema)

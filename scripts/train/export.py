@@ -48,8 +48,9 @@ def export(run: Path) -> Path:
     c, voices = config(run), [str(name) for name in np.load(run / "corpus.npz")["voices"]]
     tensors = {k: v.cpu().to(torch.bfloat16) for k, v in weights(run).items()}
     save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
-    learner = Learner(c, len(voices))
-    learner.load_state_dict({k: v.cpu().to(torch.bfloat16).float() for k, v in averaged(run / "lm.pt").items()})
+    learned = averaged(run / "lm.pt")
+    learner = Learner(c, len(learned["voices.weight"]))                         # those of the corpus come first
+    learner.load_state_dict({k: v.cpu().to(torch.bfloat16).float() for k, v in learned.items()})
     names = [name.split("_")[-1] for name in voices]                            # af_heart: heart
     for i, name in enumerate(names):
         save_file(voice_state(learner, i), folder / "voices" / f"{name}.safetensors")

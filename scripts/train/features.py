@@ -1,13 +1,15 @@
 """Train what lies between the SEANets of Mimi on spectra: log mel -> latents -> log mel. Then every frame's latent: RUN/latents.npy
 
-    python features.py RUN --minutes 12
+    python features.py RUN --minutes 12 [--also RUN2]      # RUN2 only gets its latents
 
 A mel spectrum takes the place of what the SEANet encoder hears, and a linear layer that of the SEANet decoder. So the latents are
 there after minutes, at 100 vectors a second, and the flow LM can be trained while the decoder learns to speak.
 """
+from pathlib import Path
+
 import numpy as np
 import torch
-from common import DEVICE, MELS, Training, arguments, autocast, averaged, config, log_mel, optimizer
+from common import DEVICE, MELS, Training, arguments, autocast, averaged, config, descend, log_mel, optimizer
 from data import RATIO, Corpus, crops
 from net import Mimi
 from torch import nn
@@ -55,7 +57,7 @@ def all_latents(net: Features, mel: torch.Tensor, frames: int = 200, batch: int 
 
 
 def main() -> None:
-    args = arguments(__doc__, batch={"cpu": 12, "cuda": 96}[DEVICE], lr=2e-3)
+    args = arguments(__doc__, batch={"cpu": 12, "cuda": 96}[DEVICE], lr={"cpu": 2e-3, "cuda": 1e-3}[DEVICE], also="")
     torch.manual_seed(0)
     corpus, net = Corpus(args.run, DEVICE), Features(config(args.run)).to(DEVICE)
     mel = mel_of(corpus)
@@ -71,13 +73,13 @@ def main() -> None:
         loss = error + edges + SPREAD * z.float().square().mean()
         training.optimizers[0].zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        training.optimizers[0].step()
+        descend(training.optimizers[0], net)
         training.log(mel=error, edges=edges, power=z.square().mean())
     net.load_state_dict(averaged(training.path))
-    latents = all_latents(net.eval(), mel)
-    np.save(args.run / "latents.npy", latents)
-    print("latents", latents.shape, "std", latents.std(0).round(2))
+    for run in [args.run, *([Path(args.also)] if args.also else [])]:
+        latents = all_latents(net.eval(), mel if run == args.run else mel_of(Corpus(run, DEVICE)))
+        np.save(run / "latents.npy", latents)
+        print(run, "latents", latents.shape, "std", latents.std(0).round(2))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import nn
 LAYER_SCALE = 0.5                                                               # of Mimi's transformers, at first
 
 
-def causal_mask(t: int, context: int | None, device) -> torch.Tensor:
+def causal_mask(t: int, context: int | None, device: torch.device) -> torch.Tensor:
     """[T, T], true where the query (row) may look."""
     back = torch.arange(t, device=device)[:, None] - torch.arange(t, device=device)
     return (back >= 0) & (back < (context or t))
@@ -44,8 +44,8 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(attn_dim, d_model, bias=False)
         self.rope = Rope(self.head_dim, max_period)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor, weights: bool = False):
-        """[B, T, d_model]; with `weights` also log attention [B, H, T, T]."""
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None, weights: bool = False):
+        """[B, T, d_model]; without a mask each position looks back at all before it; with `weights` also log attention [B, H, T, T]."""
         qkv = self.in_proj(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         q, k, v = qkv.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], 1)
         q, k = self.rope(q), self.rope(k)
@@ -53,10 +53,10 @@ class Attention(nn.Module):
             k, v = (u.repeat_interleave(self.num_heads // self.num_kv_heads, 1) for u in (k, v))
         if weights:
             logits = (q @ k.transpose(2, 3)).float() / math.sqrt(self.head_dim)
-            logs = logits.masked_fill(~mask, -1e9).log_softmax(-1)
+            logs = logits.masked_fill(~(causal_mask(x.shape[1], None, x.device) if mask is None else mask), -1e9).log_softmax(-1)
             y = logs.exp().to(v.dtype) @ v
         else:
-            logs, y = None, F.scaled_dot_product_attention(q, k, v, mask)
+            logs, y = None, F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
         return self.out_proj(y.transpose(1, 2).flatten(2)), logs
 
 
@@ -79,7 +79,7 @@ class TransformerLayer(nn.Module):
         self.dropout = nn.Dropout(0.0)                                          # lm.py sets it
         self.layer_scale_1, self.layer_scale_2 = (LayerScale(d_model) if layer_scale else nn.Identity() for _ in range(2))
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor, weights: bool = False):
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None, weights: bool = False):
         y, logs = self.self_attn(self.norm1(x), mask, weights)
         x = x + self.dropout(self.layer_scale_1(y))
         return x + self.dropout(self.layer_scale_2(self.linear2(F.gelu(self.linear1(self.norm2(x)), approximate="tanh")))), logs
@@ -97,7 +97,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: torch.Tensor, watched: tuple[int, ...] = ()):
         """[B, T, d_model], and log attention [B, H, T, T] of the layers `watched`."""
-        mask, seen = causal_mask(x.shape[1], self.context, x.device), []
+        mask, seen = causal_mask(x.shape[1], self.context, x.device) if self.context else None, []
         for i, layer in enumerate(self.layers):
             x, logs = layer(x, mask, i in watched)
             if i in watched:

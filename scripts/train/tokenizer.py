@@ -11,6 +11,7 @@ import sentencepiece
 import yaml
 
 HERE = Path(__file__).parent
+SYMBOLS = "0123456789\"()&%$€:;/+=#@*"                                           # never parts of pieces, and there whatever the sentences have
 
 
 def main() -> None:
@@ -25,8 +26,8 @@ def main() -> None:
         sentences = [line.rstrip("\n").split("\t")[2] for line in lines]
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences), model_prefix=str(args.folder / "tokenizer"), model_type="bpe" if args.pieces else "char",
-        vocab_size=args.pieces or 1000, hard_vocab_limit=bool(args.pieces), character_coverage=1.0, normalization_rule_name="nfkc",
-        minloglevel=1)
+        vocab_size=args.pieces or 1000, hard_vocab_limit=bool(args.pieces), character_coverage=1.0,
+        user_defined_symbols=list(SYMBOLS), normalization_rule_name="nfkc_cf", minloglevel=1)           # capitals sound like others
     (args.folder / "tokenizer.vocab").unlink()
     config = yaml.safe_load(args.config.read_text())
     tokenizer = sentencepiece.SentencePieceProcessor(str(args.folder / "tokenizer.model"))
