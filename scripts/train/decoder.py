@@ -52,7 +52,7 @@ def main() -> None:
     net.mimi.load_state_dict({k: v for k, v in heard.items() if k in net.mimi.state_dict()}, strict=False)
     judges = nn.ModuleList(Discriminator(n) for n in JUDGED).to(DEVICE, memory_format=torch.channels_last)
     training = Training(args, "decoder", {"net": net, "judges": judges},
-                        [optimizer(net, args.lr, (0.8, 0.98)), optimizer(judges, args.lr / 2, (0.8, 0.98))], "net")
+                        [optimizer(net, args.lr, (0.8, 0.98)), optimizer(judges, args.lr, (0.8, 0.98))], "net")
     (speaking, judging), balance = training.optimizers, Balance()
     for progress in training:
         starts = corpus.random_starts(args.batch, CONTEXT + FRAMES)
@@ -63,13 +63,14 @@ def main() -> None:
         heard = y.detach().requires_grad_()
         near = distance(heard, x, [SCALES[i] for i in np.random.choice(len(SCALES), args.scales, replace=False)])
         if progress >= args.discriminate:
+            judge = judges[training.step % len(judges) :][:1]                   # all of them would take most of the time
             with autocast():
-                told = tell_apart(judges, x, y)
+                told = tell_apart(judge, x, y)
             judging.zero_grad()
             told.backward()
             descend(judging, judges)
             with autocast():
-                score, seen = deceive(judges, x, heard)
+                score, seen = deceive(judge, x, heard)
             trust = min(1.0, (progress - args.discriminate) / LEARN)
             gradient = balance(heard, [near, score + 2 * seen], [1.0, trust])
             training.log(told=told, score=score, seen=seen)
