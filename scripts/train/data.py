@@ -90,7 +90,8 @@ def pack(sources: list[Path], texts: Path, config: Path, run: Path, speaker: str
     import sentencepiece
 
     tokenizer = sentencepiece.SentencePieceProcessor(str(config.parent / "tokenizer.model"))
-    rows = {int(i): (speaker or voice, text) for i, voice, text in (line.rstrip("\n").split("\t") for line in texts.open(encoding="utf-8"))}
+    lines = (line.rstrip("\n").split("\t") for line in texts.open(encoding="utf-8"))
+    rows = {int(i): (speaker or voice, text) for i, voice, text in lines}
     sounds = {int(Path(name).stem): content for source in sources for name, content in files(source)}
     order = sorted(sounds, key=lambda i: (i % HELD_OUT == 0, i))
     voices = sorted({rows[i][0] for i in order})

@@ -29,7 +29,8 @@ def speak(text: str, target: Path) -> None:
     loud = np.flatnonzero(np.abs(samples) > QUIET)
     samples = samples[max(0, loud[0] - int(ROUND[0] * rate)) : loud[-1] + int(ROUND[1] * rate)]
     temporary = target.with_suffix(".tmp")
-    soundfile.write(temporary, soxr.resample(samples, rate, SAMPLE_RATE), SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=SMALL)
+    samples = soxr.resample(samples, rate, SAMPLE_RATE)
+    soundfile.write(temporary, samples, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=SMALL)
     os.replace(temporary, target)
 
 

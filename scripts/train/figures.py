@@ -5,11 +5,15 @@
 import random
 import sys
 
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = "January February March April May June July August September October November December".split()
-NAMES = "Alice Ben Clara David Emma Frank Grace Henry Isabel Jack Karen Liam Maria Noah Olivia Peter Rachel Sam Teresa Victor".split()
-ROOMS = "kitchen bedroom bathroom garage hallway office garden basement attic porch".split()
-THINGS = "apples books chairs tickets letters pages miles minutes hours days people cars boxes steps windows points songs".split()
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+NAMES = [
+    "Alice", "Ben", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Isabel", "Jack", "Karen", "Liam", "Maria", "Noah",
+    "Olivia", "Peter", "Rachel", "Sam", "Teresa", "Victor"]
+ROOMS = ["kitchen", "bedroom", "bathroom", "garage", "hallway", "office", "garden", "basement", "attic", "porch"]
+THINGS = [
+    "apples", "books", "chairs", "tickets", "letters", "pages", "miles", "minutes", "hours", "days", "people", "cars", "boxes",
+    "steps", "windows", "points", "songs"]
 
 
 def sentence(rng: random.Random) -> str:

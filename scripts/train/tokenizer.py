@@ -11,7 +11,7 @@ import sentencepiece
 import yaml
 
 HERE = Path(__file__).parent
-SYMBOLS = "0123456789\"()&%$€:;/+=#@*"                                           # never parts of pieces, and there whatever the sentences have
+SYMBOLS = "0123456789\"()&%$€:;/+=#@*"                                            # each a piece by itself, whatever the sentences have
 
 
 def main() -> None:
