@@ -21,6 +21,7 @@ from .tokenizer import EXPECTED, SPACE
 from .voices import VoiceState
 
 VOICE_ROWS = 126         # of the KV caches of a voice of 10 seconds, `bos_before_voice` included
+LEAST_BINS = 400         # tokens: all bytes, and the words of a text; those of a smaller vocabulary would be parts of words
 BLOCK = 1 << 20          # numbers that are drawn at a time, so that little memory is used
 
 
@@ -46,8 +47,11 @@ def write(config: Config, folder: Path, text: str) -> Path:
     The official package reads them as well. Each word and each mark of `text` is a token. Returns the YAML file. Raises OSError.
     """
     rng = np.random.default_rng(0)
+    table = config.flow_lm.lookup_table
+    table = dataclasses.replace(table, n_bins=max(table.n_bins, LEAST_BINS))
+    config = dataclasses.replace(config, flow_lm=dataclasses.replace(config.flow_lm, lookup_table=table))
     _write_weights(shapes(config), folder / "weights.safetensors", rng)
-    _write_tokenizer(config.flow_lm.lookup_table.n_bins, text, folder / "tokenizer.json")
+    _write_tokenizer(table.n_bins, text, folder / "tokenizer.json")
     t = config.flow_lm.transformer
     rows = (2, VOICE_ROWS, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)
     VoiceState([rng.standard_normal(rows, np.float32) for _ in range(t.num_layers)], None).save(folder / "voice.safetensors")

@@ -24,6 +24,7 @@ OFFICIAL_KEYS = {
     "weights_path_without_voice_cloning",
 }
 GOLDEN = Path(__file__).parent / "data" / "golden"
+MINI = Path(__file__).parent.parent / "scripts" / "train" / "mini.yaml"
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -43,6 +44,11 @@ def test_a_random_model_is_official_in_layout(name, tmp_path):
     assert len(model.tokenizer.encode("Hello there.")) == 3
     sound = model.generate("Hello there.", tmp_path / "voice.safetensors", seed=1)
     assert np.isfinite(sound).all() and 0.001 < np.abs(sound).max() < 1000
+
+
+def test_a_random_model_of_few_tokens_has_all_bytes_and_words(tmp_path):
+    model = TTSModel.load(config=random_model.write(load_config(MINI), tmp_path, "Hello there."), cache=False)
+    assert len(model.tokenizer.encode("Hello there.")) == 3 and len(model.tokenizer.encode("é")) == 2
 
 
 def test_the_work_of_a_model_is_what_its_shapes_say():
