@@ -24,6 +24,7 @@ class Front:
     def __init__(self, app: Callable, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.requests, self.broken = Tally(), Tally()
+        self.cut_off = "the client left"                                        # why an answer ends before its end, if nothing failed
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         client = Client()
@@ -87,14 +88,14 @@ class _Answer:
     def __init__(self, front: Front, environ: dict, client: Client) -> None:
         self.front, self.environ, self.client = front, environ, client
         self.body: Iterable[bytes] = ()
-        self.status, self.size, self.error = 500, 0, "the client left"
+        self.status, self.size, self.whole, self.error = 500, 0, False, None
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             for piece in self.body:
                 self.size += len(piece)
                 yield piece
-            self.error = None
+            self.whole = True
         except Exception as error:
             self.error = str(error) or type(error).__name__
             raise
@@ -102,7 +103,8 @@ class _Answer:
     def close(self) -> None:
         if hasattr(self.body, "close"):
             self.body.close()
-        self.front.log(self.environ, self.client, self.status, self.size, self.error)
+        error = self.error or (None if self.whole else self.front.cut_off)
+        self.front.log(self.environ, self.client, self.status, self.size, error)
         self.environ.clear()  # bottle keeps the last one of each thread, and an upload with it
 
 
