@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define MOST_THREADS 64
-#define LOOKOUT 50000 /* nanoseconds */
+#define LOOKOUT 100000 /* nanoseconds */
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
