@@ -14,7 +14,7 @@ from torch import nn
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 WARMUP = 100                                                                    # steps
 MELS, N_FFT, FLOOR = 100, 1024, 1e-2
-torch.backends.cuda.enable_cudnn_sdp(False)                                     # has made NaN of masked attention
+torch.backends.cuda.enable_cudnn_sdp(False)                                     # suspected: features.py got NaN with it
 torch.backends.cuda.enable_mem_efficient_sdp(False)
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
 
