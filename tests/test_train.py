@@ -138,13 +138,13 @@ def test_training_ends_and_goes_on_where_it_ended(trained):
 
 def test_a_text_in_other_pieces_is_spoken_at_the_same_times(trained, monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    from data import Corpus
-    from lm import SEGMENTED, Pieces, utterances
+    from data import Corpus, Pieces
+    from lm import SEGMENTED, otherwise, whole_ones
 
     corpus, pieces = Corpus(trained), Pieces(trained)
-    usual, *_ = utterances(corpus, pieces, np.load(trained / "align.npy"), 0, 0)
+    usual, *_ = whole_ones(corpus, pieces, np.load(trained / "align.npy"), 0, 0)
     monkeypatch.setattr("lm.DROPPED", 1.0)                                      # letter by letter
-    others = pieces.otherwise(usual)
+    others = otherwise(usual, pieces)
     assert len(others) == SEGMENTED and len(others[0][0]) > len(usual[0])
     for tokens, begins, *_ in (usual, *others):
         letters = "".join(pieces.tokenizer.id_to_piece(int(t)) for t in tokens).replace("▁", "")

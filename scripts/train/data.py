@@ -45,6 +45,23 @@ class Corpus:
         return torch.randint(self.training_frames - frames, (n,), device=self.audio.device)
 
 
+class Pieces:
+    """What a tokenizer's tokens are made of: letters [n_bins] int, 0 for a space by itself, and whether words begin with them [n_bins]."""
+
+    def __init__(self, run: Path) -> None:
+        import sentencepiece
+
+        self.tokenizer = sentencepiece.SentencePieceProcessor(str(run / "tokenizer.model"))
+        pieces = [self.tokenizer.id_to_piece(i) for i in range(self.tokenizer.vocab_size())]
+        self.letters = np.array([len(piece.strip("▁")) for piece in pieces])
+        self.starts = np.array([piece.startswith("▁") for piece in pieces])
+
+    def begins(self, tokens: np.ndarray, letters: np.ndarray) -> np.ndarray:
+        """When each token begins, of when each letter does."""
+        first = np.cumsum(self.letters[tokens]) - self.letters[tokens]
+        return letters[np.minimum(first, len(letters) - 1)]
+
+
 def crops(long: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
     """[T, ...] -> [B, length, ...]: gathered where the data are, without work on the host."""
     return long[starts[:, None] + torch.arange(length, device=long.device)]

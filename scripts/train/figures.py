@@ -2,8 +2,8 @@
 
     python figures.py 40000 6000 af_heart am_michael >> texts.tsv          # first id, how many, voices in turn
 """
+import argparse
 import random
-import sys
 
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
@@ -42,12 +42,16 @@ def ordinal(n: int) -> str:
 
 
 def main() -> None:
-    first, count, voices = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument("voices", nargs="+")
+    args = parser.parse_args()
     rng, found = random.Random(1), {}
-    while len(found) < count:
+    while len(found) < args.count:
         found.setdefault(sentence(rng), None)
     for i, text in enumerate(found):
-        print(f"{first + i:05d}\t{voices[i % len(voices)]}\t{text}")
+        print(f"{args.first + i:05d}\t{args.voices[i % len(args.voices)]}\t{text}")
 
 
 if __name__ == "__main__":

@@ -8,17 +8,18 @@ only after tens of thousands of steps. A voice is a vector of its own, which sta
 The flow's losses are noisy, and the latents before say much: the flow LM goes on from them and does not learn to read. So part of
 the latents are withheld, and a linear guess of the latent is learned beside the flow, by its plain squared error.
 
-To read takes more text than to sound like somebody. RUN2 may have speech of any quality by other voices: half of the batches are from
-there, and none at the end.
+To read takes more text than to sound like somebody. RUN2 may have speech of any quality by other voices: half of what is heard is from
+there, and nothing at the end.
 """
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from align import letters_of
 from common import DEVICE, Training, arguments, autocast, config, descend, optimizer
-from data import Corpus
+from data import Corpus, Pieces
 from net import FlowLM
 from torch import nn
 
@@ -38,6 +39,23 @@ UNHEARD = 0.9                                                                   
 SIZES = 8                                                                       # of batches: one for each length
 
 
+class Utterance(NamedTuple):
+    tokens: np.ndarray                                                          # [N]
+    begins: np.ndarray                                                          # [N], the frame at which each begins
+    frames: np.ndarray                                                          # [T], indices of latents
+    voice: int
+    letters: np.ndarray | None = None                                           # as begins, for each letter; None: spliced
+
+
+class Size(NamedTuple):
+    """Batches of one size: `count` utterances of at most n tokens and t frames."""
+
+    count: int
+    n: int
+    t: int
+    members: list[torch.Tensor]                                                 # rows: held out, of the first run, of the second
+
+
 class Utterances:
     """Batches of utterances of about the same length, made on the device.
 
@@ -46,64 +64,51 @@ class Utterances:
     """
 
     def __init__(self, runs: list[Path], positions: int) -> None:
-        """What each of `runs` has, the first of which has what is held out. Batches have so many positions."""
-        rows, latents, groups, self.voices = [], [], [], []
-        for k, run in enumerate(runs):
+        """What each of `runs` has. Batches have so many positions."""
+        rows, latents, held_out, learned, self.voices = [], [], [], [], []
+        for run in runs:
             corpus, pieces = Corpus(run), Pieces(run)
-            whole = utterances(corpus, pieces, np.load(run / "align.npy"), sum(map(len, latents)), len(self.voices))
+            whole = whole_ones(corpus, pieces, np.load(run / "align.npy"), sum(map(len, latents)), len(self.voices))
             n = len(corpus.training)                                            # those held out come last
-            others = [row for row in whole[:n] for row in pieces.otherwise(row)]
-            mixed = spliced(whole[:n] + others, n * (1 if k else SPLICES), pieces.starts, np.random.default_rng(0))
-            groups += [(len(rows) + np.repeat(np.arange(n), USUAL), k), (len(rows) + np.arange(n, len(whole)), -1),
-                       (len(rows) + len(whole) + np.arange(len(others) + len(mixed)), k)]
+            others = [other for u in whole[:n] for other in otherwise(u, pieces)]
+            mixed = spliced(whole[:n] + others, n * (1 if learned else SPLICES), pieces.starts, np.random.default_rng(0))
+            held_out.append(len(rows) + np.arange(n, len(whole)))
+            learned.append(len(rows) + np.concatenate([
+                np.repeat(np.arange(n), USUAL), np.arange(len(whole), len(whole) + len(others) + len(mixed))]))
             rows += whole + others + mixed
             latents.append(np.load(run / "latents.npy"))
             self.voices += corpus.voices
-            if not k:
-                speech = latents[0][: corpus.training_frames]
-                self.mean, self.std = (torch.from_numpy(v).to(DEVICE) for v in (speech.mean(0), speech.std(0)))
-
-        def pad(rows: list[np.ndarray], value: float = 0) -> torch.Tensor:
-            return nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], True, value).to(DEVICE)
-
+        speech = latents[0][: Corpus(runs[0]).training_frames]
+        self.mean, self.std = (torch.from_numpy(v).to(DEVICE) for v in (speech.mean(0), speech.std(0)))
         self.latents = torch.from_numpy(np.concatenate(latents)).to(DEVICE)
-        self.tokens, self.begins = pad([r[0] for r in rows]), pad([r[1].astype(np.float32) for r in rows], 1e9)     # [U, N]
-        self.frames = pad([r[2] for r in rows])                                 # [U, T], indices of latents
-        longest = np.array([[len(r[0]) for r in rows], [len(r[2]) for r in rows]])
-        self.n, self.t = torch.from_numpy(longest).to(DEVICE)
+        self.tokens, self.begins = padded([u.tokens for u in rows]), padded([u.begins.astype(np.float32) for u in rows], 1e9)  # [U, N]
+        self.frames = padded([u.frames for u in rows])                          # [U, T]
+        lengths = np.array([[len(u.tokens) for u in rows], [len(u.frames) for u in rows]])
+        self.n, self.t = torch.from_numpy(lengths).to(DEVICE)
         self.speech_end = self.t - TAIL
-        self.voice = torch.tensor([r[3] for r in rows], device=DEVICE)
-        length = longest.sum(0)
-        edges = np.quantile(length, np.linspace(0, 1, SIZES + 1)[1:-1])
-        self.sizes, chances = [], []
-        for size in range(SIZES):
-            of = [np.concatenate([g[np.searchsorted(edges, length[g]) == size] for g, kind in groups if kind == k])
-                  for k in sorted({kind for _, kind in groups})]                # held out, of the first run, of the second
-            if not all(map(len, of[1:])):
-                continue
-            n, t = longest[:, np.concatenate(of)].max(1)
-            t += t % DISTILLED == 0                                             # so that every frame has its turn: flow_losses
-            count = max(1, positions // (PREFIX + int(n + t)))
-            self.sizes.append((count, int(n), int(t), [torch.from_numpy(members).to(DEVICE) for members in of]))
-            chances.append(len(of[1]) / count)
-        self.chances = np.array(chances) / sum(chances)
-        self.held_out = [i for i, (*_, members) in enumerate(self.sizes) if len(members[0])]
+        self.voice = torch.tensor([u.voice for u in rows], device=DEVICE)
+        self.sizes = list(sizes(lengths, np.concatenate(held_out), learned, positions))
+        chances = np.array([len(size.members[1]) / size.count for size in self.sizes])
+        self.chances = chances / chances.sum()
 
-    def batch(self, size: int, also: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
-        """Rows [B], tokens [B, N], latents [B, T, 32] of one size; about `also` of them (a number on the device) are of the second
-        run. Without that they are held out."""
-        count, n, t, members = self.sizes[size]
+    def batch(self, size: Size, also: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Rows [B], tokens [B, N], latents [B, T, 32]; about `also` of them (a number on the device) are of the second run."""
+        _, own, *others = size.members
+        rows = some(own, size.count)
+        if others:
+            rows = torch.where(torch.rand(size.count, device=DEVICE) < also, some(others[0], size.count), rows)
+        return self._batch(size, rows)
 
-        def some(of: torch.Tensor) -> torch.Tensor:
-            return of[(torch.rand(count, device=DEVICE) * len(of)).long()]
+    def held_out(self, rng: np.random.Generator) -> tuple[torch.Tensor, ...] | None:
+        """The same of what is held out, if anything is, in some size."""
+        found = [size for size in self.sizes if len(size.members[0])]
+        if not found:
+            return None
+        size = found[rng.integers(len(found))]
+        return self._batch(size, some(size.members[0], size.count))
 
-        if also is None:
-            rows = some(members[0])
-        else:
-            rows = some(members[1])
-            if members[2:]:
-                rows = torch.where(torch.rand(count, device=DEVICE) < also, some(members[2]), rows)
-        return rows, self.tokens[rows, :n], self.latents[self.frames[rows, :t]]
+    def _batch(self, size: Size, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return rows, self.tokens[rows, : size.n], self.latents[self.frames[rows, : size.t]]
 
     def targets(self, rows: torch.Tensor, frames: int, tokens: int) -> list[torch.Tensor]:
         """Tokens heard within each frame, then for each further head the one token after those: [B, T, N] each."""
@@ -118,56 +123,60 @@ class Utterances:
         return wanted
 
 
-def utterances(corpus: Corpus, pieces: "Pieces", letters: np.ndarray, first_frame: int, first_voice: int) -> list[tuple]:
-    """Tokens, when they begin, indices of frames, voice, when letters begin; of each utterance."""
-    begins = np.split(letters, np.cumsum([int(pieces.letters[tokens].sum()) for tokens in corpus.tokens])[:-1])
-    return [(tokens, pieces.begins(tokens, begin), first_frame + np.arange(start, end + TAIL), first_voice + int(voice), begin)
-            for tokens, begin, start, end, voice
-            in zip(corpus.tokens, begins, corpus.start, corpus.speech_end, corpus.voice, strict=True)]
+def whole_ones(corpus: Corpus, pieces: Pieces, letters: np.ndarray, first_frame: int, first_voice: int) -> list[Utterance]:
+    """All that a corpus has; `letters` is its align.npy."""
+    letters = np.split(letters, np.cumsum([int(pieces.letters[tokens].sum()) for tokens in corpus.tokens])[:-1])
+    return [Utterance(tokens, pieces.begins(tokens, own), first_frame + np.arange(start, end + TAIL), first_voice + int(voice), own)
+            for tokens, own, start, end, voice
+            in zip(corpus.tokens, letters, corpus.start, corpus.speech_end, corpus.voice, strict=True)]
 
 
-class Pieces:
-    """What a tokenizer's tokens are made of: letters [n_bins] int, whether words begin with them [n_bins] bool."""
-
-    def __init__(self, run: Path) -> None:
-        import sentencepiece
-
-        self.tokenizer = sentencepiece.SentencePieceProcessor(str(run / "tokenizer.model"))
-        pieces = [self.tokenizer.id_to_piece(i) for i in range(self.tokenizer.vocab_size())]
-        self.letters = np.array(letters_of(run))
-        self.starts = np.array([piece.startswith("▁") for piece in pieces])
-
-    def begins(self, tokens: np.ndarray, letters: np.ndarray) -> np.ndarray:
-        """When each token begins, of when each letter does."""
-        first = np.cumsum(self.letters[tokens]) - self.letters[tokens]
-        return letters[np.minimum(first, len(letters) - 1)]
-
-    def otherwise(self, utterance: tuple) -> list[tuple]:
-        """The same utterance with its text cut into other pieces."""
-        tokens, _, frames, voice, letters = utterance
-        text = self.tokenizer.decode(tokens.tolist())
-        found = [np.array(self.tokenizer.encode(text, enable_sampling=True, alpha=DROPPED, nbest_size=-1)) for _ in range(SEGMENTED)]
-        return [(f, self.begins(f, letters), frames, voice, letters) for f in found if self.letters[f].sum() == len(letters)]
+def otherwise(u: Utterance, pieces: Pieces) -> list[Utterance]:
+    """The same utterance with its text cut into other pieces."""
+    text = pieces.tokenizer.decode(u.tokens.tolist())
+    found = [np.array(pieces.tokenizer.encode(text, enable_sampling=True, alpha=DROPPED, nbest_size=-1)) for _ in range(SEGMENTED)]
+    return [u._replace(tokens=f, begins=pieces.begins(f, u.letters)) for f in found if pieces.letters[f].sum() == len(u.letters)]
 
 
-def spliced(whole: list[tuple], count: int, word_starts: np.ndarray, rng: np.random.Generator) -> list[tuple]:
+def spliced(whole: list[Utterance], count: int, word_starts: np.ndarray, rng: np.random.Generator) -> list[Utterance]:
     """Utterances of the same voice, the first up to a word and the second from a word on, cut where these words begin; or two whole
     ones, one after the other."""
-    words = [np.flatnonzero(word_starts[u[0]])[1:] for u in whole]              # the first word has silence before it
-    of_voice = {v: np.array([k for k, u in enumerate(whole) if u[3] == v and len(words[k])]) for v in {u[3] for u in whole}}
+    words = [np.flatnonzero(word_starts[u.tokens])[1:] for u in whole]          # the first word has silence before it
+    of_voice = {v: np.array([k for k, u in enumerate(whole) if u.voice == v and len(words[k])]) for v in {u.voice for u in whole}}
     result = []
     for voice, rows in of_voice.items():
         for _ in range(count * len(rows) // len(whole)):
-            a, b = rows[rng.integers(len(rows), size=2)]
-            (tokens, begins, frames, *_), (tokens_b, begins_b, frames_b, *_) = whole[a], whole[b]
-            i, j = words[a][rng.integers(len(words[a]))], words[b][rng.integers(len(words[b]))]
-            cut, cut_b = round(float(begins[i])), round(float(begins_b[j]))
+            k, m = rows[rng.integers(len(rows), size=2)]
+            a, b = whole[k], whole[m]
+            i, j = words[k][rng.integers(len(words[k]))], words[m][rng.integers(len(words[m]))]
+            cut, cut_b = round(float(a.begins[i])), round(float(b.begins[j]))
             if rng.random() < JOINED:
-                i, j, cut, cut_b = len(tokens), 0, len(frames) - 1, 0
-            if i + len(tokens_b) - j + cut + len(frames_b) - cut_b <= LONGEST:
-                result.append((np.concatenate([tokens[:i], tokens_b[j:]]), np.concatenate([begins[:i], begins_b[j:] - cut_b + cut]),
-                               np.concatenate([frames[:cut], frames_b[cut_b:]]), voice))
+                i, j, cut, cut_b = len(a.tokens), 0, len(a.frames) - 1, 0
+            if i + len(b.tokens) - j + cut + len(b.frames) - cut_b <= LONGEST:
+                result.append(Utterance(np.concatenate([a.tokens[:i], b.tokens[j:]]),
+                                        np.concatenate([a.begins[:i], b.begins[j:] - cut_b + cut]),
+                                        np.concatenate([a.frames[:cut], b.frames[cut_b:]]), voice))
     return result
+
+
+def sizes(lengths: np.ndarray, held_out: np.ndarray, learned: list[np.ndarray], positions: int) -> Iterator[Size]:
+    """Rows by their lengths [2, U], in tokens and frames, in batches of so many positions."""
+    total = lengths.sum(0)
+    edges = np.quantile(total, np.linspace(0, 1, SIZES + 1)[1:-1])
+    for k in range(SIZES):
+        members = [rows[np.searchsorted(edges, total[rows]) == k] for rows in (held_out, *learned)]
+        if all(map(len, members[1:])):
+            n, t = (int(v) for v in lengths[:, np.concatenate(members)].max(1))
+            t += t % DISTILLED == 0                                             # so that every frame has its turn: flow_losses
+            yield Size(max(1, positions // (PREFIX + n + t)), n, t, [torch.from_numpy(rows).to(DEVICE) for rows in members])
+
+
+def padded(rows: list[np.ndarray], value: float = 0) -> torch.Tensor:
+    return nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], True, value).to(DEVICE)
+
+
+def some(rows: torch.Tensor, count: int) -> torch.Tensor:
+    return rows[(torch.rand(count, device=DEVICE) * len(rows)).long()]
 
 
 class Learner(nn.Module):
@@ -262,18 +271,20 @@ class Step:
         self.learner, self.utterances, self.optimizer = learner, utterances, optimizer
         self.also, self.recorded = torch.zeros((), device=DEVICE), {}
 
-    def run(self, size: int) -> dict[str, torch.Tensor]:
+    def run(self, size: Size) -> dict[str, torch.Tensor]:
         now = losses(self.learner, self.utterances, self.utterances.batch(size, self.also))
         self.optimizer.zero_grad()
         now.pop("loss").backward()
         descend(self.optimizer, self.learner)
         return {k: v.detach() for k, v in now.items()}
 
-    def __call__(self, size: int, also: float) -> dict[str, torch.Tensor]:
+    def __call__(self, k: int, also: float) -> dict[str, torch.Tensor]:
+        """With batches of size k, about `also` of which is from the second run."""
+        size = self.utterances.sizes[k]
         self.also.fill_(also)
         if DEVICE == "cpu":
             return self.run(size)
-        if size not in self.recorded:
+        if k not in self.recorded:
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):                                     # whatever is made at a first time is made here
@@ -283,8 +294,8 @@ class Step:
             self.optimizer.zero_grad()
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
-                self.recorded[size] = graph, self.run(size)
-        graph, now = self.recorded[size]
+                self.recorded[k] = graph, self.run(size)
+        graph, now = self.recorded[k]
         graph.replay()
         return now
 
@@ -303,9 +314,9 @@ def main() -> None:
     rng, step = np.random.default_rng(training.step), Step(learner, utterances, training.optimizers[0])
     for progress in training:
         now = step(rng.choice(len(utterances.sizes), p=utterances.chances), ALSO * min(1, (1 - progress) / ALONE))
-        if training.step % (200 if gpu else 25) == 0 and utterances.held_out:
+        if training.step % (200 if gpu else 25) == 0 and (batch := utterances.held_out(rng)):
             with torch.no_grad():
-                held = losses(learner.eval(), utterances, utterances.batch(rng.choice(utterances.held_out)))
+                held = losses(learner.eval(), utterances, batch)
             learner.train()
             training.log(**{f"{k}_held_out": held[k] for k in ("fm", "guess", "attention")})
         if training.step % 10 == 0 or not gpu:

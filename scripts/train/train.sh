@@ -20,12 +20,13 @@ pack "$run" "$@"
 if [ -n "$ALSO" ]; then
     pack "$run/also" $ALSO --voice other
     also="--also $run/also"
-    [ -e "$run/also/align.npy" ] || "${PYTHON:-python3}" "$here/align.py" "$run/also" > "$run/also/align.log" 2>&1 &
+    [ -e "$run/also/align.npy" ] || "${PYTHON:-python3}" "$here/align.py" "$run/also" > "$run/also/align.log" 2>&1 & also_align=$!
 fi
-[ -e "$run/align.npy" ] || train align.py > "$run/align.log" 2>&1 &
+[ -e "$run/align.npy" ] || train align.py > "$run/align.log" 2>&1 & align=$!
 # Latents stay as they are once there are some: what was learned from them would not fit others.
 [ -e "$run/latents.npy" ] || train features.py --minutes "$(share 0.15)" $also
-wait
+wait $align
+wait $also_align
 export OMP_NUM_THREADS=$((($(nproc) + 1) / 2))
 [ -z "$KEEP" ] || keep > "$run/keep.log" 2>&1 & keeper=$!
 train lm.py --minutes "$(share 0.8)" $also > "$run/lm.log" 2>&1 & lm=$!
