@@ -64,11 +64,11 @@ class Server:
                 self.wyoming.close()
             if not (self.web.drain(self.settings.drain_seconds) and self.app.answers.drain(until - monotonic())):
                 logger.warning("some answers had not ended after %g seconds", self.settings.drain_seconds)
-                self.app.wsgi.cut_off = "the server stopped"
         finally:
             self._close()
 
     def _close(self) -> None:
+        self.app.wsgi.cut_off = "the server stopped"
         self.engine.close(0)
         for part in (self.wyoming, self.web, self.app):
             if part:
