@@ -243,6 +243,8 @@ def refused(port):
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:                        # it is closing at this very moment
+        return False
 
 
 def test_sigterm_has_a_limit(command):
@@ -268,6 +270,20 @@ def test_sigterm_has_a_limit(command):
     assert "some answers had not ended after 0.3 seconds" in [line.get("message") for line in fields if line["level"] == "warning"]
     ended = [line for line in fields if line.get("path") == "/stream"]
     assert [line["status"] for line in ended] == [200, 200] and all(line["error"].startswith("the server ") for line in ended)
+
+
+def test_a_second_signal_waits_for_nobody(command):
+    process = command("--log-format", "json")
+    stuck = connect(process, post("/stream", FOREVER))  # takes nothing more
+    stuck.recv(1)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: refused(process.port))
+    process.send_signal(signal.SIGTERM)
+    fields = [json.loads(line) for line in process.communicate(timeout=20)[1].splitlines()]
+    assert process.returncode == 128 + signal.SIGTERM
+    (ended,) = [line for line in fields if line.get("path") == "/stream"]
+    assert ended["status"] == 200 and ended["error"].startswith("the server ")
 
 
 def test_ctrl_c(command):
