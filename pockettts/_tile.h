@@ -379,13 +379,13 @@ INLINE vi dot4(vi acc, vi w, vi x) {
 }
 #elif defined(__AVX2__) && VL == 8
 INLINE vi dot4(vi acc, vi w, vi x) {
-    const __m256i wx = _mm256_sign_epi8((__m256i)w, (__m256i)x);
-    return acc + (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)x), wx), _mm256_set1_epi16(1));
+    const __m256i xw = _mm256_sign_epi8((__m256i)x, (__m256i)w);
+    return acc + (vi)_mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)w), xw), _mm256_set1_epi16(1));
 }
 #elif defined(__SSSE3__) && VL == 4
 INLINE vi dot4(vi acc, vi w, vi x) {
-    const __m128i wx = _mm_sign_epi8((__m128i)w, (__m128i)x);
-    return acc + (vi)_mm_madd_epi16(_mm_maddubs_epi16(_mm_abs_epi8((__m128i)x), wx), _mm_set1_epi16(1));
+    const __m128i xw = _mm_sign_epi8((__m128i)x, (__m128i)w);
+    return acc + (vi)_mm_madd_epi16(_mm_maddubs_epi16(_mm_abs_epi8((__m128i)w), xw), _mm_set1_epi16(1));
 }
 #elif defined(__ARM_FEATURE_DOTPROD)
 INLINE vi dot4(vi acc, vi w, vi x) { return (vi)vdotq_s32((int32x4_t)acc, (int8x16_t)w, (int8x16_t)x); }
@@ -402,29 +402,45 @@ INLINE vi dot4(vi acc, vi w, vi x) {
 }
 #endif
 
+/* Whole numbers within -127 .. 127 as bytes. */
+INLINE v8 narrowed(vi whole) {
+#if defined(__AVX2__) && VL == 8 /* GCC 12 takes ten times as long */
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)whole), _mm256_extracti128_si256((__m256i)whole, 1));
+    return (v8)_mm_cvtsi128_si64(_mm_packs_epi16(words, words));
+#else
+    return __builtin_convertvector(whole, v8);
+#endif
+}
+
+INLINE vi rounded(vf v) { return (vi)(v + 12582912.0f) - 0x4b400000; } /* 1.5 * 2^23: no room for a fraction, which is rounded to even */
+
 /* K floats as a row of bytes (see above): x is about byte * scale. The same bits on every machine; a row of zeros has scale 0. */
 static void quantize_row(const float *x, long K, uint32_t *row) {
-    const long D = DEPTH8(K);
+    const long D = DEPTH8(K), vectors = K / VL * VL;
     int8_t *q = (int8_t *)row;
     vf top = {0}, tail = {0};
     vi total = {0};
-    memcpy(&tail, x + K / VL * VL, K % VL * sizeof(float));
-    for (long k = 0; k < K; k += VL) {
-        const vf v = k + VL <= K ? load(x + k) : tail, size = pick(v < 0, -v, v);
-        top = pick(size > top, size, top);
-    }
+    memcpy(&tail, x + vectors, (K - vectors) * sizeof(float));
+    for (long k = 0; k < vectors; k += VL) top = greater((vf)((vi)load(x + k) & 0x7fffffff), top);
+    top = greater((vf)((vi)tail & 0x7fffffff), top);
     float most = 0;
     for (int i = 0; i < VL; i++) most = top[i] > most ? top[i] : most;
     const float scale = most > 1e-30f ? most / 127 : 0;
     const float inverse = most > 1e-30f ? 127 / most : 0;
-    for (long k = 0; k < K; k += VL) {
-        vf v = (k + VL <= K ? load(x + k) : tail) * inverse;
+    for (long k = 0; k < vectors; k += VL) {
+        vf v = load(x + k) * inverse;
         ROUNDED(v);
-        const vi whole = (vi)(v + 12582912.0f) - 0x4b400000; /* 1.5 * 2^23: no room for a fraction, which is rounded to even */
-        const v8 bytes = __builtin_convertvector(whole, v8);
-        memcpy(q + k, &bytes, k + VL <= 4 * D ? VL : 4 * D - k);
+        const vi whole = rounded(v);
+        const v8 bytes = narrowed(whole);
+        memcpy(q + k, &bytes, VL);
         total += whole;
     }
+    tail *= inverse;
+    ROUNDED(tail);
+    const vi whole = rounded(tail);
+    const v8 bytes = narrowed(whole);
+    memcpy(q + vectors, &bytes, 4 * D - vectors);
+    total += whole;
     int32_t sum = 0;
     for (int i = 0; i < VL; i++) sum += total[i];
     memcpy(row + D, &scale, 4);
