@@ -105,7 +105,7 @@ def run_streams(config: Config, precision: str | None = None, threads: int | Non
                         | dict(streams=n, gain=_figures(gains, "", 1)))
     for row in rows:
         n = row["streams"]
-        step = Work(lm.bytes + decoder.bytes, n * (lm.flops + decoder.flops), n * lm.int8)
+        step = Work(lm.bytes + decoder.bytes, n * (lm.flops + decoder.flops), n * (lm.int8 + decoder.int8))
         row["limit"] = step.limit(*(max(reached[name]) for name in ("both", "f32", "int8")))[0] * config.mimi.frame_rate / n
     return _circumstances(config, precision, STREAM_ROUNDS) | dict(streams=rows)
 

@@ -9,6 +9,7 @@ import numpy as np
 from . import ops, random_model
 from .config import Config
 from .model.mimi import frame_size, resampling
+from .weights import has_int8
 
 LARGEST_READ = 1 << 28       # bytes; no cache is larger
 AT_ONCE = 1 << 25            # bytes to read in one call at least, so that the threads' meeting does not count
@@ -41,7 +42,7 @@ class Needs:
         self.config, self.tensors = config, random_model.shapes(config)
         self.width = 4 if precision == "f32" else 2        # bytes of a weight
         self.lm_width = 4 if precision == "f32" else 1.5   # of the flow LM's, in 12 bits
-        self.int8 = precision == "int8"                    # for the matrices of the backbone
+        self.int8 = precision == "int8"                    # for some matrices
 
     def part(self, *prefixes: str) -> Tensors:
         return {name: shape for name, shape in self.tensors.items() if name.startswith(prefixes)}
@@ -65,23 +66,41 @@ class Needs:
 
     def decoder(self) -> Work:
         """A frame of the Mimi decoder."""
-        c = self.config.mimi
-        return Work(self.width * numbers(self.part("mimi.quantizer.", "mimi.upsample.", "mimi.decoder")),
-                    2 * numbers(self.part("mimi.quantizer.")) + 2 * resampling(c) * numbers(self.part("mimi.upsample."))
-                    + self._transformer("mimi.decoder_transformer.", c.decoder_transformer or c.transformer)
-                    + _convolutions(self.part("mimi.decoder."), resampling(c)))
+        c, rows = self.config.mimi, resampling(self.config.mimi)
+        return Work(0, 0).plus(
+            self._matrices(self.part("mimi.quantizer."), 1), self._matrices(self.part("mimi.upsample."), rows),
+            self._transformer("mimi.decoder_transformer.", c.decoder_transformer or c.transformer), self._seanet("mimi.decoder.", rows))
 
     def encoder(self, frames: float) -> Work:
         """So many frames through the Mimi encoder."""
         c = self.config.mimi
-        return Work(self.width * numbers(self.part("mimi.encoder", "mimi.downsample.")),
-                    frames * (_convolutions(self.part("mimi.encoder."), frame_size(c))
-                              + self._transformer("mimi.encoder_transformer.", c.transformer)
-                              + 2 * numbers(self.part("mimi.downsample."))))
+        frame = self._seanet("mimi.encoder.", frame_size(c)).plus(
+            self._transformer("mimi.encoder_transformer.", c.transformer), self._matrices(self.part("mimi.downsample."), 1))
+        return Work(frame.bytes, frames * frame.flops)
 
-    def _transformer(self, prefix: str, t) -> float:
-        """Operations of one of Mimi's transformers over a frame, its window being full."""
-        return resampling(self.config.mimi) * (2.0 * numbers(self.part(prefix)) + 4 * t.context * t.d_model * t.num_layers)
+    def _matrices(self, tensors: Tensors, rows: float) -> Work:
+        """So many rows through each."""
+        in_int8 = numbers({name: shape for name, shape in tensors.items() if self.int8 and has_int8(name, _outputs(name, shape))})
+        others = numbers(tensors) - in_int8
+        return Work(in_int8 + self.width * others, 2 * rows * others, 2 * rows * in_int8)
+
+    def _transformer(self, prefix: str, t) -> Work:
+        """One of Mimi's transformers over a frame, its window being full."""
+        rows = resampling(self.config.mimi)
+        return self._matrices(self.part(prefix), rows).plus(Work(0, rows * 4.0 * t.context * t.d_model * t.num_layers))
+
+    def _seanet(self, prefix: str, rows: int) -> Work:
+        """A SEANet over a frame that comes as so many rows."""
+        kernels = {name: shape for name, shape in self.part(prefix).items() if len(shape) == 3}       # in the order of the layers
+        first, *_, last = kernels
+        work = Work(0, 0)
+        for name, shape in kernels.items():
+            if "block" not in name and "convtr" not in name and name not in (first, last):
+                rows //= shape[2] // 2     # a convolution with a stride
+            work = work.plus(self._matrices({name: shape}, rows))
+            if "convtr" in name:
+                rows *= shape[2] // 2
+        return work
 
 
 def numbers(tensors: Tensors) -> int:
@@ -89,18 +108,11 @@ def numbers(tensors: Tensors) -> int:
     return sum(math.prod(shape) for shape in tensors.values())
 
 
-def _convolutions(tensors: Tensors, rows: int) -> float:
-    """Operations of a SEANet over a frame that comes as so many rows; `tensors` in the order of the layers."""
-    kernels = {name: shape for name, shape in tensors.items() if len(shape) == 3}
-    first, *_, last = kernels
-    flops = 0.0
-    for name, shape in kernels.items():
-        if "block" not in name and "convtr" not in name and name not in (first, last):
-            rows //= shape[2] // 2     # a convolution with a stride
-        flops += 2 * rows * math.prod(shape)
-        if "convtr" in name:
-            rows *= shape[2] // 2
-    return flops
+def _outputs(name: str, shape: tuple[int, ...]) -> int:
+    """Of the matrix that a tensor becomes; 0 if it is none."""
+    if len(shape) < 2:
+        return 0
+    return shape[1] * shape[2] // 2 if "convtr" in name else shape[0]
 
 
 class Speeds:

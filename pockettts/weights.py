@@ -24,6 +24,8 @@ _DTYPES = {
 }  # fmt: skip
 _FLOW_LM = "flow_lm."
 _BACKBONE = "flow_lm.transformer."
+_DECODER = "mimi.decoder"   # its transformer and its SEANet
+_NARROW = 64                # outputs; a row takes longer to round than such a matrix saves
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
 
@@ -170,7 +172,7 @@ class Weights:
     """The tensors of a model by official name, seen from one scope of it; asked for by name and shape, each exactly once.
 
     precision: None keeps matrices as the file has them (bf16 as bf16, all else float32); "f32" or "bf16" converts them; "int8" rounds
-    those of the backbone (attention and MLP, as upstream's `quantize`) and keeps the others.
+    those of the backbone (attention and MLP, as upstream's `quantize`) and the wide ones of Mimi's decoder, and keeps the others.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = "") -> None:
@@ -221,7 +223,7 @@ class Weights:
 
     def _pack(self, tensors: Sequence[Tensor], name: str, n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
         full_name = self.scope + name
-        precision = None if self.precision == "int8" and not full_name.startswith(_BACKBONE) else self.precision
+        precision = None if self.precision == "int8" and not has_int8(full_name, n) else self.precision
         packed = Packed(full_name, tensors, n, k, arrange, precision)
         self.packed.append(packed)
         return packed
@@ -237,6 +239,11 @@ class Weights:
             raise WeightsError(f"{self.origin}: {name!r} is of type {tensor.dtype}, not f32, bf16 or f16")
         self.unused.discard(name)
         return tensor
+
+
+def has_int8(name: str, n: int) -> bool:
+    """Whether int8 is also meant for the matrix of that name, which has n outputs."""
+    return name.startswith(_BACKBONE) or (name.startswith(_DECODER) and n >= _NARROW)
 
 
 def _rounded_to_bf16(x: np.ndarray) -> np.ndarray:

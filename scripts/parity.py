@@ -125,7 +125,8 @@ def frames(model: TTSModel, ids: list[int], prompt: np.ndarray, latents: np.ndar
 
 
 def rounding(name: str, oracle: str, keep: Path, count: int = 200) -> None:
-    """Print a row: cosines of int8 to f32 with the same inputs, over the values of a frame (mean and least), or over all logits."""
+    """Print a row: cosines of int8 to f32 with the same inputs, over the values of a frame (mean and least), or over all logits; and by
+    how many dB their sounds are louder than the difference of the two."""
     folder = made(name, True, oracle, keep)
     speak = dict(config=folder / "config.yaml", eos_threshold=1e9, temperature=0.7)
     models = [TTSModel.load(precision=precision, **speak) for precision in ("f32", "int8")]
@@ -141,6 +142,8 @@ def rounding(name: str, oracle: str, keep: Path, count: int = 200) -> None:
         cells.append(f"{np.mean(cosines):.5f} ({np.min(cosines):.5f})")
     exact, rounded = a["eos_logit"][:, 0], b["eos_logit"][:, 0]
     cells += [f"{cosine(exact, rounded):.5f}", f"{np.abs(exact - rounded).mean() / exact.std():.3f}"]
+    sound, other = (model.decoder(latents * model.flow_lm.emb_std + model.flow_lm.emb_mean, model.decoder.init_state()) for model in models)
+    cells.append(f"{10 * np.log10(np.square(sound).mean() / np.square(other - sound).mean()):.1f}")
     print("|", " | ".join(cells), "|", flush=True)
 
 
@@ -174,7 +177,7 @@ def main() -> int:
     keep = options.keep.resolve()
     oracle = options.oracle or oracle_python(keep)
     if options.rounding:
-        print("| model | hidden | latent | EOS logit | its difference, in deviations |\n" + "| --- " * 5 + "|")
+        print("| model | hidden | latent | EOS logit | its difference, in deviations | sound, dB |\n" + "| --- " * 6 + "|")
         for name in options.models:
             rounding(name, oracle, keep)
         return 0

@@ -61,7 +61,13 @@ def test_the_work_of_a_model_is_what_its_shapes_say():
     assert Needs(config, "f32").backbone(1, 0).bytes == pytest.approx(4 * backbone, rel=0.01)
     assert Needs(config, "int8").backbone(1, 0).bytes == pytest.approx(backbone, rel=0.01)
     assert Needs(config, "int8").backbone(1, 0).int8 == pytest.approx(2 * backbone, rel=0.01)
-    assert needs.decoder().flops == pytest.approx(0.52e9, rel=0.05)        # counted by hand, and by others
+    decoder, rounded = needs.decoder(), Needs(config, "int8").decoder()
+    assert decoder.flops == pytest.approx(0.52e9, rel=0.05)                                # counted by hand, and by others
+    transformer, upsampling = 16 * 2 * 12 * 512**2, 16 * 1024 * 1536 + 96 * 512 * 640 + 480 * 256 * 256
+    blocks = 96 * (768 + 256) * 128 + 480 * (384 + 128) * 64 + 1920 * 32 * 64      # but the last one's first, which is narrow
+    assert rounded.int8 == 2 * (transformer + 16 * 512 * 7 * 512 + upsampling + blocks)
+    assert rounded.int8 + rounded.flops == decoder.flops and rounded.bytes == pytest.approx(decoder.bytes / 2, rel=0.02)
+    assert Needs(config, "int8").encoder(1) == needs.encoder(1)
 
 
 def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch):  # noqa: F811
