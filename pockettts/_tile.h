@@ -811,13 +811,14 @@ static float fma_probe(long rounds) { /* MR * NR FMAs a round */
 }
 
 static float dot_probe(long rounds) { /* MR * NR times 4 products of bytes a round */
-    vi s[MR * NV] = {{0}}, w[NV] = {{0}};
-    int32_t x[64] = {0};
-    __asm__ volatile("" : : "r"(x) : "memory"); /* who knows what is in there */
+    vi s[MR * NV] = {{0}}, w[NV];
+    int32_t x[64 + MR] = {0}, other[NR] = {0};
+    __asm__ volatile("" : : "r"(x), "r"(other) : "memory"); /* who knows what is in there */
+    UNROLL for (int v = 0; v < NV; v++) w[v] = (vi)load_u32((const uint32_t *)other + v * VL);
     for (long i = 0; i < rounds; i++) {
         UNROLL for (int v = 0; v < NV; v++) w[v] += 1;
         UNROLL for (int m = 0; m < MR; m++) {
-            const vi four = (vi){0} + x[(i + m) & 63];
+            const vi four = (vi){0} + x[(i & 63) + m];
             UNROLL for (int v = 0; v < NV; v++) s[m * NV + v] = dot4(s[m * NV + v], w[v], four);
         }
     }
