@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from pockettts.config import load_config
 from pockettts.tokenizer import load_tokenizer
 
 HERE = Path(__file__).resolve().parent
+REST = 0.3     # seconds before each turn: the other side's threads may go on looking out for work, and take a core with them
 MEASURES = {"latent": ("flow LM with flow net", "ms a frame", 1e3)} | {
     name: bench.MEASURES[name] for name in ("mimi", "prefill", "voice", "ttfa", "rtf", "start", "memory")}
 TURNS = {"official": ("frames", "mimi", "prefill", "clone", "speak"), "onnxruntime": ("frames", "mimi", "speak")}
@@ -46,6 +48,7 @@ class Worker:
                                         stderr=None if "--debug" in sys.argv else subprocess.DEVNULL)
 
     def measure(self, name: str) -> dict[str, float]:
+        time.sleep(REST)
         self.process.stdin.write(name + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline() or sys.exit(f"{self.process.args}: failed at {name} (--debug says why)"))
