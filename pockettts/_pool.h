@@ -5,7 +5,8 @@
  *   share(task, job, tasks, threads)  task(job, i) for all i of 0 .. tasks, on so many threads, the caller's included
  *
  * Each thread does its own lot of the tasks, the same one every time, since what it works on is in its cache; then it helps the others
- * with theirs. A helper that has nothing to do looks out for a while, which bridges the gap between two kernels, and falls asleep.
+ * with theirs. A helper that has nothing to do looks out for a while, which bridges the gap between two kernels; then, giving way to other
+ * processes, for a while more, which bridges that between two frames of a small model; and falls asleep.
  */
 #ifndef POCKETTTS_POOL_H
 #define POCKETTTS_POOL_H
@@ -17,7 +18,8 @@
 #include <time.h>
 
 #define MOST_THREADS 64
-#define LOOKOUT 100000 /* nanoseconds */
+#define LOOKOUT 100000 /* nanoseconds in which a helper does nothing but look out for work, */
+#define GIVING_WAY 1000000 /* and in which it goes on, while nobody else wants its core */
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
@@ -81,8 +83,9 @@ static int64_t nanoseconds(void) {
 
 static Work *look_out(void) {
     for (;;) {
-        const int64_t until = nanoseconds() + LOOKOUT;
-        do {
+        const int64_t start = nanoseconds();
+        for (int64_t waited = 0; waited < LOOKOUT + GIVING_WAY; waited = nanoseconds() - start) {
+            if (waited > LOOKOUT) sched_yield();
             for (int i = 0; i < 32; i++) {
                 PAUSE();
                 if (__atomic_load_n(&pool.places, __ATOMIC_RELAXED)) {
@@ -92,7 +95,7 @@ static Work *look_out(void) {
                     if (work) return work;
                 }
             }
-        } while (nanoseconds() < until);
+        }
         pthread_mutex_lock(&pool.lock);
         Work *work = join_some();
         if (!work) {
