@@ -54,14 +54,9 @@ cdef extern from "_tile.h" nogil:
 
 cdef extern from "_pool.h" nogil:
     const int MOST_THREADS
+    const int *own_team               # how many threads the calling thread's kernels use; NULL: n_threads
     ctypedef void (*Task)(const void *job, long i) noexcept nogil
     void share(Task task, const void *job, long tasks, int threads)
-
-cdef extern from * nogil:
-    """
-    static __thread const int *own_team = 0;
-    """
-    const int *own_team               # how many threads the calling thread's kernels use; NULL: n_threads
 
 cdef int n_threads = 1
 

@@ -21,6 +21,9 @@
 #define LOOKOUT 100000 /* nanoseconds in which a helper does nothing but look out for work, */
 #define GIVING_WAY 1000000 /* and in which it goes on, while nobody else wants its core */
 
+/* How many threads the calling thread's kernels use, if that is not for the process to say: it shares the cores with other callers. */
+static __thread const int *own_team = 0;
+
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
 #elif defined(__aarch64__)
@@ -40,6 +43,7 @@ typedef struct Work {
     Task task;
     const void *job;
     int threads;
+    int64_t patience; /* of who has helped: how long to look out for more */
     int places;  /* for helpers that may still join; under the lock, as `following` */
     int helping; /* helpers at work; atomic */
     struct Work *following;
@@ -81,10 +85,10 @@ static int64_t nanoseconds(void) {
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static Work *look_out(void) {
+static Work *look_out(int64_t patience) {
     for (;;) {
         const int64_t start = nanoseconds();
-        for (int64_t waited = 0; waited < LOOKOUT + GIVING_WAY; waited = nanoseconds() - start) {
+        for (int64_t waited = 0; waited < patience; waited = nanoseconds() - start) {
             if (waited > LOOKOUT) sched_yield();
             for (int i = 0; i < 32; i++) {
                 PAUSE();
@@ -109,8 +113,10 @@ static Work *look_out(void) {
 }
 
 static void *help(void *number) {
+    int64_t patience = LOOKOUT;
     for (;;) {
-        Work *work = look_out();
+        Work *work = look_out(patience);
+        patience = work->patience;
         do_lots(work, 1 + (int)(intptr_t)number % (work->threads - 1)); /* the caller's own is 0 */
         __atomic_sub_fetch(&work->helping, 1, __ATOMIC_RELEASE);
     }
@@ -150,6 +156,7 @@ static void share(Task task, const void *job, long tasks, int threads) {
     }
     Work work;
     work.task = task, work.job = job, work.threads = threads, work.places = threads - 1, work.helping = 0;
+    work.patience = own_team ? LOOKOUT : LOOKOUT + GIVING_WAY; /* where cores are shared, others need that of a helper */
     for (int i = 0; i < threads; i++) work.lots[i].next = tasks * i / threads, work.lots[i].end = tasks * (i + 1) / threads;
 
     pthread_mutex_lock(&pool.lock);
