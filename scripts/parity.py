@@ -142,7 +142,8 @@ def rounding(name: str, oracle: str, keep: Path, count: int = 200) -> None:
         cells.append(f"{np.mean(cosines):.5f} ({np.min(cosines):.5f})")
     exact, rounded = a["eos_logit"][:, 0], b["eos_logit"][:, 0]
     cells += [f"{cosine(exact, rounded):.5f}", f"{np.abs(exact - rounded).mean() / exact.std():.3f}"]
-    sound, other = (model.decoder(latents * model.flow_lm.emb_std + model.flow_lm.emb_mean, model.decoder.init_state()) for model in models)
+    lm = models[0].flow_lm
+    sound, other = (model.decoder(latents * lm.emb_std + lm.emb_mean, model.decoder.init_state()) for model in models)
     cells.append(f"{10 * np.log10(np.square(sound).mean() / np.square(other - sound).mean()):.1f}")
     print("|", " | ".join(cells), "|", flush=True)
 
