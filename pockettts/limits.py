@@ -42,7 +42,7 @@ class Needs:
         self.config, self.tensors = config, random_model.shapes(config)
         self.width = 4 if precision == "f32" else 2        # bytes of a weight
         self.lm_width = 4 if precision == "f32" else 1.5   # of the flow LM's, in 12 bits
-        self.int8 = precision == "int8"                    # for some matrices
+        self.int8 = precision == "int8"                    # for what `has_int8` names
 
     def part(self, *prefixes: str) -> Tensors:
         return {name: shape for name, shape in self.tensors.items() if name.startswith(prefixes)}
