@@ -21,11 +21,13 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from parity import oracle_python
+from parity import oracle_python, program
 from rivals import answer
 
-from pockettts import bench, random_model
+from pockettts import PocketTTSError, bench, random_model
+from pockettts.cli.common import within
 from pockettts.config import load_config
+from pockettts.options import NUMBERS, PRECISIONS, Number
 from pockettts.tokenizer import load_tokenizer
 
 HERE = Path(__file__).resolve().parent
@@ -86,12 +88,12 @@ def compare(path: Path, plan: dict, a: argparse.Namespace, python: str) -> dict[
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--against", choices=TURNS, required=True)
-    p.add_argument("--oracle", help="a Python that has the rival")
+    p.add_argument("--oracle", type=program, help="a Python that has the rival")
     p.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity", help="folder of the environment")
     p.add_argument("--model", default="english")
-    p.add_argument("--precision", choices=("bf16", "f32", "int8"))
-    p.add_argument("--threads", type=int, help="of both sides; by default as each is shipped")
-    p.add_argument("--rounds", type=int, default=bench.ROUNDS)
+    p.add_argument("--precision", choices=PRECISIONS)
+    p.add_argument("--threads", type=within(NUMBERS["threads"]), help="of both sides; by default as each is shipped")
+    p.add_argument("--rounds", type=within(Number("rounds", int, 1, 1000, "")), default=bench.ROUNDS)
     p.add_argument("--json", action="store_true")
     p.add_argument("--debug", action="store_true", help="show what the rival says")
     p.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
@@ -105,7 +107,8 @@ def main() -> None:
     with random_model.temporary(config, bench.TEXT) as path:
         if a.against == "onnxruntime":
             export = [python, HERE / "export_onnx.py", path.parent, path.name]
-            subprocess.run(export, check=True, cwd=path.parent, stdout=sys.stderr, stderr=None if a.debug else subprocess.DEVNULL)
+            if subprocess.run(export, cwd=path.parent, stdout=sys.stderr, stderr=None if a.debug else subprocess.DEVNULL).returncode:
+                sys.exit(f"{python}: the graphs could not be exported (--debug says why)")
         table = config.flow_lm.lookup_table
         tokens = len(load_tokenizer(path.with_name("tokenizer.json"), table.n_bins).encode(bench.TEXT))
         plan = dict(text=bench.TEXT, text_tokens=tokens, eos_threshold=bench.EOS_THRESHOLD, frames=bench.FRAMES,
@@ -129,4 +132,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except PocketTTSError as error:
+        sys.exit(str(error))

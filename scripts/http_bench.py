@@ -15,8 +15,10 @@ import sys
 import threading
 from time import perf_counter
 
-from pockettts import random_model
+from pockettts import PocketTTSError, random_model
+from pockettts.cli.common import within
 from pockettts.config import load_config
+from pockettts.options import Number
 
 TEXT = "The kettle is boiling and the morning light"         # a word is a token, and without an EOS they make 5 seconds
 BYTES_A_SECOND = 48_000
@@ -25,8 +27,9 @@ BYTES_A_SECOND = 48_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--variant", default="english")
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 4, 8], metavar="N")
-    parser.add_argument("--rounds", type=int, default=2)
+    count = within(Number("N", int, 1, 1000, ""))
+    parser.add_argument("--streams", type=count, nargs="+", default=[1, 4, 8], metavar="N")
+    parser.add_argument("--rounds", type=count, default=2)
     args, options = parser.parse_known_args()
     with random_model.temporary(load_config(args.variant), TEXT) as config:
         command = [sys.executable, "-m", "pockettts", "serve", "--config", config, "--voice", config.with_name("voice.safetensors"),
@@ -83,4 +86,7 @@ def row(count: int, rounds: list[tuple[float, list[tuple[float, float, float]]]]
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except PocketTTSError as error:
+        sys.exit(str(error))

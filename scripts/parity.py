@@ -13,6 +13,7 @@ The official package needs torch: PIP_EXTRA_INDEX_URL=https://download.pytorch.o
 import argparse
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -159,14 +160,22 @@ def oracle_python(keep: Path, *more: str) -> str:
     if not python.exists():
         print(f"installing the official package into {keep / 'oracle'}", file=sys.stderr)
         venv.create(keep / "oracle", with_pip=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES, *more], check=True)     # nothing, if all is there
+    if subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES, *more]).returncode:              # nothing, if all is there
+        sys.exit(f"{keep / 'oracle'}: pip could not install {', '.join([*PACKAGES, *more])}")
     return str(python)
+
+
+def program(given: str) -> str:
+    """A type for argparse."""
+    if shutil.which(given) is None:
+        raise argparse.ArgumentTypeError(f"{given!r} is no program here")
+    return given
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=list(MODELS), metavar="MODEL", help=f"of {', '.join(MODELS)}")
-    parser.add_argument("--oracle", help="a Python that has the official package; a venv is made for it otherwise")
+    parser.add_argument("--oracle", type=program, help="a Python that has the official package; a venv is made for it otherwise")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity",
                         help="folder of the venv, the models and the official results, for the next run")
     parser.add_argument("--rounding", action="store_true", help="compare our int8 with our f32 instead")

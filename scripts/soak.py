@@ -29,6 +29,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from pockettts.cli.common import within
+from pockettts.options import Number
+
 TINY = Path(__file__).parent.parent / "tests" / "data" / "golden" / "tiny" / "config.yaml"
 KINDS = {"whole": 30, "leave": 30, "slow": 10, "clone": 8, "malformed": 8, "oversized": 7, "corrupt": 7}      # per cent
 TEXTS = ["One.", "Two of them, said together.", "Three is a longer one. It has sentences, and pauses. It goes on for a while.",
@@ -243,8 +246,8 @@ def load(make_client, clients: int, kinds: list[str], after_first=lambda: None) 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--requests", type=int, default=200)
-    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--requests", type=within(Number("requests", int, 10, 1_000_000, "")), default=200)
+    parser.add_argument("--clients", type=within(Number("clients", int, 1, 1000, "")), default=16)
     parser.add_argument("--config", type=Path, default=TINY, help="a model that can clone voices (default: the tests' tiny one)")
     parser.add_argument("--seed", type=int, default=0, help="of the clients' choices")
     args = parser.parse_args()

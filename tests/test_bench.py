@@ -4,6 +4,8 @@ import math
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -24,7 +26,8 @@ OFFICIAL_KEYS = {
     "weights_path_without_voice_cloning",
 }
 GOLDEN = Path(__file__).parent / "data" / "golden"
-MINI = Path(__file__).parent.parent / "scripts" / "train" / "mini.yaml"
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+MINI = SCRIPTS / "train" / "mini.yaml"
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -129,3 +132,15 @@ def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
     assert (code, out) == (130, b"")
     assert_one_line(err, "interrupted")
     assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("script, wrong, said", [
+    ("bench.py --against official", "--oracle nowhere/python", "no program"),
+    ("bench.py --against official --oracle true", "--model nope", "`pockettts models`"),
+    ("bench.py --against official", "--rounds 0", "whole number"), ("parity.py", "--oracle nowhere/python", "no program"),
+    ("http_bench.py", "--variant nope", "`pockettts models`"), ("http_bench.py", "--streams 0", "whole number"),
+    ("soak.py", "--requests 0", "whole number"), ("soak.py", "--clients 0", "whole number")])
+def test_scripts_say_what_is_wrong(script, wrong, said):
+    name, *given = script.split()
+    done = subprocess.run([sys.executable, SCRIPTS / name, *given, *wrong.split()], capture_output=True, text=True, timeout=60)
+    assert done.returncode in (1, 2) and said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
