@@ -43,9 +43,9 @@ typedef struct Work {
     Task task;
     const void *job;
     int threads;
-    int64_t patience; /* of who has helped: how long to look out for more */
-    int places;  /* for helpers that may still join; under the lock, as `following` */
-    int helping; /* helpers at work; atomic */
+    int64_t patience; /* of who has helped: for how long to look out for more */
+    int places;       /* for helpers that may still join; under the lock, as `following` */
+    int helping;      /* helpers at work; atomic */
     struct Work *following;
     Lot lots[MOST_THREADS];
 } Work;

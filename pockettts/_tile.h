@@ -404,7 +404,7 @@ INLINE vi dot4(vi acc, vi w, vi x) {
 
 /* Whole numbers within -127 .. 127 as bytes. */
 INLINE v8 narrowed(vi whole) {
-#if defined(__AVX2__) && VL == 8 /* GCC 12 takes ten times as long */
+#if defined(__AVX2__) && VL == 8 /* GCC 12 would take them out one by one */
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)whole), _mm256_extracti128_si256((__m256i)whole, 1));
     return (v8)_mm_cvtsi128_si64(_mm_packs_epi16(words, words));
 #else
@@ -412,7 +412,14 @@ INLINE v8 narrowed(vi whole) {
 #endif
 }
 
-INLINE vi rounded(vf v) { return (vi)(v + 12582912.0f) - 0x4b400000; } /* 1.5 * 2^23: no room for a fraction, which is rounded to even */
+/* Floats within -127 .. 127 as whole numbers, the first `n` of them also as bytes at q. */
+INLINE vi rounded(vf v, int8_t *q, long n) {
+    ROUNDED(v);
+    const vi whole = (vi)(v + 12582912.0f) - 0x4b400000; /* 1.5 * 2^23: no room for a fraction, which is rounded to even */
+    const v8 bytes = narrowed(whole);
+    memcpy(q, &bytes, n);
+    return whole;
+}
 
 /* K floats as a row of bytes (see above): x is about byte * scale. The same bits on every machine; a row of zeros has scale 0. */
 static void quantize_row(const float *x, long K, uint32_t *row) {
@@ -427,20 +434,8 @@ static void quantize_row(const float *x, long K, uint32_t *row) {
     for (int i = 0; i < VL; i++) most = top[i] > most ? top[i] : most;
     const float scale = most > 1e-30f ? most / 127 : 0;
     const float inverse = most > 1e-30f ? 127 / most : 0;
-    for (long k = 0; k < vectors; k += VL) {
-        vf v = load(x + k) * inverse;
-        ROUNDED(v);
-        const vi whole = rounded(v);
-        const v8 bytes = narrowed(whole);
-        memcpy(q + k, &bytes, VL);
-        total += whole;
-    }
-    tail *= inverse;
-    ROUNDED(tail);
-    const vi whole = rounded(tail);
-    const v8 bytes = narrowed(whole);
-    memcpy(q + vectors, &bytes, 4 * D - vectors);
-    total += whole;
+    for (long k = 0; k < vectors; k += VL) total += rounded(load(x + k) * inverse, q + k, VL);
+    total += rounded(tail * inverse, q + vectors, 4 * D - vectors);
     int32_t sum = 0;
     for (int i = 0; i < VL; i++) sum += total[i];
     memcpy(row + D, &scale, 4);

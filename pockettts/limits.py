@@ -76,7 +76,7 @@ class Needs:
         c = self.config.mimi
         frame = self._seanet("mimi.encoder.", frame_size(c)).plus(
             self._transformer("mimi.encoder_transformer.", c.transformer), self._matrices(self.part("mimi.downsample."), 1))
-        return Work(frame.bytes, frames * frame.flops)
+        return frame.times(frames)._replace(bytes=frame.bytes)
 
     def _matrices(self, tensors: Tensors, rows: float) -> Work:
         """So many rows through each."""
