@@ -18,8 +18,9 @@ from .errors import ConfigError, VoiceError
 from .hub import is_cached, local_path, local_path_or_open
 from .strict import either, near, read_yaml, show
 
-DEFAULT_MODEL = "b6369a24"
-_FOLDER = Path(__file__).parent / "configs"
+DEFAULT_MODEL = "english"
+BUNDLED_MODEL = "mini"  # its files are part of this package
+_FOLDERS = (Path(__file__).parent / "configs", Path(__file__).parent / "models")
 # Least and most that makes sense, by key; any other whole number may be 1 to a million.
 _RANGES = {
     "num_layers": (1, 1000),
@@ -177,11 +178,23 @@ class Config:
     voice_names: list[str] | None = None  # which of the catalogue there are; None: all
     parameters: int | None = None  # how many weights the file has, the voice encoder's included
     alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] whose attention is on the text being spoken
+    voice_cloning: bool = True  # False: recordings can't be cloned, whatever the weights have
 
 
 def model_names() -> list[str]:
     """The known models, in alphabetical order."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    return sorted(_known())
+
+
+def _known() -> dict[str, Path]:
+    """The config file of each known model by name; a bundled model has its own folder, with its weights."""
+    hub, bundled = _FOLDERS
+    return {path.stem: path for path in [*hub.glob("*.yaml"), *bundled.glob("*/*.json")]}
+
+
+def is_bundled(config: Config) -> bool:
+    """Whether the model's files are part of this package."""
+    return str(config.weights_path).startswith(str(_FOLDERS[1]))
 
 
 def load_config(source: str | Path) -> Config:
@@ -193,12 +206,13 @@ def load_config(source: str | Path) -> Config:
         ConfigError: no such model, or a YAML that does not describe one.
         DownloadError: no such file.
     """
-    text, names = str(source), model_names()
-    if source in names:
-        return _read(_FOLDER / f"{text}.yaml", text, trusted=True)
+    text, known = str(source), _known()
+    if source in known:
+        config = _read(known[text], text, trusted=True)
+        return config if known[text].parent == _FOLDERS[0] else _beside(config, known[text].parent, always=True)
     is_url = "://" in text
     path = Path(re.split("@" if text.startswith("hf://") else "[?#]", text)[0] if is_url else text)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml", ".json"):
         file = local_path(source)
         try:
             config = _read(file, path.stem)
@@ -207,7 +221,7 @@ def load_config(source: str | Path) -> Config:
         return config if is_url else _beside(config, file.parent)
     if isinstance(source, Path) or "/" in text:
         raise ConfigError(f"{source}: not a config; give a .yaml file, or a name that `pockettts models` lists")
-    similar = [name for name in names if text and text in name] or near(text, names)
+    similar = [name for name in sorted(known) if text and text in name] or near(text, known)
     advice = f"did you mean {either(similar)}?" if similar else "`pockettts models` lists them all"
     raise ConfigError(f"no model is called {show(text)}; {advice}")
 
@@ -263,14 +277,14 @@ def _read(file: Path, name: str, trusted: bool = False) -> Config:
     return dataclasses.replace(config, name=config.name or name)
 
 
-def _beside(section: Any, folder: Path) -> Any:
-    """`section` with relative paths that do not exist in the working directory made those of files in `folder`."""
+def _beside(section: Any, folder: Path, always: bool = False) -> Any:
+    """`section` with relative paths made those of files in `folder`: of all, or of those not in the working directory."""
     changes = {}
     for f in dataclasses.fields(section):
         value = getattr(section, f.name)
         if dataclasses.is_dataclass(value):
-            changes[f.name] = _beside(value, folder)
-        elif value and "_path" in f.name and "://" not in value and not os.path.exists(value):
+            changes[f.name] = _beside(value, folder, always)
+        elif value and "_path" in f.name and "://" not in value and (always or not os.path.exists(value)):
             changes[f.name] = str(folder / value)
     return dataclasses.replace(section, **changes)
 

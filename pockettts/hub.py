@@ -61,6 +61,35 @@ def local_path(source: str | Path) -> Path:
         raise _explained(remote, error) from error
 
 
+def is_reachable(seconds: float = 0.7) -> bool:
+    """Whether something answers at the hub's address, or at the proxy on the way there, within so many seconds."""
+    import socket
+    from threading import Thread
+    from urllib.request import getproxies, proxy_bypass
+
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    url = urlsplit(constants.ENDPOINT)
+    proxy = None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
+    target = urlsplit(proxy if proxy is None or "://" in proxy else f"http://{proxy}") if proxy else url
+    connected: list[bool] = []
+
+    def connect() -> None:
+        try:
+            port = target.port or (443 if target.scheme == "https" else 80)
+            socket.create_connection((target.hostname, port), seconds).close()
+            connected.append(True)
+        except (OSError, ValueError):
+            pass
+
+    thread = Thread(target=connect, daemon=True)  # looking up a name has no time limit of its own
+    thread.start()
+    thread.join(seconds)
+    return bool(connected)
+
+
 def is_cached(source: str | Path) -> bool:
     """Whether `source`, as for `local_path`, is on this machine."""
     return _here(source) is not None

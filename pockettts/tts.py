@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import audio, hub, ops, text, voices, weights, weights_cache
-from .config import DEFAULT_MODEL, Config, load_config
+from .config import Config, load_config
+from .default import default_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
@@ -55,7 +56,7 @@ class TTSModel:
         """Load a model, downloading what is not here yet.
 
         Args:
-            name: one of `pockettts models`; the default is `b6369a24`.
+            name: one of `pockettts models`; by default what `default_config` chooses: `english`, or else the bundled `mini`.
             config: instead of a name, a YAML file: a path, `https://` or `hf://`; or what `load_config` made of either.
             precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
                 the backbone: less memory and time again, and nearly the same speech (README has figures).
@@ -72,7 +73,7 @@ class TTSModel:
         if precision not in (None, *PRECISIONS):
             raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         ops.set_threads(min(8, _cores()) if threads is None else NUMBERS["threads"].check(threads))
-        c = config if isinstance(config, Config) else load_config(config if config is not None else name or DEFAULT_MODEL)
+        c = config if isinstance(config, Config) else _config(name if config is None else config)
         own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).but(**options)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
@@ -138,6 +139,9 @@ class TTSModel:
         return state
 
     def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
+        if not self.config.voice_cloning:
+            raise VoiceError(f"{origin}: {self.config.name} can't clone voices: take another model, such as `--variant english`, "
+                             f"or one of its voices ({', '.join(voices.names(self.config))})")
         if self.encoder is None:
             repo = voices.gated_page(self.config)
             raise VoiceError(
@@ -276,6 +280,10 @@ def _made_ahead(items: Iterator, team: ops.Team) -> Iterator:
             upcoming = worker.submit(following)
             yield item
             item = upcoming.result()
+
+
+def _config(source: str | Path | None) -> Config:
+    return default_config() if source is None else load_config(source)
 
 
 def _read_tensors(c: Config) -> tuple[dict[str, weights.Tensor], list[Path], bool]:

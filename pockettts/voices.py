@@ -118,6 +118,11 @@ def gated_page(config: Config) -> str:
     return f"https://huggingface.co/{owner}/{repository}"
 
 
+def source(name: str, config: Config) -> str:
+    """The address or path of a voice of `names`."""
+    return config.voices_path.replace("{voice}", name) if config.voices_path else ORIGINS[name]
+
+
 def find(voice: str | Path, config: Config) -> Path:
     """The file behind a voice, downloaded if need be: a .safetensors file, else a recording.
 
@@ -131,7 +136,7 @@ def find(voice: str | Path, config: Config) -> Path:
     """
     text, known = str(voice), names(config)
     if voice in known:
-        return hub.local_path(config.voices_path.replace("{voice}", text) if config.voices_path else ORIGINS[text])
+        return hub.local_path(source(text, config))
     if "://" in text:
         return hub.local_path(text)
     if os.path.isfile(text):

@@ -269,15 +269,18 @@ def test_models_are_all_listed(run, monkeypatch, here):
     code, out, err = run("models")
     head, *lines = out.decode().splitlines()
     assert code == 0 and err == "" and head.split() == ["model", "size", "language", "cached"]
-    assert [line.split()[0] for line in lines] == model_names() and all(line.endswith("no") for line in lines)
+    assert [line.split()[0] for line in lines] == model_names()
+    assert [line.split()[0] for line in lines if not line.endswith(" no")] == ["mini"] and lines[model_names().index("mini")].endswith(" bundled")
     assert re.fullmatch(r"french_24l +\d+ MB +french +no", lines[model_names().index("french_24l")])
     monkeypatch.setattr("pockettts.config.is_downloaded", lambda config: config.name == "german")
     lines = run("models")[1].decode().splitlines()[1:]
     assert [line.split()[0] for line in lines if line.endswith("yes")] == ["german"]
 
 
-def test_voices_are_listed_with_the_default_marked(run):
-    first = run("voices")[1].decode().splitlines()
+def test_voices_are_listed_with_the_default_marked(run, monkeypatch):
+    monkeypatch.setenv("POCKETTTS_MODEL", "mini")
+    assert run("voices") == (0, b"heart (default)\nmichael\n", "")
+    first = run("voices", "--variant", "b6369a24")[1].decode().splitlines()
     assert first[0] == "alba (default)" and len(first) == 8 and "marius" in first
     for option in ("--variant", "--model", "--language"):
         lines = run("voices", option, "french")[1].decode().splitlines()
@@ -689,7 +692,7 @@ def test_only_threads_that_speak_run(options, threads):
 def test_help_says_what_there_is(run):
     code, out, err = run("--help")
     text = out.decode()
-    assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL})" in text
+    assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL}; or mini" in " ".join(text.split())
     assert all(f"  {name} " in text for name in cli.COMMANDS) and all(f"  {option} N " in text for option in NUMBERS_AS_OPTIONS)
     for name in cli.COMMANDS:
         code, out, err = run(name, "--help")

@@ -407,7 +407,7 @@ def test_samplers():
 
 PACKAGE = Path(pockettts.__file__).parent
 ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "timestamps", "align", "speech",
-         "weights_cache", "voice_cache", "voices", "recording", "journal", "play", "encode", "audio", "stretch", "documents", "markup",
+         "weights_cache", "voice_cache", "default", "voices", "recording", "journal", "play", "encode", "audio", "stretch", "documents", "markup",
          "text", "structure", "tokenizer", "config", "strict", "hub", "weights", "files", "model", "ops", "options", "errors",
          "_ops"]  # fmt: skip
 SERVER_ORDER = ["__init__", "wyoming", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal",

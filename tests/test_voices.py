@@ -233,7 +233,7 @@ def fetched(monkeypatch):
 
 def test_catalogue():
     assert len(ORIGINS) == 27 and list(ORIGINS) == sorted(ORIGINS)
-    for name in model_names():
+    for name in {*model_names()} - {"mini"}:  # which has voices of its own
         config = load_config(name)
         assert set(voices.names(config)) <= set(ORIGINS), name
         assert voices.default_voice(config) in voices.names(config)

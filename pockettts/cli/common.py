@@ -7,12 +7,13 @@ from ..errors import OptionError
 from ..options import NUMBERS, PRECISIONS, Number
 
 
-def add_model_options(parser: argparse.ArgumentParser, default: str = "b6369a24") -> None:
-    """The options that say which model, for `config_of`."""
+def add_model_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The options that say which model, for `config_of`. default: None is what `default_config` chooses."""
     parser.set_defaults(model=default)
     model = parser.add_mutually_exclusive_group()
+    usual = default or "english; or mini, which is bundled, if that is not on this machine and there is no network"
     model.add_argument("--variant", "--model", "--language", dest="model", metavar="NAME",
-                       help=f"a model of `pockettts models` (default: {default})")
+                       help=f"a model of `pockettts models` (default: {usual})")
     model.add_argument("--config", dest="model", metavar="YAML", help="a model of your own: a path, hf:// or https://")
 
 
@@ -25,8 +26,9 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
 def config_of(args: argparse.Namespace):
     """The model's config."""
     from ..config import load_config
+    from ..default import default_config
 
-    return load_config(args.model)
+    return default_config(getattr(args, "voice", None)) if args.model is None else load_config(args.model)
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:

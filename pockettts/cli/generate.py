@@ -245,7 +245,7 @@ def _speak_book(job: _Job, chapters: list) -> None:
     from ..journal import Journal
 
     sections = _sections(job.args, job.path, chapters)
-    journal = Journal(job.path, _facts(job.args, [text for _, text in sections]))
+    journal = Journal(job.path, _facts(job.args, job.config.name, [text for _, text in sections]))
     if job.args.resume:
         journal.reopen()
     else:
@@ -314,11 +314,11 @@ def _sections(args: argparse.Namespace, path: str, chapters: list) -> list[tuple
     return sections
 
 
-def _facts(args: argparse.Namespace, texts: list[str]) -> dict:
+def _facts(args: argparse.Namespace, model: str, texts: list[str]) -> dict:
     """What must be the same for --resume."""
     from hashlib import sha256
 
-    facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model}
+    facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model or model}
     options = {"voice", "split", "precision", "verify", *NUMBERS} - {"threads"}
     return facts | {option: getattr(args, option) for option in sorted(options)}
 

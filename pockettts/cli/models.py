@@ -7,9 +7,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..config import is_downloaded, load_config, model_names
+    from ..config import is_bundled, is_downloaded, load_config, model_names
 
     print(f"{'model':<26} {'size':>8}  {'language':<10}  cached")
     for config in map(load_config, model_names()):
-        size, cached = f"{2 * config.parameters / 1e6:.0f} MB", "yes" if is_downloaded(config) else "no"   # of a bf16 file
+        size = f"{2 * config.parameters / 1e6:.0f} MB"  # of a bf16 file
+        cached = "bundled" if is_bundled(config) else "yes" if is_downloaded(config) else "no"
         print(f"{config.name:<26} {size:>8}  {config.language:<10}  {cached}")

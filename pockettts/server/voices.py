@@ -23,11 +23,22 @@ MAX_WAITING = 8  # requests that wait while a voice is cloned or loaded
 
 logger = logging.getLogger("pockettts.server")
 
-# OpenAI's voices, and the voices here that come near.
+# OpenAI's voices, and the voices that come near: one of the catalogue, one of the bundled model.
 OPENAI_VOICES = {
-    "alloy": "alba", "ash": "marius", "ballad": "paul", "cedar": "george", "coral": "fantine", "echo": "jean", "fable": "eponine",
-    "marin": "mary", "nova": "cosette", "onyx": "javert", "sage": "azelma", "shimmer": "vera", "verse": "charles",
-}  # fmt: skip
+    "alloy": ("alba", "heart"),
+    "ash": ("marius", "michael"),
+    "ballad": ("paul", "michael"),
+    "cedar": ("george", "michael"),
+    "coral": ("fantine", "heart"),
+    "echo": ("jean", "michael"),
+    "fable": ("eponine", "heart"),
+    "marin": ("mary", "heart"),
+    "nova": ("cosette", "heart"),
+    "onyx": ("javert", "michael"),
+    "sage": ("azelma", "heart"),
+    "shimmer": ("vera", "heart"),
+    "verse": ("charles", "michael"),
+}
 
 
 class Voices:
@@ -40,7 +51,8 @@ class Voices:
         self.model, self.settings = model, settings
         self.default = model.default_voice if default is None else default
         self.names = voices.names(model.config)
-        self.map = OPENAI_VOICES | settings.voice_map
+        near = {name: next((v for v in some if v in self.names), self.default) for name, some in OPENAI_VOICES.items()}
+        self.map = near | settings.voice_map
         self._cache: OrderedDict[str, VoiceState] = OrderedDict()
         self._lock = threading.Lock()  # of the cache
         self._work = threading.Lock()  # one voice at a time: cloning takes all cores, and memory
@@ -84,8 +96,7 @@ class Voices:
         if name in self.names:
             return name
         if name in self.map:
-            there = self.map[name]
-            return there if there in self.names else self.default
+            return self.map[name]
         if "://" not in name:
             raise Refusal(f"there is no voice {name[:60]!r}: take one of {', '.join(self.names[:30])}", param="voice")
         if not self.settings.remote_voices:
