@@ -4,7 +4,7 @@ from typing import Any
 __all__ = ["PocketTTSError", "TTSModel", "VoiceState", "__version__"]
 __version__ = "0.1.0"
 
-_HOME = {"PocketTTSError": "errors", "TTSModel": "tts", "VoiceState": "voices"}
+_HOME = {"PocketTTSError": "errors", "TTSModel": "tts", "VoiceState": "voices.state"}
 
 
 def __getattr__(name: str) -> Any:

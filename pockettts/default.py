@@ -3,9 +3,11 @@
 import logging
 import os
 
-from . import hub, voices
-from .config import BUNDLED_MODEL, DEFAULT_MODEL, Config, download_model, is_downloaded, load_config
+from .config.load import BUNDLED_MODEL, DEFAULT_MODEL, download_model, is_downloaded, load_config
+from .config.schema import Config
 from .errors import ConfigError, DownloadError
+from .storage import hub
+from .voices import catalogue as voices
 
 VARIABLE = "POCKETTTS_MODEL"  # an environment variable: the name or the config of the model to use
 

@@ -16,9 +16,9 @@ import numpy as np
 from . import ops
 from .errors import BusyError
 from .options import Options
-from .speech import Frame, Take, Utterance, at_speed
+from .synthesis import Frame, Take, Utterance, at_speed
 from .tts import TTSModel
-from .voices import VoiceState
+from .voices.state import VoiceState
 
 BUFFER = 25                  # blocks, 2 seconds, that a stream is ahead of its reader; then it waits, and the others get on
 TOKENS = 32                  # of texts that are prefilled in a step at most, so that those who are speaking don't run dry meanwhile

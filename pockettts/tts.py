@@ -11,22 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import audio, hub, ops, text, voices, weights, weights_cache
-from .config import Config, load_config
+from . import ops
+from .config.load import load_config
+from .config.schema import Config
 from .default import default_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
 from .options import NUMBERS, PRECISIONS, Options
-from .recording import problems as recording_problems
-from .speech import Frame, Stepper, Take, Utterance, at_speed
-from .tokenizer import load_tokenizer
-from .voice_cache import VoiceCache
-from .voices import VoiceState
+from .reading import chunks as text
+from .reading.tokenizer import load_tokenizer
+from .sound import files as audio
+from .sound.quality import problems as recording_problems
+from .storage import hub
+from .synthesis import Frame, Stepper, Take, Utterance, at_speed
+from .voices import catalogue as voices
+from .voices.cache import VoiceCache
+from .voices.state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
+from .weights import cache as weights_cache
+from .weights.packed import Weights
+from .weights.safetensors import Tensor, identity, read_safetensors
+from .weights.training_names import read_flow_lm, read_mimi
 
 if TYPE_CHECKING:
-    from .align import Word
-    from .timestamps import Timeline
+    from .words.alignment import Word
+    from .words.timestamps import Timeline
 
 VOICE_SECONDS = 30           # of a voice prompt that are used
 TAKES = 4                    # of a chunk at most, where the first ones have faults
@@ -77,7 +86,7 @@ class TTSModel:
         own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).but(**options)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
-        w = weights.Weights(tensors, " + ".join(map(str, files)), precision)
+        w = Weights(tensors, " + ".join(map(str, files)), precision)
         flow_lm = FlowLM(w / "flow_lm", c.flow_lm, c.mimi.quantizer.dimension, c.mimi.inner_dim or c.mimi.seanet.dimension)
         decoder = MimiDecoder(w / "mimi", c.mimi)
         if cache:
@@ -87,9 +96,9 @@ class TTSModel:
         encoder = MimiEncoder(w / "mimi", c.mimi)      # repacked when the first voice is cloned, if ever
         w.finish()
         backbone = sum(tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer."))
-        voice_cache = VoiceCache(partial(weights.identity, tensors), precision, VOICE_SECONDS) if cache else None
+        voice_cache = VoiceCache(partial(identity, tensors), precision, VOICE_SECONDS) if cache else None
         return cls(c, own, tokenizer, flow_lm, decoder, encoder if can_clone else None, backbone > OVERLAP,
-                   lru_cache(partial(weights.identity, tensors, "flow_lm.")), voice_cache)
+                   lru_cache(partial(identity, tensors, "flow_lm.")), voice_cache)
 
     # --- voices --------------------------------------------------------------------------------------------------------------
 
@@ -108,16 +117,16 @@ class TTSModel:
             VoiceError, AudioError, DownloadError: not known, not readable, of another model, or this model can't clone.
         """
         if isinstance(voice, VoiceState):
-            voices.check(voice, self.config, self.identity, "the voice state")
+            check(voice, self.config, self.identity, "the voice state")
             return voice
         if isinstance(voice, np.ndarray):
             return self._clone(_checked_samples(voice), "an array")
         path = voices.find(voice, self.config)
         if path.suffix == ".safetensors":
-            state = voices.read_voice(path)
-            if isinstance(state, voices.PromptEmbedding):
-                return self._hear(voices.check_prompt(state, self.config, path))
-            voices.check(state, self.config, self.identity, path)
+            state = read_voice(path)
+            if isinstance(state, PromptEmbedding):
+                return self._hear(check_prompt(state, self.config, path))
+            check(state, self.config, self.identity, path)
             return state
         return self._recorded(path, str(voice))
 
@@ -200,7 +209,7 @@ class TTSModel:
 
     def timeline(self, given: str) -> "Timeline":
         """What finds the times of words while a text is spoken."""
-        from .timestamps import Timeline
+        from .words.timestamps import Timeline
 
         return Timeline(given, self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
 
@@ -220,7 +229,7 @@ class TTSModel:
 
     def _best_take(self, utterance: Utterance, take: Take, blocks: list[np.ndarray]) -> tuple[Take, list[np.ndarray]]:
         """A take and its blocks, or those of a better one; says what it did."""
-        from .timestamps import take_faults
+        from .words.timestamps import take_faults
 
         takes = [(take_faults(take, self.tokenizer), take, blocks)]
         most = TAKES if utterance.options.temperature else 1                    # without noise all of them are the same
@@ -286,21 +295,21 @@ def _config(source: str | Path | None) -> Config:
     return default_config() if source is None else load_config(source)
 
 
-def _read_tensors(c: Config) -> tuple[dict[str, weights.Tensor], list[Path], bool]:
+def _read_tensors(c: Config) -> tuple[dict[str, Tensor], list[Path], bool]:
     """A model's tensors by official name, the files they are from, and whether they can clone voices."""
     tensors, files, can_clone = {}, [], True
     if c.flow_lm.weights_path and not c.weights_path:
         path = hub.local_path(c.flow_lm.weights_path)
-        tensors |= weights.read_flow_lm(path)
+        tensors |= read_flow_lm(path)
         files.append(path)
     if c.weights_path:
         path, can_clone = hub.local_path_or_open(c.weights_path, c.weights_path_without_voice_cloning)
-        tensors |= weights.read_safetensors(path)
+        tensors |= read_safetensors(path)
         files.append(path)
     if c.mimi.weights_path:                            # takes the place of the Mimi in the bundle
         path = hub.local_path(c.mimi.weights_path)
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("mimi.")}
-        tensors |= weights.read_mimi(path)
+        tensors |= read_mimi(path)
         files.append(path)
     if not files:
         raise ConfigError(f"{c.name}: the config names no weights: set weights_path, or flow_lm.weights_path and mimi.weights_path")

@@ -24,11 +24,12 @@ from pathlib import Path
 from parity import oracle_python, program
 from rivals import answer
 
-from pockettts import PocketTTSError, bench, random_model
+from pockettts import PocketTTSError
+from pockettts.bench import bench, random_model
 from pockettts.cli.common import within
-from pockettts.config import load_config
+from pockettts.config.load import load_config
 from pockettts.options import NUMBERS, PRECISIONS, Number
-from pockettts.tokenizer import load_tokenizer
+from pockettts.reading.tokenizer import load_tokenizer
 
 HERE = Path(__file__).resolve().parent
 REST = 0.3     # seconds before each turn: the other side's threads may go on looking out for work, and take a core with them

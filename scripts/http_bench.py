@@ -15,9 +15,10 @@ import sys
 import threading
 from time import perf_counter
 
-from pockettts import PocketTTSError, random_model
+from pockettts import PocketTTSError
+from pockettts.bench import random_model
 from pockettts.cli.common import within
-from pockettts.config import load_config
+from pockettts.config.load import load_config
 from pockettts.options import Number
 
 TEXT = "The kettle is boiling and the morning light"         # a word is a token, and without an EOS they make 5 seconds

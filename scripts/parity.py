@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from pockettts import TTSModel
-from pockettts.audio import end_on_pause
 from pockettts.model.state import KVCache
+from pockettts.sound.files import end_on_pause
 
 MODELS = {  # and how many steps their samplers make
     "english": 1, "english_2m_2026-10": 1, "english_18m_2026-10": 1, "french_24l": 1, "odd": 3, "steep": 4, "bare": 1,

@@ -11,7 +11,7 @@ SPEECH = Path(__file__).parent / "data" / "speech"          # 5 seconds of a wom
 @pytest.fixture(scope="session", autouse=True)
 def assets(tmp_path_factory):
     """Packed weights and voices are kept for this run: not in the home of whoever runs the tests, nor for the next run."""
-    from pockettts import hub
+    from pockettts.storage import hub
 
     folder = tmp_path_factory.mktemp("assets")
     with hub.assets_in(folder):
@@ -33,7 +33,7 @@ def following_model(tiny_model, tmp_path_factory):
     """
     from safetensors.numpy import save_file
 
-    from pockettts.weights import read_safetensors
+    from pockettts.weights.safetensors import read_safetensors
 
     def make(tokens, skipped=0, heads="[[0, 0]]"):
         folder = tmp_path_factory.mktemp("following")

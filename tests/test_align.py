@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pockettts.align import Faults, Span, faults, path, spans, times
+from pockettts.words.alignment import Faults, Span, faults, path, spans, times
 
 RNG = np.random.default_rng(0)
 WORDS = [Span(f"w{i}", 2 * i, 2 * i + 2) for i in range(12)]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pockettts.audio import StreamWriter, Writer, end_on_pause, pcm16, read, wav_header
 from pockettts.errors import AudioError
+from pockettts.sound.files import StreamWriter, Writer, end_on_pause, pcm16, read, wav_header
 
 RATE = 24_000
 FORMATS = ["wav", "flac", "ogg", "opus", "mp3"]

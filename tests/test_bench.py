@@ -14,11 +14,12 @@ import pytest
 import yaml
 from test_cli import assert_one_line, finish, here, run, start  # noqa: F401  fixtures among them
 
-from pockettts import TTSModel, bench, ops, random_model
-from pockettts.config import load_config, model_names
+from pockettts import TTSModel, ops
+from pockettts.bench import bench, random_model
+from pockettts.bench.roofline import Needs
+from pockettts.config.load import load_config, model_names
 from pockettts.errors import PocketTTSError
-from pockettts.limits import Needs
-from pockettts.weights import read_safetensors
+from pockettts.weights.safetensors import read_safetensors
 
 OFFICIAL_KEYS = {
     "append_terminal_punctuation", "capitalize_first_letter", "default_eos_threshold", "default_temperature", "flow_lm", "mimi",

@@ -11,12 +11,14 @@ import pytest
 from hub_server import HubServer
 from test_config import files_of
 
-from pockettts import TTSModel, default, hub, voices
-from pockettts.config import is_bundled, is_downloaded, load_config
+from pockettts import TTSModel, default
+from pockettts.config.load import is_bundled, is_downloaded, load_config
 from pockettts.default import default_config
 from pockettts.errors import ConfigError, VoiceError
+from pockettts.storage import hub
+from pockettts.voices import catalogue as voices
 
-MODELS = Path(hub.__file__).parent / "models"
+MODELS = Path(default.__file__).parent / "models"
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ import pockettts
 from pockettts import TTSModel, __version__, cli
 from pockettts.cli import generate
 from pockettts.cli.progress import Progress
-from pockettts.config import DEFAULT_MODEL, load_config, model_names
-from pockettts.voices import read_voice
+from pockettts.config.load import DEFAULT_MODEL, load_config, model_names
+from pockettts.voices.state import read_voice
 
 ROOT = Path(pockettts.__file__).parents[1]          # where the package under test is, installed or not
 NUMBERS_AS_OPTIONS = ["--" + name.replace("_", "-") for name in generate.NUMBERS]
@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
     """An empty working folder; and what the command sets for its process is set back."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr("pockettts.hub._progress", True)
+    monkeypatch.setattr("pockettts.storage.hub._progress", True)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     level = logging.root.level
     yield tmp_path
@@ -272,7 +272,7 @@ def test_models_are_all_listed(run, monkeypatch, here):
     assert [line.split()[0] for line in lines] == model_names()
     assert [line.split()[0] for line in lines if not line.endswith(" no")] == ["mini"] and lines[model_names().index("mini")].endswith(" bundled")
     assert re.fullmatch(r"french_24l +\d+ MB +french +no", lines[model_names().index("french_24l")])
-    monkeypatch.setattr("pockettts.config.is_downloaded", lambda config: config.name == "german")
+    monkeypatch.setattr("pockettts.config.load.is_downloaded", lambda config: config.name == "german")
     lines = run("models")[1].decode().splitlines()[1:]
     assert [line.split()[0] for line in lines if line.endswith("yes")] == ["german"]
 
@@ -659,7 +659,8 @@ def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
     assert finish(start("export-voice", voice, "voice.safetensors", *options[:2]))[0] == 0
     code = """if True:
         import sys
-        from pockettts import audio, cli
+        from pockettts import cli
+        from pockettts.sound import files as audio
         send = audio.pcm16
         def first(block):
             audio.pcm16 = send

@@ -13,14 +13,15 @@ import yaml
 from hub_server import HubServer
 
 import pockettts
-from pockettts.config import Config, download_model, is_downloaded, load_config, model_names
+from pockettts.config.load import download_model, is_downloaded, load_config, model_names
+from pockettts.config.schema import Config
 from pockettts.errors import ConfigError, DownloadError, VoiceError
 
 # What the official package 4.0.1 makes of its own YAML files, its default voices, and where it finds a voice.
 OFFICIAL = json.loads(gzip.decompress((Path(__file__).parent / "data/official_configs.json.gz").read_bytes()))
-OURS = {"voice_cloning", "name", "language", "default_voice", "voices_path", "voice_names", "parameters", "alignment_heads"}
-CONFIGS = Path(pockettts.__file__).parent / "configs"
-ENGLISH = yaml.safe_load((CONFIGS / "english.yaml").read_text("utf-8"))
+OURS = {"description", "voice_cloning", "name", "language", "default_voice", "voices_path", "voice_names", "parameters", "alignment_heads"}
+CONFIGS = Path(pockettts.__file__).parent / "config"
+ENGLISH = yaml.safe_load((CONFIGS / "english.json").read_text("utf-8"))
 SEANET = ENGLISH["mimi"]["seanet"]
 
 
@@ -106,11 +107,11 @@ def test_parameters_as_counted_in_the_official_model(name, parameters):
 
 def test_the_file_of_a_known_model_is_yaml_too():
     for name in {*model_names()} - {"mini"}:
-        assert load_config(CONFIGS / f"{name}.yaml") == load_config(name)
+        assert load_config(CONFIGS / f"{name}.json") == load_config(name)
 
 
 def test_a_known_model_needs_no_yaml():
-    code = "import sys; from pockettts.config import load_config; print(load_config('english').name, 'yaml' in sys.modules)"
+    code = "import sys; from pockettts.config.load import load_config; print(load_config('english').name, 'yaml' in sys.modules)"
     env = os.environ | {"PYTHONPATH": str(CONFIGS.parents[1])}
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env).stdout == "english False\n"
 

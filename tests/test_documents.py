@@ -3,9 +3,9 @@ import zipfile
 
 import pytest
 
-from pockettts.documents import Chapter, read, whole
 from pockettts.errors import TextError
-from pockettts.structure import Pause, pieces
+from pockettts.reading.documents import Chapter, read, whole
+from pockettts.reading.pauses import Pause, pieces
 
 MARKDOWN = """\
 ---
@@ -132,7 +132,7 @@ def test_damaged_epubs_are_one_line(epub, name, content):
 
 def test_too_large_is_refused(epub, monkeypatch, tmp_path):
     path = epub(**{"OEBPS/cover.xhtml": "word " * 300_000})            # as zip bombs are: small, until it is unpacked
-    monkeypatch.setattr("pockettts.documents.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("pockettts.reading.documents.MAX_BYTES", 1 << 20)
     with pytest.raises(TextError, match="more than 1 MB of text"):
         read(path)
     with pytest.raises(TextError, match="longer than 1 MB"):

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from pockettts.audio import pcm16
-from pockettts.encode import FORMATS, Encoder
 from pockettts.errors import AudioError
+from pockettts.sound.encode import FORMATS, Encoder
+from pockettts.sound.files import pcm16
 
 TIME = np.arange(120_000) / 24_000
 SWELL = (0.4 * np.sin(2 * np.pi * 440 * TIME) * np.sin(2 * np.pi * TIME) ** 2).astype(np.float32)

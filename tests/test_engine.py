@@ -9,7 +9,7 @@ import pytest
 from pockettts import TTSModel
 from pockettts.engine import BUFFER, Engine, Histogram
 from pockettts.errors import BusyError, OptionError, TextError
-from pockettts.text import Pause
+from pockettts.reading.chunks import Pause
 
 TEXTS = ["One.", "And a second one, which is longer.", "Three. Sentences. Here.", "Five", "Six is a number. Seven is one too.",
          "The fourth of them says more than one thing, slowly."]
@@ -139,7 +139,7 @@ def test_an_error_ends_its_own_stream(model, voices, engine, monkeypatch):
 
     good = engine.submit(LONG, voices[0])
     with monkeypatch.context() as patch:
-        patch.setattr("pockettts.text.parts", bad)
+        patch.setattr("pockettts.reading.chunks.parts", bad)
         stream = engine.submit("Hello.", voices[0])
     with pytest.raises(ValueError, match="boom"):
         list(stream)

@@ -1,16 +1,14 @@
 """The graph: streamed in pieces it gives, bit for bit, what it gives at once; layers against twins in NumPy; who imports whom."""
-import ast
 import zlib
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import GOLDEN
 
-import pockettts
 from pockettts import ops
-from pockettts.config import MimiTransformerConfig, SEANetConfig, load_config
+from pockettts.config.load import load_config
+from pockettts.config.schema import MimiTransformerConfig, SEANetConfig
 from pockettts.model.attention import Attention, Rope
 from pockettts.model.conv import Conv1d, ConvTranspose1d, DepthwiseUpsample
 from pockettts.model.flow_lm import FlowLM
@@ -21,7 +19,8 @@ from pockettts.model.samplers import SAMPLERS
 from pockettts.model.seanet import SEANetDecoder, SEANetEncoder
 from pockettts.model.state import KVCache
 from pockettts.model.transformer import ProjectedTransformer
-from pockettts.weights import Tensor, Weights
+from pockettts.weights.packed import Weights
+from pockettts.weights.safetensors import Tensor
 
 MODELS = pytest.mark.parametrize("model", ["tiny", "tiny_pointwise", "tiny_flow_matching"])
 
@@ -401,59 +400,3 @@ def test_samplers():
     close(sample("flow_matching", 2), 2 * (2 * noise) + 0.25)
     assert asked == [(0,), (0.5,)]
     assert sorted(SAMPLERS) == ["drifting", "flow_matching", "lsd", "pointwise"]
-
-
-# --- who imports whom --------------------------------------------------------------------------------------------------------
-
-PACKAGE = Path(pockettts.__file__).parent
-ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "timestamps", "align", "speech",
-         "weights_cache", "voice_cache", "default", "voices", "recording", "journal", "play", "encode", "audio", "stretch", "documents", "markup",
-         "text", "structure", "tokenizer", "config", "strict", "hub", "weights", "files", "model", "ops", "options", "errors",
-         "_ops"]  # fmt: skip
-SERVER_ORDER = ["__init__", "wyoming", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal",
-                "settings"]  # fmt: skip
-MODEL_ORDER = ["mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__"]
-
-
-def imports(path):
-    """(level, module or name) for each import anywhere in a file; level 0 is absolute, 1 this package, 2 the one around it."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((0, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((node.level, name) for name in names)
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
-def test_imports_point_down(path):
-    below = ORDER[ORDER.index(path.stem) + 1 :]
-    for level, name in imports(path):
-        assert level or not name.startswith("pockettts"), f"{path.stem}: import {name} by its place, with dots"
-        if level and name != "__version__":
-            assert name.split(".")[0] in below, f"{path.stem} imports {name}"
-
-
-@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda path: path.stem)
-def test_commands_do_not_know_each_other(path):
-    for level, name in imports(path):
-        assert level or not name.startswith("pockettts"), f"cli/{path.stem}: import {name} by its place, with dots"
-        shared = {"common": [], "progress": ["common"]}.get(path.stem, ["common", "progress"])
-        assert level != 1 or name in shared, f"cli/{path.stem} imports {name}"
-        assert level != 2 or name == "__version__" or name.split(".")[0] in ORDER[ORDER.index("cli") + 1 :], f"cli/{path.stem}: {name}"
-
-
-@pytest.mark.parametrize("path", sorted((PACKAGE / "server").glob("*.py")), ids=lambda path: path.stem)
-def test_the_server_knows_no_more_than_it_must(path):
-    below = {1: SERVER_ORDER[SERVER_ORDER.index(path.stem) + 1 :], 2: ORDER[ORDER.index("server") + 1 :] + ["__version__"]}
-    for level, name in imports(path):
-        assert level or not name.startswith("pockettts"), f"server/{path.stem}: import {name} by its place, with dots"
-        assert not level or name.split(".")[0] in below[level] and name != "model", f"server/{path.stem} imports {name}"
-
-
-@pytest.mark.parametrize("path", sorted((PACKAGE / "model").glob("*.py")), ids=lambda path: path.stem)
-def test_the_graph_knows_nothing_but_kernels(path):
-    below = MODEL_ORDER[MODEL_ORDER.index(path.stem) + 1 :]
-    allowed = {0: ["numpy", "math", "functools", "typing", "collections.abc"], 1: below, 2: ["ops"]}
-    for level, name in imports(path):
-        assert name in allowed[level], f"model/{path.stem} imports {name}"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hub_server import HubServer
 
-from pockettts import hub as hub_module
 from pockettts.errors import DownloadError, GatedError
-from pockettts.hub import is_cached, local_path, local_path_or_open
+from pockettts.storage import hub as hub_module
+from pockettts.storage.hub import is_cached, local_path, local_path_or_open
 
 GATED, OPEN = "kyutai/pocket-tts", "kyutai/pocket-tts-without-voice-cloning"
 DATA = bytes(range(256)) * 4000
@@ -31,7 +31,7 @@ def one_line(error: pytest.ExceptionInfo) -> str:
 def run(hub, home, code, **env):
     """Python code in a fresh process, where huggingface_hub reads the environment as it does for users."""
     root = Path(__file__).parents[1]
-    command = [sys.executable, "-c", "from pockettts.hub import *\n" + code]
+    command = [sys.executable, "-c", "from pockettts.storage.hub import *\n" + code]
     return subprocess.run(command, env=hub.env(home, **env), cwd=root, capture_output=True, text=True, timeout=60)
 
 

@@ -14,9 +14,9 @@ import soundfile
 from test_cli import LONG, assert_one_line, finish, here, options, run, start, voice  # noqa: F401 (fixtures)
 
 from pockettts import TTSModel
-from pockettts.audio import from_pcm16, pcm16
 from pockettts.cli.progress import Progress, clock
-from pockettts.journal import HEADER, Journal
+from pockettts.cli.resume import HEADER, Journal
+from pockettts.sound.files import from_pcm16, pcm16
 
 BOOK = """\
 A book

@@ -14,9 +14,9 @@ import soundfile
 from browser import CHROMIUM, CTRL, SHIFT, Browser, until
 from serving import load, serving
 
-from pockettts.audio import pcm16
 from pockettts.errors import BusyError, PocketTTSError
 from pockettts.options import NUMBERS
+from pockettts.sound.files import pcm16
 
 if not CHROMIUM and not os.environ.get("CI"):
     pytest.skip("the page is tested in Chromium, which is not here: `apt-get install chromium`", allow_module_level=True)

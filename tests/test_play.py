@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from test_cli import LONG, assert_one_line, finish, here, options, run, start, voice  # noqa: F401 (fixtures)
 
-from pockettts.play import PLAYERS, Player
+from pockettts.sound.play import PLAYERS, Player
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import soundfile
 from conftest import SPEECH
 
-from pockettts.audio import read
-from pockettts.recording import problems
+from pockettts.sound.files import read
+from pockettts.sound.quality import problems
 
 RATE = 24_000
 RNG = np.random.default_rng(0)

@@ -14,10 +14,10 @@ import requests
 import soundfile
 from serving import HUM, LONG, connect, load, post, read_until, serving, wait_for
 
-from pockettts.audio import pcm16
-from pockettts.encode import FORMATS
 from pockettts.errors import DownloadError
 from pockettts.server import voices as server_voices
+from pockettts.sound.encode import FORMATS
+from pockettts.sound.files import pcm16
 
 TEXT = "Hello there, this is a test. And one more."
 JSON = {"Content-Type": "application/json"}

@@ -15,9 +15,9 @@ import pytest
 import requests
 from serving import HUM, LONG, connect, load, post, read_until, serving, wait_for
 
-from pockettts.audio import pcm16
 from pockettts.errors import BusyError
 from pockettts.server import answers
+from pockettts.sound.files import pcm16
 
 BLOCK = np.full(1920, 0.25, np.float32)
 FOREVER = json.dumps({"text": LONG, "eos_threshold": 1e9}).encode()

@@ -6,9 +6,9 @@ import pytest
 from conftest import GOLDEN
 
 from pockettts import TTSModel
-from pockettts.speech import Frame, Utterance
-from pockettts.stretch import Stretcher
-from pockettts.text import Chunk, Pause
+from pockettts.reading.chunks import Chunk, Pause
+from pockettts.sound.stretch import Stretcher
+from pockettts.synthesis import Frame, Utterance
 
 
 @pytest.fixture(scope="module")

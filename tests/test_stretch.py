@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from pockettts.stretch import Stretcher
+from pockettts.sound.stretch import Stretcher
 
 RATE = 24000
 SPEEDS = [0.25, 0.5, 0.8, 1.25, 2, 3.3, 4]

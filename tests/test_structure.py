@@ -4,7 +4,7 @@ import textwrap
 import pytest
 
 from pockettts.errors import TextError
-from pockettts.structure import LINE, PARAGRAPH, SCENE, Pause, is_silent, pieces
+from pockettts.reading.pauses import LINE, PARAGRAPH, SCENE, Pause, is_silent, pieces
 
 PROSE = [
     "The keeper of the lighthouse at Hollow Point had never learned to swim. He said so to anyone who asked, and to many who did not, "

@@ -14,9 +14,9 @@ import pytest
 import sentencepiece
 
 from pockettts.errors import TextError
-from pockettts.structure import Pause
-from pockettts.text import Chunk, parts, prepare, runs, split
-from pockettts.tokenizer import load_tokenizer
+from pockettts.reading.chunks import Chunk, parts, prepare, runs, split
+from pockettts.reading.pauses import Pause
+from pockettts.reading.tokenizer import load_tokenizer
 
 DATA = Path(__file__).parent / "data"
 GOLDENS = json.loads(gzip.decompress((DATA / "text_goldens.json.gz").read_bytes()))

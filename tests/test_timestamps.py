@@ -5,10 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from pockettts import TTSModel, timestamps
-from pockettts.align import Faults, Word, spans
+from pockettts import TTSModel
 from pockettts.errors import OptionError, TextError
-from pockettts.text import parts
+from pockettts.reading.chunks import parts
+from pockettts.words import timestamps
+from pockettts.words.alignment import Faults, Word, spans
 
 TEXT = "hello there, \u201cold\u201d friend; it is 3.14 o'clock"
 FRAME = 0.08

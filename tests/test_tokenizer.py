@@ -11,7 +11,7 @@ import sentencepiece
 import tokenizers
 
 from pockettts.errors import WeightsError
-from pockettts.tokenizer import load_tokenizer
+from pockettts.reading.tokenizer import load_tokenizer
 
 DATA = Path(__file__).parent / "data"
 OFFICIAL = gzip.decompress((DATA / "text_tokenizer.json.gz").read_bytes())  # the official English one, 4000 tokens

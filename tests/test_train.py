@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pockettts.config import load_config
+from pockettts.config.load import load_config
 
 SPEECH = Path(__file__).parent / "data" / "speech"
 SCRIPTS = Path(__file__).parent.parent / "scripts" / "train"
@@ -70,7 +70,7 @@ def test_sentences_with_figures_are_as_many_as_asked_for_and_each_another():
 
 
 def test_a_tokenizer_of_letters(tmp_path):
-    from pockettts.tokenizer import load_tokenizer
+    from pockettts.reading.tokenizer import load_tokenizer
 
     (tmp_path / "texts.tsv").write_text("00001\tany\tA quick fox.\n00002\tany\tJumps, high!\n")
     run(("tokenizer.py", tmp_path / "texts.tsv", tmp_path / "letters"))

@@ -7,9 +7,10 @@ import pytest
 import soundfile
 from conftest import SPEECH
 
-from pockettts import TTSModel, voice_cache
+from pockettts import TTSModel
 from pockettts.errors import VoiceError
 from pockettts.model.mimi import MimiEncoder
+from pockettts.voices import cache as voice_cache
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from pockettts import hub, voices
-from pockettts.config import load_config, model_names
+from pockettts.config.load import load_config, model_names
 from pockettts.errors import VoiceError
-from pockettts.voices import ORIGINS, PromptEmbedding, VoiceState, read_voice
+from pockettts.storage import hub
+from pockettts.voices import catalogue as voices
+from pockettts.voices.catalogue import ORIGINS
+from pockettts.voices.state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
 
 CONFIG = load_config("english_2m_2026-10")  # 8 layers of 1 head of 64
 CUSTOM = replace(CONFIG, name="mine", voices_path=None, voice_names=None, default_voice=None)
@@ -93,8 +95,8 @@ def test_reads_prompts_of_the_first_release(tmp_path):
     prompt = np.random.default_rng(0).standard_normal((1, 40, 112)).astype(np.float32)
     voice = read_voice(stored(tmp_path / "x.safetensors", {"audio_prompt": prompt}))
     assert isinstance(voice, PromptEmbedding)
-    np.testing.assert_array_equal(voices.check_prompt(voice, CONFIG, "x"), prompt[0])
-    says("x", "112 wide; english is 1024", lambda: voices.check_prompt(voice, load_config("english"), "x"))
+    np.testing.assert_array_equal(check_prompt(voice, CONFIG, "x"), prompt[0])
+    says("x", "112 wide; english is 1024", lambda: check_prompt(voice, load_config("english"), "x"))
 
 
 def broken(**changes):
@@ -206,18 +208,18 @@ def test_save_to_a_full_disk(tmp_path):
     ],
 )
 def test_states_of_other_models(state, words):
-    says("x.safetensors", words, lambda: voices.check(state, CONFIG, lambda: "ff00", "x.safetensors"))
+    says("x.safetensors", words, lambda: check(state, CONFIG, lambda: "ff00", "x.safetensors"))
 
 
 def test_states_of_this_model():
     for state in (VoiceState(rows()), VoiceState(rows(), CONFIG.name), VoiceState(rows(), CONFIG.name, "ff00")):
-        voices.check(state, CONFIG, lambda: "ff00", "x")
-    voices.check(VoiceState(rows(6, heads=16)), load_config("english"), lambda: "ff00", "x")  # no grouped queries, no attn_dim
+        check(state, CONFIG, lambda: "ff00", "x")
+    check(VoiceState(rows(6, heads=16)), load_config("english"), lambda: "ff00", "x")  # no grouped queries, no attn_dim
 
 
 def test_a_model_of_two_names_takes_states_of_both():
     """`english` and `english_2026-10` are the same weights."""
-    voices.check(VoiceState(rows(), "english_2m", "ff00"), CONFIG, lambda: "ff00", "x")
+    check(VoiceState(rows(), "english_2m", "ff00"), CONFIG, lambda: "ff00", "x")
 
 
 # The catalogue.

@@ -5,7 +5,9 @@ from safetensors.numpy import save_file
 
 from pockettts import ops
 from pockettts.errors import WeightsError
-from pockettts.weights import Tensor, Weights, read_flow_lm, read_mimi, read_safetensors
+from pockettts.weights.packed import Weights
+from pockettts.weights.safetensors import Tensor, read_safetensors
+from pockettts.weights.training_names import read_flow_lm, read_mimi
 
 
 def numbers(*shape):

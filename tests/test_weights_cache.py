@@ -8,11 +8,14 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from pockettts import TTSModel, hub, weights_cache
-from pockettts.weights import Weights, read_safetensors
+from pockettts import TTSModel
+from pockettts.storage import hub
+from pockettts.weights import cache as weights_cache
+from pockettts.weights.packed import Weights
+from pockettts.weights.safetensors import read_safetensors
 
 TEXT = "One sentence."
-LOAD = "from pockettts import TTSModel, weights_cache; weights_cache.LEAST = 0; TTSModel.load(config={!r}, threads=1)"
+LOAD = "from pockettts import TTSModel; from pockettts.weights import cache; cache.LEAST = 0; TTSModel.load(config={!r}, threads=1)"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from pockettts.errors import WeightsError
-from pockettts.weights import read_safetensors
+from pockettts.weights.safetensors import read_safetensors
 
 
 def write(path, header, data=b"", length=None):

@@ -14,11 +14,11 @@ from wyoming.ping import Ping
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
 
 from pockettts import __version__
-from pockettts.audio import pcm16
 from pockettts.errors import OptionError
 from pockettts.server import Server
 from pockettts.server.settings import Settings
 from pockettts.server.wyoming import _sentences
+from pockettts.sound.files import pcm16
 
 TEXT = "Hello there, this is a test. And one more."
 

@@ -109,7 +109,7 @@ def _log(quiet: bool, debug: bool) -> None:
     import logging
     import warnings
 
-    from .. import hub
+    from ..storage import hub
 
     hub.show_progress(not quiet)
     handler = logging.StreamHandler()

@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import json
 
-    from .. import bench
+    from ..bench import bench
 
     config = config_of(args)
     show_progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()

@@ -25,7 +25,7 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
 
 def config_of(args: argparse.Namespace):
     """The model's config."""
-    from ..config import load_config
+    from ..config.load import load_config
     from ..default import default_config
 
     return default_config(getattr(args, "voice", None)) if args.model is None else load_config(args.model)

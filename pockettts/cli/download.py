@@ -10,8 +10,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from .. import hub, voices
-    from ..config import download_model
+    from ..config.load import download_model
+    from ..storage import hub
+    from ..voices import catalogue as voices
 
     config = config_of(args)
     wanted = [voices.find(voice, config) for voice in args.voices or [voices.default_voice(config)]]

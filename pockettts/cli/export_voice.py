@@ -19,8 +19,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export. What can be wrong with the output is looked at before the model is loaded, not after all the work."""
-    from .. import voices
     from ..tts import TTSModel
+    from ..voices import catalogue as voices
 
     config = config_of(args)
     if os.path.isdir(args.voice) and args.voice not in voices.names(config):
@@ -56,7 +56,7 @@ def _files(source: Path, target: Path) -> dict[Path, Path]:
 
 
 def _check_place(output: str | Path) -> None:
-    from ..files import cannot_write, check_place
+    from ..storage.files import cannot_write, check_place
 
     try:
         check_place(output)

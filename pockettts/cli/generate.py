@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Speak. What can be wrong is looked at before the model is downloaded and loaded."""
-    from ..text import check
+    from ..reading.chunks import check
 
     path = _path(args)
     config = config_of(args)
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _player(stack: ExitStack, sample_rate: int):
     """The loudspeaker, until `stack` is left."""
-    from ..play import Player
+    from ..sound.play import Player
 
     return stack.enter_context(Player(sample_rate))
 
@@ -97,7 +97,7 @@ def _is_device(path: str) -> bool:
 
 
 def _check_timestamps(args: argparse.Namespace, config) -> None:
-    from ..timestamps import check_path
+    from ..words.timestamps import check_path
 
     if args.follow or args.split or args.resume:
         raise OptionError("--timestamps is for one text that becomes one sound: leave out --follow, --split and --resume")
@@ -117,8 +117,8 @@ class _Job:
     @property
     def loaded(self) -> tuple:
         """The model, and the voice's state."""
-        from .. import voices
         from ..tts import TTSModel
+        from ..voices import catalogue as voices
 
         if self._loaded is None:
             args = self.args
@@ -140,7 +140,7 @@ class _Job:
         return self._timeline.follow(spoken) if self._timeline else spoken
 
     def write_timestamps(self) -> None:
-        from ..timestamps import write
+        from ..words.timestamps import write
 
         if self._timeline:
             write(self.args.timestamps, self._timeline.words, bool(self.config.alignment_heads))
@@ -150,13 +150,13 @@ class _Job:
 
     def file(self, stack: ExitStack) -> list:
         """The file to write, opened. It appears when `stack` is left without an error."""
-        from ..audio import Writer
+        from ..sound.files import Writer
 
         return [] if self.path is None else [stack.enter_context(Writer(self.path, self.sample_rate))]
 
     def others(self, stack: ExitStack) -> list:
         """The loudspeaker and stdout. To be called late: after an error, nothing at all is on stdout."""
-        from ..audio import StreamWriter
+        from ..sound.files import StreamWriter
 
         to_stdout = self.args.stream or self.args.output == "-"
         stream = [stack.enter_context(StreamWriter(sys.stdout.buffer, self.sample_rate, raw=self.args.stream))] if to_stdout else []
@@ -171,7 +171,7 @@ class _Job:
 
 def _speak(job: _Job, chapters: list) -> None:
     """A text, block by block."""
-    from ..documents import whole
+    from ..reading.documents import whole
 
     text = whole(chapters)
     progress = job.progress(len(text))
@@ -241,8 +241,8 @@ def _speak_book(job: _Job, chapters: list) -> None:
     """A text file, chunk by chunk. A journal is kept, so that it may be interrupted: then its output has what was spoken."""
     import secrets
 
-    from ..audio import Writer
-    from ..journal import Journal
+    from ..sound.files import Writer
+    from .resume import Journal
 
     sections = _sections(job.args, job.path, chapters)
     journal = Journal(job.path, _facts(job.args, job.config.name, [text for _, text in sections]))
@@ -281,7 +281,7 @@ def _speak_book(job: _Job, chapters: list) -> None:
 
 def _write_chunks(spoken: Iterable[tuple], outs: list, journal) -> bool:
     """Write and note each chunk when it is finished. Returns whether Ctrl-C came when there was something to keep."""
-    from ..speech import by_chunk
+    from ..synthesis import by_chunk
 
     try:
         for blocks, chunk in by_chunk(spoken):
@@ -299,7 +299,7 @@ def _write_chunks(spoken: Iterable[tuple], outs: list, journal) -> bool:
 
 def _sections(args: argparse.Namespace, path: str, chapters: list) -> list[tuple[str, str]]:
     """The files to write, and the text of each."""
-    from ..documents import whole
+    from ..reading.documents import whole
 
     if not args.split:
         return [(path, whole(chapters))]
@@ -328,7 +328,7 @@ def _chapters(args: argparse.Namespace, greeting: str) -> list:
 
     With a terminal or /dev/null on stdin there is no text. A pipe that is empty is somebody's mistake.
     """
-    from ..documents import Chapter, read
+    from ..reading.documents import Chapter, read
 
     text = args.words if args.text is None else args.text
     if "-" in (text, args.file) or text is None and args.file is None and _is_piped():

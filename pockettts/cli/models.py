@@ -7,7 +7,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..config import is_bundled, is_downloaded, load_config, model_names
+    from ..config.load import is_bundled, is_downloaded, load_config, model_names
 
     print(f"{'model':<26} {'size':>8}  {'language':<10}  cached")
     for config in map(load_config, model_names()):

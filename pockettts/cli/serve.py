@@ -47,10 +47,10 @@ def _add(parser: argparse.ArgumentParser, number: Number, default: float) -> Non
 
 
 def run(args: argparse.Namespace) -> None:
-    from .. import voices
     from ..server import serve
     from ..server.settings import Settings
     from ..tts import TTSModel
+    from ..voices import catalogue as voices
 
     if args.wyoming is not None and not find_spec("wyoming"):
         raise OptionError("--wyoming needs a package that is not here: pip install 'pockettts[wyoming]'")

@@ -9,7 +9,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from .. import voices
+    from ..voices import catalogue as voices
 
     config = config_of(args)
     for name in voices.names(config):

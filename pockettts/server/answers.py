@@ -9,10 +9,10 @@ from time import monotonic
 
 import numpy as np
 
-from ..encode import Encoder
 from ..engine import Engine, Stream
 from ..errors import BusyError, PocketTTSError
-from ..voices import VoiceState
+from ..sound.encode import Encoder
+from ..voices.state import VoiceState
 from .bodies import Speech
 from .refusal import Refusal
 

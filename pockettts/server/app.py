@@ -10,10 +10,10 @@ import bottle
 import yaml
 
 from .. import __version__
-from ..audio import wav_header
-from ..encode import FORMATS
 from ..engine import Engine
 from ..errors import PocketTTSError
+from ..sound.encode import FORMATS
+from ..sound.files import wav_header
 from ..tts import TTSModel
 from . import refusal
 from .answers import Answer, Answers, Client
@@ -23,7 +23,7 @@ from .metrics import buckets, family
 from .settings import Settings
 from .voices import Voices
 
-STATIC = Path(__file__).parent.parent / "static"
+STATIC = Path(__file__).parent / "static"
 _PAGE = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
                                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

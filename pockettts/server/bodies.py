@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 
 import bottle
 
-from ..encode import FORMATS
 from ..options import NUMBERS, Options
+from ..sound.encode import FORMATS
 from .refusal import Refusal
 from .settings import Settings
 

@@ -10,10 +10,10 @@ import threading
 from collections import OrderedDict
 from hashlib import sha256
 
-from .. import voices
 from ..errors import BusyError, DownloadError, PocketTTSError
 from ..tts import TTSModel
-from ..voices import VoiceState
+from ..voices import catalogue as voices
+from ..voices.state import VoiceState
 from . import remote
 from .refusal import Refusal
 from .settings import Settings
@@ -51,7 +51,7 @@ class Voices:
         self.model, self.settings = model, settings
         self.default = model.default_voice if default is None else default
         self.names = voices.names(model.config)
-        near = {name: next((v for v in some if v in self.names), self.default) for name, some in OPENAI_VOICES.items()}
+        near = {name: next((v for v in both if v in self.names), self.default) for name, both in OPENAI_VOICES.items()}
         self.map = near | settings.voice_map
         self._cache: OrderedDict[str, VoiceState] = OrderedDict()
         self._lock = threading.Lock()  # of the cache
@@ -96,7 +96,8 @@ class Voices:
         if name in self.names:
             return name
         if name in self.map:
-            return self.map[name]
+            there = self.map[name]
+            return there if there in self.names else self.default
         if "://" not in name:
             raise Refusal(f"there is no voice {name[:60]!r}: take one of {', '.join(self.names[:30])}", param="voice")
         if not self.settings.remote_voices:

@@ -1,0 +1,119 @@
+"""YAML that is not trusted -> dataclasses: an unknown or missing key, or a value of another type, is an error."""
+
+import dataclasses
+import json
+import re
+import reprlib
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from ..errors import ConfigError
+
+T = TypeVar("T")
+
+_MAX_BYTES = 64 * 1024
+_TYPES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """One of our own JSON files as the dataclass `kind`: as `read_yaml`, but without PyYAML, which takes long to import."""
+    return _section(kind, json.loads(path.read_text("utf-8")), "")
+
+
+def read_yaml(path: Path, kind: type[T]) -> T:
+    """A YAML file (or JSON, which is YAML) as the dataclass `kind`, with as many dataclasses inside as it has.
+
+    A field may be int, float, str, bool, a dataclass, `list[X]`, `tuple[X, ...]`, `X | None`, or `dict[str, str]` (of
+    single characters). Its key may only be left out if it has a default.
+
+    Raises:
+        ConfigError: the first thing that is wrong, with the place's dotted key; the file's name is the caller's to add.
+    """
+    with open(path, "rb") as stream:
+        content = stream.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"longer than {_MAX_BYTES // 1024} KB; is this a model's config?")
+    return _section(kind, _parsed(content), "")
+
+
+def _parsed(content: bytes) -> Any:
+    """What is in a YAML file."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent, index):
+            if self.check_event(yaml.AliasEvent):  # a few of them can stand for terabytes
+                raise ConfigError("aliases (*name) are not allowed; write the values out")
+            return super().compose_node(parent, index)
+
+    try:
+        return yaml.load(content.decode("utf-8-sig"), Loader)
+    except ConfigError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise ConfigError(f"not YAML: {error.problem}{line}; correct it") from None
+    except Exception as error:  # odd input makes PyYAML raise ValueError, IndexError, KeyError, RecursionError ...
+        raise ConfigError(f"not YAML that can be read ({type(error).__name__}); is this a model's config?") from None
+
+
+def show(value: Any) -> str:
+    """`value` in a message: short, however long or deep it is."""
+    return reprlib.repr(value)
+
+
+def either(names: Iterable[str]) -> str:
+    """ "a, b or c"."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def near(name: str, names: Iterable[str], most: int = 3) -> list[str]:
+    """Those that may be meant by one that is not among them, the nearest first."""
+    from difflib import get_close_matches
+
+    return get_close_matches(name, names, most, 0.5)
+
+
+def _section(kind: type[T], data: Any, key: str) -> T:
+    """The dataclass `kind` from a mapping; `key` is the mapping's place in the file, with dots."""
+    if not isinstance(data, dict):
+        raise ConfigError(f"{key or 'the file'}: must be a section of keys and values, not {show(data)}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    prefix = key and key + "."
+    for name in data:
+        if name not in fields:
+            similar = near(str(name), fields, 1)
+            advice = f"did you mean {similar[0]}?" if similar else f"remove it, or use {either(fields)}"
+            raise ConfigError(f"{prefix}{show(str(name))[1:-1]}: no such key; {advice}")
+    for name, field in fields.items():
+        if name not in data and field.default is field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{prefix}{name}: missing; add {_TYPES.get(field.type, 'it')}")
+    return kind(**{name: _value(fields[name].type, value, prefix + name) for name, value in data.items()})
+
+
+def _value(kind: Any, value: Any, key: str) -> Any:
+    if isinstance(kind, types.UnionType):  # X | None
+        return None if value is None else _value(get_args(kind)[0], value, key)
+    if dataclasses.is_dataclass(kind):
+        return _section(kind, value, key)
+    if get_origin(kind) in (list, tuple):
+        if not isinstance(value, list) or not value:
+            raise ConfigError(f"{key}: must be a list, such as [1, 2], not {show(value)}")
+        return get_origin(kind)(_value(get_args(kind)[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+    if get_origin(kind) is dict:
+        pairs = value.items() if isinstance(value, dict) else [(None, None)]
+        if not all(isinstance(old, str) and len(old) == 1 and isinstance(new, str) for old, new in pairs):
+            raise ConfigError(f"{key}: must be single characters and what replaces each, in quotes, not {show(value)}")
+        return value
+    if isinstance(value, str) and kind in (int, float) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        value = float(value)  # YAML takes 1e-4 for text
+    if kind is float and type(value) is int and abs(value) < 1e300:
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is not kind or kind is str and not (value and value.isprintable()):
+        raise ConfigError(f"{key}: must be {_TYPES[kind]}, not {show(value)}")
+    return value

@@ -1,0 +1,254 @@
+"""What a model is: frozen dataclasses with the names, types and defaults of the official configs, and what values make sense.
+
+Source: pocket_tts/utils/config.py of the official package.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .parse import either, show
+
+# Least and most that makes sense, by key; any other whole number may be 1 to a million.
+_RANGES = {
+    "num_layers": (1, 1000),
+    "depth": (1, 1000),
+    "n_residual_layers": (0, 16),
+    "dilation_base": (1, 64),
+    "max_period": (1, 10**9),
+    "parameters": (1, 10**12),
+    "model_recommended_frames_after_eos": (0, 1000),
+    "frame_rate": (0.1, 1e5),
+    "layer_scale": (-1e6, 1e6),
+    "default_temperature": (0, 100),
+    "default_eos_threshold": (-1e6, 1e6),
+}
+
+
+_CHOICES = {
+    "type": ("lsd", "flow_matching", "drifting", "pointwise"),
+    "pad_mode": ("constant", "replicate"),
+    "tokenizer": ("sentencepiece", "tokenizers", "json"),
+    "dtype": ("float32", "bfloat16", "float16"),
+}
+
+
+
+# Where a dataclass has no docstring, `dataclasses` makes one, which takes as long as a third of all else about it.
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig:
+    """The MLP that samples latents."""
+
+    dim: int
+    depth: int
+    type: str = "lsd"  # the sampler
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """The backbone."""
+
+    hidden_scale: int
+    max_period: int
+    d_model: int
+    num_heads: int
+    num_layers: int
+    attn_dim: int | None = None  # width of the queries; None: d_model
+    num_kv_heads: int | None = None  # None: num_heads
+    dim_feedforward: int | None = None  # None: d_model * hidden_scale
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookupTableConfig:
+    """The tokenizer, and the embeddings of its tokens."""
+
+    dim: int
+    n_bins: int
+    tokenizer: str
+    tokenizer_path: str
+    rank: int | None = None  # None: a full table, without a projection
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowLMConfig:
+    """What makes latents of text."""
+
+    dtype: str
+    flow: FlowConfig
+    transformer: TransformerConfig
+    z_dim: int | None = None  # None: no z_proj
+    lookup_table: LookupTableConfig
+    weights_path: str | None = None
+    insert_bos_before_voice: bool = False
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class SEANetConfig:
+    """A convolutional encoder or decoder of samples."""
+
+    dimension: int
+    channels: int
+    n_filters: int
+    n_residual_layers: int
+    ratios: list[int]
+    kernel_size: int
+    residual_kernel_size: int
+    last_kernel_size: int
+    dilation_base: int
+    pad_mode: str
+    compress: int
+
+    @property
+    def hop_length(self) -> int:
+        """Samples a vector: the product of `ratios`."""
+        return math.prod(self.ratios)
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class MimiTransformerConfig:
+    """The transformer beside a SEANet."""
+
+    d_model: int
+    input_dimension: int
+    output_dimensions: tuple[int, ...]
+    num_heads: int
+    num_layers: int
+    layer_scale: float
+    context: int
+    max_period: float = 10000.0
+    dim_feedforward: int
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizerConfig:
+    """What is left of the quantizer: widths."""
+
+    dimension: int
+    output_dimension: int
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class MimiConfig:
+    """What makes samples of latents, and latents of a voice prompt."""
+
+    dtype: str
+    sample_rate: int
+    channels: int
+    frame_rate: float
+    seanet: SEANetConfig
+    transformer: MimiTransformerConfig
+    quantizer: QuantizerConfig
+    weights_path: str | None = None
+    inner_dim: int | None = None  # width of what the encoder gives; None: seanet.dimension
+    outer_dim: int | None = None  # width of what the upsampling gets; None: that of the decoder's SEANet
+    decoder_seanet: SEANetConfig | None = None  # None: as the encoder's
+    decoder_transformer: MimiTransformerConfig | None = None
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A model."""
+
+    flow_lm: FlowLMConfig
+    mimi: MimiConfig
+    weights_path: str | None = None
+    weights_path_without_voice_cloning: str | None = None
+    pad_with_spaces_for_short_inputs: bool = False
+    remove_semicolons: bool = False
+    append_terminal_punctuation: bool = True
+    capitalize_first_letter: bool = True
+    replace_characters: dict[str, str] = field(default_factory=dict)
+    model_recommended_frames_after_eos: int | None = None
+    default_temperature: float = 0.3
+    default_eos_threshold: float = -4.0
+    # Our own: facts that the official package keeps in its code.
+    name: str = ""  # if the YAML has none: that of the known model, or of the file without its ending
+    description: str | None = None  # a sentence for people
+    language: str | None = None
+    default_voice: str | None = None
+    voices_path: str | None = None  # of the catalogue's voices, with {voice} for the name
+    voice_names: list[str] | None = None  # which of the catalogue there are; None: all
+    parameters: int | None = None  # how many weights the file has, the voice encoder's included
+    alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] whose attention is on the text being spoken
+    voice_cloning: bool = True  # False: recordings can't be cloned, whatever the weights have
+
+
+
+def problems(config: Config) -> Iterator[str]:
+    """What is wrong with the values of a config, a line each."""
+    yield from itertools.chain(_nonsense(config), _contradictions(config))
+
+
+def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
+    """What is wrong with single values."""
+    for f in dataclasses.fields(section):
+        value, key = getattr(section, f.name), prefix + f.name
+        least, most = _RANGES.get(f.name, (1, 10**6))
+        if dataclasses.is_dataclass(value):
+            yield from _nonsense(value, key + ".")
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            if type(number) in (int, float) and not least <= number <= most:  # NaN is neither
+                yield f"{key}: {show(number)} makes no sense; give a number from {least:,} to {most:,}"
+        if value not in (choices := _CHOICES.get(f.name, (value,))):
+            yield f"{key}: {show(value)} is not known; use {either(choices)}"
+        if f.name == "voices_path" and value and "{voice}" not in value:
+            yield f"{key}: {show(value)} has no {{voice}} in it; write that where the voice's name goes"
+
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """What is wrong among values that make sense by themselves."""
+    lm, mimi = config.flow_lm, config.mimi
+    decoder_seanet = "decoder_seanet" if mimi.decoder_seanet else "seanet"
+    decoder_transformer = "decoder_transformer" if mimi.decoder_transformer else "transformer"
+    attentions = [("flow_lm.transformer", lm.transformer.attn_dim or lm.transformer.d_model, lm.transformer.num_heads)]
+    equals = [("flow_lm.lookup_table.dim", lm.lookup_table.dim, "flow_lm.transformer.d_model", lm.transformer.d_model)]
+    for seanet, transformer in (("seanet", "transformer"), (decoder_seanet, decoder_transformer)):
+        net, layers = getattr(mimi, seanet), getattr(mimi, transformer)
+        attentions.append((f"mimi.{transformer}", layers.d_model, layers.num_heads))
+        width = f"mimi.{seanet}.dimension"
+        equals += [
+            (f"mimi.{transformer}.input_dimension", layers.input_dimension, width, net.dimension),
+            (f"mimi.{transformer}.output_dimensions", [*layers.output_dimensions], f"[{width}]", [net.dimension]),
+            (f"mimi.{seanet}.channels", net.channels, "mono", 1),
+        ]
+        if net.compress > net.n_filters:
+            yield f"mimi.{seanet}.compress: {net.compress} is more than n_filters ({net.n_filters}); choose less"
+    outer = mimi.outer_dim or net.dimension  # of the decoder, the last of the two
+    equals += [
+        ("mimi.quantizer.output_dimension", mimi.quantizer.output_dimension, "mimi.outer_dim", outer),
+        ("mimi.channels", mimi.channels, "mono", 1),
+    ]
+    if outer % net.dimension:
+        yield f"mimi.outer_dim: {outer} is no multiple of {width} ({net.dimension}); change one of them"
+    for key, value, other, wanted in equals:
+        if value != wanted:
+            yield f"{key}: {value} is not {other} ({wanted}); make them equal"
+    for key, width, heads in attentions:
+        if width % (2 * heads):
+            yield f"{key}.num_heads: {width} numbers do not make {heads} heads of pairs; change one of them"
+    if lm.transformer.num_heads % (lm.transformer.num_kv_heads or 1):
+        yield f"flow_lm.transformer.num_kv_heads: must divide num_heads ({lm.transformer.num_heads}); choose a divisor"
+    for n, place in enumerate(config.alignment_heads or []):
+        sizes = (lm.transformer.num_layers, lm.transformer.num_heads)
+        if len(place) != 2 or not all(0 <= i < size for i, size in zip(place, sizes, strict=True)):
+            yield f"alignment_heads[{n}]: {[*place]} is not [layer, head], below {sizes[0]} and {sizes[1]}; correct it"
+    stride = mimi.sample_rate / mimi.seanet.hop_length / mimi.frame_rate
+    if not stride.is_integer():
+        yield f"mimi.frame_rate: sample_rate / it / product of ratios is {stride:g}; make that a whole number"
+    if lm.weights_path and not mimi.weights_path:
+        yield "mimi.weights_path: missing; add it, since there is flow_lm.weights_path"
+    if mimi.weights_path and not (lm.weights_path or config.weights_path):
+        yield "flow_lm.weights_path: missing; add it, since there is mimi.weights_path"
+

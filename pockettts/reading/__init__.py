@@ -1,0 +1,1 @@
+"""From text as people write it to token ids: documents, markup, pauses, chunks, tokenizer."""

@@ -1,0 +1,216 @@
+"""Text as the model was trained to read it: normalised, and split into chunks of a sentence or a few.
+
+The rules, and the places where text is cut, are those of the official package (`pocket_tts.models.text_chunking`):
+what it would speak of a text on one line is spoken here, chunk for chunk. Unlike there, chunks are made from the text behind
+each token and not from decoded ids, so characters that the tokenizer does not know are kept; chunks of mere punctuation, of
+which the model makes babble, are left out; and some line breaks are pauses (structure.py).
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import TextError
+from .pauses import Pause, is_silent, pieces
+from .tokenizer import SPACE, Tokenizer
+
+logger = logging.getLogger(__name__)
+
+STOPS = ".!?\u2026"  # end a sentence
+PAUSES = ",;:-\u2013\u2014"  # may not end a text
+CLOSERS = "\"'\u201d\u2019)]\u00bb"  # may follow a stop
+
+LINE_BREAKS = str.maketrans("\r\n", "  ")
+PAUSE_AFTER_STOP = re.compile(r"(?<=[.!?\u2026])\s*[,;:]")
+SHORT = 5  # texts of fewer words get more frames after EOS and, where the model asks for it, padding
+PADDING = " " * 8
+LONGEST = 1000  # tokens that are ever spoken in one go: beyond, the model babbles and its KV cache fills the memory
+DIGIT_REACH = 5  # tokens that surely hold a mark and the character beside it, which may be spelled in four bytes
+
+
+class TextRules(Protocol):
+    """The part of a Config that this module reads."""
+
+    pad_with_spaces_for_short_inputs: bool
+    remove_semicolons: bool
+    append_terminal_punctuation: bool
+    capitalize_first_letter: bool
+    replace_characters: dict[str, str] | None
+    model_recommended_frames_after_eos: int | None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the model speaks in one go."""
+
+    ids: list[int]
+    text: str  # behind the ids, prepared
+    frames_after_eos: int
+
+
+def parts(
+    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float = 0.0
+) -> Iterator[Chunk | Pause]:
+    """A text as what to speak and where to be silent, in order; between two chunks at least `gap` seconds.
+
+    Chunks are made as they are asked for. Raises TextError, before the first, as `prepare` and `pieces` do.
+    """
+    return _parts(_pieces(text, gap), tokenizer, rules, max_tokens, gap)
+
+
+def check(text: str) -> None:
+    """Raise what `parts` would, without a tokenizer."""
+    _pieces(text, 0)
+
+
+def _pieces(text: str, gap: float) -> list[str | Pause]:
+    if not isinstance(text, str):
+        raise TextError(f"text must be a string, not {type(text).__name__}")
+    _check_unicode(text)
+    found = pieces(text, gap)
+    if not found:
+        raise _nothing_in(text)
+    return found
+
+
+def _parts(
+    found: list[str | Pause], tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float
+) -> Iterator[Chunk | Pause]:
+    for piece in found:
+        if isinstance(piece, Pause):
+            yield piece
+            continue
+        is_first = True
+        for chunk in split(piece, tokenizer, rules, max_tokens):
+            prepared, guess = prepare(chunk, rules)
+            if is_silent(prepared):
+                continue
+            lists = runs(prepared, tokenizer, max_tokens)
+            frames = guess + 2 if rules.model_recommended_frames_after_eos is None else rules.model_recommended_frames_after_eos
+            for ids in lists:
+                if gap and not is_first:
+                    yield Pause(gap)
+                yield Chunk(ids, prepared if len(lists) == 1 else tokenizer.decode(ids), frames)
+                is_first = False
+
+
+def prepare(text: str, rules: TextRules) -> tuple[str, int]:
+    """Text as the tokenizer should get it, and how many frames to go on after EOS (2 more are always added).
+
+    Raises TextError if there is nothing to speak, or the text is not valid Unicode.
+    """
+    _check_unicode(text)
+    given, text = text, text.strip()
+    if rules.replace_characters:
+        text = " ".join(text.translate(str.maketrans(rules.replace_characters)).split())
+        text = PAUSE_AFTER_STOP.sub("", text)  # '"Hi!", she said' without its quotes
+    if not text:
+        raise _nothing_in(given)
+    text = text.translate(LINE_BREAKS).replace("  ", " ")
+    if rules.remove_semicolons:
+        text = text.replace(";", ",")
+    frames_after_eos = 3 if len(text.split()) < SHORT else 1
+    if rules.capitalize_first_letter and not text[0].isupper():
+        text = text[0].upper() + text[1:]
+    if rules.append_terminal_punctuation:
+        text = _end_sentence(text)
+    if rules.pad_with_spaces_for_short_inputs and len(text.split()) < SHORT:
+        text = PADDING + text
+    return text, frames_after_eos
+
+
+def split(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) -> list[str]:
+    """Chunks of whole sentences, at most `max_tokens` tokens each where possible; `prepare` each before speaking it.
+
+    A sentence that is too long is cut at commas, semicolons and colons. Without any it stays whole, with a warning.
+    Costs time linear in the text. Raises TextError as `prepare` does.
+    """
+    prepared = prepare(text, rules)[0].strip()
+    if unknown := _unknown_letters(prepared, tokenizer):
+        logger.warning("the model does not know %.40s: words with these letters may be skipped", unknown)
+    segments: list[tuple[int, str]] = []
+    for count, sentence in _cut(prepared, tokenizer, ".!...?", keep_numbers=True):
+        clauses = _cut(sentence.strip(), tokenizer, ",;:") if count > max_tokens else []
+        segments += clauses if len(clauses) > 1 else [(count, sentence)]
+
+    chunks: list[str] = []
+    filled = 0  # tokens in the last chunk
+    for count, segment in segments:
+        if count > max_tokens:
+            logger.warning("%d tokens without a pause: words may be skipped: '%.50s...'", count, segment.strip())
+        if chunks and filled + count <= max_tokens:
+            chunks[-1] += " " + segment
+            filled += count
+        else:
+            chunks.append(segment)
+            filled = count
+    chunks = [chunk.strip() for chunk in chunks if chunk.strip()]
+    if not chunks:
+        raise _nothing_in(text)
+    return chunks
+
+
+def runs(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:
+    """A chunk's token ids: one list, unless there are more than LONGEST; then lists of about `max_tokens`, cut at words."""
+    ids = tokenizer.encode(prepared)
+    if len(ids) <= LONGEST:
+        return [ids]
+    pieces, lists = tokenizer.pieces(prepared), []
+    while len(ids) > max_tokens:
+        ends = range(max_tokens, max_tokens // 2, -1)
+        word = next((i for i in ends if pieces[i][:1] in (" ", SPACE)), None)
+        end = word or next((i for i in ends if pieces[i]), max_tokens)  # "" is the rest of a character spelled in bytes
+        lists.append(ids[:end])
+        ids, pieces = ids[end:], pieces[end:]
+    return [*lists, ids]
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TextError(f"The text is not Unicode at character {error.start + 1}: save it as UTF-8.") from None
+
+
+def _nothing_in(text: str) -> TextError:
+    what = f"in {text.strip()[:20]!r}" if text.strip() else "in an empty text"
+    return TextError(f"There is nothing to speak {what}: give at least one word.")
+
+
+def _end_sentence(text: str) -> str:
+    """Text that ends in a stop: one replaces a pause at the end, or is added after the last word and what closes it."""
+    body = text.rstrip(CLOSERS + " ")
+    if not body or body[-1] in STOPS:
+        return text
+    if body[-1] in PAUSES:
+        return body.rstrip(PAUSES + " ") + "." + text[len(body) :].strip()
+    return text + "."
+
+
+def _cut(text: str, tokenizer: Tokenizer, marks: str, keep_numbers: bool = False) -> list[tuple[int, str]]:
+    """Text cut after each run of the tokens that `marks` has, as (number of tokens, text); `3.14` may be kept whole."""
+    pieces = tokenizer.pieces(text)
+    # The first piece of any text is the start token or the leading space; "" stands for no text at all.
+    ends = set(tokenizer.pieces(marks)[1:]) - {""}
+    cuts = [0]
+    for i in range(1, len(pieces)):
+        if pieces[i - 1] in ends and pieces[i] not in ends and not (keep_numbers and _in_number(pieces, i, tokenizer)):
+            cuts.append(i)
+    cuts.append(len(pieces))
+    return [(b - a, tokenizer.join(pieces[a:b])) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def _unknown_letters(text: str, tokenizer: Tokenizer) -> str:
+    """Letters and digits of a text that have no token. With byte fallback there are none."""
+    letters = " ".join(sorted(set(filter(str.isalnum, text))))
+    known = tokenizer.decode(tokenizer.encode(letters))
+    return "".join(sorted(set(tokenizer.join(tokenizer.pieces(letters))) - set(known)))
+
+
+def _in_number(pieces: list[str], i: int, tokenizer: Tokenizer) -> bool:
+    """Whether a digit and a period come before piece `i` and a digit after them."""
+    before = tokenizer.join(pieces[max(0, i - DIGIT_REACH) : i])
+    after = tokenizer.join(pieces[i : i + DIGIT_REACH])
+    return before[-1:] == "." and before[-2:-1].isdigit() and after[:1].isdigit()

@@ -1,0 +1,195 @@
+"""What a text says beside its words: pauses that are asked for, and those that its lines show.
+
+`[pause]`, `[pause:500ms]`, `[pause:1.5s]`, `[pause:1.5]` and SSML's `<break/>` are exact. A blank line is a pause, and so is the
+line break after a heading, an item of a list or a verse; that of prose which was wrapped at some column is none.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from ..errors import TextError
+
+logger = logging.getLogger(__name__)
+
+LINE, PARAGRAPH, SCENE = 0.25, 0.5, 1.0  # seconds, on top of those with which the model ends a chunk
+PAUSE = 0.5  # seconds of a [pause] and of a <break/>
+STRENGTHS = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": PAUSE, "strong": 0.75, "x-strong": 1.0}
+LONGEST = 60.0  # seconds of one pause
+
+NARROW = 40  # characters; nobody wraps prose at less
+FULL = 0.85  # of the usual width: where a line with the next word would be longer, the line was full
+
+ENDS = re.compile(r"""[.!?\u2026:]["'\u201d\u2019)\]\u00bb]*$""")
+ITEM = re.compile(r"(?:[-*+\u2022\u2023\u25aa]|\(?(?:\d{1,3}|[a-zA-Z])[.)]|\[[ xX]?\])\s+")
+BULLET = re.compile(r"(?:[-*+\u2022\u2023\u25aa]\s+)?(?:\[[ xX]?\]\s+)?")
+SILENT = re.compile(r"""[\s.,;:!?\u2026\-\u2013\u2014\u2015'"\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb\u2039\u203a"""
+                    r"""()\[\]{}*_~=#|\u2022\u00b7\u00a1\u00bf^`\u200b\ufeff\u2581]*""")  # fmt: skip
+TIME = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(ms|s)?\s*", re.I)
+MARK = r"\[\s*pause\s*(?::(?P<time>[^\[\]]*))?\]"
+SSML = "speak|break|emphasis|prosody|say-as|sub|phoneme|voice|lang|mark|audio|lexicon|metadata|amazon:[a-z-]+|mstts:[a-z-]+"
+MARKS = re.compile(rf"{MARK}|</?(?P<tag>{SSML})\b(?P<attributes>[^<>]*)>", re.I)
+DOCUMENT_MARKS = re.compile(rf"{MARK}|<!--(?:(?!<!--).)*?-->|<[/?!]?(?P<tag>[a-z][\w:.-]*)(?P<attributes>[^<>]*)>", re.I)
+DOCUMENT = re.compile(r"<speak\b[^<>]*>", re.I)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Silence between chunks, exact to the sample."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A pause that nobody asked for; beside one that was, it does not count."""
+
+    seconds: float
+
+
+def pieces(text: str, gap: float = 0.0) -> list[str | Pause]:
+    """A text as pieces to speak and pauses between them, none of which are shorter than `gap` seconds unless asked for.
+
+    A piece is on one line, and never blank or mere punctuation. A text on one line without marks is one piece, as it is.
+    The list is empty if the text is blank. Time is linear in the text. Raises TextError for what is not a pause, or too long.
+    """
+    if DOCUMENT.search(text):  # XML: there, lines mean nothing
+        parts, marks = iter([" ".join(text.split())]), DOCUMENT_MARKS
+    else:
+        parts, marks = _layout(text.splitlines()), MARKS
+    ignored: set[str] = set()
+    cut = [item for part in parts for item in ([part] if isinstance(part, _Shown) else _cut(part, marks, ignored))]
+    if ignored:
+        names = ", ".join(f"<{name}>" for name in sorted(ignored))
+        logger.warning("of SSML, only <break> has an effect: %.80s are left out, their words are spoken", names)
+    return list(_merged(cut, gap))
+
+
+def is_silent(text: str) -> bool:
+    """Whether there is nothing to pronounce: the model would make something up."""
+    return SILENT.fullmatch(text) is not None
+
+
+def _layout(lines: list[str]) -> Iterator[str | _Shown]:
+    """Lines as pieces: what was wrapped is joined again."""
+    if len(lines) <= 1:
+        yield from lines
+        return
+    lines = [line.rstrip() for line in lines]
+    usual = _width(lines)
+    for is_blank, group in groupby(lines, key=is_silent):
+        block = list(group)
+        if is_blank:
+            yield _Shown(SCENE if any(block) else PARAGRAPH)
+            continue
+        width = _width(block) or usual
+        piece = BULLET.sub("", block[0].lstrip(), count=1)
+        for line, following in pairwise(block):
+            rest = following.lstrip()
+            if _is_wrapped(line, following, width):
+                hyphenated = line[-1] == "-" and line[-2:-1].isalpha() and rest[0].islower()
+                piece += rest if hyphenated else " " + rest
+            else:
+                yield piece
+                yield _Shown(LINE)
+                piece = BULLET.sub("", rest, count=1)
+        yield piece
+
+
+def _width(lines: list[str]) -> float:
+    """At how many characters lines are usually wrapped; 0 if it does not look as if any were."""
+    from statistics import median
+
+    return median([len(line) for line, following in pairwise(lines) if _goes_on(line, following)] or [0])
+
+
+def _goes_on(line: str, following: str) -> bool:
+    """Whether a sentence surely goes on on the following line: it did not end, and what follows starts with a small letter."""
+    start = following.lstrip(" \t\"'(\u201c\u2018\u00ab")[:1]
+    return len(line) >= NARROW and not ENDS.search(line) and start.isalpha() and not start.isupper() and not _is_item(following)
+
+
+def _is_wrapped(line: str, following: str, width: float) -> bool:
+    """Whether the line break means nothing: prose is broken where the next word would have been too much."""
+    if _is_item(following) or ENDS.search(line) and _indent(following) > _indent(line):
+        return False
+    return _goes_on(line, following) or 0 < FULL * width < len(line) + 1 + len(following.split(maxsplit=1)[0])
+
+
+def _is_item(line: str) -> bool:
+    return ITEM.match(line.lstrip()) is not None
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _cut(text: str, marks: re.Pattern, ignored: set[str]) -> Iterator[str | Pause | _Shown]:
+    """A piece cut at what asks for a pause. Other tags are taken out; their names go to `ignored`."""
+    in_xml = marks is DOCUMENT_MARKS
+    found: list[str | Pause | _Shown] = [""]
+    done = 0
+    for mark in marks.finditer(text):
+        found[-1] += text[done : mark.start()]
+        done = mark.end()
+        if pause := _pause(mark, in_xml, ignored):
+            found += [pause, ""]
+    found[-1] += text[done:]
+    for number, item in enumerate(found):
+        if isinstance(item, str):
+            item = _unescaped(item) if in_xml else item
+            item = item.lstrip(" ,;:") if number else item  # "yes [pause], but": the comma has had its pause
+        yield item
+
+
+def _unescaped(text: str) -> str:
+    from html import unescape
+
+    return unescape(text)
+
+
+def _pause(mark: re.Match, in_xml: bool, ignored: set[str]) -> Pause | _Shown | None:
+    """What a mark or a tag says: a pause, or nothing that we know how to do."""
+    tag = (mark["tag"] or "").lower()
+    if mark[0][0] == "[":
+        return Pause(PAUSE if mark["time"] is None else _seconds(mark["time"], mark[0]))
+    if tag == "break":
+        if mark[0][1] == "/":
+            return None
+        given = {name: value for name, _, value in re.findall(r"""([\w-]+)\s*=\s*(["'])(.*?)\2""", mark["attributes"])}
+        if "time" in given:
+            return Pause(_seconds(given["time"], mark[0]))
+        if (strength := given.get("strength", "medium").lower()) not in STRENGTHS:
+            raise TextError(f"{mark[0]:.50} is not a pause: its strength can be {', '.join(STRENGTHS)}")
+        return Pause(STRENGTHS[strength])
+    if tag in ("p", "s") and in_xml:
+        return _Shown(PARAGRAPH if tag == "p" else LINE)
+    if tag and tag not in ("speak", "xml", "doctype"):
+        ignored.add(tag)
+    return None
+
+
+def _seconds(given: str, mark: str) -> float:
+    match = TIME.fullmatch(given)
+    seconds = float(match[1]) / (1000 if (match[2] or "s").lower() == "ms" else 1) if match else -1
+    if not 0 <= seconds <= LONGEST:
+        raise TextError(f"{mark:.50} is not a pause: write [pause], [pause:500ms] or [pause:1.5s], of at most {LONGEST:.0f} seconds")
+    return seconds
+
+
+def _merged(items: list[str | Pause | _Shown], gap: float) -> Iterator[str | Pause]:
+    """Neighbouring pauses as one: the sum of those that were asked for, else the longest. None that only shows is at an end."""
+    items = [_Shown(SCENE) if isinstance(item, str) and item.strip() and is_silent(item) else item for item in items]
+    items = [item for item in items if not isinstance(item, str) or item.strip()]
+    runs = [list(run) for _, run in groupby(items, key=lambda item: isinstance(item, str))]
+    for number, run in enumerate(runs):
+        if isinstance(run[0], str):
+            yield " ".join(run)
+        elif asked := [pause.seconds for pause in run if isinstance(pause, Pause)]:
+            yield Pause(sum(asked))
+        elif 0 < number < len(runs) - 1:
+            yield Pause(max(gap, *(pause.seconds for pause in run)))
+        elif len(runs) == 1 and max(pause.seconds for pause in run) == SCENE:
+            yield Pause(PAUSE)  # the whole text is "..." or the like

@@ -1,0 +1,216 @@
+"""Text to token ids and back: SentencePiece models, and the `tokenizer.json` that most official configs name.
+
+A `tokenizer.json` is a Unigram vocabulary: pieces with log probabilities. Its segmentation is the same Viterbi search
+as SentencePiece's (Kudo 2018, arXiv:1804.10959), but in float64, where SentencePiece sums in float32: on long lines and
+on repeated marks ("......") the two choose different pieces. So the search is here, and no second library is needed.
+"""
+
+import json
+import math
+import re
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import WeightsError
+
+SPACE = "\u2581"  # how pieces write a space
+UNKNOWN_PENALTY = 10.0  # how much less likely than the rarest piece a character without a piece is
+
+# What this module does by itself with a tokenizer.json; one that says otherwise would get other ids.
+EXPECTED = {
+    "truncation": None,
+    "padding": None,
+    "normalizer": None,
+    "pre_tokenizer": {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": False},
+    "decoder": {
+        "type": "Sequence",
+        "decoders": [
+            {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+            {"type": "ByteFallback"},
+            {"type": "Fuse"},
+        ],
+    },
+}
+
+
+class Tokenizer(Protocol):
+    """`encode` and `decode` are the official package's; `pieces` and `join` do the same on text, without loss."""
+
+    vocab_size: int
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, start token included where the file asks for one."""
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of token ids, without special tokens; bytes that are no character, and unknown tokens, show as marks."""
+
+    def pieces(self, text: str) -> list[str]:
+        """What each token of `encode(text)` stands for."""
+
+    def join(self, pieces: list[str]) -> str:
+        """Text of a run of pieces, unknown characters included."""
+
+
+def load_tokenizer(path: Path, n_bins: int) -> Tokenizer:
+    """Read a SentencePiece `.model` or a `tokenizer.json` (Unigram with byte fallback) of exactly `n_bins` tokens.
+
+    Raises WeightsError if the file is missing, damaged, not a tokenizer, of an unsupported kind, or another model's.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"Cannot read the tokenizer {path}: {error.strerror}.") from None
+    is_json = path.suffix == ".json" or data[:1] == b"{"
+    try:
+        tokenizer = UnigramTokenizer(data) if is_json else SentencePieceTokenizer(data)
+    except _Unsupported as error:
+        raise WeightsError(f"The tokenizer {path} is not supported: {error}.") from None
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError):
+        kind = "tokenizer.json" if is_json else "SentencePiece model"
+        raise WeightsError(f"{path} is not a whole {kind}: download it again, or name another file.") from None
+    size = tokenizer.vocab_size
+    if size != n_bins:
+        raise WeightsError(f"The tokenizer {path} has {size} tokens, the model {n_bins}: it is another model's.")
+    return tokenizer
+
+
+class _Unsupported(Exception):
+    """A tokenizer.json that is whole but asks for what this module does not do."""
+
+
+class SentencePieceTokenizer:
+    """A SentencePiece model (`data`: its bytes), run by the SentencePiece library."""
+
+    def __init__(self, data: bytes):
+        from sentencepiece import SentencePieceProcessor
+
+        self._processor = SentencePieceProcessor()
+        self._processor.LoadFromSerializedProto(data)
+        self.vocab_size: int = self._processor.vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        return self._processor.encode(text, out_type=int)
+
+    def decode(self, ids: list[int]) -> str:
+        return self._processor.decode(ids)
+
+    def pieces(self, text: str) -> list[str]:
+        return self._processor.encode(text, out_type=str)
+
+    def join(self, pieces: list[str]) -> str:
+        return self._processor.decode(pieces)  # of strings: ids would turn unknown characters into question marks
+
+
+class UnigramTokenizer:
+    """A tokenizer.json (`data`: its bytes) of the one kind that the official configs use."""
+
+    def __init__(self, data: bytes):
+        spec = json.loads(data, parse_float=_rust_float)
+        model = spec["model"]
+        if model["type"] != "Unigram" or not model["byte_fallback"]:
+            raise _Unsupported(f"its model is {model['type']}, only Unigram with byte fallback is")
+        for key, expected in EXPECTED.items():
+            if spec[key] != expected:
+                raise _Unsupported(f"its {key} is {json.dumps(spec[key], ensure_ascii=False):.100}")
+        self._ids = {piece: i for i, (piece, _) in enumerate(model["vocab"])}
+        self._scores = {piece: float(score) for piece, score in model["vocab"]}
+        if not all(map(math.isfinite, self._scores.values())):
+            raise ValueError("a score is not a number")
+        self._byte_ids = [self._ids[f"<0x{byte:02X}>"] for byte in range(256)]
+        self._bytes = {token: byte for byte, token in enumerate(self._byte_ids)}
+        self._longest = max(map(len, self._scores))
+        self._unknown_score = min(self._scores.values()) - UNKNOWN_PENALTY
+
+        # Added tokens are found in the text before anything else; the longest wins.
+        added = [token for token in spec["added_tokens"] if token["content"]]
+        if any(token["single_word"] or token["lstrip"] or token["rstrip"] for token in added):
+            raise _Unsupported("an added token is bound to words or spaces")
+        self._added = {token["content"]: token["id"] for token in added}
+        special = {token["id"] for token in added if token["special"]}
+        longest_first = sorted(map(re.escape, self._added), key=len, reverse=True)
+        self._added_pattern = re.compile(f"({'|'.join(longest_first) or '(?!)'})")
+        self.vocab_size: int = len(model["vocab"]) + sum(content not in self._ids for content in self._added)
+        self._texts = {i: text for text, i in (self._ids | self._added).items() if i not in special}
+        self._before, self._after = _template(spec["post_processor"])
+
+    def encode(self, text: str) -> list[int]:
+        return [token for token, _ in self._tokens(text)]
+
+    def pieces(self, text: str) -> list[str]:
+        return [piece for _, piece in self._tokens(text)]
+
+    def join(self, pieces: list[str]) -> str:
+        return "".join(pieces)
+
+    def decode(self, ids: list[int]) -> str:
+        text = ""
+        for is_byte, run in groupby((i for i in ids if i in self._texts), key=self._bytes.__contains__):
+            if is_byte:
+                raw = bytes(self._bytes[i] for i in run)
+                try:
+                    text += raw.decode()
+                except UnicodeDecodeError:
+                    text += "\ufffd" * len(raw)
+            else:
+                text += "".join(self._texts[i] for i in run).replace(SPACE, " ")
+        return text
+
+    def _tokens(self, text: str) -> list[tuple[int, str]]:
+        """Each token with the text it stands for; of a character spelled in bytes the first token has it all."""
+        tokens = [(i, "") for i in self._before]
+        for n, part in enumerate(self._added_pattern.split(text)):
+            if n % 2:  # split() puts what the pattern found at the odd places
+                tokens.append((self._added[part], part))
+                continue
+            for piece in self._segment(part.replace(" ", SPACE)):
+                if piece in self._ids:
+                    tokens.append((self._ids[piece], piece.replace(SPACE, " ")))
+                else:
+                    spelled = [self._byte_ids[byte] for byte in piece.encode()]
+                    tokens += zip(spelled, [piece] + [""] * (len(spelled) - 1), strict=True)
+        return tokens + [(i, "") for i in self._after]
+
+    def _segment(self, text: str) -> list[str]:
+        """The likeliest pieces of a text (Viterbi); among equals the one found first, as in `tokenizers`."""
+        size = len(text)
+        best = [0.0] + [-math.inf] * size  # log probability of the best way to write text[:end]
+        start = [0] * (size + 1)  # where the last piece of that way starts
+        for i in range(size):
+            here = best[i]
+            for end in range(i + 1, min(i + self._longest, size) + 1):
+                score = self._scores.get(text[i:end])
+                if score is not None and here + score > best[end]:
+                    best[end], start[end] = here + score, i
+            if text[i] not in self._scores and here + self._unknown_score > best[i + 1]:
+                best[i + 1], start[i + 1] = here + self._unknown_score, i
+        pieces = []
+        while size:
+            pieces.append(text[start[size] : size])
+            size = start[size]
+        return pieces[::-1]
+
+
+def _rust_float(literal: str) -> float:
+    """A number as `tokenizers` (serde_json) reads it: its digits over a power of ten, at times 1 ulp off.
+
+    That ulp decides between ways to write "bbbbb" that would be equally likely.
+    """
+    digits, _, power = literal.lower().partition("e")
+    whole, _, fraction = digits.partition(".")
+    return int(whole + fraction) / 10.0 ** (len(fraction) - int(power or 0))
+
+
+def _template(post_processor: dict | None) -> tuple[list[int], list[int]]:
+    """Ids that the file puts before and after every text (official files: the start token before it)."""
+    if post_processor is None:
+        return [], []
+    if post_processor["type"] != "TemplateProcessing":
+        raise _Unsupported(f"its post_processor is {post_processor['type']}")
+    ids = [
+        post_processor["special_tokens"][item["SpecialToken"]["id"]]["ids"] if "SpecialToken" in item else None
+        for item in post_processor["single"]
+    ]
+    text = ids.index(None)
+    return sum(ids[:text], []), sum(ids[text + 1 :], [])

@@ -1,0 +1,1 @@
+"""From samples to bytes: files, streams, formats, speed, playback."""

@@ -1,0 +1,165 @@
+"""Sound to the loudspeaker, through a player that the machine has."""
+
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import AudioError
+from .files import Writer, pcm16
+
+EARLY = 2  # seconds of sound, more than fit into a pipe: a player that took them can play
+
+# In this order. All take 16-bit mono PCM from stdin, but afplay, which takes a whole file.
+PLAYERS = {
+    "aplay": "-q -t raw -f S16_LE -c 1 -r {rate} -",
+    "paplay": "--raw --format=s16le --channels=1 --rate={rate}",
+    "ffplay": "-nodisp -autoexit -loglevel error -f s16le -ar {rate} -i -",
+    "pw-play": "--raw --format=s16 --channels=1 --rate={rate} -",
+    "afplay": "",
+}
+
+
+class Player:
+    """What is written is heard, without gaps as long as it comes in time.
+
+        with Player(24000) as player:
+            player.write(block)
+
+    Leaving the block waits for the end of the sound; leaving it through an exception, such as Ctrl-C, stops the sound at once.
+    A player that can't play, since the machine has no sound card for instance, is passed over for the next.
+
+    Raises:
+        AudioError: there is no player, or none that can play.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._names = [name for name in PLAYERS if shutil.which(name)]
+        if not self._names:
+            raise AudioError("no player is here: install alsa-utils (aplay) or ffmpeg (ffplay), or write a file with -o FILE")
+        self._process: _Process | _WholeFile | None = None
+        self._early: list[np.ndarray] | None = []       # what was written until it is certain that the player can play
+
+    def __enter__(self) -> "Player":
+        self._start()
+        return self
+
+    def write(self, block: np.ndarray) -> None:
+        """Play float32 [samples]. Returns when the player has taken them, about a second before they are heard."""
+        if self._process is None:
+            self._start()
+        if self._early is not None:
+            self._early.append(block)
+            if sum(map(len, self._early)) > EARLY * self.sample_rate:
+                self._early = None
+        try:
+            self._process.write(block)
+        except AudioError as error:
+            self._pass_over(error)
+
+    def finish(self) -> None:
+        """Wait until everything is heard."""
+        while self._process:
+            try:
+                self._process.finish()
+                self._process = self._early = None
+            except AudioError as error:
+                self._pass_over(error)
+
+    def __exit__(self, error: type | None, *_: object) -> None:
+        try:
+            if error is None:
+                self.finish()
+        finally:
+            if self._process:
+                self._process.stop()
+
+    def _pass_over(self, error: AudioError) -> None:
+        """After an error of the player: give the next what this one got. If there is none, or it did play, raise the error."""
+        if self._early is None or len(self._names) == 1:
+            raise error
+        self._process.stop()
+        self._names.pop(0)
+        self._start()
+        try:
+            for block in self._early:
+                self._process.write(block)
+        except AudioError as error:
+            self._pass_over(error)
+
+    def _start(self) -> None:
+        name = self._names[0]
+        self._process = (_WholeFile if name == "afplay" else _Process)(name, self.sample_rate)
+
+
+class _Process:
+    """A player that takes sound from its stdin."""
+
+    def __init__(self, name: str, sample_rate: int) -> None:
+        self.name = name
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (until `stop`)
+        command = [name, *PLAYERS[name].format(rate=sample_rate).split()]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages)
+
+    def write(self, block: np.ndarray) -> None:
+        try:
+            self._process.stdin.write(pcm16(block))
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._error() from None
+
+    def finish(self) -> None:
+        try:
+            try:
+                self._process.stdin.close()
+            except BrokenPipeError:
+                raise self._error() from None
+            if self._process.wait():
+                raise self._error()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._messages.close()
+
+    def _error(self) -> AudioError:
+        self._process.wait()
+        self._messages.seek(0)
+        lines = self._messages.read().decode(errors="replace").strip().splitlines() or [f"it ended with {self._process.returncode}"]
+        return AudioError(f"{self.name} can't play ({lines[-1].strip():.100}): check the sound card, or write a file with -o FILE")
+
+
+class _WholeFile:
+    """A player that is given a file, when that is whole."""
+
+    def __init__(self, name: str, sample_rate: int) -> None:
+        self.name, self._folder = name, tempfile.TemporaryDirectory()
+        self._path = Path(self._folder.name, "speech.wav")
+        self._file = Writer(self._path, sample_rate).__enter__()
+        self._process: subprocess.Popen | None = None
+
+    def write(self, block: np.ndarray) -> None:
+        self._file.write(block)
+
+    def finish(self) -> None:
+        try:
+            self._file.__exit__(None, None, None)
+            self._process = subprocess.Popen([self.name, self._path])
+            if code := self._process.wait():
+                raise AudioError(f"{self.name} can't play (it ended with {code}): check the sound card, or write a file with -o FILE")
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()

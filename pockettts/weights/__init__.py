@@ -1,0 +1,1 @@
+"""From weights files to the layout of the kernels."""

@@ -1,0 +1,141 @@
+"""Weights in the layout of the kernels."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from .. import ops
+from ..errors import WeightsError
+from .safetensors import Tensor
+
+_FLOW_LM = "flow_lm."
+_BACKBONE = "flow_lm.transformer."
+_DECODER = "mimi.decoder"   # its transformer and its SEANet
+_NARROW = 64                # outputs; a row takes longer to round than such a matrix saves
+
+
+class Packed:
+    """A weight matrix [n, k] that is packed for the kernels when first used: what a run does not need costs nothing.
+
+    precision: as for `Weights`, but "int8" is meant for this very matrix.
+    """
+
+    def __init__(self, name: str, tensors: Sequence[Tensor], n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray],
+                 precision: str | None) -> None:
+        self.name, self._tensors, self.n, self.k, self._arrange = name, tensors, n, k, arrange
+        self.format = precision or ("bf16" if all(tensor.dtype == "BF16" for tensor in tensors) else "f32")
+
+    @cached_property
+    def matrix(self) -> "ops.Matrix":
+        whole = all(tensor.dtype == "BF16" for tensor in self._tensors) and self.format != "f32"
+        words = [self._arrange(tensor.array if whole else tensor.float32()) for tensor in self._tensors]
+        words = words[0] if len(words) == 1 else np.concatenate(words)
+        if self.format == "bf16" and not whole:
+            words = _rounded_to_bf16(words)
+        matrix = ops.Matrix(words, quantize=self.format == "int8", compress=self.name.startswith(_FLOW_LM))
+        for tensor in self._tensors:
+            tensor.release()
+        return matrix
+
+    def of(self, lanes: np.ndarray) -> "ops.Matrix":
+        """The matrix of lanes that were packed before. Raises ValueError where they do not fit."""
+        return ops.Matrix.of(self.n, self.k, self.format, lanes)
+
+
+class Weights:
+    """The tensors of a model by official name, seen from one scope of it; asked for by name and shape, each exactly once.
+
+    precision: None keeps matrices as the file has them (bf16 as bf16, all else float32); "f32" or "bf16" converts them; "int8" rounds
+    those of the backbone (attention and MLP, as upstream's `quantize`) and the wide ones of Mimi's decoder, and keeps the others.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = "") -> None:
+        self.tensors, self.origin, self.precision, self.scope = tensors, origin, precision, scope
+        self.packed: list[Packed] = []  # all that was asked for so far
+        self.unused = set(tensors)
+
+    def __truediv__(self, scope: str | int) -> "Weights":
+        inner = copy.copy(self)
+        inner.scope = f"{self.scope}{scope}."
+        return inner
+
+    def vector(self, name: str, *shape: int) -> np.ndarray:
+        """A tensor of that shape as float32."""
+        return np.ascontiguousarray(self._take(name, shape).float32())
+
+    def table(self, name: str, *shape: int) -> np.ndarray:
+        """A tensor of that shape as the file has it: a view of float32, or of bf16 words; float32 of all else."""
+        tensor = self._take(name, shape)
+        return tensor.array if tensor.dtype in ("F32", "BF16") else tensor.float32()
+
+    def matrix(self, name: str, *shape: int) -> Packed:
+        """[N, K] as it is, or the kernel of a convolution [N, C, width] as [N, width * C]."""
+        arrange = (lambda a: a) if len(shape) == 2 else (lambda a: a.transpose(0, 2, 1).reshape(len(a), -1))
+        return self._pack([self._take(name, shape)], name, shape[0], math.prod(shape[1:]), arrange)
+
+    def beside(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
+        """Matrices [N_i, K] of that name, here and in other scopes, as one [sum(N_i), K]."""
+        tensors = [w._take(name, shape) for w, shape in zip([self, *others], shapes, strict=True)]
+        return self._pack(tensors, name, sum(n for n, _ in shapes), shapes[0][1], lambda a: a)
+
+    def upsampling_matrix(self, name: str, *shape: int) -> Packed:
+        """The kernel of a transposed convolution [C, N, 2 s] as [s * N, 2 * C]: row (j, n) is its taps s + j, then j, over C."""
+        stride = shape[2] // 2
+        return self._pack([self._take(name, shape)], name, stride * shape[1], 2 * shape[0], lambda a: (
+            a.reshape(*a.shape[:2], 2, stride)[:, :, ::-1].transpose(3, 1, 2, 0).reshape(stride * a.shape[1], -1)))
+
+    def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
+        """All layers are built: a tensor that none of them asked for means that the file is of another model."""
+        extra = sorted(name for name in self.unused if not ignored(name))
+        if extra:
+            raise WeightsError(f"{self.origin}: {_listed(extra)} not in the model that the config describes: is it the right config?")
+
+    def pack(self) -> None:
+        """Pack now what has been asked for so far."""
+        for packed in self.packed:
+            packed.matrix  # noqa: B018
+
+    def _pack(self, tensors: Sequence[Tensor], name: str, n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
+        full_name = self.scope + name
+        precision = None if self.precision == "int8" and not has_int8(full_name, n) else self.precision
+        packed = Packed(full_name, tensors, n, k, arrange, precision)
+        self.packed.append(packed)
+        return packed
+
+    def _take(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        name = self.scope + name
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            raise WeightsError(f"{self.origin} has no tensor {name!r}: is it the right file for this model?")
+        if tensor.shape != shape:
+            raise WeightsError(f"{self.origin}: {name!r} is {list(tensor.shape)}, the config wants {list(shape)}")
+        if tensor.dtype not in ("F32", "BF16", "F16", "F64"):
+            raise WeightsError(f"{self.origin}: {name!r} is of type {tensor.dtype}, not f32, bf16 or f16")
+        self.unused.discard(name)
+        return tensor
+
+
+def has_int8(name: str, n: int) -> bool:
+    """Whether int8 is also meant for the matrix of that name, which has n outputs."""
+    return name.startswith(_BACKBONE) or (name.startswith(_DECODER) and n >= _NARROW)
+
+
+def _rounded_to_bf16(x: np.ndarray) -> np.ndarray:
+    """float32 -> bf16 words, to nearest, ties to even."""
+    bits = np.ascontiguousarray(x).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(n) for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{shown} {'is' if len(names) == 1 else 'are'}"
+
+
+
+# Checkpoints of the training code hold the flow LM and Mimi in two files, under other names (reference:
+# pocket_tts.utils.weights_loading).
+
+

@@ -1,0 +1,181 @@
+"""The times of words: found while a text is spoken, and written as JSON, SubRip (.srt) or WebVTT (.vtt)."""
+import json
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import OptionError, TextError
+from ..reading.chunks import CLOSERS, STOPS
+from ..reading.pauses import MARKS
+from ..reading.tokenizer import Tokenizer
+from ..storage.files import cannot_write, check_place, whole_file
+from ..synthesis import Take
+from .alignment import Faults, Word, faults, spans, times
+
+AHEAD = 50                   # words of a text among which one that was spoken is looked for: marks and tags are not spoken
+LINE, LINES = 42, 2          # characters and lines of a subtitle
+LONGEST = 6.0                # seconds of one
+SHORTEST = 0.2
+SILENCE = 1.0                # seconds that end one
+ENDINGS = (".json", ".srt", ".vtt")
+
+
+def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
+    """What is wrong with a take that is over; without alignment heads only whether it ran on shows."""
+    found, attention = Faults(), take.attention()
+    pieces = tokenizer.pieces(take.chunk.text)
+    if attention is not None and len(pieces) == attention.shape[1]:             # more than a model can take in one go was cut
+        found = faults(attention, spans(pieces))
+    found.ran_on = take.end is None
+    return found
+
+
+class Timeline:
+    """When the words of a text are spoken. What is spoken passes through `follow` or `events`; `words` has those found so far.
+
+    Where a chunk has no alignment, it counts as one word.
+    """
+
+    def __init__(self, text: str, tokenizer: Tokenizer, sample_rate: int, frame_rate: float) -> None:
+        self.words: list[Word] = []
+        self._tokenizer, self._sample_rate, self._frame_rate = tokenizer, sample_rate, frame_rate
+        self._written, self._at = [span.text for span in spans([f" {word}" for word in MARKS.sub(" ", text).split()])], 0
+
+    def follow(self, spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[tuple[Take | None, np.ndarray]]:
+        """The same takes and blocks; the words of a take are there when it is over."""
+        samples = start = 0
+        last: Take | None = None
+        for take, block in spoken:
+            if take is not last:
+                self._note(last, start, samples)
+                last, start = take, samples
+            samples += len(block)
+            yield take, block
+        self._note(last, start, samples)
+
+    def events(self, spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[np.ndarray | Word]:
+        """The blocks, and after the last of a take its words."""
+        told = 0
+        for _, block in self.follow(spoken):
+            yield from self.words[told:]
+            told = len(self.words)
+            yield block
+        yield from self.words[told:]
+
+    def _note(self, take: Take | None, start: int, stop: int) -> None:
+        """Add the words of a take that was spoken, at whatever speed, as samples start .. stop."""
+        if take is None:
+            return
+        attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
+        if attention is not None and len(pieces) == attention.shape[1]:
+            words = spans(pieces)
+            found = [(self._as_written(word.text), *frames) for word, frames in zip(words, times(attention, words), strict=True)]
+        else:
+            found = [(" ".join(map(self._as_written, take.chunk.text.split())), 0, take.frames)]
+        per_frame = (stop - start) / take.frames / self._sample_rate             # seconds
+        first = start / self._sample_rate
+        self.words += [Word(text, round(first + a * per_frame, 3), round(first + b * per_frame, 3)) for text, a, b in found]
+
+    def _as_written(self, spoken: str) -> str:
+        """A word of the text as it was given, which was capitalised, ended with a period or otherwise made fit for the model."""
+        key = _letters(spoken)
+        for i in range(self._at, min(self._at + AHEAD, len(self._written))):
+            if _letters(self._written[i]) == key:
+                self._at = i + 1
+                return self._written[i]
+        return spoken
+
+
+def _letters(word: str) -> str:
+    return "".join(filter(str.isalnum, word.casefold()))
+
+
+# --- files -------------------------------------------------------------------------------------------------------------------
+
+def check_path(path: str | Path) -> None:
+    """Raise OptionError unless the ending of a file's name says what it is to hold, TextError if it can't be written there."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise OptionError(f"--timestamps {path}: let its name end in {', '.join(ENDINGS)}")
+    try:
+        check_place(path)
+    except OSError as error:
+        raise TextError(cannot_write(path, error)) from None
+
+
+def write(path: str | Path, words: list[Word], aligned: bool) -> None:
+    """Write words by the ending of the file's name, whole or not at all. aligned: they are words, not whole chunks.
+
+    Raises TextError: it can't be written.
+    """
+    content = {".json": as_json, ".srt": as_srt, ".vtt": as_vtt}[Path(path).suffix.lower()](words, aligned)
+    try:
+        with whole_file(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise TextError(cannot_write(path, error)) from None
+
+
+def as_json(words: list[Word], aligned: bool) -> str:
+    """{"unit": "word" | "chunk", "words": [{"text", "start", "end"}, ...]}, in seconds, a line each."""
+    rows = [json.dumps({"text": word.text, "start": word.start, "end": word.end}, ensure_ascii=False) for word in words]
+    return f'{{"unit": "{"word" if aligned else "chunk"}", "words": [\n' + ",\n".join(rows) + "\n]}\n"
+
+
+def as_srt(words: list[Word], aligned: bool) -> str:
+    """Subtitles of at most two lines."""
+    return "\n".join(f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{_lines((word.text, '') for word in cue)}\n"
+                     for n, (start, end, cue) in enumerate(_cues(words), 1))
+
+
+def as_vtt(words: list[Word], aligned: bool) -> str:
+    """The same, with the time of each word but the first within a subtitle."""
+    from html import escape
+
+    cues = ["WEBVTT\n"]
+    for start, end, cue in _cues(words):
+        times = [start] + [word.start for word in cue]
+        marks = [f"<{_clock(at, '.')}>" if before < at < end else "" for before, at in pairwise(times)]
+        lines = _lines((escape(word.text, quote=False), mark) for word, mark in zip(cue, marks, strict=True))
+        cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{lines}\n")
+    return "\n".join(cues)
+
+
+def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
+    """Words as subtitles: start, end, words."""
+    cue: list[Word] = []
+    for word, following in pairwise([*words, None]):
+        cue.append(word)
+        if following is None or _ends(cue, following):
+            end = max(word.end, cue[0].start + SHORTEST)
+            if following and following.start > cue[0].start:
+                end = min(end, following.start)
+            yield cue[0].start, end, cue
+            cue = []
+
+
+def _ends(cue: list[Word], following: Word) -> bool:
+    """Whether a subtitle ends before a word: with a sentence, at a silence, or when it is full."""
+    return (cue[-1].text.rstrip(CLOSERS)[-1:] in STOPS or following.start - cue[-1].end > SILENCE
+            or following.end - cue[0].start > LONGEST or len(" ".join(word.text for word in [*cue, following])) > LINE * LINES)
+
+
+def _lines(words: Iterable[tuple[str, str]]) -> str:
+    """Words, each with a mark to set before it that nobody reads, in lines."""
+    lines, used = [[]], 0
+    for text, mark in words:
+        for word in text.split():                           # a chunk without alignment has several
+            if used and used + len(word) > LINE:
+                lines.append([])
+                used = 0
+            lines[-1].append(mark + word)
+            used += len(word) + 1
+            mark = ""
+    return "\n".join(map(" ".join, lines))
+
+
+def _clock(seconds: float, point: str) -> str:
+    """hh:mm:ss and milliseconds."""
+    ms = round(1000 * seconds)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{point}{ms % 1000:03}"

@@ -1,0 +1,89 @@
+"""Who imports whom: imports point down and never back, between the packages and within each."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pockettts
+
+PACKAGE = Path(pockettts.__file__).parent
+
+# From the top down. A name is a package or a module of `pockettts`.
+ORDER = [
+    "__main__", "cli", "bench", "server", "engine", "tts", "words", "synthesis", "default", "voices", "sound", "reading",
+    "weights", "config", "storage", "model", "ops", "options", "errors", "__init__", "_ops",
+]  # fmt: skip
+
+# Within a package, from the top down. Modules that are not listed do not know each other.
+INSIDE = {
+    "bench": ["bench", "roofline", "random_model"],
+    "cli": [..., "progress", "resume", "common"],
+    "config": ["load", "schema", "parse"],
+    "model": [
+        "mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__",
+    ],  # fmt: skip
+    "reading": ["documents", "markup", "chunks", "pauses", "tokenizer"],
+    "server": [
+        "__init__", "wyoming", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal", "settings",
+    ],  # fmt: skip
+    "sound": ["play", "encode", "files", "quality", "stretch"],
+    "storage": ["hub", "files"],
+    "voices": ["cache", "catalogue", "state"],
+    "weights": ["cache", "packed", "training_names", "safetensors"],
+    "words": ["timestamps", "alignment"],
+}  # fmt: skip
+
+# The graph is arithmetic: no files, threads, hub or logging.
+MODEL_MAY = {"numpy", "math", "functools", "typing", "collections", "dataclasses"}
+
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def imports(path):
+    """(package or module of ours, module within it or None), or (None, top-level name) for others, of each import of a file."""
+    here = ["pockettts", *path.parent.parts]
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                assert not alias.name.startswith("pockettts"), f"{path}: import {alias.name} by its place, with dots"
+                yield None, alias.name.split(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                assert not node.module.startswith("pockettts"), f"{path}: import {node.module} by its place, with dots"
+                yield None, node.module.split(".")[0]
+                continue
+            base = here[: len(here) - node.level + 1] + (node.module.split(".") if node.module else [])
+            for alias in node.names:
+                target = [*base, alias.name]
+                if not is_ours(target):
+                    target = base
+                yield target[1] if len(target) > 1 else "__init__", target[2] if len(target) > 2 else None
+
+
+def is_ours(target):
+    place = PACKAGE.joinpath(*target[1:])
+    return place.is_dir() or place.with_suffix(".py").is_file() or place.with_suffix(".pyx").is_file()
+
+
+def test_every_module_has_its_place():
+    tops = {path.parts[0].removesuffix(".py") for path in MODULES}
+    assert tops | {"_ops"} == set(ORDER)
+    for package, order in INSIDE.items():
+        if ... not in order:
+            assert {path.stem for path in MODULES if path.parts[0] == package} - {"__init__"} == set(order) - {"__init__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_point_down(path):
+    top = path.parts[0].removesuffix(".py")
+    for target, inner in imports(path):
+        if target is None:
+            assert top != "model" or inner in MODEL_MAY, f"{path} imports {inner}"
+        elif target != top:
+            assert ORDER.index(target) > ORDER.index(top), f"{path} imports {target}, which is above it"
+            assert top != "model" or target == "ops", f"{path} imports {target}"
+        elif inner is not None:
+            order = INSIDE[top]
+            place = order.index(path.stem if path.stem in order else ...)
+            assert inner in order[place + 1 :], f"{path} imports {inner}, which is not below it"
