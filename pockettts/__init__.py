@@ -1,4 +1,5 @@
 """Pocket TTS on any CPU. `TTSModel` is the library; `pockettts --help` the command."""
+
 from typing import Any
 
 __all__ = ["PocketTTSError", "TTSModel", "VoiceState", "__version__"]

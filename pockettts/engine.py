@@ -2,6 +2,7 @@
 
 Streams join and leave between two frames. What a stream says does not depend on the company it keeps.
 """
+
 import threading
 import time
 from collections import deque
@@ -20,9 +21,9 @@ from .synthesis import Frame, Take, Utterance, at_speed
 from .tts import TTSModel
 from .voices.state import VoiceState
 
-BUFFER = 25                  # blocks, 2 seconds, that a stream is ahead of its reader; then it waits, and the others get on
-TOKENS = 32                  # of texts that are prefilled in a step at most, so that those who are speaking don't run dry meanwhile
-TTFA = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)                        # upper bounds of buckets, seconds
+BUFFER = 25  # blocks, 2 seconds, that a stream is ahead of its reader; then it waits, and the others get on
+TOKENS = 32  # of texts that are prefilled in a step at most, so that those who are speaking don't run dry meanwhile
+TTFA = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)  # upper bounds of buckets, seconds
 RTF = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 3)
 STOPPING = "the server is stopping: try again later, or elsewhere"
 
@@ -49,9 +50,9 @@ class Stats:
     left: int = 0
     failed: int = 0
     refused: int = 0
-    audio: float = 0.0                                                          # seconds, made for all of them
-    ttfa: Histogram = field(default_factory=lambda: Histogram(TTFA))            # seconds from `submit` to the first block
-    rtf: Histogram = field(default_factory=lambda: Histogram(RTF))              # of streams that are done
+    audio: float = 0.0  # seconds, made for all of them
+    ttfa: Histogram = field(default_factory=lambda: Histogram(TTFA))  # seconds from `submit` to the first block
+    rtf: Histogram = field(default_factory=lambda: Histogram(RTF))  # of streams that are done
 
 
 class Stream:
@@ -65,12 +66,14 @@ class Stream:
     def __init__(self, engine: "Engine", utterance: Utterance) -> None:
         self._engine, self._utterance = engine, utterance
         self._blocks: deque[tuple[Take | None, np.ndarray]] = deque()
-        self._paced = at_speed(self._spoken(), utterance.options.speed, engine.model.sample_rate)   # by the reader's thread
+        self._paced = at_speed(
+            self._spoken(), utterance.options.speed, engine.model.sample_rate
+        )  # by the reader's thread
         self._filled = threading.Condition(engine._lock)
-        self._over, self._error = False, None                                   # no more blocks will come; why
+        self._over, self._error = False, None  # no more blocks will come; why
         self._submitted = time.monotonic()
-        self._work = self._audio = 0.0                                          # seconds
-        self._since: float | None = None                                        # when the work on the next block began
+        self._work = self._audio = 0.0  # seconds
+        self._since: float | None = None  # when the work on the next block began
         self.ttfa: float | None = None
 
     @property
@@ -115,18 +118,20 @@ class Engine:
 
     def __init__(self, model: TTSModel, max_streams: int = 8, max_queue: int = 32) -> None:
         self.model, self.max_streams, self.max_queue = model, max_streams, max_queue
-        self._lock = threading.Lock()                                           # of all that follows, and of streams
-        self._wake = threading.Condition(self._lock)                            # there is something to do
+        self._lock = threading.Lock()  # of all that follows, and of streams
+        self._wake = threading.Condition(self._lock)  # there is something to do
         self._live: list[Stream] = []
         self._queue: deque[Stream] = deque()
         self._stats = Stats()
-        self._deadline: float | None = None                                     # set when the engine is closed
+        self._deadline: float | None = None  # set when the engine is closed
         # With a large model the decoders, one core each, say the frames of a step while the flow LM makes those of the next on
         # the cores that are left: unlike cores that share a kernel, they need not wait for each other.
-        self._ahead = ops.get_threads() // 2 if model.overlap else 0            # cores for the flow LM meanwhile
+        self._ahead = ops.get_threads() // 2 if model.overlap else 0  # cores for the flow LM meanwhile
         self._meanwhile, self._alone = ops.Team(self._ahead), ops.Team(1)
-        self._decoders = ThreadPoolExecutor(max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,))
-        self._saying: dict[Future, tuple[Stream, Frame, bool]] = {}             # arguments of `_say`; only for the thread
+        self._decoders = ThreadPoolExecutor(
+            max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,)
+        )
+        self._saying: dict[Future, tuple[Stream, Frame, bool]] = {}  # arguments of `_say`; only for the thread
         self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
         self._thread.start()
 
@@ -140,7 +145,7 @@ class Engine:
             TextError, VoiceError, OptionError: as `TTSModel.generate_stream`.
         """
         with self._lock:
-            self._refuse_if_full()                                              # before there is any work
+            self._refuse_if_full()  # before there is any work
         stream = Stream(self, self.model.utterance(text, voice, options or self.model.options))
         with self._lock:
             self._refuse_if_full()
@@ -166,7 +171,9 @@ class Engine:
             raise BusyError(STOPPING)
         if len(self._live) + len(self._queue) >= self.max_streams + self.max_queue:
             self._stats.refused += 1
-            raise BusyError(f"{self.max_streams} texts are being spoken and {self.max_queue} more are waiting: try again in a while")
+            raise BusyError(
+                f"{self.max_streams} texts are being spoken and {self.max_queue} more are waiting: try again in a while"
+            )
 
     def _leave(self, stream: Stream) -> None:
         with self._lock:
@@ -183,7 +190,7 @@ class Engine:
                     self._step(batch)
         finally:
             with self._lock:
-                self._deadline = self._deadline or time.monotonic()             # no thread, no more texts
+                self._deadline = self._deadline or time.monotonic()  # no thread, no more texts
                 self._end_all(self._live)
                 self._end_all(self._queue)
 
@@ -197,8 +204,11 @@ class Engine:
                 if left is not None and (left <= 0 or not self._live):
                     return []
                 coming = [stream for future, (stream, *_) in self._saying.items() if not future.done()]
-                batch = [stream for stream in self._live
-                         if len(stream._blocks) + (stream in coming) < BUFFER and not stream._utterance.finished]
+                batch = [
+                    stream
+                    for stream in self._live
+                    if len(stream._blocks) + (stream in coming) < BUFFER and not stream._utterance.finished
+                ]
                 for stream in self._live:
                     stream._since = (stream._since or time.monotonic()) if stream in batch or stream in coming else None
                 if batch:
@@ -215,10 +225,10 @@ class Engine:
         batch = [stream for stream in batch if not stream._over]
         utterances = [stream._utterance for stream in batch]
         if any(utterance.take and len(utterance.take.waiting) for utterance in utterances):
-            self._catch_up()                                                    # a long step, for which all cores are needed
+            self._catch_up()  # a long step, for which all cores are needed
         with ops.working_as(None if all(future.done() for future in self._saying) else self._meanwhile):
             made = _tried(stepper.think, utterances, TOKENS)
-        if isinstance(made, Exception):                                         # of the batch as a whole: no memory, say
+        if isinstance(made, Exception):  # of the batch as a whole: no memory, say
             made = [made] * len(batch)
         self._catch_up()
         for stream, item in zip(batch, made, strict=True):
@@ -243,7 +253,7 @@ class Engine:
         block = _tried(self.model.stepper.say, made) if take else made
         with self._lock:
             self._wake.notify()
-            if stream._over:                                                    # its reader left while it was stepped
+            if stream._over:  # its reader left while it was stepped
                 return
             if isinstance(block, Exception):
                 self._end(stream, "failed", block)

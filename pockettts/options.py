@@ -2,6 +2,7 @@
 
 The command line, `TTSModel` and HTTP all take them from here.
 """
+
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 
@@ -24,7 +25,7 @@ class Number:
 
     def check(self, value: float) -> float:
         """The value as `kind`. Raises OptionError if it is none, or outside the limits."""
-        if isinstance(value, Real) and not isinstance(value, bool) and self.least <= value <= self.most:        # NaN is not
+        if isinstance(value, Real) and not isinstance(value, bool) and self.least <= value <= self.most:  # NaN is not
             number = self.kind(value)
             if number == value or self.kind is float:
                 return number
@@ -55,16 +56,16 @@ class Options:
     Raises OptionError for a number outside its limits.
     """
 
-    temperature: float              # variance of the noise that latents are sampled from; 0 always says it the same way
-    eos_threshold: float            # the EOS logit above which speech ends
-    lsd_decode_steps: int = 1       # of the sampler for each latent
-    noise_clamp: float | None = None        # largest absolute value of the noise; None: no limit
-    frames_after_eos: int | None = None     # to keep after the model says it is done; None: 3 to 5, by length
-    max_tokens: int = 50            # of a chunk; the models are trained on single sentences
-    gap: float = 0.0                # seconds of silence between chunks
-    speed: float = 1.0              # 2 is twice as fast, at the same pitch
-    seed: int | None = None         # the same seed, text, voice and options give the same samples; None: a new one each time
-    verify: bool = False            # speak a chunk again where words were left out or said twice, or it ran to the length limit
+    temperature: float  # variance of the noise that latents are sampled from; 0 always says it the same way
+    eos_threshold: float  # the EOS logit above which speech ends
+    lsd_decode_steps: int = 1  # of the sampler for each latent
+    noise_clamp: float | None = None  # largest absolute value of the noise; None: no limit
+    frames_after_eos: int | None = None  # to keep after the model says it is done; None: 3 to 5, by length
+    max_tokens: int = 50  # of a chunk; the models are trained on single sentences
+    gap: float = 0.0  # seconds of silence between chunks
+    speed: float = 1.0  # 2 is twice as fast, at the same pitch
+    seed: int | None = None  # the same seed, text, voice and options give the same samples; None: a new one each time
+    verify: bool = False  # speak a chunk again where words were left out or said twice, or it ran to the length limit
 
     def __post_init__(self) -> None:
         for field in fields(self):

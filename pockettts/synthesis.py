@@ -4,6 +4,7 @@
 
 `think` is the flow LM's side, `say` the decoder's. They share nothing but frames, so one may run ahead of the other.
 """
+
 import logging
 import math
 import secrets
@@ -21,8 +22,8 @@ from .reading.chunks import Chunk, Pause
 from .sound.stretch import Stretcher
 from .voices.state import VoiceState
 
-MIN_FRAMES = 6               # EOS is not believed before: some voices cross the threshold ahead of the first word
-FADE_IN = 1 / 200            # seconds; a fresh decoder starts with a small step, which would click
+MIN_FRAMES = 6  # EOS is not believed before: some voices cross the threshold ahead of the first word
+FADE_IN = 1 / 200  # seconds; a fresh decoder starts with a small step, which would click
 
 logger = logging.getLogger("pockettts")
 
@@ -34,14 +35,23 @@ class Take:
     which chunk this is, on nothing that came before. `number` is the chunk's. `watches`: of the alignment heads, if wanted.
     """
 
-    def __init__(self, chunk: Chunk, number: int, text: np.ndarray, most: int, caches: list[KVCache], codec: tuple,
-                 rng: np.random.Generator, watches: list[Watch]) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        number: int,
+        text: np.ndarray,
+        most: int,
+        caches: list[KVCache],
+        codec: tuple,
+        rng: np.random.Generator,
+        watches: list[Watch],
+    ) -> None:
         self.chunk, self.number, self.most, self.caches, self.codec, self.rng = chunk, number, most, caches, codec, rng
         self.watches = watches
-        self.waiting = text                                  # embeddings [T, d_model] that the backbone has not heard yet
+        self.waiting = text  # embeddings [T, d_model] that the backbone has not heard yet
         self.frames, self.end = 0, None
-        self.latent: np.ndarray | None = None               # the last one
-        self.faded_in = False                               # the decoder's side
+        self.latent: np.ndarray | None = None  # the last one
+        self.faded_in = False  # the decoder's side
 
     def attention(self) -> np.ndarray | None:
         """How much each frame looks at each token, in the mean of the watched heads: float32 [frames, tokens]; None if none are."""
@@ -64,11 +74,13 @@ class Utterance:
     watched: note what the alignment heads look at. attempt: which take of its chunk each is.
     """
 
-    def __init__(self, parts: Iterable[Chunk | Pause], voice: VoiceState, options: Options, watched: bool = False) -> None:
+    def __init__(
+        self, parts: Iterable[Chunk | Pause], voice: VoiceState, options: Options, watched: bool = False
+    ) -> None:
         self.voice, self.options, self.watched, self.attempt = voice, options, watched, 0
         self.seed = secrets.randbits(64) if options.seed is None else options.seed
         self.take: Take | None = None
-        self.chunks = self.silence = 0                      # chunks begun
+        self.chunks = self.silence = 0  # chunks begun
         self._parts = iter(parts)
         self._next = next(self._parts, None)
 
@@ -99,8 +111,14 @@ class Utterance:
 class Stepper:
     """The graph at work."""
 
-    def __init__(self, flow_lm: FlowLM, decoder: MimiDecoder, sample_rate: int, frame_rate: float,
-                 alignment_heads: list[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        flow_lm: FlowLM,
+        decoder: MimiDecoder,
+        sample_rate: int,
+        frame_rate: float,
+        alignment_heads: list[tuple[int, int]],
+    ) -> None:
         self.flow_lm, self.decoder, self.sample_rate, self.frame_rate = flow_lm, decoder, sample_rate, frame_rate
         self.alignment_heads = alignment_heads
 
@@ -115,7 +133,7 @@ class Stepper:
             utterance.take = self._take(part, utterance)
 
     def _take(self, chunk: Chunk, utterance: Utterance) -> Take:
-        most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)            # three tokens a second, and two seconds
+        most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)  # three tokens a second, and two seconds
         caches = KVCache.restore(utterance.voice.layers, len(chunk.ids) + most)
         rng = np.random.default_rng((utterance.seed, utterance.chunks, utterance.attempt))
         heads, start = self.alignment_heads if utterance.watched else [], utterance.voice.offset
@@ -130,7 +148,7 @@ class Stepper:
         So many tokens of text are prefilled at most, for the first that have some to be heard: it takes no longer than that.
         """
         made: list[Frame | np.ndarray | None] = [None] * len(utterances)
-        heard, rows = [], []                                # utterances whose takes have rows in this step
+        heard, rows = [], []  # utterances whose takes have rows in this step
         for i, utterance in enumerate(utterances):
             self.prepare(utterance)
             take = utterance.take
@@ -154,13 +172,15 @@ class Stepper:
         if not rows:
             return []
         lm, hidden = self.flow_lm, self.flow_lm.head(np.concatenate(rows))
-        groups: dict[int, list[int]] = {}                   # by their number of LSD steps
+        groups: dict[int, list[int]] = {}  # by their number of LSD steps
         for i, utterance in enumerate(utterances):
             if not self._is_over(utterance, lm.eos_logit(hidden[i : i + 1])):
                 groups.setdefault(utterance.options.lsd_decode_steps, []).append(i)
         frames: list[Frame | None] = [None] * len(rows)
         for steps, group in groups.items():
-            noises = np.concatenate([noise(utterances[i].take.rng, len(lm.emb_std), utterances[i].options) for i in group])
+            noises = np.concatenate(
+                [noise(utterances[i].take.rng, len(lm.emb_std), utterances[i].options) for i in group]
+            )
             for i, latent in zip(group, lm.sample(hidden[group], noises, steps), strict=True):
                 frames[i] = self._frame(utterances[i], latent[None])
         return frames
@@ -181,9 +201,11 @@ class Stepper:
         take.frames += 1
         if take.frames in (take.end, take.most):
             utterance.end_take()
-            if take.end is None and not utterance.options.verify:               # who verifies says so
-                logger.warning("a chunk ran to its length limit, %.1f seconds: the speech may not be what the text says",
-                               take.most / self.frame_rate)
+            if take.end is None and not utterance.options.verify:  # who verifies says so
+                logger.warning(
+                    "a chunk ran to its length limit, %.1f seconds: the speech may not be what the text says",
+                    take.most / self.frame_rate,
+                )
         return Frame(take, latent)
 
     def _silence(self, utterance: Utterance) -> np.ndarray | None:
@@ -210,8 +232,9 @@ class Stepper:
         return samples
 
 
-def at_speed(spoken: Iterable[tuple[Take | None, np.ndarray]], speed: float, sample_rate: int
-             ) -> Iterator[tuple[Take | None, np.ndarray]]:
+def at_speed(
+    spoken: Iterable[tuple[Take | None, np.ndarray]], speed: float, sample_rate: int
+) -> Iterator[tuple[Take | None, np.ndarray]]:
     """Blocks with their takes (None: silence) at another speed: each take by itself, and silence as long as it was."""
     stretcher, last = Stretcher(speed, sample_rate), None
     for take, block in spoken:

@@ -1,4 +1,5 @@
 """The model as a library: load it, give it a voice, let it speak."""
+
 import logging
 import math
 import os
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from .words.alignment import Word
     from .words.timestamps import Timeline
 
-VOICE_SECONDS = 30           # of a voice prompt that are used
-TAKES = 4                    # of a chunk at most, where the first ones have faults
-OVERLAP = 32 << 20           # bytes of backbone from which latents are made ahead; kernels of less are over too soon, and the two
-                             # threads wait for Python's lock (the 2m model took 1.6 times as long)
+VOICE_SECONDS = 30  # of a voice prompt that are used
+TAKES = 4  # of a chunk at most, where the first ones have faults
+OVERLAP = (
+    32 << 20
+)  # bytes of backbone from which latents are made ahead; kernels of less are over too soon, and the two
+# threads wait for Python's lock (the 2m model took 1.6 times as long)
 
 logger = logging.getLogger("pockettts")
 
@@ -51,17 +54,35 @@ class TTSModel:
     Attributes: `config`, `sample_rate` (Hz), `default_voice`, and `options`, which hold where a call does not say otherwise.
     """
 
-    def __init__(self, config: Config, options: Options, tokenizer, flow_lm: FlowLM, decoder: MimiDecoder,
-                 encoder: MimiEncoder | None, overlap: bool, identity: Callable[[], str], voice_cache: VoiceCache | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        options: Options,
+        tokenizer,
+        flow_lm: FlowLM,
+        decoder: MimiDecoder,
+        encoder: MimiEncoder | None,
+        overlap: bool,
+        identity: Callable[[], str],
+        voice_cache: VoiceCache | None,
+    ) -> None:
         self.config, self.options, self.tokenizer = config, options, tokenizer
         self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
-        self.identity, self.voice_cache = identity, voice_cache                 # of the flow LM's weights
+        self.identity, self.voice_cache = identity, voice_cache  # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
     @classmethod
-    def load(cls, name: str | None = None, *, config: str | Path | Config | None = None, precision: str | None = None,
-             threads: int | None = None, cache: bool = True, **options: float | None) -> "TTSModel":
+    def load(
+        cls,
+        name: str | None = None,
+        *,
+        config: str | Path | Config | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        cache: bool = True,
+        **options: float | None,
+    ) -> "TTSModel":
         """Load a model, downloading what is not here yet.
 
         Args:
@@ -87,18 +108,31 @@ class TTSModel:
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
         w = Weights(tensors, " + ".join(map(str, files)), precision)
-        flow_lm = FlowLM(w / "flow_lm", c.flow_lm, c.mimi.quantizer.dimension, c.mimi.inner_dim or c.mimi.seanet.dimension)
+        flow_lm = FlowLM(
+            w / "flow_lm", c.flow_lm, c.mimi.quantizer.dimension, c.mimi.inner_dim or c.mimi.seanet.dimension
+        )
         decoder = MimiDecoder(w / "mimi", c.mimi)
         if cache:
             weights_cache.pack(w, c.name, files)
         else:
             w.pack()
-        encoder = MimiEncoder(w / "mimi", c.mimi)      # repacked when the first voice is cloned, if ever
+        encoder = MimiEncoder(w / "mimi", c.mimi)  # repacked when the first voice is cloned, if ever
         w.finish()
-        backbone = sum(tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer."))
+        backbone = sum(
+            tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer.")
+        )
         voice_cache = VoiceCache(partial(identity, tensors), precision, VOICE_SECONDS) if cache else None
-        return cls(c, own, tokenizer, flow_lm, decoder, encoder if can_clone else None, backbone > OVERLAP,
-                   lru_cache(partial(identity, tensors, "flow_lm.")), voice_cache)
+        return cls(
+            c,
+            own,
+            tokenizer,
+            flow_lm,
+            decoder,
+            encoder if can_clone else None,
+            backbone > OVERLAP,
+            lru_cache(partial(identity, tensors, "flow_lm.")),
+            voice_cache,
+        )
 
     # --- voices --------------------------------------------------------------------------------------------------------------
 
@@ -140,7 +174,7 @@ class TTSModel:
             if cut:
                 problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
             known = self._clone(samples, origin), problems
-            if key and self.voice_cache.key(path) == key:                       # not, if the file was changed meanwhile
+            if key and self.voice_cache.key(path) == key:  # not, if the file was changed meanwhile
                 self.voice_cache.put(key, *known)
         state, problems = known
         for problem in problems:
@@ -149,14 +183,17 @@ class TTSModel:
 
     def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
         if not self.config.voice_cloning:
-            raise VoiceError(f"{origin}: {self.config.name} can't clone voices: take another model, such as `--variant english`, "
-                             f"or one of its voices ({', '.join(voices.names(self.config))})")
+            raise VoiceError(
+                f"{origin}: {self.config.name} can't clone voices: take another model, such as `--variant english`, "
+                f"or one of its voices ({', '.join(voices.names(self.config))})"
+            )
         if self.encoder is None:
             repo = voices.gated_page(self.config)
             raise VoiceError(
                 f"{origin}: a voice can't be cloned, since the weights for that are not here: accept the terms at {repo}, log in "
-                f"with `hf auth login`, and run `pockettts download {self.config.name}`; or take a voice of `pockettts voices`")
-        latents = self.encoder.encode(audio.end_on_pause(samples, self.sample_rate))    # [T, inner_dim]
+                f"with `hf auth login`, and run `pockettts download {self.config.name}`; or take a voice of `pockettts voices`"
+            )
+        latents = self.encoder.encode(audio.end_on_pause(samples, self.sample_rate))  # [T, inner_dim]
         return self._hear(self.flow_lm.embed_voice(latents))
 
     def _hear(self, prompt: np.ndarray) -> VoiceState:
@@ -174,8 +211,9 @@ class TTSModel:
         """Speak a text: float32 [samples] at `sample_rate`, nominally within -1 .. 1. Arguments and errors as `generate_stream`."""
         return np.concatenate(list(self.generate_stream(text, voice, **options)))
 
-    def generate_stream(self, text: str, voice: VoiceState | str | Path | np.ndarray,
-                        **options: float | None) -> Iterator[np.ndarray]:
+    def generate_stream(
+        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
+    ) -> Iterator[np.ndarray]:
         """Speak a text frame by frame: float32 [1920] each (80 ms), as soon as it is decoded; the last of a pause may be shorter.
 
         The iterator may be left at any time; there is nothing to clean up.
@@ -192,8 +230,9 @@ class TTSModel:
         """
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.but(**options))))
 
-    def generate_events(self, text: str, voice: VoiceState | str | Path | np.ndarray,
-                        **options: float | None) -> "Iterator[np.ndarray | Word]":
+    def generate_events(
+        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
+    ) -> "Iterator[np.ndarray | Word]":
         """As `generate_stream`, and after the last block of each chunk its words, with their times since the start of the speech.
 
         Of a model without alignment heads a chunk is one "word". Arguments and errors as `generate_stream`.
@@ -202,7 +241,9 @@ class TTSModel:
         timeline = self.timeline(text)
         return timeline.events(self.speak(utterance))
 
-    def utterance(self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, watched: bool = False) -> Utterance:
+    def utterance(
+        self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, watched: bool = False
+    ) -> Utterance:
         """A text to be spoken, for who steps it: as `generate_stream`, which steps one. watched: for a `timeline`."""
         parts = text.parts(given, self.tokenizer, self.config, options.max_tokens, options.gap)
         return Utterance(parts, self.get_voice_state(voice), options, watched or options.verify)
@@ -232,14 +273,18 @@ class TTSModel:
         from .words.timestamps import take_faults
 
         takes = [(take_faults(take, self.tokenizer), take, blocks)]
-        most = TAKES if utterance.options.temperature else 1                    # without noise all of them are the same
+        most = TAKES if utterance.options.temperature else 1  # without noise all of them are the same
         while takes[-1][0] and len(takes) < most:
             again = list(self._spoken(utterance.again(take, len(takes))))
             takes.append((take_faults(again[0][0], self.tokenizer), again[0][0], [block for _, block in again]))
         wrong, best, blocks = min(takes, key=lambda one: len(one[0]))
         if takes[0][0]:
-            logger.warning("%.40r: %s; %s", take.chunk.text, takes[0][0],
-                           f"the best of {len(takes)} takes is kept, in which {wrong}" if wrong else f"take {len(takes)} is good")
+            logger.warning(
+                "%.40r: %s; %s",
+                take.chunk.text,
+                takes[0][0],
+                f"the best of {len(takes)} takes is kept, in which {wrong}" if wrong else f"take {len(takes)} is good",
+            )
         return best, blocks
 
     def _spoken(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
@@ -306,13 +351,15 @@ def _read_tensors(c: Config) -> tuple[dict[str, Tensor], list[Path], bool]:
         path, can_clone = hub.local_path_or_open(c.weights_path, c.weights_path_without_voice_cloning)
         tensors |= read_safetensors(path)
         files.append(path)
-    if c.mimi.weights_path:                            # takes the place of the Mimi in the bundle
+    if c.mimi.weights_path:  # takes the place of the Mimi in the bundle
         path = hub.local_path(c.mimi.weights_path)
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("mimi.")}
         tensors |= read_mimi(path)
         files.append(path)
     if not files:
-        raise ConfigError(f"{c.name}: the config names no weights: set weights_path, or flow_lm.weights_path and mimi.weights_path")
+        raise ConfigError(
+            f"{c.name}: the config names no weights: set weights_path, or flow_lm.weights_path and mimi.weights_path"
+        )
     return tensors, files, can_clone
 
 
@@ -325,11 +372,13 @@ def _checked_samples(samples: np.ndarray) -> np.ndarray:
 def _cores(system: Path = Path("/sys")) -> int:
     """Physical cores that this process may use: within its affinity, and the limit of its container."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    cores = len({_siblings(system / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in allowed})
+    cores = len(
+        {_siblings(system / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in allowed}
+    )
     try:
         quota, period = (system / "fs/cgroup/cpu.max").read_text().split()
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):                      # not Linux, or no limit ("max")
+    except (OSError, ValueError):  # not Linux, or no limit ("max")
         return cores
 
 

@@ -10,6 +10,7 @@ The measures are those of `pockettts bench`, on the same random weights. The riv
 
 PYTHON is an interpreter that has the packages; without one, an environment is made, which scripts/parity.py shares.
 """
+
 import argparse
 import json
 import os
@@ -32,9 +33,12 @@ from pockettts.options import NUMBERS, PRECISIONS, Number
 from pockettts.reading.tokenizer import load_tokenizer
 
 HERE = Path(__file__).resolve().parent
-REST = 0.3     # seconds before each turn: the other side's threads may go on looking out for work, and take a core with them
+REST = (
+    0.3  # seconds before each turn: the other side's threads may go on looking out for work, and take a core with them
+)
 MEASURES = {"latent": ("flow LM with flow net", "ms a frame", 1e3)} | {
-    name: bench.MEASURES[name] for name in ("mimi", "prefill", "voice", "ttfa", "rtf", "start", "memory")}
+    name: bench.MEASURES[name] for name in ("mimi", "prefill", "voice", "ttfa", "rtf", "start", "memory")
+}
 TURNS = {"official": ("frames", "mimi", "prefill", "clone", "speak"), "onnxruntime": ("frames", "mimi", "speak")}
 
 
@@ -47,14 +51,21 @@ class Worker:
     """A side in a process of its own, which measures when it is asked."""
 
     def __init__(self, command: list) -> None:
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        stderr=None if "--debug" in sys.argv else subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            stderr=None if "--debug" in sys.argv else subprocess.DEVNULL,
+        )
 
     def measure(self, name: str) -> dict[str, float]:
         time.sleep(REST)
         self.process.stdin.write(name + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline() or sys.exit(f"{self.process.args}: failed at {name} (--debug says why)"))
+        return json.loads(
+            self.process.stdout.readline() or sys.exit(f"{self.process.args}: failed at {name} (--debug says why)")
+        )
 
     def close(self) -> None:
         self.process.kill()
@@ -71,7 +82,7 @@ def compare(path: Path, plan: dict, a: argparse.Namespace, python: str) -> dict[
         for name, value in values.items():
             found[name][side] += [value] * count
 
-    for i in range(a.rounds + 1):      # while this process is small: the system counts its memory as its children's
+    for i in range(a.rounds + 1):  # while this process is small: the system counts its memory as its children's
         note("ours", i > 0, bench.speak_afresh(path, a.precision, a.threads))
         note(a.against, i > 0, bench.watch([*rival, "--fresh"]))
     sides = {"ours": Worker([sys.executable, __file__, *sys.argv[1:], "--worker", path]), a.against: Worker(rival)}
@@ -90,7 +101,9 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--against", choices=TURNS, required=True)
     p.add_argument("--oracle", type=program, help="a Python that has the rival")
-    p.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity", help="folder of the environment")
+    p.add_argument(
+        "--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity", help="folder of the environment"
+    )
     p.add_argument("--model", default="english")
     p.add_argument("--precision", choices=PRECISIONS)
     p.add_argument("--threads", type=within(NUMBERS["threads"]), help="of both sides; by default as each is shipped")
@@ -108,14 +121,24 @@ def main() -> None:
     with random_model.temporary(config, bench.TEXT) as path:
         if a.against == "onnxruntime":
             export = [python, HERE / "export_onnx.py", path.parent, path.name]
-            if subprocess.run(export, cwd=path.parent, stdout=sys.stderr, stderr=None if a.debug else subprocess.DEVNULL).returncode:
+            if subprocess.run(
+                export, cwd=path.parent, stdout=sys.stderr, stderr=None if a.debug else subprocess.DEVNULL
+            ).returncode:
                 sys.exit(f"{python}: the graphs could not be exported (--debug says why)")
         table = config.flow_lm.lookup_table
         tokens = len(load_tokenizer(path.with_name("tokenizer.json"), table.n_bins).encode(bench.TEXT))
-        plan = dict(text=bench.TEXT, text_tokens=tokens, eos_threshold=bench.EOS_THRESHOLD, frames=bench.FRAMES,
-                    frames_after_eos=bench.FRAMES_AFTER_EOS, tokens=bench.TOKENS, voice_rows=random_model.VOICE_ROWS,
-                    siren=bench.siren(bench.VOICE_SECONDS, config.mimi.sample_rate).tolist(), threads=a.threads or 0,
-                    int8=a.precision == "int8")
+        plan = dict(
+            text=bench.TEXT,
+            text_tokens=tokens,
+            eos_threshold=bench.EOS_THRESHOLD,
+            frames=bench.FRAMES,
+            frames_after_eos=bench.FRAMES_AFTER_EOS,
+            tokens=bench.TOKENS,
+            voice_rows=random_model.VOICE_ROWS,
+            siren=bench.siren(bench.VOICE_SECONDS, config.mimi.sample_rate).tolist(),
+            threads=a.threads or 0,
+            int8=a.precision == "int8",
+        )
         found = compare(path, plan, a, python)
     rows = {}
     for name, sides in found.items():
@@ -128,7 +151,10 @@ def main() -> None:
         return
     print(f"{a.model}, {a.precision or 'bf16'}: {bench.cpu()}, {os.cpu_count()} cores")
     print(f"{a.rounds} rounds in turn: medians, in brackets the least and the most\n")
-    cells = [[label, bench.spread(row["ours"]), bench.spread(row[a.against]), f"{row['ratio']:.2f}"] for label, row in rows.items()]
+    cells = [
+        [label, bench.spread(row["ours"]), bench.spread(row[a.against]), f"{row['ratio']:.2f}"]
+        for label, row in rows.items()
+    ]
     print(bench.markdown([a.model, "ours", a.against, "ratio"], cells))
 
 

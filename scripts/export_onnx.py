@@ -8,6 +8,7 @@
 Each also as NAME_int8.onnx, its matrix products quantised dynamically. What depends on nothing but the weights is folded in, and
 caches stay outside, so that nothing is copied but new rows. Differences to the official package, over three frames, are printed.
 """
+
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pocket_tts import TTSModel
 from pocket_tts.modules.stateful_module import increment_steps, init_states
 from torch import Tensor, nn
 
-POSITIONS = 16      # of the decoder's transformer in a frame
+POSITIONS = 16  # of the decoder's transformer in a frame
 
 
 def rotated(x: Tensor, position: Tensor, max_period: float) -> Tensor:
@@ -30,13 +31,15 @@ def rotated(x: Tensor, position: Tensor, max_period: float) -> Tensor:
     return torch.stack([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1).flatten(2)
 
 
-def attention(m: nn.Module, x: Tensor, past: tuple[Tensor, Tensor], position: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+def attention(
+    m: nn.Module, x: Tensor, past: tuple[Tensor, Tensor], position: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """x [T, d_model] over past keys and values [P, H_kv, D] and itself -> output, new keys and values [T, H_kv, D]."""
     T, H, H_kv, D = len(x), m.num_heads, m.num_kv_heads, m.dim_per_head
     q, k, v = (part.reshape(T, -1, D) for part in m.in_proj(x).split([H * D, H_kv * D, H_kv * D], 1))
     q, k = rotated(q, position, m.rope.max_period), rotated(k, position, m.rope.max_period)
-    keys, values = (torch.cat(rows).transpose(0, 1) for rows in zip(past, (k, v), strict=True))     # [H_kv, P + T, D]
-    q = q.view(T, H_kv, H // H_kv, D).permute(1, 2, 0, 3)                                           # [H_kv, H / H_kv, T, D]
+    keys, values = (torch.cat(rows).transpose(0, 1) for rows in zip(past, (k, v), strict=True))  # [H_kv, P + T, D]
+    q = q.view(T, H_kv, H // H_kv, D).permute(1, 2, 0, 3)  # [H_kv, H / H_kv, T, D]
     scores = q.flatten(1, 2) @ keys.transpose(1, 2) * D**-0.5
     if mask is not None:
         scores = (scores.view(*q.shape[:3], -1) + mask).flatten(1, 2)
@@ -51,7 +54,7 @@ class Step(nn.Module):
         super().__init__()
         self.lm = lm
         times = [embed(torch.full((1, 1), float(i))) for i, embed in enumerate(getattr(lm.flow_net, "time_embed", []))]
-        self.time = sum(times) / len(times) if times else None              # of the jump from 0 to 1
+        self.time = sum(times) / len(times) if times else None  # of the jump from 0 to 1
 
     def forward(self, latent: Tensor, noise: Tensor, position: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         lm, rows = self.lm, []
@@ -115,7 +118,7 @@ class Decoder(nn.Module):
 
         mimi = self.mimi
         x = mimi.quantizer((latent * self.std + self.mean).transpose(1, 2))
-        x = convolved(mimi.upsample.convtr, x)[0].transpose(0, 1)               # [16, dimension]
+        x = convolved(mimi.upsample.convtr, x)[0].transpose(0, 1)  # [16, dimension]
         transformer = mimi.decoder_transformer.transformer
         query, key = torch.arange(POSITIONS)[:, None], torch.arange(-transformer.context, POSITIONS)
         sees = (query >= key) & (query - key < transformer.context) & (key + position >= 0)
@@ -142,12 +145,23 @@ def export(model: TTSModel, folder: Path) -> None:
     m = layers[0].self_attn
     none = [torch.zeros(0, m.num_kv_heads, m.dim_per_head)] * (2 * len(layers))
     past = [f"past_{kind}{i}" for i in range(len(layers)) for kind in "kv"]
-    write(step, [torch.zeros(1, dim), torch.zeros(1, dim), torch.tensor([7.0]), *(torch.randn(7, *n.shape[1:]) for n in none)],
-          folder / "step.onnx", ["latent", "noise", "position", *past], ["next", "eos", *(f"new_{n}" for n in past)], past)
+    write(
+        step,
+        [torch.zeros(1, dim), torch.zeros(1, dim), torch.tensor([7.0]), *(torch.randn(7, *n.shape[1:]) for n in none)],
+        folder / "step.onnx",
+        ["latent", "noise", "position", *past],
+        ["next", "eos", *(f"new_{n}" for n in past)],
+        past,
+    )
     state = decoder.init_state()
     names = [f"state{i}" for i in range(len(state))]
-    write(decoder, [torch.zeros(1, 1, dim), torch.tensor([0.0]), *state], folder / "decoder.onnx",
-          ["latent", "position", *names], ["samples", *(f"new_{n}" for n in names)])
+    write(
+        decoder,
+        [torch.zeros(1, 1, dim), torch.tensor([0.0]), *state],
+        folder / "decoder.onnx",
+        ["latent", "position", *names],
+        ["samples", *(f"new_{n}" for n in names)],
+    )
 
     model.temp, worst = 0.0, {"step": 0.0, "decoder": 0.0}
     lm_state, codec = init_states(model.flow_lm, 1, 8), init_states(model.mimi, 1, 8 * POSITIONS)
@@ -166,12 +180,27 @@ def export(model: TTSModel, folder: Path) -> None:
         sys.exit("these are not the same graphs")
 
 
-def write(graph: nn.Module, inputs: list[Tensor], path: Path, names: list[str], outputs: list[str], grow: list[str] = ()) -> None:
+def write(
+    graph: nn.Module, inputs: list[Tensor], path: Path, names: list[str], outputs: list[str], grow: list[str] = ()
+) -> None:
     """The graph, and its dynamic int8; `grow` are inputs of any length."""
-    torch.onnx.export(graph.eval(), tuple(inputs), str(path), input_names=names, output_names=outputs,
-                      dynamic_axes={name: {0: "rows"} for name in grow}, opset_version=20, dynamo=False)
-    quantize_dynamic(path, path.with_name(f"{path.stem}_int8.onnx"), weight_type=QuantType.QInt8,
-                     op_types_to_quantize=["MatMul", "Gemm"], extra_options={"DefaultTensorType": 1})
+    torch.onnx.export(
+        graph.eval(),
+        tuple(inputs),
+        str(path),
+        input_names=names,
+        output_names=outputs,
+        dynamic_axes={name: {0: "rows"} for name in grow},
+        opset_version=20,
+        dynamo=False,
+    )
+    quantize_dynamic(
+        path,
+        path.with_name(f"{path.stem}_int8.onnx"),
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        extra_options={"DefaultTensorType": 1},
+    )
 
 
 if __name__ == "__main__":

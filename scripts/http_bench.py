@@ -5,6 +5,7 @@
 TTFA: from the request to the first bytes of sound, the slowest client's too. Aggregate RTF: time / all the sound. Slowest stream: its
 time / its sound, which is below 1 if everybody hears theirs without a gap.
 """
+
 import argparse
 import http.client
 import json
@@ -21,7 +22,7 @@ from pockettts.cli.common import within
 from pockettts.config.load import load_config
 from pockettts.options import Number
 
-TEXT = "The kettle is boiling and the morning light"         # a word is a token, and without an EOS they make 5 seconds
+TEXT = "The kettle is boiling and the morning light"  # a word is a token, and without an EOS they make 5 seconds
 BYTES_A_SECOND = 48_000
 
 
@@ -33,16 +34,33 @@ def main() -> None:
     parser.add_argument("--rounds", type=count, default=2)
     args, options = parser.parse_known_args()
     with random_model.temporary(load_config(args.variant), TEXT) as config:
-        command = [sys.executable, "-m", "pockettts", "serve", "--config", config, "--voice", config.with_name("voice.safetensors"),
-                   "--port", "0", "--max-streams", str(max(args.streams)), *options]       # what is not known here is the server's
+        command = [
+            sys.executable,
+            "-m",
+            "pockettts",
+            "serve",
+            "--config",
+            config,
+            "--voice",
+            config.with_name("voice.safetensors"),
+            "--port",
+            "0",
+            "--max-streams",
+            str(max(args.streams)),
+            *options,
+        ]  # what is not known here is the server's
         server = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
         try:
-            port = next((int(found[1]) for line in server.stderr if (found := re.search(r"127\.0\.0\.1:(\d+)", line))), None)
+            port = next(
+                (int(found[1]) for line in server.stderr if (found := re.search(r"127\.0\.0\.1:(\d+)", line))), None
+            )
             if port is None:
                 sys.exit("the server does not start")
             threading.Thread(target=server.stderr.read, daemon=True).start()
-            together(port, 1)                                # the first finds nothing prepared
-            print("| streams | TTFA, median and most, ms | aggregate RTF | slowest stream, RTF |\n| --- | --- | --- | --- |")
+            together(port, 1)  # the first finds nothing prepared
+            print(
+                "| streams | TTFA, median and most, ms | aggregate RTF | slowest stream, RTF |\n| --- | --- | --- | --- |"
+            )
             for count in args.streams:
                 print(row(count, [together(port, count) for _ in range(args.rounds)]), flush=True)
         finally:
@@ -68,8 +86,12 @@ def listen(port: int, seed: int, start: threading.Barrier) -> tuple[float, float
     connection.connect()
     start.wait()
     begun = perf_counter()
-    connection.request("POST", "/stream", json.dumps({"text": TEXT, "seed": seed, "eos_threshold": 1e9}),
-                       {"Content-Type": "application/json"})
+    connection.request(
+        "POST",
+        "/stream",
+        json.dumps({"text": TEXT, "seed": seed, "eos_threshold": 1e9}),
+        {"Content-Type": "application/json"},
+    )
     answer = connection.getresponse()
     size = len(answer.read1(1 << 16))
     first = perf_counter() - begun

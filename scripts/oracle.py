@@ -8,6 +8,7 @@ Runs where that package is installed (pip install torch==2.13.0 pocket-tts==4.0.
 
 A model is an official config by name, or one of shapes.yaml. All is computed at temperature 0, so that there is one right answer.
 """
+
 import argparse
 import math
 import os
@@ -26,7 +27,7 @@ from safetensors.torch import save_file
 
 SHAPES = yaml.safe_load((Path(__file__).parent / "shapes.yaml").read_text())
 TEXT = "Hello, world! This is a test of 3 things: numbers like 3.14, quotes, and 'names'."
-MAX_TOKENS = 30                                                                 # of a chunk, so that there are several
+MAX_TOKENS = 30  # of a chunk, so that there are several
 SENTENCES = [
     "Yes",
     "It costs 3.14 dollars; is that (really) so much?",
@@ -38,16 +39,18 @@ SENTENCES = [
 def make(name: str, folder: Path, seed: int = 0, bf16: bool = False) -> None:
     """Write config.yaml, model.safetensors and tokenizer.model of a model, as a user would download them."""
     folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)                                                            # the paths in the config are relative
+    os.chdir(folder)  # the paths in the config are relative
     config = config_of(name)
     table = config["flow_lm"]["lookup_table"]
     train_tokenizer(table["n_bins"])
     table.update(tokenizer="sentencepiece", tokenizer_path="tokenizer.model")
     config.pop("weights_path_without_voice_cloning", None)
-    config["weights_path"] = None                                               # to build it without any
+    config["weights_path"] = None  # to build it without any
     Path("config.yaml").write_text(yaml.safe_dump(config))
     state = random_model(seed).state_dict()
-    save_file({k: v.to(torch.bfloat16 if bf16 else v.dtype).contiguous() for k, v in state.items()}, "model.safetensors")
+    save_file(
+        {k: v.to(torch.bfloat16 if bf16 else v.dtype).contiguous() for k, v in state.items()}, "model.safetensors"
+    )
     config["weights_path"] = "model.safetensors"
     Path("config.yaml").write_text(yaml.safe_dump(config))
 
@@ -62,7 +65,9 @@ def config_of(name: str) -> dict:
 
 def merged(old: dict, new: dict) -> dict:
     """`old` with the values of `new`, section by section."""
-    return old | {k: merged(old[k], v) if isinstance(v, dict) and isinstance(old.get(k), dict) else v for k, v in new.items()}
+    return old | {
+        k: merged(old[k], v) if isinstance(v, dict) and isinstance(old.get(k), dict) else v for k, v in new.items()
+    }
 
 
 def train_tokenizer(n_bins: int) -> None:
@@ -71,8 +76,15 @@ def train_tokenizer(n_bins: int) -> None:
 
     lines = [line.strip() for text in topics.values() for line in text.splitlines() if len(line.strip()) > 20]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_prefix="tokenizer", vocab_size=n_bins, model_type="unigram", byte_fallback=True,
-        normalization_rule_name="identity", num_threads=1, minloglevel=2)
+        sentence_iterator=iter(lines),
+        model_prefix="tokenizer",
+        vocab_size=n_bins,
+        model_type="unigram",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        num_threads=1,
+        minloglevel=2,
+    )
     Path("tokenizer.vocab").unlink()
 
 
@@ -93,7 +105,7 @@ def random_model(seed: int) -> TTSModel:
         elif name.endswith("alpha") or "norm" in name or "in_ln" in name:
             weight.normal_(0, 0.1) if name.endswith("bias") else weight.uniform_(0.5, 1.5)
         elif "embed.weight" not in name:
-            weight *= 1.4 if weight.ndim > 1 else 0.3       # lively: torch's own let all fade away; but at 1.7 chaos sets in
+            weight *= 1.4 if weight.ndim > 1 else 0.3  # lively: torch's own let all fade away; but at 1.7 chaos sets in
     return model
 
 
@@ -102,7 +114,9 @@ def voice_prompt(seconds: float, rate: int) -> torch.Tensor:
     t = torch.arange(int(seconds * rate), dtype=torch.float64) / rate
     noise = torch.randn(len(t), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     syllables = torch.sin(2 * math.pi * 2.5 * t).clamp(min=0) * (t < 0.85 * seconds)
-    return ((0.3 * torch.sin(2 * math.pi * (120 + 60 * t) * t) + 0.03 * noise) * syllables * 32767).round()[None].float() / 32768
+    return ((0.3 * torch.sin(2 * math.pi * (120 + 60 * t) * t) + 0.03 * noise) * syllables * 32767).round()[
+        None
+    ].float() / 32768
 
 
 @torch.no_grad()
@@ -119,8 +133,13 @@ def dump(folder: Path, frames: int = 20, steps: int = 1, seconds: float = 2, sen
     prompt = voice_prompt(seconds, model.sample_rate)
     voice = model.get_state_for_audio_prompt(prompt)
     ids = lm.conditioner.prepare(TEXT)
-    out = dict(text=TEXT, ids=ids[0], steps=steps, prompt=prompt[0],
-               conditioning=model._encode_audio(end_on_pause(prompt, model.sample_rate)[None])[0])
+    out = dict(
+        text=TEXT,
+        ids=ids[0],
+        steps=steps,
+        prompt=prompt[0],
+        conditioning=model._encode_audio(end_on_pause(prompt, model.sample_rate)[None])[0],
+    )
 
     seen = {}
     lm.out_eos.register_forward_hook(lambda _, inputs, logit: seen.update(hidden=inputs[0][0], eos_logit=logit[0]))
@@ -140,8 +159,13 @@ def dump(folder: Path, frames: int = 20, steps: int = 1, seconds: float = 2, sen
     if sentences:
         model.eos_threshold = threshold(model, voice, sentences)
         speech = [model.generate_audio(voice, text, max_tokens=MAX_TOKENS) for text in sentences]
-        out |= dict(sentences=sentences, speech=torch.cat(speech), lengths=[len(s) for s in speech], max_tokens=MAX_TOKENS,
-                    eos_threshold=model.eos_threshold)
+        out |= dict(
+            sentences=sentences,
+            speech=torch.cat(speech),
+            lengths=[len(s) for s in speech],
+            max_tokens=MAX_TOKENS,
+            eos_threshold=model.eos_threshold,
+        )
     np.savez_compressed("dump.npz", **out)
     print(folder.name, *(f"{name} {tuple(np.shape(value))}" for name, value in out.items()))
 
@@ -150,14 +174,16 @@ def threshold(model: TTSModel, voice: dict, sentences: list[str]) -> float:
     """An EOS threshold that all chunks of the sentences cross but one, which has to run to its length limit."""
     chunks = []
     hooks = [
-        model.flow_lm.conditioner.register_forward_pre_hook(lambda _, ids: chunks.append([]) if ids[0].shape[1] else None),
+        model.flow_lm.conditioner.register_forward_pre_hook(
+            lambda _, ids: chunks.append([]) if ids[0].shape[1] else None
+        ),
         model.flow_lm.out_eos.register_forward_hook(lambda _, inputs, logit: chunks[-1].append(logit.item())),
     ]
     for text in sentences:
         model.generate_audio(voice, text, max_tokens=MAX_TOKENS)
     for hook in hooks:
         hook.remove()
-    first = 1 + model._MIN_FRAMES_BEFORE_EOS                                    # the prefill has a logit too
+    first = 1 + model._MIN_FRAMES_BEFORE_EOS  # the prefill has a logit too
     lowest, second, *_ = sorted(max(logits[first:]) for logits in chunks)
     return (lowest + second) / 2
 

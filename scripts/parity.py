@@ -10,6 +10,7 @@ whether bf16 weights give the same bits as the same weights widened. Exits with 
 
 The official package needs torch: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu keeps CUDA out of its venv.
 """
+
 import argparse
 import logging
 import os
@@ -52,7 +53,9 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
         latent = lm.sample(hidden, np.zeros_like(lm.bos_emb), steps)
         audio = model.decoder(latent * lm.emb_std + lm.emb_mean, codec)
         rows.append(dict(hidden=hidden[0], eos_logit=[lm.eos_logit(hidden)], latent=latent[0], audio=audio))
-    out = dict(ids=np.array(ids), conditioning=conditioning) | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    out = dict(ids=np.array(ids), conditioning=conditioning) | {
+        name: np.stack([row[name] for row in rows]) for name in rows[0]
+    }
 
     if "speech" in official:
         speak = dict(eos_threshold=float(official["eos_threshold"]), max_tokens=int(official["max_tokens"]))
@@ -64,8 +67,10 @@ def differences(values: dict[str, np.ndarray], official: dict[str, np.ndarray]) 
     """The largest difference at each stage, relative to the largest value there; inf where there is more or less of it."""
     return {
         name: float(np.abs(values[name] - official[name]).max() / np.abs(official[name]).max())
-        if values[name].shape == official[name].shape else np.inf
-        for name in STAGES if name in official
+        if values[name].shape == official[name].shape
+        else np.inf
+        for name in STAGES
+        if name in official
     }
 
 
@@ -106,10 +111,15 @@ def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
     if bf16:
         widened = ours(folder, official, "f32")
         same_bits = all(np.array_equal(values[stage], widened[stage]) for stage in values)
-    cells = [name, "bf16" if bf16 else "f32", "equal" if same_ids else "differ", *(f"{found[stage]:.0e}" for stage in STAGES),
-             ("yes" if same_bits else "no") if bf16 else ""]
+    cells = [
+        name,
+        "bf16" if bf16 else "f32",
+        "equal" if same_ids else "differ",
+        *(f"{found[stage]:.0e}" for stage in STAGES),
+        ("yes" if same_bits else "no") if bf16 else "",
+    ]
     print("|", " | ".join(cells), "|", flush=True)
-    return same_ids and same_bits and all(d < LIMIT for d in found.values())       # no NaN either
+    return same_ids and same_bits and all(d < LIMIT for d in found.values())  # no NaN either
 
 
 def frames(model: TTSModel, ids: list[int], prompt: np.ndarray, latents: np.ndarray) -> dict[str, np.ndarray]:
@@ -132,9 +142,11 @@ def rounding(name: str, oracle: str, keep: Path, count: int = 200) -> None:
     speak = dict(config=folder / "config.yaml", eos_threshold=1e9, temperature=0.7)
     models = [TTSModel.load(precision=precision, **speak) for precision in ("f32", "int8")]
     prompt = (0.1 * np.random.default_rng(0).standard_normal(5 * models[0].sample_rate)).astype(np.float32)
-    ids = models[0].tokenizer.encode("The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets.")
+    ids = models[0].tokenizer.encode(
+        "The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets."
+    )
     latents = np.zeros((count, models[0].flow_lm.bos_emb.shape[1]), np.float32)
-    for _ in range(2):                                                          # latents as they come: the second time from the first
+    for _ in range(2):  # latents as they come: the second time from the first
         latents = frames(models[0], ids, prompt, latents)["latent"]
     a, b = (frames(model, ids, prompt, latents) for model in models)
     cells = [name]
@@ -160,7 +172,9 @@ def oracle_python(keep: Path, *more: str) -> str:
     if not python.exists():
         print(f"installing the official package into {keep / 'oracle'}", file=sys.stderr)
         venv.create(keep / "oracle", with_pip=True)
-    if subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES, *more]).returncode:              # nothing, if all is there
+    if subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", *PACKAGES, *more]
+    ).returncode:  # nothing, if all is there
         sys.exit(f"{keep / 'oracle'}: pip could not install {', '.join([*PACKAGES, *more])}")
     return str(python)
 
@@ -175,19 +189,27 @@ def program(given: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=list(MODELS), metavar="MODEL", help=f"of {', '.join(MODELS)}")
-    parser.add_argument("--oracle", type=program, help="a Python that has the official package; a venv is made for it otherwise")
-    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity",
-                        help="folder of the venv, the models and the official results, for the next run")
+    parser.add_argument(
+        "--oracle", type=program, help="a Python that has the official package; a venv is made for it otherwise"
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "pockettts-parity",
+        help="folder of the venv, the models and the official results, for the next run",
+    )
     parser.add_argument("--rounding", action="store_true", help="compare our int8 with our f32 instead")
     options = parser.parse_args()
     if unknown := set(options.models) - set(MODELS):
         parser.error(f"{', '.join(unknown)}: not among {', '.join(MODELS)}")
-    logging.getLogger("pockettts").setLevel(logging.ERROR)                      # a chunk runs to its length limit, as it should
+    logging.getLogger("pockettts").setLevel(logging.ERROR)  # a chunk runs to its length limit, as it should
     options.keep.mkdir(parents=True, exist_ok=True)
     keep = options.keep.resolve()
     oracle = options.oracle or oracle_python(keep)
     if options.rounding:
-        print("| model | hidden | latent | EOS logit | its difference, in deviations | sound, dB |\n" + "| --- " * 6 + "|")
+        print(
+            "| model | hidden | latent | EOS logit | its difference, in deviations | sound, dB |\n" + "| --- " * 6 + "|"
+        )
         for name in options.models:
             rounding(name, oracle, keep)
         return 0

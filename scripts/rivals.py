@@ -5,6 +5,7 @@
 Measures what each line of stdin names (`answer`); with --fresh, speaks once instead, a byte on stdout for each block. PLAN is a file of
 JSON: text, eos_threshold, frames_after_eos, frames, tokens, text_tokens, voice_rows, siren [samples], threads (0: as shipped), int8.
 """
+
 import copy
 import json
 import os
@@ -26,8 +27,10 @@ class Official:
         if plan["threads"]:
             torch.set_num_threads(plan["threads"])
         torch.set_grad_enabled(False)
-        os.chdir(path.parent)          # where the config's relative paths lead from
-        self.model = TTSModel.load_model(config=path.name, temp=0.0, eos_threshold=plan["eos_threshold"], quantize=plan["int8"])
+        os.chdir(path.parent)  # where the config's relative paths lead from
+        self.model = TTSModel.load_model(
+            config=path.name, temp=0.0, eos_threshold=plan["eos_threshold"], quantize=plan["int8"]
+        )
         self.state = self.model.get_state_for_audio_prompt("voice.safetensors")
 
     def frames(self) -> dict[str, float]:
@@ -65,13 +68,17 @@ class Official:
 
     def speak(self) -> dict[str, float]:
         start, first, samples = time.perf_counter(), 0.0, 0
-        for block in self.model.generate_audio_stream(self.state, self.plan["text"], frames_after_eos=self.plan["frames_after_eos"]):
+        for block in self.model.generate_audio_stream(
+            self.state, self.plan["text"], frames_after_eos=self.plan["frames_after_eos"]
+        ):
             first = first or time.perf_counter() - start
             samples += len(block)
         return {"ttfa": first, "rtf": (time.perf_counter() - start) / (samples / self.model.sample_rate)}
 
     def speak_afresh(self) -> None:
-        for block in self.model.generate_audio_stream(self.state, self.plan["text"], frames_after_eos=self.plan["frames_after_eos"]):
+        for block in self.model.generate_audio_stream(
+            self.state, self.plan["text"], frames_after_eos=self.plan["frames_after_eos"]
+        ):
             os.write(1, b"." * (len(block) > 0))
 
     def _room(self) -> dict:
@@ -87,7 +94,9 @@ class OnnxRuntime:
         import numpy as np
 
         self.np, self.plan, self.folder = np, plan, path.parent
-        self.threads = plan["threads"] or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+        self.threads = plan["threads"] or (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
         self.step, self.decoder = self._sessions(self.threads)
         self.past = [i for i in self.step.get_inputs() if i.name.startswith("past")]
         self.rows = plan["voice_rows"] + plan["text_tokens"]
@@ -100,8 +109,12 @@ class OnnxRuntime:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
-        return [onnxruntime.InferenceSession(self.folder / f"{name}{'_int8' * self.plan['int8']}.onnx", options,
-                                             providers=["CPUExecutionProvider"]) for name in ("step", "decoder")]
+        return [
+            onnxruntime.InferenceSession(
+                self.folder / f"{name}{'_int8' * self.plan['int8']}.onnx", options, providers=["CPUExecutionProvider"]
+            )
+            for name in ("step", "decoder")
+        ]
 
     def latents(self, session, n: int):
         """n latents, one after the other."""
@@ -121,7 +134,9 @@ class OnnxRuntime:
         np = self.np
         states = {i.name: np.zeros(i.shape, np.float32) for i in session.get_inputs()[2:]}
         for i, latent in enumerate(latents):
-            samples, *new = session.run(None, dict(latent=latent[None], position=np.array([16 * i], np.float32)) | states)
+            samples, *new = session.run(
+                None, dict(latent=latent[None], position=np.array([16 * i], np.float32)) | states
+            )
             states = dict(zip(states, new, strict=True))
             yield samples
 

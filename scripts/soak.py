@@ -8,6 +8,7 @@ is none. The server's threads, files, memory and streams are compared before and
 Whatever an answer claims to be is checked: whole, it has the samples that the text has alone; else it is an error in JSON.
 Ends with 1, and says why, if anything is not as it must be.
 """
+
 import argparse
 import http.client
 import io
@@ -33,12 +34,16 @@ from pockettts.cli.common import within
 from pockettts.options import Number
 
 TINY = Path(__file__).parent.parent / "tests" / "data" / "golden" / "tiny" / "config.yaml"
-KINDS = {"whole": 30, "leave": 30, "slow": 10, "clone": 8, "malformed": 8, "oversized": 7, "corrupt": 7}      # per cent
-TEXTS = ["One.", "Two of them, said together.", "Three is a longer one. It has sentences, and pauses. It goes on for a while.",
-         "The fourth says so much that nobody who is in a hurry will ever hear the end of it. " * 6]
-PATIENCE = 60                # seconds that a client waits for a byte
-UPLOAD = 1 << 20             # bytes that the server takes
-GROWTH = 16                  # MB that the server may grow by from one load to the next: allocators keep some
+KINDS = {"whole": 30, "leave": 30, "slow": 10, "clone": 8, "malformed": 8, "oversized": 7, "corrupt": 7}  # per cent
+TEXTS = [
+    "One.",
+    "Two of them, said together.",
+    "Three is a longer one. It has sentences, and pauses. It goes on for a while.",
+    "The fourth says so much that nobody who is in a hurry will ever hear the end of it. " * 6,
+]
+PATIENCE = 60  # seconds that a client waits for a byte
+UPLOAD = 1 << 20  # bytes that the server takes
+GROWTH = 16  # MB that the server may grow by from one load to the next: allocators keep some
 
 
 class Wrong(Exception):
@@ -49,8 +54,26 @@ class Server:
     """`pockettts serve` as a process."""
 
     def __init__(self, config: Path, voice: Path, log: Path) -> None:
-        command = [sys.executable, "-m", "pockettts", "serve", "--config", str(config), "--voice", str(voice), "--port", "0",
-                   "--max-streams", "4", "--max-queue", "8", "--max-upload", str(UPLOAD >> 20), "--drain-seconds", "60"]
+        command = [
+            sys.executable,
+            "-m",
+            "pockettts",
+            "serve",
+            "--config",
+            str(config),
+            "--voice",
+            str(voice),
+            "--port",
+            "0",
+            "--max-streams",
+            "4",
+            "--max-queue",
+            "8",
+            "--max-upload",
+            str(UPLOAD >> 20),
+            "--drain-seconds",
+            "60",
+        ]
         with open(log, "wb") as file:
             self.process = subprocess.Popen(command, stderr=file)
         for _ in range(1200):
@@ -64,8 +87,12 @@ class Server:
 
     def figures(self) -> dict[str, int]:
         """What must not grow. Where there is no /proc, only the streams."""
-        figures = {"streams": sum(int(n) for n in re.findall(r"^pockettts_streams{.*} (\d+)$", get(self.port, "/metrics"), re.M))}
-        time.sleep(0.2)                 # for the server to see that this connection is closed
+        figures = {
+            "streams": sum(
+                int(n) for n in re.findall(r"^pockettts_streams{.*} (\d+)$", get(self.port, "/metrics"), re.M)
+            )
+        }
+        time.sleep(0.2)  # for the server to see that this connection is closed
         proc = Path("/proc", str(self.process.pid))
         if proc.exists():
             status = (proc / "status").read_text()
@@ -139,6 +166,7 @@ class Client:
 
     def slow(self, n: int) -> str:
         """Takes its answer in small pieces, with waits of a second at most all in all."""
+
         def drip(answer: http.client.HTTPResponse) -> bytes:
             pieces = []
             while piece := answer.read1(4096):
@@ -157,7 +185,9 @@ class Client:
         body = json.dumps({"text": TEXTS[n] * 5}).encode()
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         head = f"POST /{self.dice.choice(['stream', 'generate'])} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[: self.dice.choice([9, None, None])])
+        connection.sendall(
+            f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[: self.dice.choice([9, None, None])]
+        )
         if self.dice.random() < 0.7 and b"/stream" in head.encode():
             connection.settimeout(0.3)
             with suppress(TimeoutError):
@@ -185,11 +215,15 @@ class Client:
         return self.ask(path, body, {"Content-Type": kind})
 
     def upload(self, sound: bytes) -> tuple[int, bytes]:
-        body = (b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nHello.\r\n--x\r\nContent-Disposition: form-data; '
-                b'name="voice_wav"; filename="v.wav"\r\n\r\n' + sound + b"\r\n--x--\r\n")
+        body = (
+            b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nHello.\r\n--x\r\nContent-Disposition: form-data; '
+            b'name="voice_wav"; filename="v.wav"\r\n\r\n' + sound + b"\r\n--x--\r\n"
+        )
         return self.ask("/tts", body, {"Content-Type": "multipart/form-data; boundary=x"})
 
-    def ask(self, path: str, body: dict | bytes, headers: dict | None = None, read=http.client.HTTPResponse.read) -> tuple[int, bytes]:
+    def ask(
+        self, path: str, body: dict | bytes, headers: dict | None = None, read=http.client.HTTPResponse.read
+    ) -> tuple[int, bytes]:
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
@@ -232,7 +266,7 @@ def load(make_client, clients: int, kinds: list[str], after_first=lambda: None) 
             with lock:
                 outcomes[kind, outcome] += 1
             if outcome == "503":
-                time.sleep(0.5)         # who was told to come again does so, with the next request
+                time.sleep(0.5)  # who was told to come again does so, with the next request
 
     threads = [threading.Thread(target=work, args=(make_client(n),)) for n in range(clients)]
     for thread in threads:
@@ -248,7 +282,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--requests", type=within(Number("requests", int, 10, 1_000_000, "")), default=200)
     parser.add_argument("--clients", type=within(Number("clients", int, 1, 1000, "")), default=16)
-    parser.add_argument("--config", type=Path, default=TINY, help="a model that can clone voices (default: the tests' tiny one)")
+    parser.add_argument(
+        "--config", type=Path, default=TINY, help="a model that can clone voices (default: the tests' tiny one)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the clients' choices")
     args = parser.parse_args()
     sound = io.BytesIO()
@@ -270,14 +306,19 @@ def main() -> int:
                 one.alone = teacher.alone
                 return one
 
-            load(client, args.clients, kinds)                           # what is made once is made now
+            load(client, args.clients, kinds)  # what is made once is made now
             before, start = server.settled(), time.monotonic()
             outcomes = load(client, args.clients, kinds)
             seconds, after = time.monotonic() - start, server.settled()
-            problems += report(f"{len(kinds)} requests of {args.clients} clients in {seconds:.1f} s", outcomes, allowed=())
+            problems += report(
+                f"{len(kinds)} requests of {args.clients} clients in {seconds:.1f} s", outcomes, allowed=()
+            )
             print("before:", before, "after:", after)
-            problems += [f"{name} leaked: {before[name]} before, {after[name]} after" for name in before if name != "MB" and
-                         after[name] > (0 if name == "streams" else before[name])]
+            problems += [
+                f"{name} leaked: {before[name]} before, {after[name]} after"
+                for name in before
+                if name != "MB" and after[name] > (0 if name == "streams" else before[name])
+            ]
             if after.get("MB", 0) > before.get("MB", 0) + GROWTH:
                 problems.append(f"memory grew from {before['MB']} to {after['MB']} MB")
 
@@ -290,7 +331,9 @@ def main() -> int:
             if (code := server.process.wait(90)) != 0:
                 problems.append(f"the server ended with {code}")
             if "Traceback" in log.read_text("utf-8"):
-                problems.append("the server's log has a traceback: " + log.read_text("utf-8").partition("Traceback")[2][-500:])
+                problems.append(
+                    "the server's log has a traceback: " + log.read_text("utf-8").partition("Traceback")[2][-500:]
+                )
         finally:
             server.process.kill()
             server.process.wait()
@@ -307,7 +350,11 @@ def report(title: str, outcomes: Counter, allowed: tuple[str, ...]) -> list[str]
         ends = {end: count for (k, end), count in sorted(outcomes.items()) if k == kind}
         print(f"  {kind:<10}", ", ".join(f"{count} {end}" for end, count in ends.items()) or "none")
     fine = ("whole", "left", *allowed)
-    return [f"{kind}: {end}, {count} times" for (kind, end), count in outcomes.items() if not (end.isdigit() or end.startswith(fine))]
+    return [
+        f"{kind}: {end}, {count} times"
+        for (kind, end), count in outcomes.items()
+        if not (end.isdigit() or end.startswith(fine))
+    ]
 
 
 if __name__ == "__main__":

@@ -21,10 +21,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--hide-scrollbars",
-         "--disable-dev-shm-usage", "--remote-debugging-pipe"]
-PATIENCE = 30                    # seconds that anything may take; CI is slow at times
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--hide-scrollbars",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
+]
+PATIENCE = 30  # seconds that anything may take; CI is slow at times
 KEYS = {" ": "Space", "Enter": "Enter", "Escape": "Escape", "Tab": "Tab"}
 CODES = {" ": 32, "Enter": 13, "Escape": 27, "Tab": 9, "ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35}
 TEXTS = {" ": " ", "Enter": "\r"}
@@ -44,8 +55,13 @@ class Browser:
                 os.dup2(fd, to)
 
         self._process = subprocess.Popen(
-            [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"], preexec_fn=place, close_fds=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
+            preexec_fn=place,
+            close_fds=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for fd in (theirs_in, theirs_out, *inherited):
             os.close(fd)
         self._rest, self._last, self.seen = b"", 0, []
@@ -73,7 +89,9 @@ class Browser:
             page.send(f"{domain}.enable")
         features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
         page.send("Emulation.setEmulatedMedia", features=features)
-        page.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        page.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         page.send("Page.addScriptToEvaluateOnNewDocument", source=before)
         page.goto(url)
         return page
@@ -125,12 +143,14 @@ class Page:
 
     def events(self, method: str) -> list[dict]:
         """The parameters of all such events, in order."""
-        self.evaluate("1")           # read what has come
+        self.evaluate("1")  # read what has come
         return [e["params"] for e in self.browser.seen if e.get("sessionId") == self.session and e["method"] == method]
 
     def evaluate(self, expression: str):
         """The value of a JavaScript expression; a promise is waited for."""
-        result = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True)
+        result = self.send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         if "exceptionDetails" in result:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")

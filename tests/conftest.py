@@ -1,11 +1,12 @@
 """What several test files share: the golden models, which are tiny, official in layout and random in content."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
-SPEECH = Path(__file__).parent / "data" / "speech"          # 5 seconds of a woman and of a man, synthetic
+SPEECH = Path(__file__).parent / "data" / "speech"  # 5 seconds of a woman and of a man, synthetic
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,17 +38,21 @@ def following_model(tiny_model, tmp_path_factory):
 
     def make(tokens, skipped=0, heads="[[0, 0]]"):
         folder = tmp_path_factory.mktemp("following")
-        tensors = {name: tensor.float32().copy() for name, tensor in read_safetensors(tiny_model.parent / "model.safetensors").items()}
+        tensors = {
+            name: tensor.float32().copy()
+            for name, tensor in read_safetensors(tiny_model.parent / "model.safetensors").items()
+        }
         layer = "flow_lm.transformer.layers.0."
         tensors[layer + "norm1.weight"][:] = 0
         tensors[layer + "norm1.bias"][:] = np.eye(32, dtype=np.float32)[0]
-        w = tensors[layer + "self_attn.in_proj.weight"]     # [q, k and v of 4 heads of 8, 32]
+        w = tensors[layer + "self_attn.in_proj.weight"]  # [q, k and v of 4 heads of 8, 32]
         w[:] = 0
-        angle = -0.01 * (tokens - skipped)                  # of the third pair, which turns by 0.01 a position
+        angle = -0.01 * (tokens - skipped)  # of the third pair, which turns by 0.01 a position
         w[4:6, 0] = 1000 * np.array([np.cos(angle), np.sin(angle)])
         w[32 + 4, 0] = 1000
         save_file(tensors, folder / "model.safetensors")
         (folder / "tokenizer.model").write_bytes((tiny_model.parent / "tokenizer.model").read_bytes())
         (folder / "config.yaml").write_text(tiny_model.read_text() + f"alignment_heads: {heads}\n" * bool(heads))
         return folder / "config.yaml"
+
     return make

@@ -1,4 +1,5 @@
 """A server in this process, on a port of its own, and what its tests share."""
+
 import contextlib
 import socket
 import threading

@@ -1,4 +1,5 @@
 """Alignment where the truth is known: attention made to follow given words at given frames, clean and noisy."""
+
 import itertools
 
 import numpy as np
@@ -19,16 +20,34 @@ def spoken(order, frames_each=4, tokens=24, noise=0.0, on_text=0.8):
 
 # --- words -------------------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("space", [" ", "\u2581"])
 def test_pieces_make_words(space):
     pieces = [" He", "llo", ",", " ", "world", " -", " it", "'", "s", " 3", ".", "14", "!", " )", " \U0001f600"]
-    found = spans(["", *(piece.replace(" ", space) for piece in pieces)])       # "" is the start token
+    found = spans(["", *(piece.replace(" ", space) for piece in pieces)])  # "" is the start token
     assert [(word.text, word.start, word.stop) for word in found] == [
-        ("Hello,", 1, 3), ("world -", 5, 6), ("it's", 7, 10), ("3.14! ) \U0001f600", 10, 13)]
+        ("Hello,", 1, 3),
+        ("world -", 5, 6),
+        ("it's", 7, 10),
+        ("3.14! ) \U0001f600", 10, 13),
+    ]
 
 
 def test_characters_may_be_spelled_in_bytes():
-    pieces = ["\u2581", "<0xC3>", "<0xA9>", "t", "\u2581", "<0x26>", "\u2581", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>", "<0x5A>"]
+    pieces = [
+        "\u2581",
+        "<0xC3>",
+        "<0xA9>",
+        "t",
+        "\u2581",
+        "<0x26>",
+        "\u2581",
+        "<0xF0>",
+        "<0x9F>",
+        "<0x98>",
+        "<0x80>",
+        "<0x5A>",
+    ]
     assert spans(pieces) == [Span("\u00e9t &", 1, 4), Span("\U0001f600Z", 11, 12)]
 
 
@@ -38,6 +57,7 @@ def test_what_comes_before_the_first_word_clings_to_it():
 
 
 # --- times -------------------------------------------------------------------------------------------------------------------
+
 
 def test_the_path_is_the_best_of_all():
     for _ in range(30):
@@ -54,7 +74,7 @@ def test_times_are_those_of_the_words(noise):
 
 
 def test_pauses_belong_to_no_word():
-    words = [Span("One,", 0, 1), Span("two.", 2, 3)]        # tokens 1 and 3 are the comma and the period
+    words = [Span("One,", 0, 1), Span("two.", 2, 3)]  # tokens 1 and 3 are the comma and the period
     assert times(spoken(range(4), tokens=4), words) == [(0, 4), (8, 12)]
 
 
@@ -81,18 +101,19 @@ def test_a_long_chunk_takes_no_time_to_speak_of():
 
 # --- faults ------------------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("noise", [0, 0.05, 0.15])
 def test_good_speech_has_no_faults(noise):
     for frames_each in (2, 4, 9):
         assert str(faults(spoken(range(24), frames_each, noise=noise), WORDS)) == ""
-    assert not faults(spoken(range(24), 4, noise=noise) * 0.1, WORDS)           # heads that look at the voice most of the time
+    assert not faults(spoken(range(24), 4, noise=noise) * 0.1, WORDS)  # heads that look at the voice most of the time
 
 
 def test_words_may_be_short_or_faint():
     weights = spoken(range(24))
-    weights[24:32] *= 0.4                                   # word 3
+    weights[24:32] *= 0.4  # word 3
     assert not faults(weights, WORDS)
-    quick = np.delete(spoken(range(24)), range(25, 32), axis=0)                 # one frame for word 3
+    quick = np.delete(spoken(range(24)), range(25, 32), axis=0)  # one frame for word 3
     assert not faults(quick, WORDS)
 
 
@@ -104,7 +125,7 @@ def test_words_that_are_left_out_are_named(noise):
 
 @pytest.mark.parametrize("noise", [0, 0.05])
 def test_words_that_are_said_twice_are_named(noise):
-    again = [*range(12), *range(6, 24)]                     # words 3, 4 and 5 once more; 5 is not two back when it comes
+    again = [*range(12), *range(6, 24)]  # words 3, 4 and 5 once more; 5 is not two back when it comes
     found = faults(spoken(again, noise=noise), WORDS)
     assert found.repeated == ["w3"] and not found.missed and "w3 was said twice" in str(found)
     assert faults(spoken([*range(20), *range(4, 24)], noise=noise), WORDS).repeated == [f"w{i}" for i in range(2, 8)]

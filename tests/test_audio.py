@@ -218,12 +218,12 @@ def test_writes_every_format(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_same_sound_gives_the_same_bytes(tmp_path, suffix):
-    for seconds in (1.0, 80.0, 0.0):                        # many pages, and those that have nothing but a header
+    for seconds in (1.0, 80.0, 0.0):  # many pages, and those that have nothing but a header
         files = [tmp_path / f"{n}.{suffix}" for n in range(2)]
         for file in files:
             write(file, tone(seconds))
         assert files[0].read_bytes() == files[1].read_bytes()
-        if seconds:                                         # libogg drops pages whose checksum is wrong
+        if seconds:  # libogg drops pages whose checksum is wrong
             assert len(soundfile.read(files[0])[0]) >= seconds * RATE
 
 

@@ -1,4 +1,5 @@
 """Two servers behind a real nginx, and behind a real HAProxy, with the configurations that are shipped."""
+
 import json
 import re
 import shutil
@@ -52,21 +53,21 @@ def is_open(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
         return True
-    except ConnectionError:                      # refused; or reset, by one that is just being closed
+    except ConnectionError:  # refused; or reset, by one that is just being closed
         return False
 
 
 def test_both_work_and_a_full_one_is_passed_over(farm):
     balancer, one, two = farm
     endless = json.dumps({"text": LONG, "eos_threshold": 1e9}).encode()
-    second = connect(two, post("/stream", endless))                              # of which the balancer does not know
+    second = connect(two, post("/stream", endless))  # of which the balancer does not know
     wait_for(lambda: two.engine.stats().live == 1)
     first = connect(balancer, post("/stream", endless))
     wait_for(lambda: one.engine.stats().live == 1)
     answer = requests.post(balancer.url + "/generate", json={"text": "Hi."})
-    assert answer.status_code == 503 and answer.headers["Retry-After"]           # when both are full
+    assert answer.status_code == 503 and answer.headers["Retry-After"]  # when both are full
     first.close()
-    wait_for(lambda: one.engine.stats().live == 0)                               # it passes on that a client has left
+    wait_for(lambda: one.engine.stats().live == 0)  # it passes on that a client has left
     assert [requests.post(balancer.url + "/generate", json={"text": "Hi."}).status_code for _ in range(4)] == [200] * 4
     second.close()
 
@@ -89,4 +90,4 @@ def test_blocks_pass_as_they_are_made(farm, monkeypatch):
         assert pcm16(BLOCK * n)[:2000] in read_until(connection, pcm16(BLOCK * n)[:2000])
     script.blocks.put(ValueError("a bug"))
     rest = read_until(connection, b"0\r\n\r\n")
-    assert not re.search(rb"\r\n0\r\n\r\n$", rest)                               # an error midway is no end here, either
+    assert not re.search(rb"\r\n0\r\n\r\n$", rest)  # an error midway is no end here, either

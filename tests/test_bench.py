@@ -1,4 +1,5 @@
 """The benchmark: random models are official in layout, and every measure is there. No test looks at how fast anything is."""
+
 import json
 import math
 import os
@@ -22,8 +23,17 @@ from pockettts.errors import PocketTTSError
 from pockettts.weights.safetensors import read_safetensors
 
 OFFICIAL_KEYS = {
-    "append_terminal_punctuation", "capitalize_first_letter", "default_eos_threshold", "default_temperature", "flow_lm", "mimi",
-    "model_recommended_frames_after_eos", "pad_with_spaces_for_short_inputs", "remove_semicolons", "replace_characters", "weights_path",
+    "append_terminal_punctuation",
+    "capitalize_first_letter",
+    "default_eos_threshold",
+    "default_temperature",
+    "flow_lm",
+    "mimi",
+    "model_recommended_frames_after_eos",
+    "pad_with_spaces_for_short_inputs",
+    "remove_semicolons",
+    "replace_characters",
+    "weights_path",
     "weights_path_without_voice_cloning",
 }
 GOLDEN = Path(__file__).parent / "data" / "golden"
@@ -41,8 +51,12 @@ def test_a_random_model_has_as_many_weights_as_the_real_one(name):
 def test_a_random_model_is_official_in_layout(name, tmp_path):
     config = load_config(GOLDEN / name / "config.yaml")
     path = random_model.write(config, tmp_path, "Hello there.")
-    official, ours = (read_safetensors(file) for file in (GOLDEN / name / "model.safetensors", tmp_path / "weights.safetensors"))
-    assert {name: (t.dtype, t.shape) for name, t in ours.items()} == {name: ("BF16", t.shape) for name, t in official.items()}
+    official, ours = (
+        read_safetensors(file) for file in (GOLDEN / name / "model.safetensors", tmp_path / "weights.safetensors")
+    )
+    assert {name: (t.dtype, t.shape) for name, t in ours.items()} == {
+        name: ("BF16", t.shape) for name, t in official.items()
+    }
     assert set(yaml.safe_load(path.read_text())) == OFFICIAL_KEYS
     model = TTSModel.load(config=path)
     assert len(model.tokenizer.encode("Hello there.")) == 3
@@ -58,17 +72,19 @@ def test_a_random_model_of_few_tokens_has_all_bytes_and_words(tmp_path):
 def test_the_work_of_a_model_is_what_its_shapes_say():
     config = load_config("english")
     needs = Needs(config, "bf16")
-    backbone = 6 * (3 + 1 + 4 + 4) * 1024**2                       # in_proj, out_proj, linear1, linear2
+    backbone = 6 * (3 + 1 + 4 + 4) * 1024**2  # in_proj, out_proj, linear1, linear2
     assert needs.backbone(1, 0).flops == pytest.approx(2 * backbone, rel=0.01)
-    assert needs.backbone(1, 0).bytes == pytest.approx(1.5 * backbone, rel=0.01)           # 12 bits
+    assert needs.backbone(1, 0).bytes == pytest.approx(1.5 * backbone, rel=0.01)  # 12 bits
     assert needs.backbone(100, 150).flops == pytest.approx(100 * (2 * backbone + 4 * 6 * 1024 * 200), rel=0.01)
     assert Needs(config, "f32").backbone(1, 0).bytes == pytest.approx(4 * backbone, rel=0.01)
     assert Needs(config, "int8").backbone(1, 0).bytes == pytest.approx(backbone, rel=0.01)
     assert Needs(config, "int8").backbone(1, 0).int8 == pytest.approx(2 * backbone, rel=0.01)
     decoder, rounded = needs.decoder(), Needs(config, "int8").decoder()
-    assert decoder.flops == pytest.approx(0.52e9, rel=0.05)                                # counted by hand, and by others
+    assert decoder.flops == pytest.approx(0.52e9, rel=0.05)  # counted by hand, and by others
     transformer, upsampling = 16 * 2 * 12 * 512**2, 16 * 1024 * 1536 + 96 * 512 * 640 + 480 * 256 * 256
-    blocks = 96 * (768 + 256) * 128 + 480 * (384 + 128) * 64 + 1920 * 32 * 64      # but the last one's first, which is narrow
+    blocks = (
+        96 * (768 + 256) * 128 + 480 * (384 + 128) * 64 + 1920 * 32 * 64
+    )  # but the last one's first, which is narrow
     assert rounded.int8 == 2 * (transformer + 16 * 512 * 7 * 512 + upsampling + blocks)
     assert rounded.int8 + rounded.flops == decoder.flops and rounded.bytes == pytest.approx(decoder.bytes / 2, rel=0.02)
     assert Needs(config, "int8").encoder(1) == needs.encoder(1)
@@ -79,7 +95,19 @@ def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch): 
     code, out, err = run("bench", "--config", tiny_model, "--threads", "1", "--json")
     assert (code, err) == (0, "")
     report = json.loads(out)
-    assert {"model", "precision", "threads", "isa", "cpu", "cores", "system", "rounds", "versions", "read", "multiply"} <= set(report)
+    assert {
+        "model",
+        "precision",
+        "threads",
+        "isa",
+        "cpu",
+        "cores",
+        "system",
+        "rounds",
+        "versions",
+        "read",
+        "multiply",
+    } <= set(report)
     assert (report["precision"], report["threads"], report["isa"]) == ("bf16", 1, ops.ISA) and report["cpu"]
     assert set(report["measures"]) == set(bench.MEASURES)
     for row in [*report["measures"].values(), *report["read"].values(), *report["multiply"].values()]:
@@ -127,7 +155,7 @@ def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
     while not list(here.glob("*/*.yaml")):
         assert process.poll() is None
         time.sleep(0.01)
-    time.sleep(0.2)                    # a process that speaks is under way
+    time.sleep(0.2)  # a process that speaks is under way
     os.killpg(process.pid, signal.SIGINT)
     code, out, err = finish(process)
     assert (code, out) == (130, b"")
@@ -135,13 +163,22 @@ def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
     assert not list(here.iterdir())
 
 
-@pytest.mark.parametrize("script, wrong, said", [
-    ("bench.py --against official", "--oracle nowhere/python", "no program"),
-    ("bench.py --against official --oracle true", "--model nope", "`pockettts models`"),
-    ("bench.py --against official", "--rounds 0", "whole number"), ("parity.py", "--oracle nowhere/python", "no program"),
-    ("http_bench.py", "--variant nope", "`pockettts models`"), ("http_bench.py", "--streams 0", "whole number"),
-    ("soak.py", "--requests 0", "whole number"), ("soak.py", "--clients 0", "whole number")])
+@pytest.mark.parametrize(
+    "script, wrong, said",
+    [
+        ("bench.py --against official", "--oracle nowhere/python", "no program"),
+        ("bench.py --against official --oracle true", "--model nope", "`pockettts models`"),
+        ("bench.py --against official", "--rounds 0", "whole number"),
+        ("parity.py", "--oracle nowhere/python", "no program"),
+        ("http_bench.py", "--variant nope", "`pockettts models`"),
+        ("http_bench.py", "--streams 0", "whole number"),
+        ("soak.py", "--requests 0", "whole number"),
+        ("soak.py", "--clients 0", "whole number"),
+    ],
+)
 def test_scripts_say_what_is_wrong(script, wrong, said):
     name, *given = script.split()
-    done = subprocess.run([sys.executable, SCRIPTS / name, *given, *wrong.split()], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / name, *given, *wrong.split()], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode in (1, 2) and said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

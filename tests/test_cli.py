@@ -1,4 +1,5 @@
 """The command, as people use it and as they misuse it: every mistake is one clear line and leaves nothing behind."""
+
 import errno
 import json
 import logging
@@ -25,7 +26,7 @@ from pockettts.cli.progress import Progress
 from pockettts.config.load import DEFAULT_MODEL, load_config, model_names
 from pockettts.voices.state import read_voice
 
-ROOT = Path(pockettts.__file__).parents[1]          # where the package under test is, installed or not
+ROOT = Path(pockettts.__file__).parents[1]  # where the package under test is, installed or not
 NUMBERS_AS_OPTIONS = ["--" + name.replace("_", "-") for name in generate.NUMBERS]
 LONG = "One sentence after the other, so that there is something to do for a while. " * 400
 
@@ -58,12 +59,14 @@ def options(tiny_model, voice):
 @pytest.fixture
 def run(capsysbinary):
     """Run the command in this process: its exit code, stdout and stderr."""
+
     def run(*argv, stdin=b""):
         capsysbinary.readouterr()
         with Stdin(stdin):
             code = cli.main([str(arg) for arg in argv])
         out, err = capsysbinary.readouterr()
         return code, out, err.decode()
+
     return run
 
 
@@ -91,6 +94,7 @@ class Stdin:
 
 def start(*argv, **more):
     """The command in a process of its own, interruptible even where the tests are run in the background."""
+
     def prepare():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -115,11 +119,16 @@ def assert_one_line(err, *words):
 
 # --- speaking --------------------------------------------------------------------------------------------------------
 
+
 def test_every_way_to_give_a_text_says_the_same(run, options, here):
     (here / "text.txt").write_bytes(b"\xef\xbb\xbfHello there, world!\n")
     ways = [
-        ["Hello there, world!"], ["generate", "Hello there, world!"], ["--text", "Hello there, world!"],
-        ["generate", "-t", "Hello there, world!"], ["--file", "text.txt"], ["-f", "text.txt"],
+        ["Hello there, world!"],
+        ["generate", "Hello there, world!"],
+        ["--text", "Hello there, world!"],
+        ["generate", "-t", "Hello there, world!"],
+        ["--file", "text.txt"],
+        ["-f", "text.txt"],
     ]
     piped = [["-"], ["--text", "-"], ["-f", "-"], []]
     for n, way in enumerate(ways + piped):
@@ -148,9 +157,16 @@ def test_texts_that_look_like_something_else(run, options):
         assert (code, out, err) == (0, b"", ""), text
 
 
-@pytest.mark.parametrize("extension, format", [
-    ("wav", "WAV"), ("FLAC", "FLAC"), ("ogg", "OGG"), ("opus", "OGG"), ("mp3", "MP3"),
-])
+@pytest.mark.parametrize(
+    "extension, format",
+    [
+        ("wav", "WAV"),
+        ("FLAC", "FLAC"),
+        ("ogg", "OGG"),
+        ("opus", "OGG"),
+        ("mp3", "MP3"),
+    ],
+)
 def test_the_extension_picks_the_format(run, options, here, extension, format):
     name = f"a.{extension}"
     assert run("Hello.", *options, "-o", name)[0] == 0
@@ -201,8 +217,19 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
         monkeypatch.setattr(owner, name, wrap(lambda *args, **given: seen.update(given) or original(*args, **given)))
 
     spy(TTSModel, "load", staticmethod)
-    wanted = {"temperature": 0.5, "lsd_decode_steps": 2, "eos_threshold": -3.5, "noise_clamp": 2.0, "precision": "f32",
-              "frames_after_eos": 0, "max_tokens": 20, "gap": 0.5, "speed": 2.0, "seed": 7, "threads": 1}
+    wanted = {
+        "temperature": 0.5,
+        "lsd_decode_steps": 2,
+        "eos_threshold": -3.5,
+        "noise_clamp": 2.0,
+        "precision": "f32",
+        "frames_after_eos": 0,
+        "max_tokens": 20,
+        "gap": 0.5,
+        "speed": 2.0,
+        "seed": 7,
+        "threads": 1,
+    }
     given = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
     assert run("Hello.", *options, *given)[0] == 0
     assert seen.pop("config") == load_config(options[1])
@@ -233,18 +260,21 @@ def test_times_of_words(run, following_model, voice, here):
     assert data["unit"] == "word" and [word["text"] for word in data["words"]] == ["Red &", "blue"]
     assert 0 <= data["words"][0]["start"] < data["words"][0]["end"] <= data["words"][1]["start"]
     (here / "text.txt").write_text("Red & blue")
-    assert run("-f", "text.txt", *argv, "--timestamps", "b.json")[0] == 0       # chunk by chunk
+    assert run("-f", "text.txt", *argv, "--timestamps", "b.json")[0] == 0  # chunk by chunk
     assert Path("b.json").read_text() == Path("a.json").read_text()
     assert run("Red & blue", *argv, "--timestamps", "a.srt")[2].startswith("a.wav: ")
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\nRed & blue\n", Path("a.srt").read_text())
     assert run("Red & blue", *argv, "--timestamps", "a.vtt")[0] == 0
-    assert re.match(r"WEBVTT\n\n00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}\nRed &amp; ?<00:00:0[\d.]+>blue\n",
-                    Path("a.vtt").read_text())
+    assert re.match(
+        r"WEBVTT\n\n00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}\nRed &amp; ?<00:00:0[\d.]+>blue\n", Path("a.vtt").read_text()
+    )
 
 
 def test_times_of_chunks_where_no_heads_are_known(run, options, here):
     code, _, err = run("Hello. [pause] There.", *options, "--timestamps", "a.json", "-o", "a.wav", "--speed", "2")
-    assert code == 0 and err.startswith("pockettts: config has no alignment heads: a.json will have the times of chunks")
+    assert code == 0 and err.startswith(
+        "pockettts: config has no alignment heads: a.json will have the times of chunks"
+    )
     data = json.loads(Path("a.json").read_text())
     assert data["unit"] == "chunk" and [word["text"] for word in data["words"]] == ["Hello.", "There."]
     assert data["words"][1]["end"] == pytest.approx(soundfile.info("a.wav").duration, abs=0.01)
@@ -252,6 +282,7 @@ def test_times_of_chunks_where_no_heads_are_known(run, options, here):
 
 def test_files_are_verified_and_streams_are_not(run, options, here):
     endless = [*options, "--eos-threshold", "1e9"]
+
     def takes(*argv):
         (line,) = [line for line in run("Yes", *endless, *argv)[2].splitlines() if "length limit" in line]
         return int(re.search(r"best of (\d) takes", line)[1]) if "takes" in line else 1
@@ -259,10 +290,11 @@ def test_files_are_verified_and_streams_are_not(run, options, here):
     assert takes("-o", "a.wav") == 4 and takes("-o", "b.wav", "--no-verify") == 1
     assert takes("--stream") == takes("-o", "-") == 1 and takes("--stream", "--verify") == 4
     assert takes("-o", "c.wav", "--temperature", "0") == 1
-    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()             # all four are as bad, so it is the first
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()  # all four are as bad, so it is the first
 
 
 # --- the other commands ----------------------------------------------------------------------------------------------
+
 
 def test_models_are_all_listed(run, monkeypatch, here):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here))
@@ -270,7 +302,9 @@ def test_models_are_all_listed(run, monkeypatch, here):
     head, *lines = out.decode().splitlines()
     assert code == 0 and err == "" and head.split() == ["model", "size", "language", "cached"]
     assert [line.split()[0] for line in lines] == model_names()
-    assert [line.split()[0] for line in lines if not line.endswith(" no")] == ["mini"] and lines[model_names().index("mini")].endswith(" bundled")
+    assert [line.split()[0] for line in lines if not line.endswith(" no")] == ["mini"] and lines[
+        model_names().index("mini")
+    ].endswith(" bundled")
     assert re.fullmatch(r"french_24l +\d+ MB +french +no", lines[model_names().index("french_24l")])
     monkeypatch.setattr("pockettts.config.load.is_downloaded", lambda config: config.name == "german")
     lines = run("models")[1].decode().splitlines()[1:]
@@ -310,7 +344,9 @@ def test_a_folder_of_recordings_becomes_one_of_voices(run, here, tiny_model, voi
     (here / "in" / "b.OGG").write_bytes(b"damaged")
     code, out, err = run("export-voice", "in", "again", "--config", tiny_model)
     assert (code, out) == (1, b"") and sorted(os.listdir("again")) == ["a.safetensors", "c.safetensors"]
-    assert re.fullmatch("pockettts: in/b.OGG [^\n]+\npockettts: 1 of 3 recordings made no voice; the others are in again\n", err)
+    assert re.fullmatch(
+        "pockettts: in/b.OGG [^\n]+\npockettts: 1 of 3 recordings made no voice; the others are in again\n", err
+    )
 
 
 def test_no_cache_keeps_nothing(run, options, here, monkeypatch):
@@ -339,8 +375,12 @@ def hub(monkeypatch, tiny_model, voice):
         hub.add("us/open", "tokenizer.model", (tiny_model.parent / "tokenizer.model").read_bytes())
         hub.add("us/open", "voices/ann.wav", voice.read_bytes())
         text = tiny_model.read_text().replace("tokenizer_path: ", "tokenizer_path: hf://us/open/")
-        text = re.sub("(?m)^weights_path: .*", "weights_path: hf://us/closed/model.safetensors\n"
-                      "weights_path_without_voice_cloning: hf://us/open/model.safetensors", text)
+        text = re.sub(
+            "(?m)^weights_path: .*",
+            "weights_path: hf://us/closed/model.safetensors\n"
+            "weights_path_without_voice_cloning: hf://us/open/model.safetensors",
+            text,
+        )
         Path("remote.yaml").write_text(text + "\nvoices_path: hf://us/open/voices/{voice}.wav\nvoice_names: [ann]\n")
         yield hub
 
@@ -353,7 +393,7 @@ def test_download_fetches_what_it_takes_to_speak(run, hub):
     assert re.fullmatch(r"remote: 3 files, [\d.]+ MB, .* without a network\n", err)
     hub.close()
     code, _, err = run("Hello.", "--config", "remote.yaml")
-    assert code == 0 and err.startswith("output.wav: ") and err.count("\n") == 1      # no word of the hub's client
+    assert code == 0 and err.startswith("output.wav: ") and err.count("\n") == 1  # no word of the hub's client
 
 
 def test_download_says_how_to_get_what_is_gated(run, hub):
@@ -386,68 +426,76 @@ def test_without_a_network_it_is_one_line(run, hub):
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def not_loaded(monkeypatch):
     """These mistakes show before any model is loaded."""
     monkeypatch.setattr(TTSModel, "load", lambda *_, **__: pytest.fail("the model was loaded"))
 
 
-@pytest.mark.parametrize("argv, code, words", [
-    ([""], 1, "at least one word"),
-    ([" \n\t "], 1, "at least one word"),
-    (["--text", ""], 1, "at least one word"),
-    (["\udcff"], 1, "Unicode"),
-    (["-f", "blank.txt"], 1, "blank.txt is empty"),
-    (["-f", "latin.txt"], 1, "latin.txt is not UTF-8 text (byte 4)"),
-    (["-f", "binary.txt"], 1, "binary.txt is not text"),
-    (["-f", "/dev/zero"], 1, "/dev/zero is not text"),
-    (["-f", "voice.flac"], 1, "voice.flac is not UTF-8"),
-    (["-f", "nowhere.txt"], 1, "can't read nowhere.txt (No such file"),
-    (["-f", "stdin"], 1, "can't read stdin (No such file"),
-    (["-f", "."], 1, "can't read . (Is a directory)"),
-    (["-"], 1, "stdin is empty"),
-    ([], 1, "stdin is empty"),
-    (["Hi", "-f", "latin.txt"], 2, "--file: not allowed with"),
-    (["Hi", "-t", "Ho"], 2, "--text: not allowed with"),
-    (["Hi", "there"], 2, "'there': one word too many: a text needs quotes"),
-    (["Hi", "--tempo", "3"], 2, "'--tempo': no such option"),
-    (["Hi", "--temp", "1"], 2, "--temp"),
-    (["Hi", "--seed"], 2, "--seed: expected one argument"),
-    (["Hi", "-o", "."], 1, "can't write . (Is a directory)"),
-    (["Hi", "-o", "folder.wav"], 1, "can't write folder.wav (Is a directory)"),
-    (["Hi", "-o", ""], 1, "can't"),
-    (["Hi", "-o", "nowhere/x.wav"], 1, "can't write nowhere/x.wav (No such file or directory): make its folder first"),
-    (["Hi", "-o", "latin.txt/x.wav"], 1, "can't write latin.txt/x.wav (Not a directory)"),
-    (["Hi", "-o", "x.aac"], 1, "x.aac"),
-    (["Hi", "-o", "x.wav", "--stream"], 2, "not allowed with"),
-    (["Hi", "-v", "nowhere.wav"], 1, "nowhere.wav does not exist"),
-    (["Hi", "-v", "."], 1, ". is not a file"),
-    (["Hi", "-v", ""], 1, "voice"),
-    (["Hi", "-v", "Albo"], 1, "'Albo'; did you mean alba"),
-    (["Hi", "-v", "ftp://x/y.wav"], 1, "ftp://x/y.wav"),
-    (["Hi", "--variant", "englsh"], 1, "'englsh'; did you mean english"),
-    (["Hi", "--variant", ""], 1, "no model is called ''"),
-    (["Hi", "--variant", "english", "--config", "x.yaml"], 2, "not allowed with"),
-    (["Hi", "--config", "nowhere.yaml"], 1, "nowhere.yaml"),
-    (["Hi", "--config", "bad.yaml"], 1, "bad.yaml: flow_ml"),
-    (["Hi", "--precision", "int4"], 2, "--precision"),
-    (["voices", "--variant", "frensh"], 1, "did you mean french"),
-    (["models", "all"], 2, "'all'"),
-    (["download"], 2, "MODEL"),
-    (["download", "frensh"], 1, "did you mean french"),
-    (["Hi", "--timestamps", "a.txt"], 2, ".json, .srt, .vtt"),
-    (["Hi", "--timestamps", "nowhere/a.srt"], 1, "can't write nowhere/a.srt"),
-    (["--follow", "--timestamps", "a.srt"], 2, "--timestamps is for one text"),
-    (["export-voice", "alba"], 2, "OUT"),
-    (["export-voice", "folder.wav", "out"], 1, "folder.wav has no sound files"),
-    (["export-voice", "twins", "out"], 1, "x.ogg and x.wav would both become out/x.safetensors"),
-    (["export-voice", "twins", "latin.txt"], 1, "latin.txt"),
-    (["export-voice", "twins", "latin.txt/out"], 1, "latin.txt/out"),
-    (["export-voice", "alba", "x.wav"], 2, "x.wav"),
-    (["export-voice", "alba", "."], 2, ". would not be"),
-    (["export-voice", "alba", "nowhere/x.safetensors"], 1, "can't write nowhere/x.safetensors"),
-    (["export-voice", "albo", "x.safetensors"], 1, "did you mean alba"),
-])
+@pytest.mark.parametrize(
+    "argv, code, words",
+    [
+        ([""], 1, "at least one word"),
+        ([" \n\t "], 1, "at least one word"),
+        (["--text", ""], 1, "at least one word"),
+        (["\udcff"], 1, "Unicode"),
+        (["-f", "blank.txt"], 1, "blank.txt is empty"),
+        (["-f", "latin.txt"], 1, "latin.txt is not UTF-8 text (byte 4)"),
+        (["-f", "binary.txt"], 1, "binary.txt is not text"),
+        (["-f", "/dev/zero"], 1, "/dev/zero is not text"),
+        (["-f", "voice.flac"], 1, "voice.flac is not UTF-8"),
+        (["-f", "nowhere.txt"], 1, "can't read nowhere.txt (No such file"),
+        (["-f", "stdin"], 1, "can't read stdin (No such file"),
+        (["-f", "."], 1, "can't read . (Is a directory)"),
+        (["-"], 1, "stdin is empty"),
+        ([], 1, "stdin is empty"),
+        (["Hi", "-f", "latin.txt"], 2, "--file: not allowed with"),
+        (["Hi", "-t", "Ho"], 2, "--text: not allowed with"),
+        (["Hi", "there"], 2, "'there': one word too many: a text needs quotes"),
+        (["Hi", "--tempo", "3"], 2, "'--tempo': no such option"),
+        (["Hi", "--temp", "1"], 2, "--temp"),
+        (["Hi", "--seed"], 2, "--seed: expected one argument"),
+        (["Hi", "-o", "."], 1, "can't write . (Is a directory)"),
+        (["Hi", "-o", "folder.wav"], 1, "can't write folder.wav (Is a directory)"),
+        (["Hi", "-o", ""], 1, "can't"),
+        (
+            ["Hi", "-o", "nowhere/x.wav"],
+            1,
+            "can't write nowhere/x.wav (No such file or directory): make its folder first",
+        ),
+        (["Hi", "-o", "latin.txt/x.wav"], 1, "can't write latin.txt/x.wav (Not a directory)"),
+        (["Hi", "-o", "x.aac"], 1, "x.aac"),
+        (["Hi", "-o", "x.wav", "--stream"], 2, "not allowed with"),
+        (["Hi", "-v", "nowhere.wav"], 1, "nowhere.wav does not exist"),
+        (["Hi", "-v", "."], 1, ". is not a file"),
+        (["Hi", "-v", ""], 1, "voice"),
+        (["Hi", "-v", "Albo"], 1, "'Albo'; did you mean alba"),
+        (["Hi", "-v", "ftp://x/y.wav"], 1, "ftp://x/y.wav"),
+        (["Hi", "--variant", "englsh"], 1, "'englsh'; did you mean english"),
+        (["Hi", "--variant", ""], 1, "no model is called ''"),
+        (["Hi", "--variant", "english", "--config", "x.yaml"], 2, "not allowed with"),
+        (["Hi", "--config", "nowhere.yaml"], 1, "nowhere.yaml"),
+        (["Hi", "--config", "bad.yaml"], 1, "bad.yaml: flow_ml"),
+        (["Hi", "--precision", "int4"], 2, "--precision"),
+        (["voices", "--variant", "frensh"], 1, "did you mean french"),
+        (["models", "all"], 2, "'all'"),
+        (["download"], 2, "MODEL"),
+        (["download", "frensh"], 1, "did you mean french"),
+        (["Hi", "--timestamps", "a.txt"], 2, ".json, .srt, .vtt"),
+        (["Hi", "--timestamps", "nowhere/a.srt"], 1, "can't write nowhere/a.srt"),
+        (["--follow", "--timestamps", "a.srt"], 2, "--timestamps is for one text"),
+        (["export-voice", "alba"], 2, "OUT"),
+        (["export-voice", "folder.wav", "out"], 1, "folder.wav has no sound files"),
+        (["export-voice", "twins", "out"], 1, "x.ogg and x.wav would both become out/x.safetensors"),
+        (["export-voice", "twins", "latin.txt"], 1, "latin.txt"),
+        (["export-voice", "twins", "latin.txt/out"], 1, "latin.txt/out"),
+        (["export-voice", "alba", "x.wav"], 2, "x.wav"),
+        (["export-voice", "alba", "."], 2, ". would not be"),
+        (["export-voice", "alba", "nowhere/x.safetensors"], 1, "can't write nowhere/x.safetensors"),
+        (["export-voice", "albo", "x.safetensors"], 1, "did you mean alba"),
+    ],
+)
 def test_a_mistake_is_one_line(run, options, here, not_loaded, argv, code, words, tiny_model):
     (here / "blank.txt").write_bytes(b"\xef\xbb\xbf \n")
     (here / "latin.txt").write_bytes("Caf\xe9".encode("latin-1"))
@@ -503,7 +551,7 @@ def test_damaged_files_are_named_and_the_old_output_stays(run, options, damaged,
     assert (code, out) == (1, b"")
     assert_one_line(err, words)
     assert sorted(os.listdir(here)) == before and (here / "x.wav").read_text() == "old"
-    assert run("Hi", *options, *argv, "--stream")[:2] == (1, b"")       # not even a header
+    assert run("Hi", *options, *argv, "--stream")[:2] == (1, b"")  # not even a header
 
 
 def test_a_failed_export_leaves_the_old_voice(run, damaged, here, tiny_model):
@@ -514,14 +562,17 @@ def test_a_failed_export_leaves_the_old_voice(run, damaged, here, tiny_model):
     assert_one_line(err, "cut.wav")
 
 
-@pytest.mark.parametrize("error, words", [
-    (MemoryError(), "out of memory"),
-    (RecursionError("maximum\ndepth"), "unexpected RecursionError: maximum depth"),
-    (ValueError("odd"), "unexpected ValueError: odd (--debug"),
-    (OSError(errno.EIO, "Input/output error"), "Input/output"),
-    (OSError(errno.ENOSPC, "No space"), "can't write to stdout (No space)"),
-    (KeyboardInterrupt(), "interrupted"),
-])
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (MemoryError(), "out of memory"),
+        (RecursionError("maximum\ndepth"), "unexpected RecursionError: maximum depth"),
+        (ValueError("odd"), "unexpected ValueError: odd (--debug"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output"),
+        (OSError(errno.ENOSPC, "No space"), "can't write to stdout (No space)"),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+)
 def test_the_unexpected_is_one_line_too(run, monkeypatch, error, words):
     def fail(_):
         raise error
@@ -536,6 +587,7 @@ def test_the_unexpected_is_one_line_too(run, monkeypatch, error, words):
 
 
 # --- a process of its own: pipes, signals, full disks ----------------------------------------------------------------
+
 
 def test_a_whole_run(options, here):
     assert finish(start("Hello.", *options, "-q")) == (0, b"", "")
@@ -563,18 +615,23 @@ def test_a_closed_pipe_ends_lists_quietly(argv, unbuffered):
     process = start(*argv, stdout=write, env={"PYTHONUNBUFFERED": unbuffered})
     os.close(write)
     code, _, err = finish(process)
-    assert err == "" and code in ((141,) if argv == ["models"] else (0, 141))     # some argparses hide it
+    assert err == "" and code in ((141,) if argv == ["models"] else (0, 141))  # some argparses hide it
 
 
-@pytest.mark.parametrize("number, code, line", [
-    (signal.SIGINT, 130, "pockettts: interrupted\n"), (signal.SIGTERM, 143, ""), (signal.SIGHUP, 129, ""),
-])
+@pytest.mark.parametrize(
+    "number, code, line",
+    [
+        (signal.SIGINT, 130, "pockettts: interrupted\n"),
+        (signal.SIGTERM, 143, ""),
+        (signal.SIGHUP, 129, ""),
+    ],
+)
 @pytest.mark.parametrize("name", ["x.wav", "x.mp3"])
 def test_a_signal_leaves_nothing_behind(options, here, name, number, code, line):
     (here / name).write_text("old")
     process = start("-t", LONG, *options, "-o", name)
     deadline = time.monotonic() + 60
-    while not any(path.stat().st_size > 20_000 for path in here.glob(".*")):       # it is being written
+    while not any(path.stat().st_size > 20_000 for path in here.glob(".*")):  # it is being written
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(number)
@@ -585,6 +642,7 @@ def test_a_signal_leaves_nothing_behind(options, here, name, number, code, line)
 @pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg"])
 def test_a_full_disk_leaves_nothing_behind(options, here, name):
     """A limit on the size of files stands for it, since it needs no privileges."""
+
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
@@ -606,8 +664,13 @@ def test_a_full_disk_behind_stdout(options, unbuffered):
 def test_nobody_needs_to_read_the_messages(options, here):
     for closed in ("2>&-", "2>/dev/full"):
         command = f'exec "$0" -m pockettts Hello. "$@" -o - {closed}'
-        process = subprocess.run(["sh", "-c", command, sys.executable, *options], stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60)
+        process = subprocess.run(
+            ["sh", "-c", command, sys.executable, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            timeout=60,
+        )
         assert process.returncode == 0 and process.stdout[:4] == b"RIFF" and (len(process.stdout) - 44) % 3840 == 0
 
 
@@ -629,9 +692,10 @@ def test_on_a_terminal(options, here):
 
 # --- help ------------------------------------------------------------------------------------------------------------
 
+
 def test_help_is_instant():
     costs = []
-    for _ in range(3):      # the best of three, for noisy machines
+    for _ in range(3):  # the best of three, for noisy machines
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         code, out, err = finish(start("--help"))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -651,7 +715,7 @@ def test_help_loads_nothing_heavy():
         own = {name for name in loaded if name.startswith("pockettts.")}
         commands = {name for name in own if name.startswith("pockettts.cli.")}
         assert own - commands == {"pockettts.cli", "pockettts.errors", "pockettts.options"}
-        assert len(commands) <= 3      # itself, and what they share
+        assert len(commands) <= 3  # itself, and what they share
 
 
 def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
@@ -673,10 +737,27 @@ def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
     process = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60)
     loaded = set(process.stderr.decode().split())
     assert process.returncode == 0 and process.stdout.startswith(b"RIFF") and {"numpy", "pockettts.tts"} < loaded
-    assert not loaded & {"asyncio", "bottle", "concurrent.futures", "difflib", "html", "huggingface_hub.utils", "markdown_it",
-                         "safetensors", "soundfile", "soxr", "statistics", "subprocess", "tqdm", "urllib.request", "xml"}
-    assert not loaded & {f"pockettts.{name}" for name in ("align", "bench", "encode", "engine", "journal", "markup", "play", "server",
-                                                          "timestamps")}
+    assert not loaded & {
+        "asyncio",
+        "bottle",
+        "concurrent.futures",
+        "difflib",
+        "html",
+        "huggingface_hub.utils",
+        "markdown_it",
+        "safetensors",
+        "soundfile",
+        "soxr",
+        "statistics",
+        "subprocess",
+        "tqdm",
+        "urllib.request",
+        "xml",
+    }
+    assert not loaded & {
+        f"pockettts.{name}"
+        for name in ("align", "bench", "encode", "engine", "journal", "markup", "play", "server", "timestamps")
+    }
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux shows them")
@@ -694,7 +775,9 @@ def test_help_says_what_there_is(run):
     code, out, err = run("--help")
     text = out.decode()
     assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL}; or mini" in " ".join(text.split())
-    assert all(f"  {name} " in text for name in cli.COMMANDS) and all(f"  {option} N " in text for option in NUMBERS_AS_OPTIONS)
+    assert all(f"  {name} " in text for name in cli.COMMANDS) and all(
+        f"  {option} N " in text for option in NUMBERS_AS_OPTIONS
+    )
     for name in cli.COMMANDS:
         code, out, err = run(name, "--help")
         assert code == 0 and err == "" and out.startswith(b"usage: pockettts")

@@ -19,7 +19,17 @@ from pockettts.errors import ConfigError, DownloadError, VoiceError
 
 # What the official package 4.0.1 makes of its own YAML files, its default voices, and where it finds a voice.
 OFFICIAL = json.loads(gzip.decompress((Path(__file__).parent / "data/official_configs.json.gz").read_bytes()))
-OURS = {"description", "voice_cloning", "name", "language", "default_voice", "voices_path", "voice_names", "parameters", "alignment_heads"}
+OURS = {
+    "description",
+    "voice_cloning",
+    "name",
+    "language",
+    "default_voice",
+    "voices_path",
+    "voice_names",
+    "parameters",
+    "alignment_heads",
+}
 CONFIGS = Path(pockettts.__file__).parent / "config"
 ENGLISH = yaml.safe_load((CONFIGS / "english.json").read_text("utf-8"))
 SEANET = ENGLISH["mimi"]["seanet"]
@@ -113,7 +123,10 @@ def test_the_file_of_a_known_model_is_yaml_too():
 def test_a_known_model_needs_no_yaml():
     code = "import sys; from pockettts.config.load import load_config; print(load_config('english').name, 'yaml' in sys.modules)"
     env = os.environ | {"PYTHONPATH": str(CONFIGS.parents[1])}
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env).stdout == "english False\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env).stdout
+        == "english False\n"
+    )
 
 
 def test_every_file_of_a_known_model_is_pinned():

@@ -1,4 +1,5 @@
 """Text files, Markdown and EPUB as chapters of plain text."""
+
 import zipfile
 
 import pytest
@@ -64,10 +65,13 @@ def epub(tmp_path):
         path = tmp_path / "book.epub"
         with zipfile.ZipFile(path, "w") as book:
             pages = {f"OEBPS/{name}": page for name, page in PAGES.items()}
-            for name, content in ({"META-INF/container.xml": CONTAINER, "OEBPS/book.opf": PACKAGE} | pages | changes).items():
+            for name, content in (
+                {"META-INF/container.xml": CONTAINER, "OEBPS/book.opf": PACKAGE} | pages | changes
+            ).items():
                 page = f"<html><head><title>No</title></head><body>{content}</body></html>"
                 book.writestr(name, page if "xhtml" in name else content)
         return path
+
     return make
 
 
@@ -95,7 +99,10 @@ def test_chapters_of_a_text_file(tmp_path, heading):
 def test_markdown(tmp_path):
     lamp, one, two = read(write(tmp_path / "a.md", MARKDOWN))
     assert (lamp.title, one.title, two.title) == ("The Lamp", "One", "Two") and two.text == "Two\n\nThe end."
-    assert lamp.text == "The Lamp\n\nA short tale of one lamp, and its keeper. It is told here as it was told to me *once*."
+    assert (
+        lamp.text
+        == "The Lamp\n\nA short tale of one lamp, and its keeper. It is told here as it was told to me *once*."
+    )
     assert one.text.split("\n\n") == ["One", "- milk\n- oats & tea", "1. first\n2. second", 'He said: "So it is."\nShe did not.', "***",
                                       "who, what\nAnn, sings"]  # fmt: skip
     said = [piece for piece in pieces(one.text) if not isinstance(piece, Pause)]
@@ -131,7 +138,7 @@ def test_damaged_epubs_are_one_line(epub, name, content):
 
 
 def test_too_large_is_refused(epub, monkeypatch, tmp_path):
-    path = epub(**{"OEBPS/cover.xhtml": "word " * 300_000})            # as zip bombs are: small, until it is unpacked
+    path = epub(**{"OEBPS/cover.xhtml": "word " * 300_000})  # as zip bombs are: small, until it is unpacked
     monkeypatch.setattr("pockettts.reading.documents.MAX_BYTES", 1 << 20)
     with pytest.raises(TextError, match="more than 1 MB of text"):
         read(path)

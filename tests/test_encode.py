@@ -1,4 +1,5 @@
 """Sound as bytes of a format: whole when joined, soon when streamed, readable to a decoder that knows nothing of us."""
+
 import io
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Many streams at once: the same bits as alone, places, queue, readers that are slow or leave, errors, and the end."""
+
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,14 @@ from pockettts.engine import BUFFER, Engine, Histogram
 from pockettts.errors import BusyError, OptionError, TextError
 from pockettts.reading.chunks import Pause
 
-TEXTS = ["One.", "And a second one, which is longer.", "Three. Sentences. Here.", "Five", "Six is a number. Seven is one too.",
-         "The fourth of them says more than one thing, slowly."]
+TEXTS = [
+    "One.",
+    "And a second one, which is longer.",
+    "Three. Sentences. Here.",
+    "Five",
+    "Six is a number. Seven is one too.",
+    "The fourth of them says more than one thing, slowly.",
+]
 LONG = "This goes on and on, and then on again. " * 300
 FOREVER = {"eos_threshold": 1e9}
 
@@ -44,8 +51,17 @@ def engine(model):
 def jobs(model, voices):
     """(text, voice, options), all different."""
     for i, text in enumerate(TEXTS):
-        yield text, voices[i % 2], model.options.but(
-            seed=i, temperature=0.2 * i, lsd_decode_steps=1 + i % 3, eos_threshold=(-4, 1e9)[i % 2], max_tokens=5 + 10 * i)
+        yield (
+            text,
+            voices[i % 2],
+            model.options.but(
+                seed=i,
+                temperature=0.2 * i,
+                lsd_decode_steps=1 + i % 3,
+                eos_threshold=(-4, 1e9)[i % 2],
+                max_tokens=5 + 10 * i,
+            ),
+        )
 
 
 def alone(model, job):
@@ -64,13 +80,16 @@ def test_a_stream_has_the_same_bits_alone_and_in_company(model, voices):
     work = list(jobs(model, voices)) * 3
     expected = {i: alone(model, job) for i, job in enumerate(work[: len(TEXTS)])}
     engine = Engine(model, max_streams=5, max_queue=100)
-    with ThreadPoolExecutor(len(work)) as readers:          # more than there are places, so they come and go as others speak
+    with ThreadPoolExecutor(len(work)) as readers:  # more than there are places, so they come and go as others speak
         found = list(readers.map(lambda job: np.concatenate(list(engine.submit(*job))), work))
     stats = engine.stats()
     engine.close()
     for i, sound in enumerate(found):
         assert np.array_equal(sound, expected[i % len(TEXTS)]), i
-    assert stats.done == stats.ttfa.count == stats.rtf.count == len(work) and stats.live == stats.queued == stats.failed == 0
+    assert (
+        stats.done == stats.ttfa.count == stats.rtf.count == len(work)
+        and stats.live == stats.queued == stats.failed == 0
+    )
     assert stats.audio == pytest.approx(sum(map(len, found)) / 24_000)
 
 
@@ -99,8 +118,8 @@ def test_a_reader_that_leaves_frees_its_place(voices, engine):
     assert engine.stats().queued == 4
     with pytest.raises(BusyError, match="3 texts are being spoken and 4 more are waiting"):
         engine.submit(LONG, voices[0])
-    streams[0].close()                                      # a live one: the next in the queue takes its place
-    streams[4].close()                                      # one that waits
+    streams[0].close()  # a live one: the next in the queue takes its place
+    streams[4].close()  # one that waits
     assert len(next(streams[3])) == 1920
     stats = engine.stats()
     assert (stats.live, stats.queued, stats.left, stats.refused) == (3, 2, 2, 1)
@@ -118,7 +137,7 @@ def test_a_slow_reader_holds_up_itself_alone(voices, engine):
     for _ in range(3 * BUFFER):
         next(quick)
     assert len(slow._blocks) == BUFFER
-    for _ in range(2 * BUFFER):                             # it reads again, and gets on
+    for _ in range(2 * BUFFER):  # it reads again, and gets on
         next(slow)
     assert slow.rtf < 5 and quick.ttfa < slow.ttfa + 5
 
@@ -153,7 +172,9 @@ def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monk
     good, bad = (engine.submit(LONG, voices[0]) for _ in range(2))
     next(bad)
     say = model.stepper.say
-    monkeypatch.setattr(model.stepper, "say", lambda frame: say(frame) if frame.take is not bad._utterance.take else 1 / 0)
+    monkeypatch.setattr(
+        model.stepper, "say", lambda frame: say(frame) if frame.take is not bad._utterance.take else 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         list(bad)
     for _ in range(2 * BUFFER):
@@ -177,7 +198,7 @@ def test_closing_lets_live_streams_finish(model, voices):
         rest = reader.submit(list, streams[0])
         engine.close(30)
         assert sum(map(len, rest.result())) + 1920 == len(model.generate(TEXTS[5], voices[0], seed=1, **FOREVER))
-    with pytest.raises(BusyError, match="stopping"):        # it had no place yet
+    with pytest.raises(BusyError, match="stopping"):  # it had no place yet
         list(streams[1])
     with pytest.raises(BusyError, match="stopping"):
         engine.submit("Hi.", voices[0])
@@ -186,12 +207,12 @@ def test_closing_lets_live_streams_finish(model, voices):
 def test_closing_ends_what_takes_too_long(model, voices):
     engine = Engine(model, max_streams=2)
     streams = [engine.submit(LONG, voices[0]) for _ in range(2)]
-    next(streams[0])                                        # the other is never read
+    next(streams[0])  # the other is never read
     start = time.monotonic()
     engine.close(0.2)
     assert time.monotonic() - start < 10
     for stream in streams:
-        with pytest.raises(BusyError, match="stopping"):    # an error, not a short success
+        with pytest.raises(BusyError, match="stopping"):  # an error, not a short success
             list(stream)
     assert engine.stats().failed == 2
 

@@ -3,6 +3,7 @@
 The files are made by `python scripts/oracle.py golden tests/data/golden`. Differences are around 1e-6 of the largest value of a stage;
 `make parity` measures them on models of the real sizes.
 """
+
 import sys
 from pathlib import Path
 
@@ -26,9 +27,9 @@ def test_every_stage(model):
     np.testing.assert_array_equal(values["ids"], official["ids"])
     found = differences(values, official)
     assert set(found) == set(STAGES) & set(official)
-    assert all(d < LIMIT for d in found.values()), found                         # no NaN either
+    assert all(d < LIMIT for d in found.values()), found  # no NaN either
 
-    widened = ours(GOLDEN / model, official, precision="f32")                   # the files are bf16: that loses nothing
+    widened = ours(GOLDEN / model, official, precision="f32")  # the files are bf16: that loses nothing
     for stage, value in values.items():
         np.testing.assert_array_equal(widened[stage], value)
 
@@ -36,14 +37,14 @@ def test_every_stage(model):
 def test_speech_ends_by_eos_and_by_the_length_limit():
     """So the sentences among the golden values show both."""
     lengths = [np.load(GOLDEN / model / "dump.npz")["lengths"] for model in MODELS if model != "tiny"]
-    limit = 42 * 640                                                            # frames for four tokens and two seconds
+    limit = 42 * 640  # frames for four tokens and two seconds
     assert all(max(pair) == limit and min(pair) < limit for pair in lengths)
 
 
 def test_eos_is_not_believed_in_the_first_frames(tiny_model):
     model = TTSModel.load(config=tiny_model, temperature=0, eos_threshold=-1e9)
     prompt = np.load(tiny_model.parent / "dump.npz")["prompt"]
-    assert len(model.generate("Yes", prompt)) == (6 + 5) * 1920                 # six frames, and the five after EOS of a short text
+    assert len(model.generate("Yes", prompt)) == (6 + 5) * 1920  # six frames, and the five after EOS of a short text
     assert len(model.generate("Yes", prompt, frames_after_eos=0)) == 6 * 1920
 
 

@@ -1,4 +1,5 @@
 """The graph: streamed in pieces it gives, bit for bit, what it gives at once; layers against twins in NumPy; who imports whom."""
+
 import zlib
 from itertools import accumulate
 
@@ -33,7 +34,7 @@ class RandomWeights(Weights):
 
     def _take(self, name, shape):
         rng = np.random.default_rng(zlib.crc32((self.scope + name).encode()))
-        values = rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))       # of a norm near 1 after a layer
+        values = rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))  # of a norm near 1 after a layer
         self.tensors[self.scope + name] = Tensor("F32", values.astype(np.float32))
         return super()._take(name, shape)
 
@@ -73,6 +74,7 @@ def close(y, expected, tolerance=1e-5):
 
 
 # --- convolutions ------------------------------------------------------------------------------------------------------------
+
 
 def conv_twin(x, kernel, bias=0, stride=1, dilation=1, pad_mode="constant"):
     """x [T, C], kernel [N, C, width] -> [T / stride, N], seeing only the past."""
@@ -124,7 +126,7 @@ def test_conv_transpose(stride):
 def test_depthwise_upsample(c_in, c_out, stride):
     w, x = RandomWeights(), numbers(12, c_in)
     y = streams(DepthwiseUpsample(w, c_in, c_out, stride), x)
-    groups = c_in // c_out                                                      # kernel [C_in, 1, 2 s]: as one of many zeros
+    groups = c_in // c_out  # kernel [C_in, 1, 2 s]: as one of many zeros
     dense = np.zeros((c_in, c_out, 2 * stride))
     dense[np.arange(c_in), np.arange(c_in) // groups] = w["weight"][:, 0]
     close(y, transposed_twin(x, dense))
@@ -132,10 +134,11 @@ def test_depthwise_upsample(c_in, c_out, stride):
 
 # --- attention and transformer -----------------------------------------------------------------------------------------------
 
+
 def test_rope_turns_pairs_by_their_positions():
     rope = Rope(8, 1000.0)
     angles = np.arange(2000)[:, None] * 1000.0 ** (-np.arange(4) / 4)
-    for offset, n in [(0, 1), (700, 3), (5, 600), (1990, 10)]:                  # its table grows
+    for offset, n in [(0, 1), (700, 3), (5, 600), (1990, 10)]:  # its table grows
         table = rope(offset + n)
         assert table.dtype == np.float32 and table.shape[1] >= offset + n
         cos, sin = table[:, offset : offset + n]
@@ -156,7 +159,9 @@ def attention_twin(x, w, heads, kv_heads, d, period, context):
 
 
 @pytest.mark.parametrize("context", [None, 1, 5, 64])
-@pytest.mark.parametrize(("d_model", "attn_dim", "heads", "kv_heads"), [(16, None, 2, None), (20, 36, 6, 2), (7, 8, 4, 1)])
+@pytest.mark.parametrize(
+    ("d_model", "attn_dim", "heads", "kv_heads"), [(16, None, 2, None), (20, 36, 6, 2), (7, 8, 4, 1)]
+)
 def test_attention(d_model, attn_dim, heads, kv_heads, context):
     w, x = RandomWeights(), numbers(40, d_model)
     layer = Attention(w, d_model, heads, 100.0, context, attn_dim, kv_heads)
@@ -170,8 +175,15 @@ def test_attention(d_model, attn_dim, heads, kv_heads, context):
 @pytest.mark.parametrize("context", [1, 3, 8])
 def test_transformer_past_its_window(context):
     config = MimiTransformerConfig(
-        d_model=16, input_dimension=12, output_dimensions=(10,), num_heads=2, num_layers=2, layer_scale=0.01, context=context,
-        dim_feedforward=24)
+        d_model=16,
+        input_dimension=12,
+        output_dimensions=(10,),
+        num_heads=2,
+        num_layers=2,
+        layer_scale=0.01,
+        context=context,
+        dim_feedforward=24,
+    )
     layer, x = ProjectedTransformer(RandomWeights(), config), numbers(100, 12)
     assert streams(layer, x).shape == (100, 10)
     np.testing.assert_array_equal(in_pieces(layer, x, [16] * 6), layer(x, layer.init_state()))
@@ -204,8 +216,8 @@ def test_cache_with_a_context_shifts(sizes):
         keys, _, length, end = cache.extend(n)
         keys[0, length - n : length, 0] = np.arange(end - n, end)
         kept = keys[0, :length, 0]
-        np.testing.assert_array_equal(kept, np.arange(end - len(kept), end))    # the latest, in order
-        assert cache.offset == end and len(kept) >= min(end, n + 5 - 1)         # all that the n new rows may look at
+        np.testing.assert_array_equal(kept, np.arange(end - len(kept), end))  # the latest, in order
+        assert cache.offset == end and len(kept) >= min(end, n + 5 - 1)  # all that the n new rows may look at
     assert cache.keys.shape[1] <= 2 * (5 + max(sizes))
 
 
@@ -218,9 +230,22 @@ SEANETS = pytest.mark.parametrize("changes", [
 
 
 def seanet_config(changes):
-    return SEANetConfig(**dict(
-        dimension=11, channels=1, n_filters=4, n_residual_layers=2, ratios=[3, 2], kernel_size=7, residual_kernel_size=3,
-        last_kernel_size=5, dilation_base=2, pad_mode="constant", compress=2) | changes)
+    return SEANetConfig(
+        **dict(
+            dimension=11,
+            channels=1,
+            n_filters=4,
+            n_residual_layers=2,
+            ratios=[3, 2],
+            kernel_size=7,
+            residual_kernel_size=3,
+            last_kernel_size=5,
+            dilation_base=2,
+            pad_mode="constant",
+            compress=2,
+        )
+        | changes
+    )
 
 
 @SEANETS
@@ -280,6 +305,7 @@ def test_mimi_encoder(model):
 
 # --- the flow LM -------------------------------------------------------------------------------------------------------------
 
+
 def flow_lm(model):
     c = load_config(GOLDEN / model / "config.yaml")
     return FlowLM(RandomWeights(), c.flow_lm, c.mimi.quantizer.dimension, c.mimi.inner_dim)
@@ -323,7 +349,7 @@ def test_watched_heads_are_noted_and_change_nothing(model):
         np.testing.assert_array_equal(lm.step(x, watched), lm.step(x, plain))
     assert [watch.heads for watch in watches] == [[0], [1, 0]]
     for watch in watches:
-        rows = np.array(watch.rows)                                             # [frames, heads, text positions]
+        rows = np.array(watch.rows)  # [frames, heads, text positions]
         assert rows.shape == (2, len(watch.heads), 5) and (rows > 0).all() and (rows.sum(axis=-1) < 1).all()
 
 
@@ -338,6 +364,7 @@ def test_text_is_embedded(model):
 
 # --- flow net and samplers ---------------------------------------------------------------------------------------------------
 
+
 def flow_net_twin(w, cond, times, x, depth):
     def linear(x, name):
         return x @ w[name + ".weight"].T + w[name + ".bias"]
@@ -350,7 +377,10 @@ def flow_net_twin(w, cond, times, x, depth):
 
     def embedded(i, t):
         args = t * w[f"time_embed.{i}.freqs"]
-        y = linear(silu(linear(np.concatenate([np.cos(args), np.sin(args)])[None], f"time_embed.{i}.mlp.0")), f"time_embed.{i}.mlp.2")
+        y = linear(
+            silu(linear(np.concatenate([np.cos(args), np.sin(args)])[None], f"time_embed.{i}.mlp.0")),
+            f"time_embed.{i}.mlp.2",
+        )
         return y * w[f"time_embed.{i}.mlp.3.alpha"] / np.sqrt(y.var(ddof=1) + 1e-5)
 
     y = linear(cond, "cond_embed")
@@ -366,14 +396,16 @@ def flow_net_twin(w, cond, times, x, depth):
     return linear(norm(x) * (1 + scale) + shift, "final_layer.linear")
 
 
-@pytest.mark.parametrize(("model", "times"), [("tiny", (0.25, 0.5)), ("tiny_flow_matching", (0.75,)), ("tiny_pointwise", ())])
+@pytest.mark.parametrize(
+    ("model", "times"), [("tiny", (0.25, 0.5)), ("tiny_flow_matching", (0.75,)), ("tiny_pointwise", ())]
+)
 def test_flow_net(model, times):
     c, w = load_config(GOLDEN / model / "config.yaml").flow_lm.flow, RandomWeights()
     net = FlowNet(w, c, 6, 10)
     cond, x = numbers(3, 10), numbers(3, 6)
     y = net(cond, times, x)
     close(y, flow_net_twin(w, cond, times, x, c.depth))
-    for i in range(3):                                                          # a row is its own
+    for i in range(3):  # a row is its own
         np.testing.assert_array_equal(net(cond[[i]], times, x[[i]]), y[[i]])
 
 

@@ -71,7 +71,9 @@ def test_every_module_has_its_place():
     assert tops | {"_ops"} == set(ORDER)
     for package, order in INSIDE.items():
         if ... not in order:
-            assert {path.stem for path in MODULES if path.parts[0] == package} - {"__init__"} == set(order) - {"__init__"}
+            assert {path.stem for path in MODULES if path.parts[0] == package} - {"__init__"} == set(order) - {
+                "__init__"
+            }
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

@@ -1,4 +1,5 @@
 """Books: chapters, Ctrl-C and --resume, split files, memory, seams, progress."""
+
 import json
 import os
 import resource
@@ -86,6 +87,7 @@ def test_without_a_seed_resume_takes_that_of_the_first_run(run, options, book): 
 @pytest.mark.parametrize("room", [20_000, 300_000])
 def test_a_full_disk(options, book, here, room):  # noqa: F811
     """What was written down before is there to go on from; if there was nothing, nothing is left."""
+
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
@@ -210,18 +212,22 @@ def test_memory_is_flat(tiny_model, voice):  # noqa: F811
 
     paragraph = "It is late, and nobody is here but the dog.\n\n"
     short, long = peak(paragraph * 5), peak(paragraph * 100)
-    assert long < short + 30 * 100 * len(paragraph)            # the text itself, its lines and its pieces; 100 times its sound is 8 MB
+    assert long < short + 30 * 100 * len(
+        paragraph
+    )  # the text itself, its lines and its pieces; 100 times its sound is 8 MB
 
 
 def test_seams_have_no_click(tiny_model, voice):  # noqa: F811
     """From the last sample of a chunk to the first of the next there is no more of a step than within chunks."""
     model = TTSModel.load(config=tiny_model, threads=1)
-    utterance = model.utterance("One. Two is next. And three. Four, at last.", voice, model.options.but(seed=1, max_tokens=5))
+    utterance = model.utterance(
+        "One. Two is next. And three. Four, at last.", voice, model.options.but(seed=1, max_tokens=5)
+    )
     takes, steps, seams, last = set(), [], [], None
     for take, block in model.speak(utterance):
         if take not in takes:
             takes.add(take)
-            assert block[0] == 0               # it fades in, over 5 ms
+            assert block[0] == 0  # it fades in, over 5 ms
             seams.append(0 if last is None else abs(last))
         steps.append(np.abs(np.diff(block)).max())
         last = block[-1]
@@ -242,7 +248,7 @@ def test_progress_knows_the_time_left(monkeypatch, capsys):
         def __init__(self, length):
             self.chunk = type("Chunk", (), {"text": "x" * length})
 
-    progress = Progress(1000, 200, 100, quiet=False)           # 200 of the characters were spoken before
+    progress = Progress(1000, 200, 100, quiet=False)  # 200 of the characters were spoken before
     takes = [Take(200), Take(200), Take(400)]
     for take, _ in progress.timed((take, np.zeros(100)) for take in takes):
         now += 60 if take is takes[0] else 1
@@ -252,8 +258,19 @@ def test_progress_knows_the_time_left(monkeypatch, capsys):
     assert "60%, 1:01 left, 3.0 s" in shown[2]
     progress.clear()
     assert capsys.readouterr().err.strip() == ""
-    endless = Progress(0, 0, 100, quiet=False)                 # what --follow says
+    endless = Progress(0, 0, 100, quiet=False)  # what --follow says
     for _ in endless.timed((take, np.zeros(100)) for take in takes):
         now += 1
-    assert [line.rstrip() for line in capsys.readouterr().err.split("\r")] == ["1.0 s of audio", "2.0 s of audio", "3.0 s of audio", ""]
-    assert [clock(seconds) for seconds in (0, 59.6, 3599, 3600, 36_061)] == ["0:00", "1:00", "59:59", "1:00:00", "10:01:01"]
+    assert [line.rstrip() for line in capsys.readouterr().err.split("\r")] == [
+        "1.0 s of audio",
+        "2.0 s of audio",
+        "3.0 s of audio",
+        "",
+    ]
+    assert [clock(seconds) for seconds in (0, 59.6, 3599, 3600, 36_061)] == [
+        "0:00",
+        "1:00",
+        "59:59",
+        "1:00:00",
+        "10:01:01",
+    ]

@@ -1,4 +1,5 @@
 """/openapi.json against the server: whatever it allows is answered as it says, and whatever it forbids is refused."""
+
 import json
 
 import pytest
@@ -11,7 +12,9 @@ from serving import load, serving
 from pockettts.server.app import openapi
 
 OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(json.loads(openapi())).get_all_operations()]
-QUICK = settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(
+    max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def server(tiny_model):
 def test_the_server_does_as_it_says(operation, mode, server):
     @QUICK
     @given(operation.as_strategy(generation_mode=mode))
-    def check(case):            # which voices there are, a schema does not say
+    def check(case):  # which voices there are, a schema does not say
         case.call_and_validate(base_url=server.url, excluded_checks=[positive_data_acceptance])
 
     if mode is GenerationMode.POSITIVE or operation.method == "post":

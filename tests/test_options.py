@@ -1,4 +1,5 @@
 """The options' limits, and how a text's own stand above the model's."""
+
 import numpy as np
 import pytest
 
@@ -13,7 +14,9 @@ def test_limits(number):
     for value in (number.least, number.most):
         assert number.check(value) == value and type(number.check(value)) is number.kind
     for value in (number.least - 1, number.most * 2, float("nan"), float("inf"), "1", None, True, [1], 10**400):
-        with pytest.raises(OptionError, match=f"^{number.name} .{{1,24}}: give a .*number from {number.least} to {number.most}$"):
+        with pytest.raises(
+            OptionError, match=f"^{number.name} .{{1,24}}: give a .*number from {number.least} to {number.most}$"
+        ):
             number.check(value)
 
 

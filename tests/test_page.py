@@ -1,4 +1,5 @@
 """The web page of a real server in a real browser, led by clicks and keys. What the server says, and when, is up to each test."""
+
 import base64
 import os
 import queue
@@ -19,10 +20,14 @@ from pockettts.options import NUMBERS
 from pockettts.sound.files import pcm16
 
 if not CHROMIUM and not os.environ.get("CI"):
-    pytest.skip("the page is tested in Chromium, which is not here: `apt-get install chromium`", allow_module_level=True)
+    pytest.skip(
+        "the page is tested in Chromium, which is not here: `apt-get install chromium`", allow_module_level=True
+    )
 
 RATE = 24_000
-BLOCKS = np.split((np.sin(np.arange(2.4 * RATE) / 20) * np.linspace(0.1, 0.7, int(2.4 * RATE))).astype(np.float32), 30)  # 80 ms each
+BLOCKS = np.split(
+    (np.sin(np.arange(2.4 * RATE) / 20) * np.linspace(0.1, 0.7, int(2.4 * RATE))).astype(np.float32), 30
+)  # 80 ms each
 SPEECH = np.concatenate([np.frombuffer(pcm16(block), "<i2") for block in BLOCKS])
 # All that goes to the sound card: when, in samples of its clock, and what.
 LISTEN = """
@@ -44,8 +49,8 @@ class Script:
     def __init__(self):
         self.speech = deque()
         self.lock = threading.Lock()
-        self.asked = queue.Queue()                   # (text, voice state, options)
-        self.left = threading.Event()                # a client went before the end
+        self.asked = queue.Queue()  # (text, voice state, options)
+        self.left = threading.Event()  # a client went before the end
         self.refusal = None
 
     def say(self, *blocks):
@@ -172,13 +177,14 @@ def sound_of(page):
 
 # --- listening -----------------------------------------------------------------------------------------------------------
 
+
 def test_type_press_hear(page, script):
     speak(page, "Hear me before I am done.")
     assert script.asked.get(timeout=30)[0] == "Hear me before I am done."
     page.wait("document.querySelector('#status').innerText.startsWith('Waiting for the first')")
     script.say(*BLOCKS[:15])
     page.wait("document.querySelector('#status').innerText == 'Speaking.'")
-    page.wait(HEARD)                                                             # and no more has been said
+    page.wait(HEARD)  # and no more has been said
     assert page.text("#speak") == "Stop"
     assert page.text("#seconds") == "1.2 s"
     assert not page.evaluate(WHOLE)
@@ -197,7 +203,7 @@ def test_pieces_join_without_a_seam(page, script):
     speak(page)
     page.wait(WHOLE)
     page.evaluate("heard.length = 0")
-    page.click("#wave", across=0)                                                # from the start, now that all is there
+    page.click("#wave", across=0)  # from the start, now that all is there
     until(lambda: len(sound_of(page)) == len(SPEECH))
     pieces = heard(page)
     assert len(pieces) > 1
@@ -243,7 +249,7 @@ def test_click_and_keys_seek(page, script):
     speak(page)
     script.say(*BLOCKS[:10])
     page.wait(HEARD)
-    assert page.evaluate("document.querySelector('#wave').ariaDisabled") == "true"           # not before it is whole
+    assert page.evaluate("document.querySelector('#wave').ariaDisabled") == "true"  # not before it is whole
     script.say(*BLOCKS[10:], None)
     page.wait(DONE)
     page.evaluate("document.querySelector('#wave').focus()")
@@ -265,7 +271,9 @@ def test_download_is_whole_and_right(page, script, browser, tmp_path):
     script.say(*BLOCKS, None)
     speak(page, "Grüße, world!")
     page.wait(WHOLE)
-    browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), browserContextId=page.context)
+    browser.send(
+        "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), browserContextId=page.context
+    )
     page.click("#download")
     file = until(lambda: next(tmp_path.glob("*.wav"), None))
     info = soundfile.info(file)
@@ -276,6 +284,7 @@ def test_download_is_whole_and_right(page, script, browser, tmp_path):
 
 # --- stopping ------------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("how", ["button", "escape"])
 def test_stop(page, script, how):
     speak(page)
@@ -284,8 +293,8 @@ def test_stop(page, script, how):
     page.click("#speak") if how == "button" else page.press("Escape")
     assert page.text("#status") == "Stopped."
     assert page.text("#speak") == "Speak"
-    assert script.left.wait(30)                                                  # the server knows, too
-    page.click("#play")                                                          # what came can be heard
+    assert script.left.wait(30)  # the server knows, too
+    page.click("#play")  # what came can be heard
     page.wait(DONE)
 
 
@@ -301,6 +310,7 @@ def test_speaking_again_leaves_the_first(page, script):
 
 
 # --- errors --------------------------------------------------------------------------------------------------------------
+
 
 def test_errors_in_words(page, script):
     script.refusal = BusyError("all 8 places are taken")
@@ -331,7 +341,7 @@ def test_speech_that_breaks_off_is_an_error(page, script):
     page.wait("document.querySelector('#error').innerText.startsWith('The speech broke off')")
     page.wait("document.querySelector('#speak').innerText == 'Speak'")
     assert page.text("#status") == ""
-    assert page.evaluate(WHOLE)                                                  # what came is kept
+    assert page.evaluate(WHOLE)  # what came is kept
 
 
 def test_a_key_is_asked_for_when_the_server_wants_one(browser, model, page):
@@ -351,11 +361,12 @@ def test_a_key_is_asked_for_when_the_server_wants_one(browser, model, page):
         page.click("#speak")
         page.wait(DONE)
         page.goto(server.url + "/?again")
-        page.wait("document.querySelector('#names input')")                      # kept for this tab
+        page.wait("document.querySelector('#names input')")  # kept for this tab
         closed(page, server)
 
 
 # --- voices and knobs ----------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])
 def test_clone(page, script, model, tmp_path, how):
@@ -419,13 +430,16 @@ def test_voice_and_knobs_are_sent(page, script, model):
 def test_knobs_have_the_limits_of_the_options(page):
     for knob in ("speed", "temperature", "lsd_steps", "noise_clamp", "seed"):
         number = NUMBERS["lsd_decode_steps" if knob == "lsd_steps" else knob]
-        least, most, step = page.evaluate(f"(({{ min, max, step }}) => [min, max, step])(document.querySelector('#{knob}'))")
+        least, most, step = page.evaluate(
+            f"(({{ min, max, step }}) => [min, max, step])(document.querySelector('#{knob}'))"
+        )
         assert float(least) == number.least
-        assert not most or float(most) == min(number.most, 2**53 - 1)            # JavaScript's whole numbers end there
+        assert not most or float(most) == min(number.most, 2**53 - 1)  # JavaScript's whole numbers end there
         assert step == ("1" if number.kind is int else "any")
 
 
 # --- everyone ------------------------------------------------------------------------------------------------------------
+
 
 def test_keyboard_alone(page, script):
     """Every control is reached by Tab and shows it; a text is written, spoken, stopped and heard again."""
@@ -443,8 +457,22 @@ def test_keyboard_alone(page, script):
             break
         reached.append(name)
         hidden += [] if seen else [name]
-    assert reached == ["text", "speak", "wave", "alba", "file", "SUMMARY", "speed", "temperature", "lsd_steps", "eos_threshold",
-                       "noise_clamp", "seed", "reset", "A"]
+    assert reached == [
+        "text",
+        "speak",
+        "wave",
+        "alba",
+        "file",
+        "SUMMARY",
+        "speed",
+        "temperature",
+        "lsd_steps",
+        "eos_threshold",
+        "noise_clamp",
+        "seed",
+        "reset",
+        "A",
+    ]
     assert hidden == []
     page.evaluate("document.querySelector('#text').select()")
     page.type("No mouse.")
@@ -473,7 +501,11 @@ def test_settings_last(page, server):
     page.goto(server.url + "/?again")
     page.wait("document.querySelector('#names :checked')")
     fields = "#names :checked", "#text", "#seed"
-    assert [page.evaluate(f"document.querySelector('{field}').value") for field in fields] == ["marius", "Remember me.", "42"]
+    assert [page.evaluate(f"document.querySelector('{field}').value") for field in fields] == [
+        "marius",
+        "Remember me.",
+        "42",
+    ]
 
 
 def test_blocked_storage_breaks_nothing(browser, server, script):
@@ -524,9 +556,13 @@ def test_the_whole_way(browser, server, model, tmp_path):
     page.evaluate("document.querySelector('#seed').value = 3")
     speak(page, "Hello there. This is the real one.")
     page.wait(DONE)
-    browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), browserContextId=page.context)
+    browser.send(
+        "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), browserContextId=page.context
+    )
     page.click("#download")
     file = until(lambda: next(tmp_path.glob("*.wav"), None))
-    expected = b"".join(map(pcm16, model.generate_stream("Hello there. This is the real one.", model.get_voice_state("alba"), seed=3)))
+    expected = b"".join(
+        map(pcm16, model.generate_stream("Hello there. This is the real one.", model.get_voice_state("alba"), seed=3))
+    )
     assert soundfile.read(file, dtype="int16")[0].tobytes() == expected
     closed(page, server)

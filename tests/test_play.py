@@ -1,4 +1,5 @@
 """Playing and following: through a player that is a script, and through ALSA's null device where that is."""
+
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ def players(here, monkeypatch):  # noqa: F811
         path = here / "bin" / name
         path.write_text(f'#!/bin/sh\necho "$@" > arguments\n{does}\n')
         path.chmod(0o755)
+
     return make
 
 
@@ -34,7 +36,9 @@ def test_play(run, options, here, players):  # noqa: F811
     players()
     code, out, err = run("Hello there.", *options, "--play")
     assert (code, out) == (0, b"") and err.startswith("played: ")
-    assert (here / "arguments").read_text() == "-q -t raw -f S16_LE -c 1 -r 24000 -\n" and not (here / "output.wav").exists()
+    assert (here / "arguments").read_text() == "-q -t raw -f S16_LE -c 1 -r 24000 -\n" and not (
+        here / "output.wav"
+    ).exists()
     assert run("Hello there.", *options, "-o", "x.wav", "--play", "-q")[0] == 0
     assert (here / "heard").read_bytes() == samples("x.wav")
     assert run("Hello there.", *options, "--play", "--stream", "-q")[1] == samples("x.wav")
@@ -94,6 +98,7 @@ def test_alsa_plays_into_nothing(run, options, here, monkeypatch):  # noqa: F811
 
 # --- following -------------------------------------------------------------------------------------------------------
 
+
 def follow(options, *argv):  # noqa: F811
     return start("--follow", *options, *argv, "-q", stdin=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
 
@@ -109,8 +114,8 @@ def test_lines_are_spoken_as_they_come(options, run):  # noqa: F811
         say_line(process, line)
         assert run(line.decode(), *options, "-o", "x.wav", "-q")[0] == 0
         expected = samples("x.wav")
-        assert process.stdout.read(len(expected)) == expected          # now, while stdin stays open
-    say_line(process, b"\n  \n[pause:x]\n\x1b[31m\xff")                     # blank, a mistake, a colour and no UTF-8: it goes on
+        assert process.stdout.read(len(expected)) == expected  # now, while stdin stays open
+    say_line(process, b"\n  \n[pause:x]\n\x1b[31m\xff")  # blank, a mistake, a colour and no UTF-8: it goes on
     say_line(process, b"\nHello.\n")
     process.stdin.close()
     assert run("Hello.", *options, "-o", "x.wav", "-q")[0] == 0
@@ -128,7 +133,10 @@ def test_each_line_is_heard_before_the_next_comes(options, here, players):  # no
             assert process.poll() is None
             time.sleep(0.01)
     process.stdin.close()
-    assert process.wait(timeout=30) == 0 and len({path.read_bytes() for path in here.glob("heard.*") if path.stat().st_size}) == 1
+    assert (
+        process.wait(timeout=30) == 0
+        and len({path.read_bytes() for path in here.glob("heard.*") if path.stat().st_size}) == 1
+    )
 
 
 def test_ctrl_c_keeps_the_file_of_what_was_followed(options, here, run):  # noqa: F811

@@ -1,4 +1,5 @@
 """Which recordings are warned of: real speech, and what may have happened to it."""
+
 import io
 
 import numpy as np

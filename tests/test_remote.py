@@ -1,4 +1,5 @@
 """Addresses that strangers name: public ones only, whatever they are called, wherever they lead."""
+
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -42,7 +43,9 @@ def web(monkeypatch):
         if host[0].isdigit():
             return real(host, port, *args, **kwargs)
         server.resolved.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ({"outside.example": "127.0.0.2"}.get(host, "10.0.0.1"), port))]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ({"outside.example": "127.0.0.2"}.get(host, "10.0.0.1"), port))
+        ]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     yield server
@@ -51,7 +54,9 @@ def web(monkeypatch):
 
 
 def fetch(web, path, most=1000):
-    return remote.fetch(f"http://outside.example:{web.server_port}{path}", most, allowed=lambda address: address == "127.0.0.2")
+    return remote.fetch(
+        f"http://outside.example:{web.server_port}{path}", most, allowed=lambda address: address == "127.0.0.2"
+    )
 
 
 @pytest.mark.parametrize("address, public", [
@@ -75,9 +80,17 @@ def test_a_name_is_resolved_once_a_connection(web):
     assert web.resolved == ["outside.example"] * 2 and len(web.asked) == 2
 
 
-@pytest.mark.parametrize("path, words", [
-    ("/inside", "not on the open internet"), ("/odd", "not an address that can be fetched"), ("/round", "too many redirects"),
-    ("/short", "the connection broke|IncompleteRead"), ("/no", "the server answered 404"), ("/nowhere", "too many redirects")])
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("/inside", "not on the open internet"),
+        ("/odd", "not an address that can be fetched"),
+        ("/round", "too many redirects"),
+        ("/short", "the connection broke|IncompleteRead"),
+        ("/no", "the server answered 404"),
+        ("/nowhere", "too many redirects"),
+    ],
+)
 def test_what_is_refused(web, path, words):
     with pytest.raises(Refusal, match=words):
         fetch(web, path)
@@ -89,9 +102,25 @@ def test_size_is_limited(web):
         fetch(web, "/file", 999)
 
 
-@pytest.mark.parametrize("url", [
-    "http://localhost/a", "https://127.0.0.1/a", "http://[::1]/a", "http://0x7f.1/a", "http://2130706433/a", "http://[::ffff:7f00:1]/a",
-    "file:///etc/passwd", "ftp://a/b", "http://", "http://[", "http://a:99999/", "hf://one", "hf://a/../b", "gopher://127.0.0.1/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost/a",
+        "https://127.0.0.1/a",
+        "http://[::1]/a",
+        "http://0x7f.1/a",
+        "http://2130706433/a",
+        "http://[::ffff:7f00:1]/a",
+        "file:///etc/passwd",
+        "ftp://a/b",
+        "http://",
+        "http://[",
+        "http://a:99999/",
+        "hf://one",
+        "hf://a/../b",
+        "gopher://127.0.0.1/",
+    ],
+)
 def test_of_this_machine_nothing_is_fetched(monkeypatch, url):
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(Refusal):

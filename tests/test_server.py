@@ -1,4 +1,5 @@
 """The routes over a real socket, asked by `requests`, by OpenAI's own client and by hand: right answers, and right errors."""
+
 import base64
 import io
 import json
@@ -57,6 +58,7 @@ def samples(sound):
 
 # --- speech --------------------------------------------------------------------------------------------------------------
 
+
 def test_generate_is_a_whole_wav(server, model):
     answer = requests.post(server.url + "/generate", json={"text": TEXT, "seed": 1})
     assert answer.status_code == 200 and answer.headers["Content-Type"] == "audio/wav"
@@ -72,8 +74,14 @@ def test_stream_is_bare_samples(server, model):
     assert answer.content == expected(model, voice="marius")
 
 
-@pytest.mark.parametrize("options", [
-    {"temperature": 0.5, "eos_threshold": 1e9, "noise_clamp": 1.5}, {"lsd_decode_steps": 3, "max_tokens": 5}, {"frames_after_eos": 9}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 0.5, "eos_threshold": 1e9, "noise_clamp": 1.5},
+        {"lsd_decode_steps": 3, "max_tokens": 5},
+        {"frames_after_eos": 9},
+    ],
+)
 def test_options_are_those_of_one_request(server, model, options):
     sent = {{"lsd_decode_steps": "lsd_steps"}.get(name, name): value for name, value in options.items()}
     answer = requests.post(server.url + "/stream", json={"text": TEXT, "seed": 1, **sent})
@@ -81,15 +89,19 @@ def test_options_are_those_of_one_request(server, model, options):
 
 
 def test_an_option_of_null_is_the_default(server, model):
-    answer = requests.post(server.url + "/stream", json={"text": TEXT, "seed": 1, "temperature": None, "voice": None, "more": {}})
+    answer = requests.post(
+        server.url + "/stream", json={"text": TEXT, "seed": 1, "temperature": None, "voice": None, "more": {}}
+    )
     assert answer.content == expected(model)
 
 
 def test_tts_takes_forms_as_the_official_server_does(server, model, wav):
     url = server.url + "/tts"
-    for answer in (requests.post(url, data={"text": TEXT, "voice_url": "marius"}),
-                   requests.post(url, files={"text": (None, TEXT), "voice_url": (None, "marius"), "voice_wav": ("", b"")}),
-                   requests.post(url, files={"text": (None, TEXT), "voice_wav": ("me.wav", wav)})):
+    for answer in (
+        requests.post(url, data={"text": TEXT, "voice_url": "marius"}),
+        requests.post(url, files={"text": (None, TEXT), "voice_url": (None, "marius"), "voice_wav": ("", b"")}),
+        requests.post(url, files={"text": (None, TEXT), "voice_wav": ("me.wav", wav)}),
+    ):
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"] == "audio/wav" and answer.content[40:44] == b"\xff" * 4
         assert len(samples(answer.content)) % 1920 == 0
@@ -98,13 +110,14 @@ def test_tts_takes_forms_as_the_official_server_does(server, model, wav):
 @pytest.mark.parametrize("format, kind", FORMATS.items())
 def test_openai_formats(client, model, format, kind):
     with client.audio.speech.with_streaming_response.create(
-            model="tts-1", voice="alba", input=TEXT, response_format=format, extra_body={"seed": 1}) as answer:
+        model="tts-1", voice="alba", input=TEXT, response_format=format, extra_body={"seed": 1}
+    ) as answer:
         assert answer.headers["Content-Type"] == kind
         sound = b"".join(answer.iter_bytes())
     whole = np.frombuffer(expected(model), "<i2")
     if format == "pcm":
         assert sound == whole.tobytes()
-    elif format in ("wav", "flac"):         # neither header says how long it is
+    elif format in ("wav", "flac"):  # neither header says how long it is
         assert np.array_equal(soundfile.SoundFile(io.BytesIO(sound)).read(len(whole) - 1, dtype="int16"), whole[:-1])
     else:
         assert 0 <= len(samples(sound)) - len(whole) < 3000
@@ -118,19 +131,24 @@ def test_openai_default_is_mp3(client):
 @pytest.mark.parametrize("speed", [0.25, 2, 4])
 def test_speed(client, model, speed):
     answer = client.audio.speech.create(
-        model="tts-1", voice="alba", input=TEXT, speed=speed, response_format="pcm", extra_body={"seed": 1})
+        model="tts-1", voice="alba", input=TEXT, speed=speed, response_format="pcm", extra_body={"seed": 1}
+    )
     assert len(answer.content) // 2 == round(len(expected(model)) // 2 / speed)
 
 
 def test_openai_events(client, model):
     answer = client.audio.speech.create(
-        model="tts-1", voice="alba", input=TEXT, response_format="pcm", stream_format="sse", extra_body={"seed": 1})
+        model="tts-1", voice="alba", input=TEXT, response_format="pcm", stream_format="sse", extra_body={"seed": 1}
+    )
     assert answer.response.headers["Content-Type"].startswith("text/event-stream")
     events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
     assert {event["type"] for event in events[:-1]} == {"speech.audio.delta"}
     assert b"".join(base64.b64decode(event["audio"]) for event in events[:-1]) == expected(model)
     usage = events[-1]["usage"]
-    assert events[-1]["type"] == "speech.audio.done" and usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert (
+        events[-1]["type"] == "speech.audio.done"
+        and usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    )
     assert usage["output_tokens"] == len(expected(model)) // 2 // 1920
 
 
@@ -147,9 +165,14 @@ def test_lists(client, server):
 
 # --- voices --------------------------------------------------------------------------------------------------------------
 
+
 def test_voices_of_other_systems_are_mapped(model):
     with serving(model, voice_map={"alloy": "cosette", "Zoe": "marius"}) as server:
-        for name, voice in (("alloy", "cosette"), ("Zoe", "marius"), ("echo", "alba")):     # jean is not in this test's catalogue
+        for name, voice in (
+            ("alloy", "cosette"),
+            ("Zoe", "marius"),
+            ("echo", "alba"),
+        ):  # jean is not in this test's catalogue
             server.app.voices.map["echo"] = "nobody"
             answer = requests.post(server.url + "/stream", json={"text": TEXT, "seed": 1, "voice": name})
             assert answer.content == expected(model, voice=voice), name
@@ -157,8 +180,10 @@ def test_voices_of_other_systems_are_mapped(model):
 
 def test_a_voice_in_base64(server, model, wav):
     plain = base64.b64encode(wav).decode()
-    heard = {requests.post(server.url + "/stream", json={"text": TEXT, "seed": 1, "voice": voice}).content
-             for voice in (plain, "data:audio/wav;base64," + plain)}
+    heard = {
+        requests.post(server.url + "/stream", json={"text": TEXT, "seed": 1, "voice": voice}).content
+        for voice in (plain, "data:audio/wav;base64," + plain)
+    }
     assert heard == {expected(model, voice=soundfile.read(io.BytesIO(wav), dtype="float32")[0])}
 
 
@@ -167,33 +192,56 @@ def test_a_voice_state_as_an_upload(server, model, tmp_path):
     content = (tmp_path / "v.safetensors").read_bytes()
     answer = requests.post(server.url + "/tts", data={"text": TEXT}, files={"voice_wav": ("v.safetensors", content)})
     assert answer.status_code == 200
-    answer = requests.post(server.url + "/tts", data={"text": TEXT}, files={"voice_wav": ("v.safetensors", content[:-50])})
+    answer = requests.post(
+        server.url + "/tts", data={"text": TEXT}, files={"voice_wav": ("v.safetensors", content[:-50])}
+    )
     assert answer.status_code == 422 and answer.json()["error"].startswith("the upload")
 
 
-@pytest.mark.parametrize("content", [b"RIFF", b"RIFF\x00\x00\x00\x00WAVEfmt ", b"\0" * 999, bytes(range(256)) * 9, b"not sound"])
+@pytest.mark.parametrize(
+    "content", [b"RIFF", b"RIFF\x00\x00\x00\x00WAVEfmt ", b"\0" * 999, bytes(range(256)) * 9, b"not sound"]
+)
 def test_bad_uploads(server, content):
     answer = requests.post(server.url + "/tts", data={"text": TEXT}, files={"voice_wav": ("me.wav", content)})
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("the upload ") and "/" not in answer.json()["error"].replace("and/or", "")
 
 
-@pytest.mark.parametrize("voice", ["/etc/passwd", "tests/data/golden/tiny/model.safetensors", "../x", "config.yaml", "."])
+@pytest.mark.parametrize(
+    "voice", ["/etc/passwd", "tests/data/golden/tiny/model.safetensors", "../x", "config.yaml", "."]
+)
 def test_no_voice_is_a_file_of_the_server(server, monkeypatch, voice):
-    monkeypatch.setattr(server.app.voices.model, "get_voice_state", lambda voice: pytest.fail(f"{voice} was looked for"))
-    for answer in (requests.post(server.url + "/generate", json={"text": TEXT, "voice": voice}),
-                   requests.post(server.url + "/tts", data={"text": TEXT, "voice_url": voice})):
+    monkeypatch.setattr(
+        server.app.voices.model, "get_voice_state", lambda voice: pytest.fail(f"{voice} was looked for")
+    )
+    for answer in (
+        requests.post(server.url + "/generate", json={"text": TEXT, "voice": voice}),
+        requests.post(server.url + "/tts", data={"text": TEXT, "voice_url": voice}),
+    ):
         assert answer.status_code == 422 and "there is no voice" in answer.json()["error"]
 
 
 def test_addresses_of_voices_are_for_the_operator_to_allow(server, model):
-    for voice in ("https://example.com/a.wav", "http://127.0.0.1:1/a.wav", "hf://kyutai/tts-voices/a.wav", "file:///etc/passwd"):
+    for voice in (
+        "https://example.com/a.wav",
+        "http://127.0.0.1:1/a.wav",
+        "hf://kyutai/tts-voices/a.wav",
+        "file:///etc/passwd",
+    ):
         answer = requests.post(server.url + "/generate", json={"text": TEXT, "voice": voice})
         assert answer.status_code == 403 and "--remote-voices" in answer.json()["error"]
     with serving(model, remote_voices=True) as lenient:
-        for voice in (server.url + "/health", "http://[::1]/a.wav", "http://localhost/a.wav", "file:///etc/passwd", "ftp://127.0.0.1/a"):
+        for voice in (
+            server.url + "/health",
+            "http://[::1]/a.wav",
+            "http://localhost/a.wav",
+            "file:///etc/passwd",
+            "ftp://127.0.0.1/a",
+        ):
             answer = requests.post(lenient.url + "/generate", json={"text": TEXT, "voice": voice})
-            assert answer.status_code == 422 and re.search("not on the open internet|not an address", answer.json()["error"])
+            assert answer.status_code == 422 and re.search(
+                "not on the open internet|not an address", answer.json()["error"]
+            )
 
 
 def test_a_voice_is_made_once_and_kept_within_bounds(model, wav, monkeypatch):
@@ -208,13 +256,15 @@ def test_a_voice_is_made_once_and_kept_within_bounds(model, wav, monkeypatch):
         monkeypatch.setattr(model, "get_voice_state", get_voice_state)
 
         def ask(content):
-            return requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("me.wav", content)}).status_code
+            return requests.post(
+                server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("me.wav", content)}
+            ).status_code
 
         assert [ask(wav), ask(wav)] == [200, 200] and len(made) == 1
-        assert [ask(b"bad"), ask(b"bad"), ask(wav)] == [422, 422, 200] and len(made) == 3          # what is bad is not kept
+        assert [ask(b"bad"), ask(b"bad"), ask(wav)] == [422, 422, 200] and len(made) == 3  # what is bad is not kept
         one = server.app.voices.cached_bytes
         monkeypatch.setattr(server_voices, "CACHE_BYTES", 2 * one)
-        assert [ask(wav[:-2 * n - 2]) for n in range(3)] == [422] * 3                               # cut off
+        assert [ask(wav[: -2 * n - 2]) for n in range(3)] == [422] * 3  # cut off
         for n in range(3):
             file = io.BytesIO()
             soundfile.write(file, HUM[n:], 24_000, format="WAV")
@@ -228,18 +278,24 @@ def test_a_voice_that_can_not_be_had_now(server, monkeypatch):
 
     monkeypatch.setattr(server.app.voices.model, "get_voice_state", nothing)
     answer = requests.post(server.url + "/generate", json={"text": TEXT, "voice": "eve"})
-    assert answer.status_code == 502 and answer.json()["error"] == "the voice eve can't be had now; the server's log says why"
+    assert (
+        answer.status_code == 502
+        and answer.json()["error"] == "the voice eve can't be had now; the server's log says why"
+    )
 
 
 def test_nothing_is_kept_of_an_upload(server, wav, monkeypatch):
     environs, start = [], server.app.answers.start
-    monkeypatch.setattr(server.app.answers, "start", lambda *args: environs.append(bottle.request.environ) or start(*args))
+    monkeypatch.setattr(
+        server.app.answers, "start", lambda *args: environs.append(bottle.request.environ) or start(*args)
+    )
     for content in (wav, b"x" * 900_000):
         requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("me.wav", content)})
     wait_for(lambda: environs == [{}, {}])
 
 
 # --- errors --------------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("body, status, words", [
     (b"", 400, "not JSON"), (b"{", 400, "not JSON"), (b"\xff", 400, "not JSON"), (b"[" * 100_000, 400, "not JSON"),
@@ -260,25 +316,42 @@ def test_bad_bodies(server, body, status, words):
     assert answer.status_code == status and (status == 200 or words in answer.json()["error"])
 
 
-@pytest.mark.parametrize("body, words", [
-    ({"text": (None, "a"), "voice_url": (None, "alba"), "voice_wav": ("a", b"x")}, "not both"),
-    ({"voice_url": (None, "alba")}, "text is missing"), ({"text": (None, b"\xff\xfe")}, "UTF-8")])
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ({"text": (None, "a"), "voice_url": (None, "alba"), "voice_wav": ("a", b"x")}, "not both"),
+        ({"voice_url": (None, "alba")}, "text is missing"),
+        ({"text": (None, b"\xff\xfe")}, "UTF-8"),
+    ],
+)
 def test_bad_forms(server, body, words):
     answer = requests.post(server.url + "/tts", files=body)
     assert answer.status_code in (400, 422) and words in answer.json()["error"]
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "multipart/form-data; boundary="])
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=x", "multipart/form-data; boundary="]
+)
 def test_forms_that_can_not_be_read(server, kind):
     answer = requests.post(server.url + "/tts", data=b"--y\r\n\r\n", headers={"Content-Type": kind})
     assert answer.status_code == 400 and "no form that can be read" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("wrong, words, param", [
-    ({"response_format": "aac"}, "response_format 'aac' is not offered: take wav, pcm, mp3, opus, flac", "response_format"),
-    ({"stream_format": "x"}, "stream_format", "stream_format"), ({"speed": 0.2}, "speed 0.2: give a number from 0.25 to 4", None),
-    ({"voice": "nobody"}, "there is no voice", "voice"), ({"input": ""}, "input is empty", "input"),
-    ({"extra_body": {"temperature": -1}}, "temperature -1", None)])
+@pytest.mark.parametrize(
+    "wrong, words, param",
+    [
+        (
+            {"response_format": "aac"},
+            "response_format 'aac' is not offered: take wav, pcm, mp3, opus, flac",
+            "response_format",
+        ),
+        ({"stream_format": "x"}, "stream_format", "stream_format"),
+        ({"speed": 0.2}, "speed 0.2: give a number from 0.25 to 4", None),
+        ({"voice": "nobody"}, "there is no voice", "voice"),
+        ({"input": ""}, "input is empty", "input"),
+        ({"extra_body": {"temperature": -1}}, "temperature -1", None),
+    ],
+)
 def test_errors_have_openais_shape(client, wrong, words, param):
     with pytest.raises(openai.BadRequestError, match=words) as error:
         client.audio.speech.create(**{"model": "tts-1", "voice": "alba", "input": "Hi."} | wrong)
@@ -286,9 +359,15 @@ def test_errors_have_openais_shape(client, wrong, words, param):
 
 
 def test_no_such_thing(server):
-    for method, path, status in (("GET", "/x", 404), ("POST", "/x", 404), ("GET", "/generate", 405), ("DELETE", "/health", 405),
-                                 ("GET", "/static/../server/app.py", 404), ("GET", "/static/%2e%2e/cli/serve.py", 404),
-                                 ("OPTIONS", "/generate", 405)):
+    for method, path, status in (
+        ("GET", "/x", 404),
+        ("POST", "/x", 404),
+        ("GET", "/generate", 405),
+        ("DELETE", "/health", 405),
+        ("GET", "/static/../server/app.py", 404),
+        ("GET", "/static/%2e%2e/cli/serve.py", 404),
+        ("OPTIONS", "/generate", 405),
+    ):
         answer = requests.request(method, server.url + path)
         assert answer.status_code in (status, 403) and answer.json()["error"], path
     assert requests.get(server.url + "/v1/x").json()["error"]["type"] == "invalid_request_error"
@@ -299,16 +378,22 @@ def test_a_body_that_is_too_large_is_read_before_it_is_refused(server):
     for size in (3 << 20, 7 << 20):
         answer = requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("a.wav", bytes(size))})
         assert answer.status_code == 413 and re.search("larger than|Too Large", answer.json()["error"])
-    answer = requests.post(server.url + "/generate", data=iter([b" " * (1 << 20)] * 4), headers=JSON)      # chunked
+    answer = requests.post(server.url + "/generate", data=iter([b" " * (1 << 20)] * 4), headers=JSON)  # chunked
     assert answer.status_code == 413
     answer = requests.post(server.url + "/tts", files={"text": (None, "Hi."), "voice_wav": ("a.wav", bytes(1_100_000))})
     assert answer.status_code == 413 and answer.json()["error"].startswith("voice_wav is larger than 1 MB")
 
 
-@pytest.mark.parametrize("request_", [
-    b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"x" * 300_000 + b"\r\n\r\n",
-    b"POST /generate HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"POST /generate HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n",
-    b"POST /generate HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"x" * 300_000 + b"\r\n\r\n",
+        b"POST /generate HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"POST /generate HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n",
+        b"POST /generate HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
 def test_what_is_no_http_is_refused_in_json_too(server, request_):
     head, _, body = read_until(connect(server, request_), b"}").partition(b"\r\n\r\n")
     assert re.match(rb"HTTP/1.\d 4\d\d ", head) and json.loads(body)["error"]
@@ -323,16 +408,23 @@ def test_an_unexpected_error_is_a_500_without_details(server, monkeypatch, caplo
 
 # --- keys, pages from elsewhere, figures ---------------------------------------------------------------------------------
 
+
 def test_a_key(model):
     with serving(model, api_key="s3cret é") as server:
         for path in ("/generate", "/tts", "/v1/audio/speech"):
             for shown in (None, "Bearer s3cret", "Basic s3cret é".encode(), "Bearer", "Bearer "):
-                answer = requests.post(server.url + path, json={"text": "Hi.", "input": "Hi."}, headers={"Authorization": shown})
+                answer = requests.post(
+                    server.url + path, json={"text": "Hi.", "input": "Hi."}, headers={"Authorization": shown}
+                )
                 assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
         with pytest.raises(openai.AuthenticationError, match="this server wants its key"):
             openai.OpenAI(base_url=server.url + "/v1", api_key="wrong").models.list()
         assert requests.get(server.url + "/metrics").status_code == 401
-        assert requests.get(server.url + "/health").status_code == requests.get(server.url + "/openapi.json").status_code == 200
+        assert (
+            requests.get(server.url + "/health").status_code
+            == requests.get(server.url + "/openapi.json").status_code
+            == 200
+        )
         right = {"Authorization": "Bearer s3cret é".encode()}
         assert requests.post(server.url + "/generate", json={"text": "Hi."}, headers=right).status_code == 200
 
@@ -341,11 +433,16 @@ def test_pages_from_elsewhere(server, model):
     page = {"Origin": "https://chat.example"}
     assert not [name for name in requests.get(server.url + "/health", headers=page).headers if "access" in name.lower()]
     with serving(model, cors=("https://chat.example",), api_key="x") as open_to_one:
-        asked = requests.options(open_to_one.url + "/generate", headers=page | {"Access-Control-Request-Method": "POST"})
+        asked = requests.options(
+            open_to_one.url + "/generate", headers=page | {"Access-Control-Request-Method": "POST"}
+        )
         assert asked.status_code == 204 and "Authorization" in asked.headers["Access-Control-Allow-Headers"]
         refused = requests.post(open_to_one.url + "/x", headers=page)
         for answer in (asked, refused, requests.get(open_to_one.url + "/health", headers=page)):
-            assert answer.headers["Access-Control-Allow-Origin"] == "https://chat.example" and answer.headers["Vary"] == "Origin"
+            assert (
+                answer.headers["Access-Control-Allow-Origin"] == "https://chat.example"
+                and answer.headers["Vary"] == "Origin"
+            )
         other = requests.get(open_to_one.url + "/health", headers={"Origin": "https://other.example"})
         assert "Access-Control-Allow-Origin" not in other.headers
 
@@ -366,7 +463,12 @@ def test_figures_for_prometheus(model):
     assert values['pockettts_requests_total{route="/generate",status="422"}'] == 1
     assert values['pockettts_requests_total{route="other",status="404"}'] == 1
     assert values['pockettts_streams{state="live"}'] == values['pockettts_streams{state="queued"}'] == 0
-    assert values['pockettts_streams_total{end="done"}'] == values["pockettts_ttfa_seconds_count"] == values["pockettts_rtf_count"] == 1
+    assert (
+        values['pockettts_streams_total{end="done"}']
+        == values["pockettts_ttfa_seconds_count"]
+        == values["pockettts_rtf_count"]
+        == 1
+    )
     assert values['pockettts_rtf_bucket{le="+Inf"}'] == 1
     assert values["pockettts_audio_seconds_total"] == pytest.approx(audio)
 
@@ -375,7 +477,7 @@ def test_one_line_in_the_log_for_each_request(server, caplog):
     caplog.set_level(logging.INFO, "pockettts.requests")
     requests.post(server.url + "/generate", json={"text": TEXT})
     requests.get(server.url + "/a%0Ab\x1b[0m")
-    wait_for(lambda: len(lines_of(caplog)) == 2)      # it is written after the answer
+    wait_for(lambda: len(lines_of(caplog)) == 2)  # it is written after the answer
     good, bad = lines_of(caplog)
     assert good.getMessage().startswith("127.0.0.1 POST /generate 200 seconds=") and "\n" not in bad.getMessage()
     assert {"characters": len(TEXT), "voice": "alba", "status": 200}.items() <= good.fields.items()
@@ -388,12 +490,17 @@ def lines_of(caplog):
 
 # --- connections ---------------------------------------------------------------------------------------------------------
 
+
 def test_a_connection_is_kept_after_a_streamed_answer(server):
     connection = connect(server)
     for _ in range(3):
         connection.sendall(post("/stream", b'{"text": "Hi."}'))
         answer = read_until(connection, b"\r\n0\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200 OK") and b"Connection: close" not in answer and answer.endswith(b"\r\n0\r\n\r\n")
+        assert (
+            answer.startswith(b"HTTP/1.1 200 OK")
+            and b"Connection: close" not in answer
+            and answer.endswith(b"\r\n0\r\n\r\n")
+        )
     connection.sendall(post("/generate", b"{}", Connection="close"))
     assert read_until(connection, b"never").startswith(b"HTTP/1.1 422 ")
 
@@ -409,7 +516,9 @@ def test_all_places_taken(model):
         slow = connect(server, post("/stream", json.dumps({"text": LONG}).encode()))
         slow.recv(1)
         answer = requests.post(server.url + "/generate", json={"text": "Hi."})
-        assert answer.status_code == 503 and answer.headers["Retry-After"] == "1" and "try again" in answer.json()["error"]
+        assert (
+            answer.status_code == 503 and answer.headers["Retry-After"] == "1" and "try again" in answer.json()["error"]
+        )
         client = openai.OpenAI(base_url=server.url + "/v1", api_key="x", max_retries=0)
         with pytest.raises(openai.InternalServerError, match="try again") as error:
             client.audio.speech.create(model="m", voice="alba", input="Hi.")
@@ -423,5 +532,8 @@ def test_a_port_that_is_taken(model):
     from pockettts.server import Server
     from pockettts.server.settings import Settings
 
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OptionError, match="can't listen on 127.0.0.1:"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        pytest.raises(OptionError, match="can't listen on 127.0.0.1:"),
+    ):
         Server(model, Settings(port=other.getsockname()[1]), "alba")

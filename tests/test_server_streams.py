@@ -1,4 +1,5 @@
 """Answers as streams: each block leaves when it is made; who leaves, stalls or comes to the end of the server's time."""
+
 import json
 import os
 import queue
@@ -65,16 +66,21 @@ def script(server, monkeypatch):
     return script
 
 
-@pytest.mark.parametrize("path, body", [
-    ("/stream", {"text": "Hi."}), ("/v1/audio/speech", {"input": "Hi.", "response_format": "wav"}),
-    ("/v1/audio/speech", {"input": "Hi.", "stream_format": "sse", "response_format": "pcm"})])
+@pytest.mark.parametrize(
+    "path, body",
+    [
+        ("/stream", {"text": "Hi."}),
+        ("/v1/audio/speech", {"input": "Hi.", "response_format": "wav"}),
+        ("/v1/audio/speech", {"input": "Hi.", "stream_format": "sse", "response_format": "pcm"}),
+    ],
+)
 def test_each_block_leaves_before_the_next_is_made(server, script, path, body):
     connection = connect(server, post(path, json.dumps(body).encode()))
     heard = b""
     for n in range(1, 6):
         script.blocks.put(BLOCK * n)
         needle = pcm16(BLOCK * n) if "stream_format" not in body else b"data: "
-        heard = read_until(connection, needle)      # it waits for ever if the block stays inside until there are more
+        heard = read_until(connection, needle)  # it waits for ever if the block stays inside until there are more
         assert needle in heard
     script.blocks.put(None)
     assert read_until(connection, b"0\r\n\r\n").endswith(b"0\r\n\r\n")
@@ -106,12 +112,12 @@ def test_who_leaves_midway_frees_the_place(server, model):
         assert connections[-1].recv(1)
     connections.append(connect(server, post("/stream", FOREVER)))
     wait_for(lambda: (server.engine.stats().live, server.engine.stats().queued) == (2, 1))
-    connections[2].close()                          # one that waits
+    connections[2].close()  # one that waits
     wait_for(lambda: server.engine.stats().queued == 0)
-    connections[0].close()                          # one that listens
+    connections[0].close()  # one that listens
     wait_for(lambda: server.engine.stats().live == 1)
     connections[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    connections[1].close()                          # with a reset
+    connections[1].close()  # with a reset
     wait_for(lambda: server.engine.stats().live == 0)
     assert requests.post(server.url + "/generate", json={"text": "Hi."}).status_code == 200
 
@@ -121,7 +127,7 @@ def test_a_slow_client_holds_up_nobody_and_little_memory(server):
     slow.recv(1)
     wait_for(lambda: settled(lambda: server.engine.stats().audio))
     made = server.engine.stats().audio
-    assert 48_000 * made < 12 << 20                 # what is made waits in buffers of the kernel, and 2 seconds of ours
+    assert 48_000 * made < 12 << 20  # what is made waits in buffers of the kernel, and 2 seconds of ours
     for _ in range(3):
         assert requests.post(server.url + "/generate", json={"text": "Hi."}).status_code == 200
     slow.close()
@@ -146,7 +152,7 @@ def test_time_is_limited(model, monkeypatch):
     with serving(model, max_seconds=0.3) as server:
         connection = connect(server, post("/stream", FOREVER))
         assert connection.recv(1)
-        while connection.recv(1 << 20):             # it breaks off
+        while connection.recv(1 << 20):  # it breaks off
             pass
         wait_for(lambda: not server.app.answers._live and server.engine.stats().live == 0)
         monkeypatch.setattr(server.engine, "submit", lambda *_: Script())
@@ -155,7 +161,10 @@ def test_time_is_limited(model, monkeypatch):
 
 
 def test_an_error_midway_is_no_end(server, script):
-    for path, body in (("/stream", b'{"text": "Hi."}'), ("/v1/audio/speech", b'{"input": "Hi.", "response_format": "flac"}')):
+    for path, body in (
+        ("/stream", b'{"text": "Hi."}'),
+        ("/v1/audio/speech", b'{"input": "Hi.", "response_format": "flac"}'),
+    ):
         script.closed.clear()
         script.blocks = queue.Queue()
         script.blocks.put(BLOCK)
@@ -168,9 +177,13 @@ def test_an_error_midway_is_no_end(server, script):
 def test_an_error_midway_is_an_event(server, script):
     script.blocks.put(BLOCK)
     script.blocks.put(BusyError("the server stops"))
-    connection = connect(server, post("/v1/audio/speech", b'{"input": "Hi.", "response_format": "pcm", "stream_format": "sse"}'))
+    connection = connect(
+        server, post("/v1/audio/speech", b'{"input": "Hi.", "response_format": "pcm", "stream_format": "sse"}')
+    )
     heard = read_until(connection, b"never")
-    assert b'data: {"type": "error", "error": {"message": "the server stops"' in heard and not heard.endswith(b"0\r\n\r\n")
+    assert b'data: {"type": "error", "error": {"message": "the server stops"' in heard and not heard.endswith(
+        b"0\r\n\r\n"
+    )
 
 
 def test_a_clone_and_company_change_no_bits(model):
@@ -184,18 +197,26 @@ def test_a_clone_and_company_change_no_bits(model):
     state = model.get_voice_state("alba")
     whole = {text: b"".join(map(pcm16, model.generate_stream(text, state, seed=5))) for text in texts}
     with serving(model) as server, ThreadPoolExecutor(12) as clients:
+
         def upload(n):
             file = BytesIO()
             soundfile.write(file, HUM[n:], 24_000, format="WAV")
-            return requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("a.wav", file.getvalue())}).status_code
+            return requests.post(
+                server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("a.wav", file.getvalue())}
+            ).status_code
 
         uploads = [clients.submit(upload, n) for n in range(12)]
-        heard = list(clients.map(lambda text: requests.post(server.url + "/stream", json={"text": text, "seed": 5}).content, texts * 3))
+        heard = list(
+            clients.map(
+                lambda text: requests.post(server.url + "/stream", json={"text": text, "seed": 5}).content, texts * 3
+            )
+        )
         assert {answer.result() for answer in uploads} <= {200, 503}
     assert heard == [whole[text] for text in texts * 3]
 
 
 # --- the end -------------------------------------------------------------------------------------------------------------
+
 
 @pytest.fixture
 def command(tiny_model, tmp_path):
@@ -208,8 +229,25 @@ def command(tiny_model, tmp_path):
     def start(*options):
         env = {name: value for name, value in os.environ.items() if not name.startswith("POCKETTTS_API")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "pockettts", "serve", "--config", str(tiny_model), "--voice", str(tmp_path / "voice.wav"),
-             "--port", "0", "--threads", "2", *options], stderr=subprocess.PIPE, text=True, env=env)
+            [
+                sys.executable,
+                "-m",
+                "pockettts",
+                "serve",
+                "--config",
+                str(tiny_model),
+                "--voice",
+                str(tmp_path / "voice.wav"),
+                "--port",
+                "0",
+                "--threads",
+                "2",
+                *options,
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
         processes.append(process)
         while "serving config" not in (line := process.stderr.readline()):
             assert line, "it did not start"
@@ -243,7 +281,7 @@ def refused(port):
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except ConnectionRefusedError:
         return True
-    except ConnectionResetError:                        # it is closing at this very moment
+    except ConnectionResetError:  # it is closing at this very moment
         return False
 
 
@@ -256,7 +294,7 @@ def test_sigterm_has_a_limit(command):
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     heard = b""
-    while not heard.endswith(b"\r\n0\r\n\r\n"):         # the last bytes are read by a client that is slow to start
+    while not heard.endswith(b"\r\n0\r\n\r\n"):  # the last bytes are read by a client that is slow to start
         try:
             more = endless.recv(1 << 20)
         except ConnectionResetError:
@@ -267,9 +305,13 @@ def test_sigterm_has_a_limit(command):
     assert not heard.endswith(b"\r\n0\r\n\r\n")
     fields = [json.loads(line) for line in process.communicate(timeout=20)[1].splitlines()]
     assert process.returncode == 0 and fields[-1]["message"] == "stopped"
-    assert "some answers had not ended after 0.3 seconds" in [line.get("message") for line in fields if line["level"] == "warning"]
+    assert "some answers had not ended after 0.3 seconds" in [
+        line.get("message") for line in fields if line["level"] == "warning"
+    ]
     ended = [line for line in fields if line.get("path") == "/stream"]
-    assert [line["status"] for line in ended] == [200, 200] and all(line["error"].startswith("the server ") for line in ended)
+    assert [line["status"] for line in ended] == [200, 200] and all(
+        line["error"].startswith("the server ") for line in ended
+    )
 
 
 def test_a_second_signal_waits_for_nobody(command):

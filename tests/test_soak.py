@@ -1,4 +1,5 @@
 """scripts/soak.py in small: faults and leaving clients leave nothing behind."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ SOAK = Path(__file__).parent.parent / "scripts" / "soak.py"
 
 
 def test_soak():
-    done = subprocess.run([sys.executable, SOAK, "--requests", "40", "--clients", "8"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, SOAK, "--requests", "40", "--clients", "8"], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("as it must be\n")

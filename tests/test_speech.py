@@ -1,4 +1,5 @@
 """Utterances: parts in order, pauses to the sample, chunks that depend on nothing that came before, whoever steps them."""
+
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,7 @@ def chunks(model):
 @pytest.fixture
 def speak(model, voice):
     """The items that parts are spoken as, frames as (take, block)."""
+
     def speak(parts, **options):
         utterance, items = Utterance(parts, voice, model.options.but(**{"seed": 5} | options)), []
         while not utterance.finished:
@@ -36,6 +38,7 @@ def speak(model, voice):
             if made is not None:
                 items.append((made.take, model.stepper.say(made)) if isinstance(made, Frame) else made)
         return items
+
     return speak
 
 
@@ -50,7 +53,7 @@ def test_pauses_are_silence_to_the_sample(speak, chunks):
     items = speak(parts)
     expected = np.concatenate([np.zeros(2400), first, np.zeros(24_001), plain[len(first) :], np.zeros(1)])
     assert np.array_equal(sound(items), expected)
-    assert max(len(item) for item in items if not isinstance(item, tuple)) == 1920     # so nobody waits for a long pause
+    assert max(len(item) for item in items if not isinstance(item, tuple)) == 1920  # so nobody waits for a long pause
     assert sound(speak([Pause(0.5)])).tolist() == [0] * 12_000 and speak([]) == speak([Pause(0)]) == []
 
 
@@ -67,7 +70,7 @@ def test_a_chunk_sounds_the_same_whatever_came_before_it(speak, chunks):
 
 
 def test_who_steps_sees_where_a_chunk_begins_and_ends(speak, chunks):
-    items = speak(chunks, eos_threshold=-1e9)              # EOS in frame 6 of each, and 3 frames more
+    items = speak(chunks, eos_threshold=-1e9)  # EOS in frame 6 of each, and 3 frames more
     assert [take.chunk.text for take, _ in items] == [chunk.text for chunk in chunks for _ in range(9)]
     assert all(take.frames == take.end == 9 for take, _ in items)
     items = speak(chunks[:1], eos_threshold=1e9)
@@ -88,7 +91,10 @@ def test_a_batch_gives_each_what_it_gets_alone(name, tokens):
     model = TTSModel.load(config=GOLDEN / name / "config.yaml", threads=2)
     voice = model.get_voice_state(np.load(GOLDEN / name / "dump.npz")["prompt"])
     texts = ["One.", "And a second one, which is longer.", "Three. Sentences. Here."]
-    jobs = [(text, voice, model.options.but(seed=i, max_tokens=8, lsd_decode_steps=1 + i % 2)) for i, text in enumerate(texts)]
+    jobs = [
+        (text, voice, model.options.but(seed=i, max_tokens=8, lsd_decode_steps=1 + i % 2))
+        for i, text in enumerate(texts)
+    ]
     alone = [np.concatenate([block for _, block in model.speak(model.utterance(*job))]) for job in jobs]
     utterances = [model.utterance(*job) for job in jobs]
     found = [[] for _ in jobs]
@@ -108,7 +114,9 @@ def test_text_is_heard_in_slices(model, voice, chunks):
     for _ in range(9):
         made = model.stepper.think(three, 4)
         waiting.append(sum(len(utterance.take.waiting) for utterance in three))
-        assert all((item is None) == bool(len(utterance.take.waiting)) for item, utterance in zip(made, three, strict=True))
+        assert all(
+            (item is None) == bool(len(utterance.take.waiting)) for item, utterance in zip(made, three, strict=True)
+        )
     assert waiting[0] + 4 == sum(len(chunk.ids) for chunk in chunks) and waiting[-1] == 0
     assert all(a - b == min(4, a) for a, b in pairwise(waiting))
     assert [utterance.take.frames for utterance in three] == sorted((u.take.frames for u in three), reverse=True)
@@ -150,6 +158,8 @@ def test_speed_is_that_of_each_take_and_not_of_pauses(model, voice, chunks, spee
 
     one, both = stretched(chunks[:1]), stretched(chunks[:2])
     blocks = spoken([Pause(0.1), chunks[0], Pause(0.25)], speed)
-    assert np.array_equal(np.concatenate(blocks), np.concatenate([np.zeros(2400), one, np.zeros(6000)])) and all(map(len, blocks))
+    assert np.array_equal(np.concatenate(blocks), np.concatenate([np.zeros(2400), one, np.zeros(6000)])) and all(
+        map(len, blocks)
+    )
     together = np.concatenate(spoken(chunks[:2], speed))
     assert np.array_equal(together[: len(one)], one) and abs(len(together) - len(both)) <= 1

@@ -1,4 +1,5 @@
 """Speech faster and slower: as long as asked, at the same pitch, without clicks, and however it is cut into blocks."""
+
 import numpy as np
 import pytest
 
@@ -28,7 +29,9 @@ def speech():
                  for formant, width in ((600, 60), (1300, 80), (2500, 120)))  # fmt: skip
     syllables = np.sin(2 * np.pi * 2 * time)
     hiss = 0.05 * np.random.default_rng(1).standard_normal(len(time))
-    return (0.7 * voiced / np.abs(voiced).max() * np.clip(syllables, 0, 1) + hiss * (syllables < -0.5)).astype(np.float32)
+    return (0.7 * voiced / np.abs(voiced).max() * np.clip(syllables, 0, 1) + hiss * (syllables < -0.5)).astype(
+        np.float32
+    )
 
 
 def test_normal_speed_is_the_same_bits(speech):
@@ -46,7 +49,7 @@ def test_length(speech, speed):
 @pytest.mark.parametrize("speed", SPEEDS)
 @pytest.mark.parametrize("frequency", [80, 220, 1000])
 def test_pitch_and_loudness_stay(speed, frequency):
-    out = stretched(tone(frequency, 2), speed)[1200:-3000]         # at the end the last window fades out
+    out = stretched(tone(frequency, 2), speed)[1200:-3000]  # at the end the last window fades out
     spectrum = np.abs(np.fft.rfft(out * np.hanning(len(out)), 1 << 19))
     assert abs(np.argmax(spectrum) * RATE / (1 << 19) - frequency) < 0.5
     rms = np.sqrt(np.square(out[: len(out) // 1200 * 1200].reshape(-1, 1200)).mean(axis=1))

@@ -1,4 +1,5 @@
 """Pauses that a text asks for, and those that its lines show; wrapped prose has none at line ends."""
+
 import textwrap
 
 import pytest
@@ -35,7 +36,10 @@ def test_long_items_of_a_list_are_no_prose():
              "Water the plants in the kitchen, not too much", "Sleep"]  # fmt: skip
     assert pieces("\n".join(items))[::2] == items
     wrapped = "- a first item that is so long that it had to be\n  wrapped at some column\n- and a second one"
-    assert pieces(wrapped)[::2] == ["a first item that is so long that it had to be wrapped at some column", "and a second one"]
+    assert pieces(wrapped)[::2] == [
+        "a first item that is so long that it had to be wrapped at some column",
+        "and a second one",
+    ]
 
 
 @pytest.mark.parametrize("width", [45, 60, 65, 72, 80, 100, 2000])
@@ -58,7 +62,9 @@ def test_a_book():
     """Headings, prose, verse and a list in one file: each is read as what it is."""
     prose = textwrap.fill(PROSE[0], 72)
     verse = "The tide comes in, the tide goes out,\nThe lamp goes round and round about,\nAnd no one knows."
-    text = f"CHAPTER I\nThe Lamp\n\n{prose}\n\n{verse}\n\nHe had\n1. a lamp\n2. a dog\n\n{textwrap.fill(PROSE[1], 72)}\n"
+    text = (
+        f"CHAPTER I\nThe Lamp\n\n{prose}\n\n{verse}\n\nHe had\n1. a lamp\n2. a dog\n\n{textwrap.fill(PROSE[1], 72)}\n"
+    )
     assert [piece for piece in pieces(text) if isinstance(piece, str)] == [
         "CHAPTER I", "The Lamp", PROSE[0], *verse.split("\n"), "He had", "1. a lamp", "2. a dog", PROSE[1],
     ]  # fmt: skip
@@ -79,7 +85,11 @@ def test_pauses_that_are_asked_for(mark, seconds):
     assert pieces(f"One {mark}, two.") == ["One ", Pause(seconds), "two."]
     assert pieces(f"{mark}One.") == [Pause(seconds), "One."]
     assert pieces(f"One.{mark}") == ["One.", Pause(seconds)]
-    assert pieces(f"One.\n\n{mark}\n\nTwo.") == ["One.", Pause(seconds), "Two."]       # exact: the blank lines do not add to it
+    assert pieces(f"One.\n\n{mark}\n\nTwo.") == [
+        "One.",
+        Pause(seconds),
+        "Two.",
+    ]  # exact: the blank lines do not add to it
     assert pieces(mark) == [Pause(seconds)]
 
 
@@ -108,7 +118,9 @@ def test_ssml(caplog):
     assert pieces(text) == ["Tom & Ann", Pause(PARAGRAPH), "went home.", Pause(1), "A < B."]
     assert caplog.messages == ["of SSML, only <break> has an effect: <emphasis> are left out, their words are spoken"]
     caplog.clear()
-    assert pieces("Say <prosody rate='slow'>this</prosody> slowly.") == ["Say this slowly."] and "<prosody>" in caplog.text
+    assert (
+        pieces("Say <prosody rate='slow'>this</prosody> slowly.") == ["Say this slowly."] and "<prosody>" in caplog.text
+    )
 
 
 def test_gap():

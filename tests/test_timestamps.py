@@ -1,4 +1,5 @@
 """Times of words from end to end, on a model whose attention is made to follow the text; faults, and what is done about them."""
+
 import json
 import re
 
@@ -30,6 +31,7 @@ def tokens(model, text):
 def following(following_model):
     def load(*args, **kwargs):
         return TTSModel.load(config=following_model(*args, **kwargs), threads=2, eos_threshold=-1e9, seed=1)
+
     return load
 
 
@@ -37,7 +39,9 @@ def following(following_model):
 def model(following, tiny_model):
     count = len(tokens(TTSModel.load(config=tiny_model), TEXT))
     model = following(count)
-    model.options = model.options.but(max_tokens=500, frames_after_eos=count - 6)       # EOS in frame 6: a frame for each token
+    model.options = model.options.but(
+        max_tokens=500, frames_after_eos=count - 6
+    )  # EOS in frame 6: a frame for each token
     return model
 
 
@@ -49,11 +53,22 @@ def truth(model, text):
 def test_words_are_found_where_the_model_looks_at_them(model, voice):
     events = list(model.generate_events(TEXT, voice))
     words = [event for event in events if isinstance(event, Word)]
-    assert [word.text for word in words] == ["hello", "there,", "\u201cold\u201d", "friend;", "it", "is", "3.14", "o'clock"]
+    assert [word.text for word in words] == [
+        "hello",
+        "there,",
+        "\u201cold\u201d",
+        "friend;",
+        "it",
+        "is",
+        "3.14",
+        "o'clock",
+    ]
     assert [(round(word.start / FRAME, 3), round(word.end / FRAME, 3)) for word in words] == truth(model, TEXT)
     blocks = [event for event in events if not isinstance(event, Word)]
     np.testing.assert_array_equal(np.concatenate(blocks), model.generate(TEXT, voice))
-    assert len(blocks) == len(tokens(model, TEXT)) and not any(isinstance(event, Word) for event in events[: len(blocks)])
+    assert len(blocks) == len(tokens(model, TEXT)) and not any(
+        isinstance(event, Word) for event in events[: len(blocks)]
+    )
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.7])
@@ -81,10 +96,13 @@ def test_a_chunk_is_one_word_where_no_heads_are_known(following, model, voice):
     words = [event for event in events if isinstance(event, Word)]
     chunk = len(tokens(model, TEXT)) * FRAME
     assert [word.text for word in words] == [" ".join(TEXT.split())] * 2
-    np.testing.assert_allclose([(w.start, w.end) for w in words], [(0, chunk), (chunk + 0.5, 2 * chunk + 0.5)], atol=1e-3)
+    np.testing.assert_allclose(
+        [(w.start, w.end) for w in words], [(0, chunk), (chunk + 0.5, 2 * chunk + 0.5)], atol=1e-3
+    )
 
 
 # --- verify ------------------------------------------------------------------------------------------------------------------
+
 
 @pytest.fixture
 def takes(monkeypatch):
@@ -120,7 +138,7 @@ def test_words_that_are_left_out_are_noticed(following, model, voice, takes, cap
     assert [found.missed for _, found in takes] == [missed] * 4
     (record,) = caplog.records
     assert " ".join(missed) + " was left out" in record.message and "the best of 4 takes is kept" in record.message
-    np.testing.assert_array_equal(audio, deaf.generate(TEXT, voice))            # all are as bad, so it is the first
+    np.testing.assert_array_equal(audio, deaf.generate(TEXT, voice))  # all are as bad, so it is the first
 
 
 @pytest.mark.parametrize("good", [1, 2, 3])
@@ -131,7 +149,7 @@ def test_the_first_good_take_is_kept(model, voice, monkeypatch, caplog, overlap,
     audio = model.generate(text, voice, verify=True)
     assert not any(verdicts.values()) and len(caplog.records) == 1 and f"take {good + 1} is good" in caplog.text
     as_it_was, n = model.generate(text, voice), len(tokens(model, TEXT)) * 1920
-    np.testing.assert_array_equal(audio[: n + 2400], as_it_was[: n + 2400])     # the first chunk and the pause
+    np.testing.assert_array_equal(audio[: n + 2400], as_it_was[: n + 2400])  # the first chunk and the pause
     assert len(audio) == len(as_it_was) and not np.array_equal(audio[n + 2400 :], as_it_was[n + 2400 :])
     verdicts |= {0: [Faults()], 1: [Faults(["old"])] * good + [Faults()]}
     np.testing.assert_array_equal(audio, model.generate(text, voice, verify=True))
@@ -162,8 +180,14 @@ def test_without_noise_nothing_is_said_again(model, voice, takes, monkeypatch):
 
 # --- files -------------------------------------------------------------------------------------------------------------------
 
-WORDS = [Word("One", 0, 0.25), Word("&", 0.25, 0.25), Word("<two>.", 0.25, 0.9), Word("Then", 0.9, 1.5), Word("three", 3661.5, 3662),
-         *(Word(f"word{i}", 3662 + i / 4, 3662.2 + i / 4) for i in range(40))]
+WORDS = [
+    Word("One", 0, 0.25),
+    Word("&", 0.25, 0.25),
+    Word("<two>.", 0.25, 0.9),
+    Word("Then", 0.9, 1.5),
+    Word("three", 3661.5, 3662),
+    *(Word(f"word{i}", 3662 + i / 4, 3662.2 + i / 4) for i in range(40)),
+]
 CLOCK = r"(\d\d):([0-5]\d):([0-5]\d)"
 
 
@@ -216,7 +240,7 @@ def test_subtitles_of_whole_chunks_and_of_nothing():
     assert (start, end) == (1, 9) and " ".join(lines) == text and max(map(len, lines)) <= 42
     assert timestamps.as_srt([], True) == "" and timestamps.as_vtt([], True) == "WEBVTT\n"
     ((start, end, _),) = parsed_srt(timestamps.as_srt([Word("x", 1, 1)], True))
-    assert end > start                                      # else no player shows it
+    assert end > start  # else no player shows it
 
 
 def test_json():

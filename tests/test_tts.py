@@ -1,4 +1,5 @@
 """TTSModel: voices, options, seeds, streams that are left, and what it refuses."""
+
 import sys
 import threading
 import tracemalloc
@@ -46,11 +47,14 @@ def test_a_seed_gives_the_same_speech_on_any_number_of_threads(model, voice, mon
     assert speech[0].dtype == np.float32 and len(speech[0]) % 1920 == 0
 
 
-@pytest.mark.parametrize("siblings, limit, cores", [
-    (["0,2", "1,3", "0,2", "1,3"], "max 100000", 2),                            # two hyperthreads a core
-    (["0", "1", "2", "3"], "150000 100000", 2),                                 # a container with a core and a half
-    ([], "", 4),                                                                # a system that says nothing
-])
+@pytest.mark.parametrize(
+    "siblings, limit, cores",
+    [
+        (["0,2", "1,3", "0,2", "1,3"], "max 100000", 2),  # two hyperthreads a core
+        (["0", "1", "2", "3"], "150000 100000", 2),  # a container with a core and a half
+        ([], "", 4),  # a system that says nothing
+    ],
+)
 def test_threads_are_as_many_as_physical_cores_within_limits(monkeypatch, tmp_path, siblings, limit, cores):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     for cpu, line in enumerate(siblings):
@@ -116,21 +120,21 @@ def test_the_decoder_has_half_the_cores_until_the_next_latent_is_there():
 
     def items():
         for i in range(3):
-            sizes.append(ops.get_threads())                 # of the flow LM
+            sizes.append(ops.get_threads())  # of the flow LM
             yield i
             if i:
                 ready.wait(10)
 
     team = ops.Team(5)
     stream = _made_ahead(items(), team)
-    assert next(stream) == 0 and team.size == 5             # the first is to be heard as soon as can be
+    assert next(stream) == 0 and team.size == 5  # the first is to be heard as soon as can be
     for _ in stream:
         assert team.size == 3
         ready.set()
         while team.size != 5:
             threading.Event().wait(0.001)
         ready.clear()
-    assert sizes == [2, 2, 2]                               # the first two by this thread, which has joined no team
+    assert sizes == [2, 2, 2]  # the first two by this thread, which has joined no team
 
 
 def test_threads_of_a_team():
@@ -159,21 +163,27 @@ def test_an_error_in_the_thread_ahead_arrives():
 def test_options_change_the_speech(model, voice):
     still = model.generate(TEXT, voice, seed=1, temperature=0)
     assert np.array_equal(still, model.generate(TEXT, voice, seed=2, temperature=0))
-    for frames_after_eos in (0, 3):                         # EOS at once, but not before the 6th frame
+    for frames_after_eos in (0, 3):  # EOS at once, but not before the 6th frame
         short = model.generate("Yes.", voice, eos_threshold=-1e9, frames_after_eos=frames_after_eos)
         assert len(short) == (6 + frames_after_eos) * 1920
     free = model.generate(TEXT, voice, seed=1, temperature=4)
-    clamped = model.generate(TEXT, voice, seed=1, temperature=4, noise_clamp=1e-3)      # next to no noise
+    clamped = model.generate(TEXT, voice, seed=1, temperature=4, noise_clamp=1e-3)  # next to no noise
     n = min(map(len, (clamped, free, still)))
     assert np.abs(clamped[:n] - still[:n]).max() < np.abs(free[:n] - still[:n]).max() / 10
 
 
 def test_options_of_the_model_hold_where_a_text_has_none(model, voice, tiny_model):
     cold = TTSModel.load(config=tiny_model, temperature=0, max_tokens=20, seed=None)
-    assert (cold.options.temperature, cold.options.eos_threshold, cold.options.max_tokens) == (0, model.options.eos_threshold, 20)
+    assert (cold.options.temperature, cold.options.eos_threshold, cold.options.max_tokens) == (
+        0,
+        model.options.eos_threshold,
+        20,
+    )
     assert np.array_equal(cold.generate(TEXT, voice), model.generate(TEXT, voice, temperature=0, max_tokens=20))
-    assert np.array_equal(cold.generate(TEXT, voice, temperature=0.5, max_tokens=50, seed=3),
-                          model.generate(TEXT, voice, temperature=0.5, seed=3))
+    assert np.array_equal(
+        cold.generate(TEXT, voice, temperature=0.5, max_tokens=50, seed=3),
+        model.generate(TEXT, voice, temperature=0.5, seed=3),
+    )
 
 
 @pytest.mark.parametrize("option", [
@@ -192,7 +202,7 @@ def test_what_else_is_refused(model, voice, tiny_model, samples):
         TTSModel.load("inglish")
     for text in ("", "  \n"):
         with pytest.raises(TextError):
-            model.generate_stream(text, voice)              # at once, not at the first frame
+            model.generate_stream(text, voice)  # at once, not at the first frame
     with pytest.raises(TextError):
         model.generate(b"bytes", voice)
     for options in ({"seed": -1}, {"frames_after_eos": -1}, {"max_tokens": 0}):
@@ -240,6 +250,7 @@ def test_errors_share_a_base():
 
 def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice):
     """The Python that runs for each frame, in calls, and what a frame leaves in memory: chunks do not know of each other."""
+
     def cost(sentences):
         calls = frames = 0
 

@@ -1,4 +1,5 @@
 """A recording is encoded once; an entry that is not what was written is made again; nothing depends on there being a cache."""
+
 import os
 import shutil
 
@@ -44,10 +45,10 @@ def same(state, other):
 def test_the_second_time_nothing_is_encoded(model, encoded, recording, tiny_model, tmp_path):
     first = model.get_voice_state(recording)
     assert same(model.get_voice_state(recording), first)
-    assert same(TTSModel.load(config=tiny_model).get_voice_state(recording), first)         # a new process, so to speak
+    assert same(TTSModel.load(config=tiny_model).get_voice_state(recording), first)  # a new process, so to speak
     assert same(model.get_voice_state(shutil.copy(recording, tmp_path / "copy.ogg")), first) and len(encoded) == 1
     samples = soundfile.read(recording, dtype="float32")[0]
-    for _ in range(2):                                      # what a program has in memory, it may keep itself
+    for _ in range(2):  # what a program has in memory, it may keep itself
         assert same(model.get_voice_state(samples), first)
     assert len(encoded) == 3
 
@@ -93,9 +94,9 @@ def test_foreign_entries_are_made_again(model, encoded, recording, folder):
     (entry,) = folder.iterdir()
     other = model.get_voice_state(SPEECH / "him.ogg")
     (foreign,) = set(folder.iterdir()) - {entry}
-    shutil.copy(foreign, entry)                             # whole, of this model, of another recording
+    shutil.copy(foreign, entry)  # whole, of this model, of another recording
     assert same(model.get_voice_state(recording), first)
-    other.save(entry)                                       # a voice that somebody put there
+    other.save(entry)  # a voice that somebody put there
     assert same(model.get_voice_state(recording), first) and len(encoded) == 4
 
 
@@ -113,7 +114,7 @@ def test_the_oldest_make_room(model, encoded, folder, tmp_path, monkeypatch):
         model.get_voice_state(path)
     assert len(list(folder.iterdir())) == 3 and len(encoded) == 4
     model.get_voice_state(recordings[0])
-    assert len(encoded) == 4                                # it was used again, so another one went
+    assert len(encoded) == 4  # it was used again, so another one went
     model.get_voice_state(recordings[1])
     assert len(encoded) == 5
 
@@ -135,7 +136,9 @@ def test_it_can_be_left_out(tiny_model, encoded, recording, folder):
 
 def test_a_recording_that_changes_while_it_is_read_is_not_kept(model, encoded, recording, folder, monkeypatch):
     encode = MimiEncoder.encode
-    monkeypatch.setattr(MimiEncoder, "encode", lambda *args: shutil.copy(SPEECH / "him.ogg", recording) and encode(*args))
+    monkeypatch.setattr(
+        MimiEncoder, "encode", lambda *args: shutil.copy(SPEECH / "him.ogg", recording) and encode(*args)
+    )
     model.get_voice_state(recording)
     assert not folder.exists()
 

@@ -1,4 +1,5 @@
 """Tensors by name: what is missing or does not fit is named; precisions; packing; the names of training checkpoints."""
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -27,10 +28,14 @@ def tensor(x, dtype="F32"):
 
 @pytest.fixture
 def weights():
-    return Weights({"a.w": tensor(numbers(3, 4))[0], "a.b": tensor(numbers(3))[0], "n": Tensor("I64", np.zeros(3, np.int64))}, "x.file")
+    return Weights(
+        {"a.w": tensor(numbers(3, 4))[0], "a.b": tensor(numbers(3))[0], "n": Tensor("I64", np.zeros(3, np.int64))},
+        "x.file",
+    )
 
 
 # --- strictness --------------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("get", ["vector", "table", "matrix"])
 def test_what_does_not_fit_is_named(weights, get):
@@ -64,6 +69,7 @@ def test_what_nothing_asked_for_is_named(weights):
 
 # --- precision ---------------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F16", "F64"])
 def test_vectors_are_float32(dtype):
     stored, values = tensor(numbers(2, 5), dtype)
@@ -93,11 +99,19 @@ def test_matrices_have_the_precision_that_is_asked_for(dtype, precision):
 
 
 @pytest.mark.parametrize("dtype", ["F32", "BF16"])
-@pytest.mark.parametrize("name, n, rounded", [
-    ("flow_lm.transformer.layers.0.linear1.weight", 20, True), ("flow_lm.flow_net.w", 64, False),
-    ("mimi.decoder_transformer.transformer.w", 64, True), ("mimi.decoder.model.2.convtr.weight", 64, True),
-    ("mimi.decoder.model.11.conv.weight", 63, False), ("mimi.encoder.model.0.conv.weight", 64, False),
-    ("mimi.encoder_transformer.transformer.w", 64, False), ("mimi.quantizer.output_proj.weight", 64, False)])
+@pytest.mark.parametrize(
+    "name, n, rounded",
+    [
+        ("flow_lm.transformer.layers.0.linear1.weight", 20, True),
+        ("flow_lm.flow_net.w", 64, False),
+        ("mimi.decoder_transformer.transformer.w", 64, True),
+        ("mimi.decoder.model.2.convtr.weight", 64, True),
+        ("mimi.decoder.model.11.conv.weight", 63, False),
+        ("mimi.encoder.model.0.conv.weight", 64, False),
+        ("mimi.encoder_transformer.transformer.w", 64, False),
+        ("mimi.quantizer.output_proj.weight", 64, False),
+    ],
+)
 def test_int8_is_for_the_backbone_and_what_is_wide_in_the_decoder(dtype, name, n, rounded):
     stored, values = tensor(numbers(n, 33), dtype)
     matrix = Weights({name: stored}, "x", "int8").matrix(name, n, 33).matrix
@@ -126,6 +140,7 @@ def test_rounding_to_bf16_is_to_nearest_and_even():
 
 # --- packing -----------------------------------------------------------------------------------------------------------------
 
+
 def test_matrices_are_packed_when_first_used(weights):
     used = (weights / "a").matrix("w", 3, 4)
     assert not vars(used).get("matrix")
@@ -137,22 +152,23 @@ def test_matrices_are_packed_when_first_used(weights):
 
 
 def test_a_kernel_becomes_a_matrix_with_the_taps_side_by_side():
-    kernel = numbers(5, 3, 4)                                                   # [N, C, width]
+    kernel = numbers(5, 3, 4)  # [N, C, width]
     matrix = Weights({"w": tensor(kernel)[0]}, "x").matrix("w", 5, 3, 4).matrix
     rows = ops.linear(np.eye(12, dtype=np.float32), matrix).T.reshape(5, 4, 3)
     np.testing.assert_array_equal(rows, kernel.transpose(0, 2, 1))
 
 
 def test_an_upsampling_kernel_becomes_a_row_for_each_output():
-    kernel = numbers(3, 5, 4)                                                   # [C, N, 2 s]
+    kernel = numbers(3, 5, 4)  # [C, N, 2 s]
     matrix = Weights({"w": tensor(kernel)[0]}, "x").upsampling_matrix("w", 3, 5, 4).matrix
     rows = ops.linear(np.eye(6, dtype=np.float32), matrix).T.reshape(2, 5, 2, 3)
     for j in range(2):
-        np.testing.assert_array_equal(rows[j, :, 0], kernel[:, :, 2 + j].T)     # of the row before
+        np.testing.assert_array_equal(rows[j, :, 0], kernel[:, :, 2 + j].T)  # of the row before
         np.testing.assert_array_equal(rows[j, :, 1], kernel[:, :, j].T)
 
 
 # --- training names ----------------------------------------------------------------------------------------------------------
+
 
 def stored(path, names):
     save_file({name: numbers(i + 1, 2) for i, name in enumerate(names)}, path)
@@ -160,19 +176,22 @@ def stored(path, names):
 
 
 def test_flow_lm_in_training_names(tmp_path):
-    path = stored(tmp_path / "lm.safetensors", names := {
-        "condition_provider.conditioners.transcript_in_segment.embed.weight": "flow_lm.conditioner.embed.weight",
-        "condition_provider.conditioners.speaker_wavs.output_proj.weight": "flow_lm.speaker_proj_weight",
-        "fuser.padding_value": "flow_lm.bos_before_voice",
-        "transformer.layers.3.self_attn.in_proj_weight": "flow_lm.transformer.layers.3.self_attn.in_proj.weight",
-        "transformer.layers.3.self_attn.out_proj.weight": "flow_lm.transformer.layers.3.self_attn.out_proj.weight",
-        "flow_net.input_proj.weight": "flow_lm.flow_net.input_proj.weight",
-        "out_eos.bias": "flow_lm.out_eos.bias",
-        "flow.w_s_t.anything": None,
-        "num_ema_updates": None,
-        "condition_provider.conditioners.transcript_in_segment.learnt_padding": None,
-        "condition_provider.conditioners.speaker_wavs.learnt_padding": None,
-    })
+    path = stored(
+        tmp_path / "lm.safetensors",
+        names := {
+            "condition_provider.conditioners.transcript_in_segment.embed.weight": "flow_lm.conditioner.embed.weight",
+            "condition_provider.conditioners.speaker_wavs.output_proj.weight": "flow_lm.speaker_proj_weight",
+            "fuser.padding_value": "flow_lm.bos_before_voice",
+            "transformer.layers.3.self_attn.in_proj_weight": "flow_lm.transformer.layers.3.self_attn.in_proj.weight",
+            "transformer.layers.3.self_attn.out_proj.weight": "flow_lm.transformer.layers.3.self_attn.out_proj.weight",
+            "flow_net.input_proj.weight": "flow_lm.flow_net.input_proj.weight",
+            "out_eos.bias": "flow_lm.out_eos.bias",
+            "flow.w_s_t.anything": None,
+            "num_ema_updates": None,
+            "condition_provider.conditioners.transcript_in_segment.learnt_padding": None,
+            "condition_provider.conditioners.speaker_wavs.learnt_padding": None,
+        },
+    )
     read, original = read_flow_lm(path), read_safetensors(path)
     assert sorted(read) == sorted(name for name in names.values() if name)
     for old, new in names.items():
@@ -181,29 +200,32 @@ def test_flow_lm_in_training_names(tmp_path):
 
 
 def test_mimi_in_training_names(tmp_path):
-    path = stored(tmp_path / "mimi.safetensors", names := {
-        "model.encoder.model.0.conv.conv.weight": "mimi.encoder.model.0.conv.weight",
-        "decoder.model.2.convtr.convtr.bias": "mimi.decoder.model.2.convtr.bias",
-        "decoder_transformer.transformer.layers.0.self_attn.in_proj_weight":
-            "mimi.decoder_transformer.transformer.layers.0.self_attn.in_proj.weight",
-        "decoder_transformer.transformer.layers.0.layer_scale_1.scale":
-            "mimi.decoder_transformer.transformer.layers.0.layer_scale_1.scale",
-        "quantizer.output_proj.weight": "mimi.quantizer.output_proj.weight",
-        "model.quantizer.vq.layers.0": None,
-        "model.quantizer.logvar_proj.weight": None,
-        "quantizer.logvar_proj.weight": None,
-        "quantizer.logvar_param": None,
-        "quantizer.some_codebook.sum": None,
-        "wavlm_emb_downsample.conv.conv.weight": None,
-        "wavlm_input_resample.kernel": None,
-        "wavlm_proj.weight": None,
-    })
+    path = stored(
+        tmp_path / "mimi.safetensors",
+        names := {
+            "model.encoder.model.0.conv.conv.weight": "mimi.encoder.model.0.conv.weight",
+            "decoder.model.2.convtr.convtr.bias": "mimi.decoder.model.2.convtr.bias",
+            "decoder_transformer.transformer.layers.0.self_attn.in_proj_weight": "mimi.decoder_transformer.transformer.layers.0.self_attn.in_proj.weight",  # noqa: E501
+            "decoder_transformer.transformer.layers.0.layer_scale_1.scale": "mimi.decoder_transformer.transformer.layers.0.layer_scale_1.scale",  # noqa: E501
+            "quantizer.output_proj.weight": "mimi.quantizer.output_proj.weight",
+            "model.quantizer.vq.layers.0": None,
+            "model.quantizer.logvar_proj.weight": None,
+            "quantizer.logvar_proj.weight": None,
+            "quantizer.logvar_param": None,
+            "quantizer.some_codebook.sum": None,
+            "wavlm_emb_downsample.conv.conv.weight": None,
+            "wavlm_input_resample.kernel": None,
+            "wavlm_proj.weight": None,
+        },
+    )
     assert sorted(read_mimi(path)) == sorted(name for name in names.values() if name)
 
 
 def test_weight_norm_is_folded(tmp_path):
     v, g = numbers(4, 3, 5), np.abs(numbers(4, 1, 1))
-    save_file({"model.decoder.model.0.conv.conv.weight_v": v, "model.decoder.model.0.conv.conv.weight_g": g}, tmp_path / "m")
+    save_file(
+        {"model.decoder.model.0.conv.conv.weight_v": v, "model.decoder.model.0.conv.conv.weight_g": g}, tmp_path / "m"
+    )
     read = read_mimi(tmp_path / "m")
     assert list(read) == ["mimi.decoder.model.0.conv.weight"]
     norms = np.sqrt((v.astype(np.float64) ** 2).sum(axis=(1, 2), keepdims=True))
@@ -218,4 +240,4 @@ def test_half_a_weight_norm_is_named(tmp_path):
 
 def test_mimi_of_a_whole_model(tmp_path):
     path = stored(tmp_path / "m", ["mimi.decoder.weight_g", "mimi.in_proj_weight", "flow_lm.bos_emb"])
-    assert sorted(read_mimi(path)) == ["mimi.decoder.weight_g", "mimi.in_proj_weight"]   # as they are
+    assert sorted(read_mimi(path)) == ["mimi.decoder.weight_g", "mimi.in_proj_weight"]  # as they are

@@ -1,4 +1,5 @@
 """Weights are packed once; an entry that is not what this start would make is made again; nothing depends on there being a cache."""
+
 import os
 import shutil
 import subprocess
@@ -65,6 +66,7 @@ def overwrite(at, what):
         with open(entry, "r+b") as file:
             file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
             file.write(what)
+
     return change
 
 
@@ -103,7 +105,9 @@ def test_an_entry_of_another_model_is_not_taken(config, folder, packed, tmp_path
 
 def test_a_new_revision_takes_the_place_of_the_old_one(config, folder, packed):
     for commit in ("a" * 40, "b" * 40):
-        TTSModel.load(config=shutil.copytree(config.parent, config.parent.parent / "snapshots" / commit) / "config.yaml")
+        TTSModel.load(
+            config=shutil.copytree(config.parent, config.parent.parent / "snapshots" / commit) / "config.yaml"
+        )
     assert len(packed) == 2 and len(list(folder.iterdir())) == 1
 
 
@@ -112,7 +116,7 @@ def test_together_entries_stay_below_a_limit(config, folder, monkeypatch):
     (old,) = folder.iterdir()
     monkeypatch.setattr(weights_cache, "MOST", old.stat().st_size)
     (folder / ".left-by-a-process-that-died.packed").write_bytes(bytes(1000))
-    for seconds, path in enumerate(sorted(folder.iterdir())):          # what was left first, for it is too small to make room
+    for seconds, path in enumerate(sorted(folder.iterdir())):  # what was left first, for it is too small to make room
         os.utime(path, (seconds, seconds))
     TTSModel.load(config=config, precision="int8")
     (new,) = folder.iterdir()
@@ -140,7 +144,7 @@ def test_processes_at_the_same_time(config, folder, packed):
     assert [process.wait() for process in processes] == [0, 0, 0]
     (entry,) = folder.iterdir()
     TTSModel.load(config=config)
-    assert not packed                                               # what they left is whole
+    assert not packed  # what they left is whole
 
 
 def test_what_was_read_of_a_file_can_be_given_back(config):

@@ -1,4 +1,5 @@
 """The Wyoming protocol over a real socket, with its own client."""
+
 import asyncio
 import json
 import socket
@@ -26,7 +27,7 @@ TEXT = "Hello there, this is a test. And one more."
 @pytest.fixture(scope="module")
 def model(tiny_model):
     model = load(tiny_model)
-    model.options = model.options.but(temperature=0)           # the protocol has no seeds
+    model.options = model.options.but(temperature=0)  # the protocol has no seeds
     return model
 
 
@@ -39,6 +40,7 @@ def server(model):
 
 def talk(server, *events, until=AudioStop):
     """Send events; what comes back, up to and with an event of one kind, or an end."""
+
     async def talking():
         async with connected(server) as client:
             for event in events:
@@ -49,6 +51,7 @@ def talk(server, *events, until=AudioStop):
                 if until.is_type(event.type) or Error.is_type(event.type):
                     break
             return answers
+
     return asyncio.run(talking())
 
 
@@ -67,14 +70,20 @@ def sound(events):
     start, *chunks, stop = events
     assert AudioStart.from_event(start) == AudioStart(24000, 2, 1, timestamp=AudioStart.from_event(start).timestamp)
     assert AudioStop.is_type(stop.type) and len(chunks) > 1
-    assert all((chunk.rate, chunk.width, chunk.channels) == (24000, 2, 1) for chunk in map(AudioChunk.from_event, chunks))
+    assert all(
+        (chunk.rate, chunk.width, chunk.channels) == (24000, 2, 1) for chunk in map(AudioChunk.from_event, chunks)
+    )
     return b"".join(AudioChunk.from_event(chunk).audio for chunk in chunks)
 
 
 def test_describe(server, model):
     [event] = talk(server, Describe(), until=Info)
     [program] = Info.from_event(event).tts
-    assert (program.name, program.version) == ("pockettts", __version__) and program.installed and program.supports_synthesize_streaming
+    assert (
+        (program.name, program.version) == ("pockettts", __version__)
+        and program.installed
+        and program.supports_synthesize_streaming
+    )
     assert [voice.name for voice in program.voices] == server.wyoming.voices.names
     assert {tuple(voice.languages) for voice in program.voices} == {("en",)}
     [pong] = talk(server, Ping("here?"), until=type("Any", (), {"is_type": staticmethod(lambda kind: True)}))
@@ -85,8 +94,12 @@ def test_synthesize(server, model):
     assert sound(talk(server, Synthesize(TEXT))) == expected(model, TEXT)
     named = talk(server, Synthesize(TEXT, voice=SynthesizeVoice(name="marius")))
     assert sound(named) == expected(model, TEXT, "marius") != expected(model, TEXT)
-    assert sound(talk(server, Synthesize("Hi [pause:1s]", voice=SynthesizeVoice(language="en")))) == expected(model, "Hi [pause:1s]")
-    assert sound(talk(server, Describe(), Synthesize(TEXT))[1:]) == expected(model, TEXT)      # one connection, several requests
+    assert sound(talk(server, Synthesize("Hi [pause:1s]", voice=SynthesizeVoice(language="en")))) == expected(
+        model, "Hi [pause:1s]"
+    )
+    assert sound(talk(server, Describe(), Synthesize(TEXT))[1:]) == expected(
+        model, TEXT
+    )  # one connection, several requests
 
 
 def test_text_that_comes_bit_by_bit_is_spoken_sentence_by_sentence(server, model):
@@ -98,10 +111,10 @@ def test_text_that_comes_bit_by_bit_is_spoken_sentence_by_sentence(server, model
             for piece in ("This is the fir", "st of the sentences.", " And here"):
                 await client.write_event(SynthesizeChunk(piece).event())
             events = [await client.read_event()]
-            while len(events) * 1920 * 2 < len(expected(model, first, "marius")):      # it speaks, and more text is to come
+            while len(events) * 1920 * 2 < len(expected(model, first, "marius")):  # it speaks, and more text is to come
                 events.append(await client.read_event())
             await client.write_event(SynthesizeChunk(second.removeprefix(" And here")).event())
-            await client.write_event(Synthesize(first + second).event())               # for servers that can't stream
+            await client.write_event(Synthesize(first + second).event())  # for servers that can't stream
             await client.write_event(SynthesizeStop().event())
             while not SynthesizeStopped.is_type(events[-1].type):
                 events.append(await client.read_event())
@@ -122,7 +135,10 @@ def test_where_text_is_cut():
 
     assert pieces("One is here. Two is, too.", " Three") == ["One is here. Two is, too.", " Three"]
     assert pieces("This is a long sentence", ". And", " this") == ["This is a long sentence.", " And this"]
-    assert pieces("He met Dr. ", "Smith, of 3.", "5 Elm Street. So.") == ["He met Dr. Smith, of 3.5 Elm Street.", " So."]
+    assert pieces("He met Dr. ", "Smith, of 3.", "5 Elm Street. So.") == [
+        "He met Dr. Smith, of 3.5 Elm Street.",
+        " So.",
+    ]
     assert "".join(pieces(*TEXT)) == TEXT and pieces(" ", "") == []
 
 
@@ -144,9 +160,9 @@ def test_mistakes_are_answered(server, event, words):
 def test_what_is_no_event_ends_the_connection(server, model, data):
     with socket.create_connection(("127.0.0.1", server.wyoming_port), timeout=20) as connection:
         answer = b""
-        with suppress(ConnectionError):        # it may hang up before everything is sent
+        with suppress(ConnectionError):  # it may hang up before everything is sent
             connection.sendall(data)
-            with suppress(OSError):            # ENOTCONN: it has hung up already
+            with suppress(OSError):  # ENOTCONN: it has hung up already
                 connection.shutdown(socket.SHUT_WR)
             while more := connection.recv(65536):
                 answer += more
@@ -165,7 +181,10 @@ def test_who_leaves_frees_the_place(server):
 
 
 def test_a_port_that_is_taken(model):
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OptionError, match="take another --host or --wyoming"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(OptionError, match="take another --host or --wyoming"),
+    ):
         Server(model, Settings(port=0, wyoming_port=taken.getsockname()[1]), "alba")
 
 

@@ -6,6 +6,7 @@ that make no sense; 130 after Ctrl-C; 141 when the reader of stdout has gone; 14
 Each command is a module here, imported when it is run, with two functions: `add_options(parser)` and `run(args)`. They import
 what is heavy where they need it, so that `--help` waits for none of it.
 """
+
 import argparse
 import errno
 import os
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             _flush_stdout()
         return 0
-    except SystemExit as stop:         # after --help, or a signal
+    except SystemExit as stop:  # after --help, or a signal
         return int(stop.code or 0)
     except BaseException as error:
         if "--debug" in argv:
@@ -55,8 +56,12 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str]) -> None:
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("generate", argv)
     command = import_module(f".{name.replace('-', '_')}", __name__)
-    parser = _Parser("pockettts" if name == "generate" else f"pockettts {name}", description=f"{COMMANDS[name]}.",
-                     formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = _Parser(
+        "pockettts" if name == "generate" else f"pockettts {name}",
+        description=f"{COMMANDS[name]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     if name == "generate":
         _describe_all(parser)
     command.add_options(parser)
@@ -74,9 +79,11 @@ def _describe_all(parser: argparse.ArgumentParser) -> None:
     """What the help of the command as a whole has more than that of `pockettts generate`."""
     parser.usage = "pockettts [TEXT] [options]\n       pockettts COMMAND ..."
     commands = "\n".join(f"  {name:<14}{about[0].lower()}{about[1:]}" for name, about in COMMANDS.items())
-    parser.epilog = (f"commands (`pockettts COMMAND --help` says more):\n{commands}\n\n"
-                     "Without a text, the one that is piped in is spoken, or else a greeting.\n"
-                     "A text that is a command's name, or looks like an option, is given as --text=models")
+    parser.epilog = (
+        f"commands (`pockettts COMMAND --help` says more):\n{commands}\n\n"
+        "Without a text, the one that is piped in is spoken, or else a greeting.\n"
+        "A text that is a command's name, or looks like an option, is given as --text=models"
+    )
     parser.add_argument("--version", action="version", version=f"pockettts {__version__}")
 
 
@@ -86,6 +93,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 # --- messages and signals --------------------------------------------------------------------------------------------
+
 
 def _explain(error: BaseException) -> int:
     """Say in one line what went wrong; the exit code."""
@@ -99,7 +107,7 @@ def _explain(error: BaseException) -> int:
     elif isinstance(error, MemoryError):
         message = "out of memory: take a shorter text or a smaller model"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        message = f"can't write to stdout ({error.strerror})"       # writers of files have errors of their own
+        message = f"can't write to stdout ({error.strerror})"  # writers of files have errors of their own
     say(f"pockettts: {message}")
     return code
 
@@ -117,8 +125,9 @@ def _log(quiet: bool, debug: bool) -> None:
     if not debug:
         handler.addFilter(logging.Filter("pockettts"))
         warnings.simplefilter("ignore")
-    logging.basicConfig(handlers=[handler], force=True,
-                        level=logging.DEBUG if debug else logging.ERROR if quiet else logging.WARNING)
+    logging.basicConfig(
+        handlers=[handler], force=True, level=logging.DEBUG if debug else logging.ERROR if quiet else logging.WARNING
+    )
 
 
 def _flush_stdout() -> None:
@@ -127,7 +136,7 @@ def _flush_stdout() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # or Python would try again, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again, and complain
         raise
 
 
@@ -135,7 +144,7 @@ def _exit_on_signals() -> None:
     """When terminated, or when the terminal is closed, clean up as after an error."""
     import signal
 
-    for name in ("SIGTERM", "SIGHUP"):                      # Windows has no SIGHUP
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, lambda number, _: sys.exit(128 + number))

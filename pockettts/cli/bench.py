@@ -1,4 +1,5 @@
 """`pockettts bench`: how fast a model runs on this machine, and how fast it could."""
+
 import argparse
 import sys
 
@@ -9,7 +10,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, default="english")
     add_precision(parser)
     add_numbers(parser, "threads")
-    parser.add_argument("--streams", action="store_true", help="measure many texts spoken at once, beside the same ones in turn")
+    parser.add_argument(
+        "--streams", action="store_true", help="measure many texts spoken at once, beside the same ones in turn"
+    )
     parser.add_argument("--json", action="store_true", help="print all figures, for programs")
 
 

@@ -1,4 +1,5 @@
 """What several commands share: which model, numbers within limits, and a line on stderr."""
+
 import argparse
 import sys
 from collections.abc import Callable
@@ -12,15 +13,25 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None = Non
     parser.set_defaults(model=default)
     model = parser.add_mutually_exclusive_group()
     usual = default or "english; or mini, which is bundled, if that is not on this machine and there is no network"
-    model.add_argument("--variant", "--model", "--language", dest="model", metavar="NAME",
-                       help=f"a model of `pockettts models` (default: {usual})")
+    model.add_argument(
+        "--variant",
+        "--model",
+        "--language",
+        dest="model",
+        metavar="NAME",
+        help=f"a model of `pockettts models` (default: {usual})",
+    )
     model.add_argument("--config", dest="model", metavar="YAML", help="a model of your own: a path, hf:// or https://")
 
 
 def add_cache_option(parser: argparse.ArgumentParser) -> None:
     """--no-cache: `args.cache` as `TTSModel.load` takes it."""
-    parser.add_argument("--no-cache", dest="cache", action="store_false",
-                        help="keep nothing for the next time, and use nothing that was kept: packed weights, cloned voices")
+    parser.add_argument(
+        "--no-cache",
+        dest="cache",
+        action="store_false",
+        help="keep nothing for the next time, and use nothing that was kept: packed weights, cloned voices",
+    )
 
 
 def config_of(args: argparse.Namespace):
@@ -34,31 +45,40 @@ def config_of(args: argparse.Namespace):
 def add_precision(parser: argparse.ArgumentParser) -> None:
     """Of the weights: `precision` for `TTSModel.load`."""
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--precision", choices=PRECISIONS,
-                           help="of the weights (default: as they are, which loses nothing; int8 is the fastest)")
-    precision.add_argument("--quantize", dest="precision", action="store_const", const="int8", help="the same as --precision int8")
+    precision.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of the weights (default: as they are, which loses nothing; int8 is the fastest)",
+    )
+    precision.add_argument(
+        "--quantize", dest="precision", action="store_const", const="int8", help="the same as --precision int8"
+    )
 
 
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
     """Some of the options in `NUMBERS`. What is out of their limits is refused before anything is loaded."""
     for name in names:
-        parser.add_argument("--" + name.replace("_", "-"), type=within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about)
+        parser.add_argument(
+            "--" + name.replace("_", "-"), type=within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about
+        )
 
 
 def within(number: Number) -> Callable[[str], float]:
     """A type for argparse."""
+
     def checked(given: str) -> float:
         try:
             return number.check(number.kind(given))
         except (ValueError, OptionError):
             raise argparse.ArgumentTypeError(f"{given[:20]!r} is not {number.range}") from None
+
     return checked
 
 
 def say(message: str, end: str = "\n") -> None:
     """A line on stderr. Nothing fails because nobody reads it."""
     try:
-        if sys.stderr is not None:     # else print would take stdout
+        if sys.stderr is not None:  # else print would take stdout
             print(" ".join(message.splitlines()), end=end, file=sys.stderr, flush=True)
     except OSError:
         sys.stderr = None

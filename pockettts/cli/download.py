@@ -1,4 +1,5 @@
 """`pockettts download`: a model and voices, to speak without a network."""
+
 import argparse
 
 from .common import config_of, say
@@ -23,5 +24,7 @@ def run(args: argparse.Namespace) -> None:
         size = sum(file.stat().st_size for file in files) / 1e6
         say(f"{config.name}: {len(files)} files, {size:.1f} MB, which is all it takes to speak without a network")
         if config.weights_path and not hub.is_cached(config.weights_path):
-            say(f"to clone voices as well, accept the terms at {voices.gated_page(config)}, log in with "
-                 "`hf auth login`, and run this again")
+            say(
+                f"to clone voices as well, accept the terms at {voices.gated_page(config)}, log in with "
+                "`hf auth login`, and run this again"
+            )

@@ -1,4 +1,5 @@
 """`pockettts export-voice`: a recording, or a folder of them, as voice files."""
+
 import argparse
 import os
 from pathlib import Path
@@ -6,13 +7,29 @@ from pathlib import Path
 from ..errors import OptionError, PocketTTSError, VoiceError
 from .common import add_cache_option, add_model_options, config_of, say
 
-SOUNDS = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"}     # what libsndfile reads
+SOUNDS = {
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".au",
+    ".caf",
+    ".w64",
+}  # what libsndfile reads
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("voice", metavar="IN",
-                        help="a sound file, a folder of them, a name of `pockettts voices`, hf:// or https://")
-    parser.add_argument("output", metavar="OUT", help="the .safetensors file to write; of a folder, the folder to write to")
+    parser.add_argument(
+        "voice", metavar="IN", help="a sound file, a folder of them, a name of `pockettts voices`, hf:// or https://"
+    )
+    parser.add_argument(
+        "output", metavar="OUT", help="the .safetensors file to write; of a folder, the folder to write to"
+    )
     add_model_options(parser)
     add_cache_option(parser)
 
@@ -70,8 +87,8 @@ def _export_all(model, files: dict[Path, Path], quiet: bool) -> None:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     failed = 0
-    bar = tqdm(files.items(), unit=" voices", disable=True if quiet else None)              # None: unless it is no terminal
-    with bar, logging_redirect_tqdm(tqdm_class=tqdm):       # warnings go above the bar
+    bar = tqdm(files.items(), unit=" voices", disable=True if quiet else None)  # None: unless it is no terminal
+    with bar, logging_redirect_tqdm(tqdm_class=tqdm):  # warnings go above the bar
         for recording, voice in bar:
             bar.set_description(recording.name[-40:], refresh=False)
             try:

@@ -1,4 +1,5 @@
 """`pockettts generate`, the command where none is named: a text to sound files, to stdout, to the loudspeaker."""
+
 import argparse
 import os
 import re
@@ -21,8 +22,18 @@ GREETINGS = {
     "dutch": "Hallo! Ik ben Pocket TTS, een kleine stem voor elke computer.",
 }
 OUTPUT = "output.wav"
-NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "frames_after_eos", "max_tokens", "gap", "speed",
-           "seed", "threads")
+NUMBERS = (
+    "temperature",
+    "lsd_decode_steps",
+    "eos_threshold",
+    "noise_clamp",
+    "frames_after_eos",
+    "max_tokens",
+    "gap",
+    "speed",
+    "seed",
+    "threads",
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,18 +43,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text.add_argument("-f", "--file", help="a .txt, .md or .epub file, in UTF-8; `-` is stdin")
     text.add_argument("--follow", action="store_true", help="speak line by line what comes in on stdin, as it comes")
     sound = parser.add_mutually_exclusive_group()
-    sound.add_argument("-o", "--output", metavar="FILE",
-                       help=f"wav, flac, ogg, opus or mp3; `-` is a WAV to stdout (default: {OUTPUT}, unless it is played)")
+    sound.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=f"wav, flac, ogg, opus or mp3; `-` is a WAV to stdout (default: {OUTPUT}, unless it is played)",
+    )
     sound.add_argument("--stream", action="store_true", help="raw sound to stdout: 16-bit little-endian mono at 24 kHz")
     parser.add_argument("--play", action="store_true", help="play it, through aplay, paplay, ffplay, pw-play or afplay")
     parser.add_argument("--split", choices=("chapters",), help="of a --file: a sound file for each chapter")
-    parser.add_argument("--resume", action="store_true",
-                        help="go on with a --file that was interrupted: after Ctrl-C, its output has what was spoken")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a --file that was interrupted: after Ctrl-C, its output has what was spoken",
+    )
     parser.add_argument("--timestamps", metavar="FILE", help="when each word is spoken: .json, .srt or .vtt")
-    parser.add_argument("--verify", action=argparse.BooleanOptionalAction,
-                        help="speak again, up to 3 times, a chunk that loses or repeats words or does not end (default: for files)")
-    parser.add_argument("-v", "--voice", help="a name of `pockettts voices`, a sound file, a .safetensors file, "
-                                              "hf:// or https:// (default: the model's own)")
+    parser.add_argument(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        help="speak again, up to 3 times, a chunk that loses or repeats words or does not end (default: for files)",
+    )
+    parser.add_argument(
+        "-v",
+        "--voice",
+        help="a name of `pockettts voices`, a sound file, a .safetensors file, "
+        "hf:// or https:// (default: the model's own)",
+    )
     add_model_options(parser)
     add_precision(parser)
     add_cache_option(parser)
@@ -56,13 +81,13 @@ def run(args: argparse.Namespace) -> None:
 
     path = _path(args)
     config = config_of(args)
-    if args.verify is None:            # to be heard at once, speech can't wait for the end of a chunk
+    if args.verify is None:  # to be heard at once, speech can't wait for the end of a chunk
         args.verify = path is not None and not args.play and not args.follow
     if args.timestamps:
         _check_timestamps(args, config)
     chapters = [] if args.follow else _chapters(args, GREETINGS.get(config.language, GREETINGS["english"]))
     for chapter in chapters:
-        check(chapter.text)            # raises TextError
+        check(chapter.text)  # raises TextError
     with ExitStack() as stack:
         job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
         if args.follow:
@@ -100,10 +125,14 @@ def _check_timestamps(args: argparse.Namespace, config) -> None:
     from ..words.timestamps import check_path
 
     if args.follow or args.split or args.resume:
-        raise OptionError("--timestamps is for one text that becomes one sound: leave out --follow, --split and --resume")
+        raise OptionError(
+            "--timestamps is for one text that becomes one sound: leave out --follow, --split and --resume"
+        )
     check_path(args.timestamps)
     if not config.alignment_heads and not args.quiet:
-        say(f"pockettts: {config.name} has no alignment heads: {args.timestamps} will have the times of chunks, not of words")
+        say(
+            f"pockettts: {config.name} has no alignment heads: {args.timestamps} will have the times of chunks, not of words"
+        )
 
 
 class _Job:
@@ -132,7 +161,9 @@ class _Job:
         model, voice = self.loaded
         if self.args.timestamps:
             self._timeline = model.timeline(text)
-        return model.utterance(text, voice, model.options.but(verify=self.args.verify, **options), bool(self.args.timestamps))
+        return model.utterance(
+            text, voice, model.options.but(verify=self.args.verify, **options), bool(self.args.timestamps)
+        )
 
     def spoken(self, utterance) -> Iterator[tuple]:
         """(take, block) pairs of an utterance, while the times of its words are noted if they are wanted."""
@@ -159,7 +190,11 @@ class _Job:
         from ..sound.files import StreamWriter
 
         to_stdout = self.args.stream or self.args.output == "-"
-        stream = [stack.enter_context(StreamWriter(sys.stdout.buffer, self.sample_rate, raw=self.args.stream))] if to_stdout else []
+        stream = (
+            [stack.enter_context(StreamWriter(sys.stdout.buffer, self.sample_rate, raw=self.args.stream))]
+            if to_stdout
+            else []
+        )
         return stream + ([self.player] if self.player else [])
 
     def report(self, progress: Progress, files: str | None = None) -> None:
@@ -250,7 +285,9 @@ def _speak_book(job: _Job, chapters: list) -> None:
         journal.reopen()
     else:
         if journal.path.exists() and not job.args.quiet:
-            say(f"pockettts: {journal.path} of an earlier run is there, and --resume would go on from it; this begins anew")
+            say(
+                f"pockettts: {journal.path} of an earlier run is there, and --resume would go on from it; this begins anew"
+            )
         if job.args.seed is None:
             journal.facts["seed"] = secrets.randbits(64)
     progress = job.progress(sum(len(text) for _, text in sections), journal.characters)
@@ -272,7 +309,9 @@ def _speak_book(job: _Job, chapters: list) -> None:
     finally:
         progress.clear()
         if journal.is_begun and not is_finished and not job.args.quiet:
-            say(f"{job.path}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there")
+            say(
+                f"{job.path}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there"
+            )
         journal.close(is_finished)
     if job.player:
         job.player.finish()
@@ -344,5 +383,5 @@ def _is_piped() -> bool:
 
     try:
         return not stat.S_ISCHR(os.fstat(0).st_mode)
-    except OSError:                    # it is closed
+    except OSError:  # it is closed
         return False

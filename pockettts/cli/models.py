@@ -1,4 +1,5 @@
 """`pockettts models`: the models, and which are on this machine."""
+
 import argparse
 
 

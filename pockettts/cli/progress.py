@@ -1,11 +1,12 @@
 """How far a text is spoken, on a terminal; and the figures at the end."""
+
 import sys
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 
 from .common import say
 
-WIDTH = 30                             # of the bar
+WIDTH = 30  # of the bar
 
 
 class Progress:
@@ -44,7 +45,7 @@ class Progress:
 
     def _bar(self) -> str:
         spoken, line = f"{self.audio:.1f} s of audio", ""
-        if self.total and self.done > self.before:     # one chunk is known to be finished
+        if self.total and self.done > self.before:  # one chunk is known to be finished
             share = min(1, self.done / self.total)
             left = (perf_counter() - self._start) * (self.total - self.done) / (self.done - self.before)
             line = f"[{'#' * round(share * WIDTH):{WIDTH}}] {share:4.0%}, {clock(max(0, left))} left, "
@@ -57,7 +58,9 @@ class Progress:
             self._width = 0
 
     def figures(self) -> str:
-        return f"{self.audio:.2f} s of audio, RTF {self.work / max(self.audio, 1e-9):.3f}, TTFA {1000 * self.first:.0f} ms"
+        return (
+            f"{self.audio:.2f} s of audio, RTF {self.work / max(self.audio, 1e-9):.3f}, TTFA {1000 * self.first:.0f} ms"
+        )
 
 
 def clock(seconds: float) -> str:

@@ -43,7 +43,9 @@ class Journal:
             header = json.loads(self._file.read(HEADER))
             facts, self.chapter, self.chunks, self.characters, self._size = map(header.__getitem__, STATE)
         except FileNotFoundError:
-            raise OptionError(f"{self.path} is not there, so there is nothing to go on from: leave --resume out") from None
+            raise OptionError(
+                f"{self.path} is not there, so there is nothing to go on from: leave --resume out"
+            ) from None
         except OSError as error:
             raise OptionError(cannot_write(self.path, error)) from None
         except (ValueError, KeyError, TypeError):
@@ -54,7 +56,9 @@ class Journal:
         for name, value in self.facts.items():
             if facts.get(name) != value:
                 was = "" if name == "text" else f" (it was {facts.get(name)!r:.50})"
-                raise OptionError(f"{self.path} was begun with another {name.replace('_', ' ')}{was}: take that, or leave --resume out")
+                raise OptionError(
+                    f"{self.path} was begun with another {name.replace('_', ' ')}{was}: take that, or leave --resume out"
+                )
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The sound of the present chapter so far, float32 [samples]."""
@@ -71,7 +75,11 @@ class Journal:
                 self._file = open(self.path, "w+b")  # noqa: SIM115
             self._file.seek(HEADER + self._size)
             self._file.write(data)
-            self.chunks, self.characters, self._size = self.chunks + 1, self.characters + characters, self._size + len(data)
+            self.chunks, self.characters, self._size = (
+                self.chunks + 1,
+                self.characters + characters,
+                self._size + len(data),
+            )
             self._note()
         except OSError as error:
             raise TextError(cannot_write(self.path, error)) from None

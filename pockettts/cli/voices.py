@@ -1,4 +1,5 @@
 """`pockettts voices`: the voices of a model."""
+
 import argparse
 
 from .common import add_model_options, config_of

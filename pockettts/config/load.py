@@ -126,5 +126,3 @@ def _beside(section: Any, folder: Path, always: bool = False) -> Any:
         elif value and "_path" in f.name and "://" not in value and (always or not os.path.exists(value)):
             changes[f.name] = str(folder / value)
     return dataclasses.replace(section, **changes)
-
-

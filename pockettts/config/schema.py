@@ -36,7 +36,6 @@ _CHOICES = {
 }
 
 
-
 # Where a dataclass has no docstring, `dataclasses` makes one, which takes as long as a third of all else about it.
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
@@ -45,7 +44,6 @@ class FlowConfig:
     dim: int
     depth: int
     type: str = "lsd"  # the sampler
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +60,6 @@ class TransformerConfig:
     dim_feedforward: int | None = None  # None: d_model * hidden_scale
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class LookupTableConfig:
     """The tokenizer, and the embeddings of its tokens."""
@@ -72,7 +69,6 @@ class LookupTableConfig:
     tokenizer: str
     tokenizer_path: str
     rank: int | None = None  # None: a full table, without a projection
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +82,6 @@ class FlowLMConfig:
     lookup_table: LookupTableConfig
     weights_path: str | None = None
     insert_bos_before_voice: bool = False
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +106,6 @@ class SEANetConfig:
         return math.prod(self.ratios)
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class MimiTransformerConfig:
     """The transformer beside a SEANet."""
@@ -127,14 +121,12 @@ class MimiTransformerConfig:
     dim_feedforward: int
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class QuantizerConfig:
     """What is left of the quantizer: widths."""
 
     dimension: int
     output_dimension: int
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +145,6 @@ class MimiConfig:
     outer_dim: int | None = None  # width of what the upsampling gets; None: that of the decoder's SEANet
     decoder_seanet: SEANetConfig | None = None  # None: as the encoder's
     decoder_transformer: MimiTransformerConfig | None = None
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +175,6 @@ class Config:
     voice_cloning: bool = True  # False: recordings can't be cloned, whatever the weights have
 
 
-
 def problems(config: Config) -> Iterator[str]:
     """What is wrong with the values of a config, a line each."""
     yield from itertools.chain(_nonsense(config), _contradictions(config))
@@ -204,7 +194,6 @@ def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
             yield f"{key}: {show(value)} is not known; use {either(choices)}"
         if f.name == "voices_path" and value and "{voice}" not in value:
             yield f"{key}: {show(value)} has no {{voice}} in it; write that where the voice's name goes"
-
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -251,4 +240,3 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "mimi.weights_path: missing; add it, since there is flow_lm.weights_path"
     if mimi.weights_path and not (lm.weights_path or config.weights_path):
         yield "flow_lm.weights_path: missing; add it, since there is mimi.weights_path"
-

@@ -1,4 +1,5 @@
 """Causal attention over a KV cache, with rotary positions (reference: pocket_tts.modules.attention, .rope)."""
+
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -13,8 +14,16 @@ from .state import KVCache, Together, Watch
 class Attention:
     """Grouped-query attention: num_heads queries share num_kv_heads keys and values; `context` limits how far back it sees."""
 
-    def __init__(self, w: Weights, d_model: int, num_heads: int, max_period: float, context: int | None = None,
-                 attn_dim: int | None = None, num_kv_heads: int | None = None) -> None:
+    def __init__(
+        self,
+        w: Weights,
+        d_model: int,
+        num_heads: int,
+        max_period: float,
+        context: int | None = None,
+        attn_dim: int | None = None,
+        num_kv_heads: int | None = None,
+    ) -> None:
         attn_dim = attn_dim or d_model
         self.num_kv_heads = num_kv_heads or num_heads
         self.head_dim = attn_dim // num_heads
@@ -26,14 +35,20 @@ class Attention:
     def init_state(self) -> KVCache:
         return KVCache(self.num_kv_heads, self.head_dim, self.context)
 
-    def __call__(self, x: np.ndarray, cache: KVCache | Together, norm: ops.Norm, scale: np.ndarray | None = None,
-                 wanted: Sequence[int] | None = None) -> np.ndarray:
+    def __call__(
+        self,
+        x: np.ndarray,
+        cache: KVCache | Together,
+        norm: ops.Norm,
+        scale: np.ndarray | None = None,
+        wanted: Sequence[int] | None = None,
+    ) -> np.ndarray:
         """x + scale * out_proj(attention(in_proj(norm(x)))); of the wanted rows only, if that is said."""
-        qkv = self.in_proj(x, norm=norm)                                        # [T, (H + 2 H_kv) D]
+        qkv = self.in_proj(x, norm=norm)  # [T, (H + 2 H_kv) D]
         y = self.attend(qkv, cache if isinstance(cache, Together) else Together([cache], [len(x)]))
         if wanted is not None:
             y, x = y[wanted], x[wanted]
-        return self.out_proj(y, scale, x)                                       # [T, d_model]
+        return self.out_proj(y, scale, x)  # [T, d_model]
 
     def attend(self, qkv: np.ndarray, streams: Together) -> np.ndarray:
         """Put keys and values into the caches, and look at what is there: [T, H D]."""
@@ -47,8 +62,14 @@ class Attention:
 
 def note(watch: Watch, qkv: np.ndarray, cache: KVCache) -> None:
     """Add what the watched heads of the last row of `qkv` look at, now that its key is in the cache."""
-    watch.rows.append(np.stack([
-        ops.attention_weights(qkv, cache.keys, cache.length, head, watch.start, watch.stop) for head in watch.heads]))
+    watch.rows.append(
+        np.stack(
+            [
+                ops.attention_weights(qkv, cache.keys, cache.length, head, watch.start, watch.stop)
+                for head in watch.heads
+            ]
+        )
+    )
 
 
 class Rope:
@@ -62,7 +83,7 @@ class Rope:
 
     def __call__(self, n: int) -> np.ndarray:
         """Cosines and sines [2, n or more, D/2] of positions 0 .. n."""
-        table = self.table                                                      # another thread may put a longer one there
+        table = self.table  # another thread may put a longer one there
         if n > table.shape[1]:
             positions = np.arange(max(2 * table.shape[1], n, 512), dtype=np.float32)
             angles = positions[:, None] * self.frequencies

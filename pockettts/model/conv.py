@@ -1,4 +1,5 @@
 """Streaming convolutions, channels last: what came before is kept in a state (reference: pocket_tts.modules.conv)."""
+
 import numpy as np
 
 from .. import ops
@@ -9,8 +10,18 @@ from .state import ConvState
 class Conv1d:
     """Causal convolution [T, C_in] -> [T / stride, C_out], of elu(x) if `elu`. T must be a multiple of the stride."""
 
-    def __init__(self, w: Weights, c_in: int, c_out: int, kernel: int, stride: int = 1, dilation: int = 1, bias: bool = True,
-                 pad_mode: str = "constant", elu: bool = False) -> None:
+    def __init__(
+        self,
+        w: Weights,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        bias: bool = True,
+        pad_mode: str = "constant",
+        elu: bool = False,
+    ) -> None:
         self.weight = w.matrix("weight", c_out, c_in, kernel)
         self.bias = w.vector("bias", c_out) if bias else None
         self.stride, self.dilation, self.elu = stride, dilation, elu
@@ -41,7 +52,7 @@ class ConvTranspose1d:
         return ConvState(np.zeros((1, self.c_in), np.float32))
 
     def __call__(self, x: np.ndarray, state: ConvState) -> np.ndarray:
-        y = ops.convolve(x, state.history, self.weight.matrix, self.bias, elu=True)            # [T, s C_out]
+        y = ops.convolve(x, state.history, self.weight.matrix, self.bias, elu=True)  # [T, s C_out]
         return y.reshape(-1, self.c_out)
 
 
@@ -49,14 +60,14 @@ class DepthwiseUpsample:
     """Transposed convolution with a group for each output channel, kernel 2 s and stride s: [T, C_in] -> [T s, C_out]."""
 
     def __init__(self, w: Weights, c_in: int, c_out: int, stride: int) -> None:
-        self.weight = np.ascontiguousarray(w.vector("weight", c_in, 1, 2 * stride)[:, 0].T)    # [2 s, C_in]
+        self.weight = np.ascontiguousarray(w.vector("weight", c_in, 1, 2 * stride)[:, 0].T)  # [2 s, C_in]
         self.c_out = c_out
 
     def init_state(self) -> ConvState:
         return ConvState(np.zeros((1, self.weight.shape[1]), np.float32))
 
     def __call__(self, x: np.ndarray, state: ConvState) -> np.ndarray:
-        y = ops.depthwise_upsample(x, state.history, self.weight)                              # [T s, C_in]
+        y = ops.depthwise_upsample(x, state.history, self.weight)  # [T s, C_in]
         if y.shape[1] != self.c_out:
             y = y.reshape(len(y), self.c_out, -1).sum(axis=2)
         return y

@@ -2,6 +2,7 @@
 
 Reference: pocket_tts.models.flow_lm (arXiv 2509.06926).
 """
+
 from functools import partial
 
 import numpy as np
@@ -25,9 +26,16 @@ class FlowLM:
         self.emb_mean, self.emb_std = w.vector("emb_mean", latent_dim), w.vector("emb_std", latent_dim)
         self.input_linear = Linear(w / "input_linear", latent_dim, t.d_model)
         self.transformer = Transformer(
-            w / "transformer", t.num_layers, d_model=t.d_model, layer_scale=False, num_heads=t.num_heads,
-            dim_feedforward=t.dim_feedforward or t.d_model * t.hidden_scale, max_period=t.max_period,
-            attn_dim=t.attn_dim, num_kv_heads=t.num_kv_heads)
+            w / "transformer",
+            t.num_layers,
+            d_model=t.d_model,
+            layer_scale=False,
+            num_heads=t.num_heads,
+            dim_feedforward=t.dim_feedforward or t.d_model * t.hidden_scale,
+            max_period=t.max_period,
+            attn_dim=t.attn_dim,
+            num_kv_heads=t.num_kv_heads,
+        )
         self.out_norm = layer_norm(w / "out_norm", t.d_model)
         self.z_proj = Linear(w / "z_proj", t.d_model, c.z_dim) if c.z_dim else None
         self.out_eos = Linear(w / "out_eos", c.z_dim or t.d_model, 1, bias=True)

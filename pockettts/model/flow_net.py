@@ -1,4 +1,5 @@
 """The flow head: an AdaLN residual MLP over one latent (arXiv 2406.11838; reference: pocket_tts.modules.mlp)."""
+
 import numpy as np
 
 from .. import ops
@@ -19,8 +20,8 @@ class TimestepEmbedder:
 
     def __call__(self, t: float) -> np.ndarray:
         args = np.float32(t) * self.freqs
-        x = np.concatenate([np.cos(args), np.sin(args)])[None]                  # [1, 256]
-        x = self.mlp_2(self.mlp_0(x, activation="silu"))                        # [1, dim]
+        x = np.concatenate([np.cos(args), np.sin(args)])[None]  # [1, 256]
+        x = self.mlp_2(self.mlp_0(x, activation="silu"))  # [1, dim]
         # Called RMSNorm in the reference, but it divides by the unbiased deviation about the mean, and keeps the mean.
         variance = np.var(x, axis=-1, ddof=1, keepdims=True, dtype=np.float32)
         return x * (self.alpha / np.sqrt(np.float32(1e-5) + variance))
@@ -56,21 +57,28 @@ class FlowNet:
         self.final_layer = FinalLayer(w / "final_layer", c.dim, latent_dim)
         # Of all layers: shift, scale and gate of each block, then shift and scale of the last layer.
         self.modulations = SideBySide(
-            [*(w / "res_blocks" / i / "adaLN_modulation.1" for i in range(c.depth)), w / "final_layer" / "adaLN_modulation.1"],
-            c.dim, [3 * c.dim] * c.depth + [2 * c.dim])
+            [
+                *(w / "res_blocks" / i / "adaLN_modulation.1" for i in range(c.depth)),
+                w / "final_layer" / "adaLN_modulation.1",
+            ],
+            c.dim,
+            [3 * c.dim] * c.depth + [2 * c.dim],
+        )
         self.dim = c.dim
         self._times: dict[tuple[float, ...], np.ndarray] = {}
 
     def embed_times(self, times: tuple[float, ...]) -> np.ndarray:
         """The mean embedding of the times, [1, dim]; a sampler asks for the same few again and again."""
         if times not in self._times:
-            self._times[times] = sum(embed(t) for embed, t in zip(self.time_embed, times, strict=True)) / np.float32(len(times))
+            self._times[times] = sum(embed(t) for embed, t in zip(self.time_embed, times, strict=True)) / np.float32(
+                len(times)
+            )
         return self._times[times]
 
     def __call__(self, cond: np.ndarray, times: tuple[float, ...], x: np.ndarray) -> np.ndarray:
         """cond [B, cond_dim], x [B, latent_dim] -> [B, latent_dim]; as many times as the flow's type has."""
-        y = self.cond_embed(cond, add=self.embed_times(times) if times else None, activation="silu")    # [B, dim]
-        y = self.modulations(y)                                                 # each adaLN_modulation begins with that silu
+        y = self.cond_embed(cond, add=self.embed_times(times) if times else None, activation="silu")  # [B, dim]
+        y = self.modulations(y)  # each adaLN_modulation begins with that silu
         y = [y[:, at : at + self.dim] for at in range(0, y.shape[1], self.dim)]
         x = self.input_proj(x)
         for i, block in enumerate(self.res_blocks):

@@ -1,4 +1,5 @@
 """Linear layers, norms and embeddings: a kernel call each."""
+
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,8 +41,14 @@ class Linear:
         self.weight = w.matrix("weight", n_out, n_in)
         self.bias = w.vector("bias", n_out) if bias else None
 
-    def __call__(self, x: np.ndarray, scale: np.ndarray | None = None, add: np.ndarray | None = None,
-                 norm: ops.Norm | None = None, activation: str | None = None) -> np.ndarray:
+    def __call__(
+        self,
+        x: np.ndarray,
+        scale: np.ndarray | None = None,
+        add: np.ndarray | None = None,
+        norm: ops.Norm | None = None,
+        activation: str | None = None,
+    ) -> np.ndarray:
         return ops.linear(x, self.weight.matrix, self.bias, scale, add, norm=norm, activation=activation)
 
 
@@ -58,10 +65,20 @@ def layer_norm(w: Weights, dim: int, eps: float = 1e-5) -> ops.Norm:
     return ops.Norm(w.vector("weight", dim), w.vector("bias", dim), eps)
 
 
-def residual_mlp(x: np.ndarray, norm: ops.Norm, first: Linear, activation: str, second: Linear, gate: np.ndarray | None = None,
-                 shift: np.ndarray | None = None, scale: np.ndarray | None = None) -> np.ndarray:
+def residual_mlp(
+    x: np.ndarray,
+    norm: ops.Norm,
+    first: Linear,
+    activation: str,
+    second: Linear,
+    gate: np.ndarray | None = None,
+    shift: np.ndarray | None = None,
+    scale: np.ndarray | None = None,
+) -> np.ndarray:
     """x + gate * second(activation(first(norm(x)))); with shift and scale, norm(x) * (1 + scale) + shift."""
-    return ops.mlp(x, norm, first.weight.matrix, first.bias, activation, second.weight.matrix, second.bias, gate, shift, scale)
+    return ops.mlp(
+        x, norm, first.weight.matrix, first.bias, activation, second.weight.matrix, second.bias, gate, shift, scale
+    )
 
 
 class Embedding:

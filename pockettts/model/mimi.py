@@ -1,4 +1,5 @@
 """Mimi, the codec: latents at 12.5 Hz <-> samples at 24 kHz (arXiv 2410.00037; reference: pocket_tts.models.mimi)."""
+
 import math
 
 import numpy as np
@@ -18,7 +19,8 @@ class MimiDecoder:
         self.upsample = None
         if resampling(c) > 1:
             self.upsample = DepthwiseUpsample(
-                w / "upsample.convtr.convtr", c.outer_dim or seanet.dimension, seanet.dimension, resampling(c))
+                w / "upsample.convtr.convtr", c.outer_dim or seanet.dimension, seanet.dimension, resampling(c)
+            )
         self.transformer = ProjectedTransformer(w / "decoder_transformer", c.decoder_transformer or c.transformer)
         self.decoder = SEANetDecoder(w / "decoder", seanet)
 
@@ -27,10 +29,10 @@ class MimiDecoder:
 
     def __call__(self, latents: np.ndarray, state: tuple) -> np.ndarray:
         upsample, transformer, decoder = state
-        x = self.quantizer(latents)                                             # [T, outer_dim] at 12.5 Hz
-        x = self.upsample(x, upsample) if self.upsample else x                  # [16 T, dimension] at 200 Hz
+        x = self.quantizer(latents)  # [T, outer_dim] at 12.5 Hz
+        x = self.upsample(x, upsample) if self.upsample else x  # [16 T, dimension] at 200 Hz
         x = self.transformer(x, transformer)
-        return self.decoder(x, decoder).reshape(-1)                             # [1920 T]
+        return self.decoder(x, decoder).reshape(-1)  # [1920 T]
 
 
 class MimiEncoder:
@@ -43,18 +45,28 @@ class MimiEncoder:
         self.downsample = None
         if resampling(c) > 1:
             self.downsample = Conv1d(
-                w / "downsample.conv.conv", c.seanet.dimension, c.inner_dim or c.seanet.dimension, 2 * resampling(c),
-                resampling(c), bias=False, pad_mode="replicate")
+                w / "downsample.conv.conv",
+                c.seanet.dimension,
+                c.inner_dim or c.seanet.dimension,
+                2 * resampling(c),
+                resampling(c),
+                bias=False,
+                pad_mode="replicate",
+            )
 
     def init_state(self) -> tuple:
-        return self.encoder.init_state(), self.transformer.init_state(), self.downsample and self.downsample.init_state()
+        return (
+            self.encoder.init_state(),
+            self.transformer.init_state(),
+            self.downsample and self.downsample.init_state(),
+        )
 
     def __call__(self, samples: np.ndarray, state: tuple) -> np.ndarray:
         """Whole frames of samples [n * frame_size] -> [n, inner_dim]."""
         encoder, transformer, downsample = state
-        x = self.encoder(samples[:, None], encoder)                             # [16 n, dimension] at 200 Hz
+        x = self.encoder(samples[:, None], encoder)  # [16 n, dimension] at 200 Hz
         x = self.transformer(x, transformer)
-        return self.downsample(x, downsample) if self.downsample else x         # [n, inner_dim] at 12.5 Hz
+        return self.downsample(x, downsample) if self.downsample else x  # [n, inner_dim] at 12.5 Hz
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
         """A whole recording [N], its last frame filled up with zeros -> [ceil(N / frame_size), inner_dim]. Memory stays flat."""

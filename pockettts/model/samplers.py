@@ -2,6 +2,7 @@
 
 Each takes the flow net with its condition bound, `flow(times, x) -> [B, latent_dim]`, noise x [B, latent_dim] and a number of steps n.
 """
+
 from collections.abc import Callable
 
 import numpy as np

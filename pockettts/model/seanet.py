@@ -2,6 +2,7 @@
 
 Every convolution but the first is preceded by an ELU, which the convolutions apply as they take their input.
 """
+
 import numpy as np
 
 from .conv import Conv1d, ConvTranspose1d
@@ -44,14 +45,20 @@ class SEANetEncoder(_Stack):
     def __init__(self, w: Weights, c) -> None:
         w, width = w / "model", c.n_filters
         self.model = [Conv1d(w / "0.conv", c.channels, width, c.kernel_size, pad_mode=c.pad_mode)]
-        at = 1                                                                  # index in the checkpoint, where ELUs count
+        at = 1  # index in the checkpoint, where ELUs count
         for ratio in reversed(c.ratios):
             for j in range(c.n_residual_layers):
-                self.model.append(ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode))
+                self.model.append(
+                    ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode)
+                )
                 at += 1
-            self.model.append(Conv1d(w / (at + 1) / "conv", width, 2 * width, 2 * ratio, ratio, pad_mode=c.pad_mode, elu=True))
+            self.model.append(
+                Conv1d(w / (at + 1) / "conv", width, 2 * width, 2 * ratio, ratio, pad_mode=c.pad_mode, elu=True)
+            )
             width, at = 2 * width, at + 2
-        self.model.append(Conv1d(w / (at + 1) / "conv", width, c.dimension, c.last_kernel_size, pad_mode=c.pad_mode, elu=True))
+        self.model.append(
+            Conv1d(w / (at + 1) / "conv", width, c.dimension, c.last_kernel_size, pad_mode=c.pad_mode, elu=True)
+        )
 
 
 class SEANetDecoder(_Stack):
@@ -65,6 +72,10 @@ class SEANetDecoder(_Stack):
             self.model.append(ConvTranspose1d(w / (at + 1) / "convtr", width, width // 2, ratio))
             width, at = width // 2, at + 2
             for j in range(c.n_residual_layers):
-                self.model.append(ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode))
+                self.model.append(
+                    ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode)
+                )
                 at += 1
-        self.model.append(Conv1d(w / (at + 1) / "conv", width, c.channels, c.last_kernel_size, pad_mode=c.pad_mode, elu=True))
+        self.model.append(
+            Conv1d(w / (at + 1) / "conv", width, c.channels, c.last_kernel_size, pad_mode=c.pad_mode, elu=True)
+        )

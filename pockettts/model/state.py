@@ -1,4 +1,5 @@
 """What a stream remembers between calls: a KV cache for each attention layer, a few rows for each convolution."""
+
 from collections.abc import Iterator, Sequence
 
 import numpy as np

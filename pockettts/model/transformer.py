@@ -1,4 +1,5 @@
 """The pre-norm transformer of the flow LM's backbone and of Mimi (reference: pocket_tts.modules.transformer)."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,11 +32,13 @@ class Transformer:
     def init_state(self) -> list[KVCache]:
         return [layer.self_attn.init_state() for layer in self.layers]
 
-    def __call__(self, x: np.ndarray, state: list[KVCache] | list[Together], wanted: Sequence[int] | None = None) -> np.ndarray:
+    def __call__(
+        self, x: np.ndarray, state: list[KVCache] | list[Together], wanted: Sequence[int] | None = None
+    ) -> np.ndarray:
         """All rows, or the wanted ones: of the others the last layer makes keys and values only."""
         for layer, cache in zip(self.layers, state, strict=True):
             x = layer(x, cache, wanted if layer is self.layers[-1] else None)
-        return x                                                                # [T, d_model]
+        return x  # [T, d_model]
 
 
 class ProjectedTransformer:
@@ -43,10 +46,19 @@ class ProjectedTransformer:
 
     def __init__(self, w: Weights, c) -> None:
         self.transformer = Transformer(
-            w / "transformer", c.num_layers, d_model=c.d_model, dim_feedforward=c.dim_feedforward, layer_scale=True,
-            num_heads=c.num_heads, max_period=c.max_period, context=c.context)
+            w / "transformer",
+            c.num_layers,
+            d_model=c.d_model,
+            dim_feedforward=c.dim_feedforward,
+            layer_scale=True,
+            num_heads=c.num_heads,
+            max_period=c.max_period,
+            context=c.context,
+        )
         (out,) = c.output_dimensions
-        self.input_proj = Linear(w / "input_proj", c.input_dimension, c.d_model) if c.input_dimension != c.d_model else None
+        self.input_proj = (
+            Linear(w / "input_proj", c.input_dimension, c.d_model) if c.input_dimension != c.d_model else None
+        )
         self.output_proj = Linear(w / "output_projs" / 0, c.d_model, out) if out != c.d_model else None
 
     def init_state(self) -> list[KVCache]:

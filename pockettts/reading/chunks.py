@@ -88,7 +88,11 @@ def _parts(
             if is_silent(prepared):
                 continue
             lists = runs(prepared, tokenizer, max_tokens)
-            frames = guess + 2 if rules.model_recommended_frames_after_eos is None else rules.model_recommended_frames_after_eos
+            frames = (
+                guess + 2
+                if rules.model_recommended_frames_after_eos is None
+                else rules.model_recommended_frames_after_eos
+            )
             for ids in lists:
                 if gap and not is_first:
                     yield Pause(gap)

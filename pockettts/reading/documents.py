@@ -73,7 +73,9 @@ def _decoded(content: bytes, name: str) -> str:
 def _of_text(text: str) -> list[Chapter]:
     """A text file's chapters: they begin with a heading after a blank line."""
     lines = text.splitlines()
-    starts = [n for n, line in enumerate(lines) if HEADING.fullmatch(line.strip()) and (n == 0 or not lines[n - 1].strip())]
+    starts = [
+        n for n, line in enumerate(lines) if HEADING.fullmatch(line.strip()) and (n == 0 or not lines[n - 1].strip())
+    ]
     if not starts:
         return [Chapter("", text)]
     bounds = [0, *starts, len(lines)]
@@ -93,7 +95,9 @@ def _of_markdown(text: str) -> list[Chapter]:
         if block.level and block.level == level:
             chapters.append([])
         chapters[-1].append(block)
-    return [Chapter(part[0].text.replace("\n", " ") if part and part[0].level else "", _text(part)) for part in chapters]
+    return [
+        Chapter(part[0].text.replace("\n", " ") if part and part[0].level else "", _text(part)) for part in chapters
+    ]
 
 
 def _of_epub(path: str | Path) -> list[Chapter]:

@@ -97,7 +97,9 @@ def from_markdown(text: str) -> list[Block]:
     """The blocks of a Markdown text."""
     from markdown_it import MarkdownIt
 
-    text = re.sub(r"\A---\n.*?\n(?:---|\.\.\.)\n", "", text, count=1, flags=re.S)  # what static site generators put in front
+    text = re.sub(
+        r"\A---\n.*?\n(?:---|\.\.\.)\n", "", text, count=1, flags=re.S
+    )  # what static site generators put in front
     text = re.sub(r"\[\^[^\]\s]+\](?!:)", "", text)  # where footnotes are referred to
     return from_html(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
 
@@ -106,7 +108,15 @@ def from_markdown(text: str) -> list[Block]:
 
 
 # What zipfile and ElementTree raise, and what an index that names nothing does. An encrypted file is a RuntimeError.
-_NO_EPUB = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ElementTree.ParseError, LookupError, UnicodeDecodeError)
+_NO_EPUB = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    ElementTree.ParseError,
+    LookupError,
+    UnicodeDecodeError,
+)
 
 
 def from_epub(path: str | Path, most: int) -> list[list[Block]]:
@@ -135,7 +145,9 @@ def _pages(book: zipfile.ZipFile, path: str | Path, most: int) -> list[str]:
     package_name = [element.attrib["full-path"] for element in container.iter() if element.tag.endswith("}rootfile")][0]
     package = list(ElementTree.fromstring(content(package_name)).iter())
     items = {item.attrib["id"]: item.attrib for item in package if item.tag.endswith("}item")}
-    spine = [items[ref.attrib["idref"]] for ref in package if ref.tag.endswith("}itemref") and ref.get("linear") != "no"]
+    spine = [
+        items[ref.attrib["idref"]] for ref in package if ref.tag.endswith("}itemref") and ref.get("linear") != "no"
+    ]
     pages = [item["href"] for item in spine if "nav" not in item.get("properties", "").split()]
     names = [normpath(join(dirname(package_name), unquote(page))) for page in pages]
     return [content(name).decode("utf-8-sig") for name in names]

@@ -31,7 +31,9 @@ TIME = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(ms|s)?\s*", re.I)
 MARK = r"\[\s*pause\s*(?::(?P<time>[^\[\]]*))?\]"
 SSML = "speak|break|emphasis|prosody|say-as|sub|phoneme|voice|lang|mark|audio|lexicon|metadata|amazon:[a-z-]+|mstts:[a-z-]+"
 MARKS = re.compile(rf"{MARK}|</?(?P<tag>{SSML})\b(?P<attributes>[^<>]*)>", re.I)
-DOCUMENT_MARKS = re.compile(rf"{MARK}|<!--(?:(?!<!--).)*?-->|<[/?!]?(?P<tag>[a-z][\w:.-]*)(?P<attributes>[^<>]*)>", re.I)
+DOCUMENT_MARKS = re.compile(
+    rf"{MARK}|<!--(?:(?!<!--).)*?-->|<[/?!]?(?P<tag>[a-z][\w:.-]*)(?P<attributes>[^<>]*)>", re.I
+)
 DOCUMENT = re.compile(r"<speak\b[^<>]*>", re.I)
 
 
@@ -108,7 +110,13 @@ def _width(lines: list[str]) -> float:
 def _goes_on(line: str, following: str) -> bool:
     """Whether a sentence surely goes on on the following line: it did not end, and what follows starts with a small letter."""
     start = following.lstrip(" \t\"'(\u201c\u2018\u00ab")[:1]
-    return len(line) >= NARROW and not ENDS.search(line) and start.isalpha() and not start.isupper() and not _is_item(following)
+    return (
+        len(line) >= NARROW
+        and not ENDS.search(line)
+        and start.isalpha()
+        and not start.isupper()
+        and not _is_item(following)
+    )
 
 
 def _is_wrapped(line: str, following: str, width: float) -> bool:
@@ -175,7 +183,9 @@ def _seconds(given: str, mark: str) -> float:
     match = TIME.fullmatch(given)
     seconds = float(match[1]) / (1000 if (match[2] or "s").lower() == "ms" else 1) if match else -1
     if not 0 <= seconds <= LONGEST:
-        raise TextError(f"{mark:.50} is not a pause: write [pause], [pause:500ms] or [pause:1.5s], of at most {LONGEST:.0f} seconds")
+        raise TextError(
+            f"{mark:.50} is not a pause: write [pause], [pause:500ms] or [pause:1.5s], of at most {LONGEST:.0f} seconds"
+        )
     return seconds
 
 

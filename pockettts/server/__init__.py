@@ -75,7 +75,9 @@ class Server:
                 part.close()
 
 
-def serve(model: TTSModel, settings: Settings, voice: str | None = None, ready: Callable[[list[str]], None] = print) -> int:
+def serve(
+    model: TTSModel, settings: Settings, voice: str | None = None, ready: Callable[[list[str]], None] = print
+) -> int:
     """Serve until SIGTERM or Ctrl-C; a second one does not wait for live answers.
 
     Args:

@@ -162,7 +162,12 @@ class Answer:
                 begun = True
         except PocketTTSError as error:
             if begun:
-                yield _event({"type": "error", "error": {"message": str(error), "type": "server_error", "param": None, "code": None}})
+                yield _event(
+                    {
+                        "type": "error",
+                        "error": {"message": str(error), "type": "server_error", "param": None, "code": None},
+                    }
+                )
             raise
         model = self._answers.engine.model
         usage = {"input_tokens": len(model.tokenizer.encode(self._speech.text)),
@@ -178,7 +183,9 @@ class Answer:
             self._cut = Refusal("the client left", 499)
         elif now > self._until:
             status = 413 if self._samples else 503  # clients come again after a 503
-            self._cut = Refusal(f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", status)
+            self._cut = Refusal(
+                f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", status
+            )
         elif self._given is not None and now - self._given > STALLED:
             self._cut = Refusal(f"the client took nothing for {STALLED} seconds", 499)
         else:

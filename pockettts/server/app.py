@@ -133,7 +133,9 @@ class App:
 
     def show_model(self, name: str) -> dict:
         if name != self.model.config.name:
-            raise refusal.Refusal(f"there is no model {name[:60]!r} here: this is {self.model.config.name}", 404, "model")
+            raise refusal.Refusal(
+                f"there is no model {name[:60]!r} here: this is {self.model.config.name}", 404, "model"
+            )
         return self._model()
 
     def _model(self) -> dict:
@@ -143,6 +145,7 @@ class App:
 
     def _plugin(self, handler: Callable) -> Callable:
         """Around each handler: which route it was, and errors as answers."""
+
         def handle(*args: str, **kwargs: str) -> object:
             bottle.request.environ["pockettts.client"].figures["route"] = bottle.request.route.rule
             try:
@@ -154,11 +157,14 @@ class App:
             except Exception:
                 logger.exception("unexpected error in %s", bottle.request.path)
                 return self._error(500, "an unexpected error; the server's log says more")
+
         return handle
 
     def _http_error(self, error: bottle.HTTPError) -> bytes:
         """Bottle's own: no such route or file, another method."""
-        what = {404: "there is nothing here", 405: "this address takes another method"}.get(error.status_code, str(error.body))
+        what = {404: "there is nothing here", 405: "this address takes another method"}.get(
+            error.status_code, str(error.body)
+        )
         return self._error(error.status_code, f"{what}; /openapi.json says what there is")
 
     def _error(self, status: int, message: str, param: str | None = None) -> bytes:

@@ -15,7 +15,8 @@ from .settings import Settings
 
 # The options of speech by the names that requests may use; lsd_steps is the Rust port's.
 SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options) if field.name in NUMBERS} | {
-    "lsd_steps": NUMBERS["lsd_decode_steps"]}
+    "lsd_steps": NUMBERS["lsd_decode_steps"]
+}
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # no voice has such a name
 
 
@@ -62,7 +63,9 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -
     data = _json(request)
     wanted = _string(data, "response_format") or "mp3"
     if wanted not in FORMATS:
-        raise Refusal(f"response_format {wanted[:20]!r} is not offered: take {', '.join(FORMATS)}", 400, "response_format")
+        raise Refusal(
+            f"response_format {wanted[:20]!r} is not offered: take {', '.join(FORMATS)}", 400, "response_format"
+        )
     stream = _string(data, "stream_format") or "audio"
     if stream not in ("audio", "sse"):
         raise Refusal(f"stream_format {stream[:20]!r} is not known: take audio or sse", param="stream_format")

@@ -24,7 +24,7 @@ class Front:
     def __init__(self, app: Callable, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.requests, self.broken = Tally(), Tally()
-        self.cut_off = "the client left"                                        # why an answer ends before its end, if nothing failed
+        self.cut_off = "the client left"  # why an answer ends before its end, if nothing failed
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         client = Client()
@@ -44,7 +44,11 @@ class Front:
         path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
         if method == "OPTIONS" and self.settings.cors:
             return _preflight
-        if self.settings.api_key and not (path in _OPEN or path.startswith("/static/")) and not self._knows_the_key(environ):
+        if (
+            self.settings.api_key
+            and not (path in _OPEN or path.startswith("/static/"))
+            and not self._knows_the_key(environ)
+        ):
             return _refused(path, 401, "this server wants its key: send `Authorization: Bearer KEY`")
         if int(environ.get("CONTENT_LENGTH") or 0) > self.settings.max_body:
             return _refused(path, 413, f"the body is larger than {self.settings.max_body / 2**20:.1f} MB: send less")
@@ -52,7 +56,9 @@ class Front:
 
     def _knows_the_key(self, environ: dict) -> bool:
         scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode("latin-1"), self.settings.api_key.encode())
+        return scheme.lower() == "bearer" and hmac.compare_digest(
+            key.strip().encode("latin-1"), self.settings.api_key.encode()
+        )
 
     def _for_origin(self, environ: dict) -> list[tuple[str, str]]:
         """Headers that let a web page from elsewhere read the answer, if it may."""
@@ -61,7 +67,10 @@ class Front:
             return []
         headers = [("Vary", "Origin")]
         if origin and (origin in allowed or "*" in allowed):
-            headers += [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "X-Sample-Rate, Retry-After")]
+            headers += [
+                ("Access-Control-Allow-Origin", origin),
+                ("Access-Control-Expose-Headers", "X-Sample-Rate, Retry-After"),
+            ]
         return headers
 
     def log(self, environ: dict, client: Client, status: int, size: int, error: str | None) -> None:
@@ -78,7 +87,9 @@ class Front:
         }  # fmt: skip
         if error:
             entry["error"] = error
-        words = [str(value) if name in _PLAIN else f"{name}={value}" for name, value in entry.items() if value is not None]
+        words = [
+            str(value) if name in _PLAIN else f"{name}={value}" for name, value in entry.items() if value is not None
+        ]
         logger.info("%s", _printable(" ".join(words)), extra={"fields": entry})
 
 

@@ -27,7 +27,9 @@ class Tally:
 def family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> str:
     """The lines of one figure; kind is counter, gauge or histogram."""
     lines = [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
-    return "\n".join(lines + [f"{name}{suffix}{_labels(labels)} {value:.10g}" for suffix, labels, value in samples]) + "\n"
+    return (
+        "\n".join(lines + [f"{name}{suffix}{_labels(labels)} {value:.10g}" for suffix, labels, value in samples]) + "\n"
+    )
 
 
 def buckets(histogram: Histogram) -> list[Sample]:

@@ -67,7 +67,9 @@ def _web_address(url: str) -> str:
         return url
     match = _HUB.fullmatch(url)
     if not match:
-        raise Refusal(f"{url[:200]}: not a file on the hub; write hf://owner/repo/file or hf://owner/repo/file@revision")
+        raise Refusal(
+            f"{url[:200]}: not a file on the hub; write hf://owner/repo/file or hf://owner/repo/file@revision"
+        )
     from huggingface_hub import hf_hub_url
 
     return hf_hub_url(f"{match[1]}/{match[2]}", match[3], revision=match[4] or "main")
@@ -85,7 +87,9 @@ def _connect(target: str, url: str, allowed: Callable[[str], bool]) -> http.clie
     connection = http.client.HTTPConnection(parts.hostname, parts.port)
     try:
         secure = parts.scheme == "https"
-        connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname) if secure else plain
+        connection.sock = (
+            ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname) if secure else plain
+        )
     except BaseException:
         plain.close()
         raise

@@ -101,7 +101,11 @@ class Voices:
         if "://" not in name:
             raise Refusal(f"there is no voice {name[:60]!r}: take one of {', '.join(self.names[:30])}", param="voice")
         if not self.settings.remote_voices:
-            raise Refusal("this server takes no voices by address: upload the file, or start it with --remote-voices", 403, "voice")
+            raise Refusal(
+                "this server takes no voices by address: upload the file, or start it with --remote-voices",
+                403,
+                "voice",
+            )
         return name
 
     def _made(self, voice: str | bytes) -> VoiceState:
@@ -111,7 +115,11 @@ class Voices:
             except DownloadError as error:  # its reasons are the operator's
                 logger.warning("%s", error)
                 raise Refusal(f"the voice {voice} can't be had now; the server's log says why", 502, "voice") from None
-        name, data = ("the upload", voice) if isinstance(voice, bytes) else (voice, remote.fetch(voice, self.settings.max_upload))
+        name, data = (
+            ("the upload", voice)
+            if isinstance(voice, bytes)
+            else (voice, remote.fetch(voice, self.settings.max_upload))
+        )
         with tempfile.TemporaryDirectory(prefix="pockettts-") as folder:
             path = os.path.join(folder, "voice.safetensors" if _is_safetensors(data) else "voice")
             with open(path, "wb") as file:

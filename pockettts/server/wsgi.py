@@ -20,7 +20,9 @@ from . import refusal
 
 _BUFFER = 64 << 10  # bytes that wait for a client, beyond those in the kernel
 _PATIENCE = 30  # seconds without a byte of a request or an answer, after which a connection is closed
-_TOO_MUCH = 4  # bodies up to so many times the limit are read to their end, so that the client sees why they were refused
+_TOO_MUCH = (
+    4  # bodies up to so many times the limit are read to their end, so that the client sees why they were refused
+)
 
 
 class WebServer:
@@ -90,7 +92,11 @@ class _Parser(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         count = super().received(data)
         size = max(self.content_length, self.body_bytes_received)
-        if self.body_rcv and size > self.adj.max_request_body_size // _TOO_MUCH and not isinstance(self.body_rcv.buf, _Nowhere):
+        if (
+            self.body_rcv
+            and size > self.adj.max_request_body_size // _TOO_MUCH
+            and not isinstance(self.body_rcv.buf, _Nowhere)
+        ):
             self.body_rcv.buf.close()
             self.body_rcv.buf = _Nowhere(len(self.body_rcv.buf))
         return count

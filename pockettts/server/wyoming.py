@@ -28,7 +28,15 @@ from .bodies import Speech
 from .refusal import Refusal
 from .voices import Voices
 
-LANGUAGES = {"english": "en", "french": "fr", "german": "de", "italian": "it", "spanish": "es", "portuguese": "pt", "dutch": "nl"}
+LANGUAGES = {
+    "english": "en",
+    "french": "fr",
+    "german": "de",
+    "italian": "it",
+    "spanish": "es",
+    "portuguese": "pt",
+    "dutch": "nl",
+}
 KYUTAI = Attribution("Kyutai", "https://huggingface.co/kyutai/pocket-tts")
 PATIENCE = 300  # seconds that a connection may be idle, or take nothing of an answer
 # Where text that still comes can be cut: after a sentence of some length, so that "Dr. " mostly stays with the name.
@@ -69,7 +77,9 @@ class WyomingServer:
         language = LANGUAGES.get(config.language, config.language or "en")
         voices = [TtsVoice(name, KYUTAI, True, name, None, [language]) for name in self.voices.names]
         about = f"Pocket TTS, {config.name}"
-        return Info(tts=[TtsProgram("pockettts", KYUTAI, True, about, __version__, voices, supports_synthesize_streaming=True)])
+        return Info(
+            tts=[TtsProgram("pockettts", KYUTAI, True, about, __version__, voices, supports_synthesize_streaming=True)]
+        )
 
 
 class _Listener(ThreadingTCPServer):

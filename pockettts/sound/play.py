@@ -40,9 +40,11 @@ class Player:
         self.sample_rate = sample_rate
         self._names = [name for name in PLAYERS if shutil.which(name)]
         if not self._names:
-            raise AudioError("no player is here: install alsa-utils (aplay) or ffmpeg (ffplay), or write a file with -o FILE")
+            raise AudioError(
+                "no player is here: install alsa-utils (aplay) or ffmpeg (ffplay), or write a file with -o FILE"
+            )
         self._process: _Process | _WholeFile | None = None
-        self._early: list[np.ndarray] | None = []       # what was written until it is certain that the player can play
+        self._early: list[np.ndarray] | None = []  # what was written until it is certain that the player can play
 
     def __enter__(self) -> "Player":
         self._start()
@@ -103,7 +105,9 @@ class _Process:
         self.name = name
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (until `stop`)
         command = [name, *PLAYERS[name].format(rate=sample_rate).split()]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
+        )
 
     def write(self, block: np.ndarray) -> None:
         try:
@@ -133,8 +137,12 @@ class _Process:
     def _error(self) -> AudioError:
         self._process.wait()
         self._messages.seek(0)
-        lines = self._messages.read().decode(errors="replace").strip().splitlines() or [f"it ended with {self._process.returncode}"]
-        return AudioError(f"{self.name} can't play ({lines[-1].strip():.100}): check the sound card, or write a file with -o FILE")
+        lines = self._messages.read().decode(errors="replace").strip().splitlines() or [
+            f"it ended with {self._process.returncode}"
+        ]
+        return AudioError(
+            f"{self.name} can't play ({lines[-1].strip():.100}): check the sound card, or write a file with -o FILE"
+        )
 
 
 class _WholeFile:
@@ -154,7 +162,9 @@ class _WholeFile:
             self._file.__exit__(None, None, None)
             self._process = subprocess.Popen([self.name, self._path])
             if code := self._process.wait():
-                raise AudioError(f"{self.name} can't play (it ended with {code}): check the sound card, or write a file with -o FILE")
+                raise AudioError(
+                    f"{self.name} can't play (it ended with {code}): check the sound card, or write a file with -o FILE"
+                )
         finally:
             self.stop()
 

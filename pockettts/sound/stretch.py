@@ -48,7 +48,10 @@ class Stretcher:
         return rest
 
     def _restart(self) -> None:
-        self._input, self._start = np.zeros(0, np.float32), 0  # the samples that may still be needed, and the number of the first
+        self._input, self._start = (
+            np.zeros(0, np.float32),
+            0,
+        )  # the samples that may still be needed, and the number of the first
         self._received = self._hops = 0
         self._next = 0  # where the last window goes on in the input
         self._tail = np.zeros(self._hop, np.float32)  # the second half of the last window
@@ -82,7 +85,9 @@ class Stretcher:
         wanted = self._samples(self._next, size).astype(np.float64)
         there = self._samples(low, due + self._reach - low + size).astype(np.float64)
         starts = len(there) - size + 1
-        product = np.fft.irfft(np.fft.rfft(there, self._spread) * np.fft.rfft(wanted, self._spread).conj(), self._spread)[:starts]
+        product = np.fft.irfft(
+            np.fft.rfft(there, self._spread) * np.fft.rfft(wanted, self._spread).conj(), self._spread
+        )[:starts]
         sums = np.concatenate([[0], np.cumsum(np.square(there))])
         alike = product / np.sqrt(sums[size:] - sums[:-size] + 1e-9 * size)
         # Of equals the nearest, as in silence, where all are.

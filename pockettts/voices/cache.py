@@ -4,6 +4,7 @@ An entry is a voice file like any other that also names its key, which stands fo
 damaged, of something else, or can't be read is made again; what can't be written is not kept. Together they stay below MOST bytes:
 those that were not used for longest go first.
 """
+
 import hashlib
 import logging
 import os
@@ -21,7 +22,7 @@ from ..storage.files import trim, whole_file
 from ..weights.safetensors import read_safetensors
 from .state import VoiceState, read_voice
 
-MOST = 512 << 20             # bytes; 10 s of speech are 6 MB for a model of 6 layers, 25 MB for one of 24
+MOST = 512 << 20  # bytes; 10 s of speech are 6 MB for a model of 6 layers, 25 MB for one of 24
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,8 @@ class VoiceCache:
             return None
         if says.get("key") != key or says.get("checksum") != _checksum(state):
             return None
-        with suppress(OSError):                             # read-only
-            os.utime(path)                                  # used just now, so the last to go
+        with suppress(OSError):  # read-only
+            os.utime(path)  # used just now, so the last to go
         return state, says.get("problems", "").splitlines()
 
     def put(self, key: str, state: VoiceState, problems: list[str]) -> None:

@@ -88,5 +88,3 @@ def find(voice: str | Path, config: Config) -> Path:
     similar = near(text.lower(), known)
     advice = f"did you mean {either(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
     raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")
-
-

@@ -18,9 +18,7 @@ from ..weights.safetensors import Tensor, TensorFile, read_safetensors
 _LAYER = "transformer.layers.{}.self_attn/"
 
 
-
 _EXPORT = "make it again with `pockettts export-voice`"
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +64,11 @@ class VoiceState:
         return save(tensors, {name: value for name, value in made_by.items() if value} | metadata or None)
 
 
-
 @dataclass(frozen=True, eq=False)
 class PromptEmbedding:
     """A voice as the first release kept it: the prompt, embedded but not yet heard, float32 [T, d_model]."""
 
     array: np.ndarray
-
 
 
 def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
@@ -97,7 +93,6 @@ def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
         raise VoiceError(f"{path} holds no voice that can be used ({error}): {_EXPORT}") from None
 
 
-
 def check(state: VoiceState, config: Config, weights: Callable[[], str], path: str | Path) -> None:
     """Raise VoiceError unless a state is of this model; another model's, even of the same shape, makes it babble.
 
@@ -116,7 +111,6 @@ def check(state: VoiceState, config: Config, weights: Callable[[], str], path: s
         raise VoiceError(f"{path} is of another model ({sizes[0]}; {config.name} has {sizes[1]}): {_EXPORT}")
 
 
-
 def check_prompt(prompt: PromptEmbedding, config: Config, path: str | Path) -> np.ndarray:
     """The prompt, float32 [T, d_model]. Raises VoiceError unless it is as wide as the model."""
     width, wanted = prompt.array.shape[1], config.flow_lm.transformer.d_model
@@ -125,12 +119,10 @@ def check_prompt(prompt: PromptEmbedding, config: Config, path: str | Path) -> n
     return prompt.array
 
 
-
 def _prompt(tensor: Tensor) -> np.ndarray:
     if len(tensor.shape) != 3 or tensor.shape[0] != 1:
         raise ValueError(f"audio_prompt has the shape {list(tensor.shape)}, not [1, T, d_model]")
     return _values("audio_prompt", Tensor(tensor.dtype, tensor.array[0])).copy()
-
 
 
 def _layers(tensors: TensorFile) -> list[np.ndarray]:
@@ -140,7 +132,6 @@ def _layers(tensors: TensorFile) -> list[np.ndarray]:
     if len({layer.shape for layer in layers}) > 1:
         raise ValueError("its layers differ in shape")
     return list(np.stack(layers))
-
 
 
 def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
@@ -163,7 +154,6 @@ def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
     return _values(prefix + "cache", Tensor(cache.dtype, cache.array[:, 0, :offset]))
 
 
-
 def _values(name: str, tensor: Tensor) -> np.ndarray:
     """What must be finite numbers, one at least, as float32; a view, if they are that."""
     if tensor.dtype not in ("F32", "F16", "BF16"):
@@ -172,4 +162,3 @@ def _values(name: str, tensor: Tensor) -> np.ndarray:
     if array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"{name} has {'NaN or infinite numbers' if array.size else 'no numbers'}")
     return array
-

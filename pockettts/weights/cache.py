@@ -7,6 +7,7 @@ as packing. So an entry of something else, one cut short and one that never reac
 middle is not. What is not right is made again; what can't be written is not kept. Together entries stay below MOST bytes: those not
 used for longest go first.
 """
+
 import hashlib
 import json
 import logging
@@ -26,11 +27,11 @@ from ..storage import hub
 from ..storage.files import trim, whole_file
 from .packed import Packed, Weights
 
-LEAST = 16 << 20             # bytes of packed weights: fewer are packed in no time
-MOST = 2 << 30               # bytes
-VERSION = 2                  # of how weights.py arranges a matrix; how kernels pack it is found out
+LEAST = 16 << 20  # bytes of packed weights: fewer are packed in no time
+MOST = 2 << 30  # bytes
+VERSION = 2  # of how weights.py arranges a matrix; how kernels pack it is found out
 _PAGE = 4096
-_BYTES = {"f32": 4, "bf16": 2, "int8": 1}              # of a weight, about
+_BYTES = {"f32": 4, "bf16": 2, "int8": 1}  # of a weight, about
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +60,15 @@ class _Entry:
     def __init__(self, matrices: Sequence[Packed], model: str, files: Sequence[Path]) -> None:
         self.matrices = matrices
         sources = [(os.path.realpath(file), os.stat(file).st_size, os.stat(file).st_mtime_ns) for file in files]
-        head = json.dumps({
-            "pockettts packed weights": VERSION, "layout": _layout(), "files": sources,
-            "matrices": [(matrix.name, matrix.n, matrix.k, matrix.format) for matrix in matrices],
-        }).encode()
-        known = 9 + 8 * len(matrices)                                   # the checksum, and the sizes
+        head = json.dumps(
+            {
+                "pockettts packed weights": VERSION,
+                "layout": _layout(),
+                "files": sources,
+                "matrices": [(matrix.name, matrix.n, matrix.k, matrix.format) for matrix in matrices],
+            }
+        ).encode()
+        known = 9 + 8 * len(matrices)  # the checksum, and the sizes
         self.head = head + b" " * (-(known + len(head)) % _PAGE)
         self.start = known + len(self.head)
         # The next revision of a file on the hub takes the place of this one.
@@ -92,8 +97,8 @@ class _Entry:
             return False
         for matrix, own in zip(self.matrices, found, strict=True):
             matrix.matrix = own
-        with suppress(OSError):                                         # read-only
-            os.utime(self.path)                                         # used just now, so the last to go
+        with suppress(OSError):  # read-only
+            os.utime(self.path)  # used just now, so the last to go
         return True
 
     def write(self) -> None:
@@ -107,7 +112,7 @@ class _Entry:
                 file.write(own)
             file.truncate(end)
             file.flush()
-            os.fsync(file.fileno())                                     # a name without its content would pass for whole
+            os.fsync(file.fileno())  # a name without its content would pass for whole
         trim(self.path.parent, MOST)
 
     def _places(self, sizes: Sequence[int]) -> tuple[list[int], int]:

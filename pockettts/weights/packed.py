@@ -13,8 +13,8 @@ from .safetensors import Tensor
 
 _FLOW_LM = "flow_lm."
 _BACKBONE = "flow_lm.transformer."
-_DECODER = "mimi.decoder"   # its transformer and its SEANet
-_NARROW = 64                # outputs; a row takes longer to round than such a matrix saves
+_DECODER = "mimi.decoder"  # its transformer and its SEANet
+_NARROW = 64  # outputs; a row takes longer to round than such a matrix saves
 
 
 class Packed:
@@ -23,8 +23,15 @@ class Packed:
     precision: as for `Weights`, but "int8" is meant for this very matrix.
     """
 
-    def __init__(self, name: str, tensors: Sequence[Tensor], n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray],
-                 precision: str | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        tensors: Sequence[Tensor],
+        n: int,
+        k: int,
+        arrange: Callable[[np.ndarray], np.ndarray],
+        precision: str | None,
+    ) -> None:
         self.name, self._tensors, self.n, self.k, self._arrange = name, tensors, n, k, arrange
         self.format = precision or ("bf16" if all(tensor.dtype == "BF16" for tensor in tensors) else "f32")
 
@@ -52,7 +59,9 @@ class Weights:
     those of the backbone (attention and MLP, as upstream's `quantize`) and the wide ones of Mimi's decoder, and keeps the others.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = "") -> None:
+    def __init__(
+        self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = ""
+    ) -> None:
         self.tensors, self.origin, self.precision, self.scope = tensors, origin, precision, scope
         self.packed: list[Packed] = []  # all that was asked for so far
         self.unused = set(tensors)
@@ -84,21 +93,32 @@ class Weights:
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
         """The kernel of a transposed convolution [C, N, 2 s] as [s * N, 2 * C]: row (j, n) is its taps s + j, then j, over C."""
         stride = shape[2] // 2
-        return self._pack([self._take(name, shape)], name, stride * shape[1], 2 * shape[0], lambda a: (
-            a.reshape(*a.shape[:2], 2, stride)[:, :, ::-1].transpose(3, 1, 2, 0).reshape(stride * a.shape[1], -1)))
+        return self._pack(
+            [self._take(name, shape)],
+            name,
+            stride * shape[1],
+            2 * shape[0],
+            lambda a: (
+                a.reshape(*a.shape[:2], 2, stride)[:, :, ::-1].transpose(3, 1, 2, 0).reshape(stride * a.shape[1], -1)
+            ),
+        )
 
     def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
         """All layers are built: a tensor that none of them asked for means that the file is of another model."""
         extra = sorted(name for name in self.unused if not ignored(name))
         if extra:
-            raise WeightsError(f"{self.origin}: {_listed(extra)} not in the model that the config describes: is it the right config?")
+            raise WeightsError(
+                f"{self.origin}: {_listed(extra)} not in the model that the config describes: is it the right config?"
+            )
 
     def pack(self) -> None:
         """Pack now what has been asked for so far."""
         for packed in self.packed:
             packed.matrix  # noqa: B018
 
-    def _pack(self, tensors: Sequence[Tensor], name: str, n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray]) -> Packed:
+    def _pack(
+        self, tensors: Sequence[Tensor], name: str, n: int, k: int, arrange: Callable[[np.ndarray], np.ndarray]
+    ) -> Packed:
         full_name = self.scope + name
         precision = None if self.precision == "int8" and not has_int8(full_name, n) else self.precision
         packed = Packed(full_name, tensors, n, k, arrange, precision)
@@ -134,8 +154,5 @@ def _listed(names: list[str]) -> str:
     return f"{shown} {'is' if len(names) == 1 else 'are'}"
 
 
-
 # Checkpoints of the training code hold the flow LM and Mimi in two files, under other names (reference:
 # pocket_tts.utils.weights_loading).
-
-

@@ -20,9 +20,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-
 _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
-
 
 
 @dataclass(frozen=True)
@@ -43,19 +41,16 @@ class Tensor:
             return (self.array.astype(np.uint32) << 16).view(np.float32)
         return self.array.astype(np.float32, copy=False)
 
-
     def release(self) -> None:
         """What was read of the file no longer counts as this process's memory, until it is read again."""
         if self.file is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.file.madvise(mmap.MADV_DONTNEED)
 
 
-
 class TensorFile(dict[str, Tensor]):
     """The tensors of a safetensors file by name, and the file's own `metadata`."""
 
     metadata: dict[str, str]
-
 
 
 def read_safetensors(path: str | Path) -> TensorFile:
@@ -92,7 +87,6 @@ def read_safetensors(path: str | Path) -> TensorFile:
     return tensors
 
 
-
 def _split(path: Path) -> tuple[dict, np.ndarray, mmap.mmap | None]:
     """The header of a safetensors file, parsed, and its data as uint8 [bytes], mapped; and the mapped file."""
     size = os.path.getsize(path)
@@ -110,7 +104,6 @@ def _split(path: Path) -> tuple[dict, np.ndarray, mmap.mmap | None]:
     return header, np.frombuffer(mapped, np.uint8, offset=8 + length), mapped
 
 
-
 def _tensor(name: str, entry: dict, data: np.ndarray, start: int, file: mmap.mmap | None) -> tuple[Tensor, int]:
     """The tensor that a header entry describes, which must begin at byte `start` of the data, and the byte it ends at."""
     dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -123,8 +116,9 @@ def _tensor(name: str, entry: dict, data: np.ndarray, start: int, file: mmap.mma
     if end > len(data):
         raise ValueError("truncated")
     array = data[begin:end].view(_DTYPES[dtype]).reshape(shape)
-    return Tensor(dtype, np.require(array, requirements="A"), file), end  # a header of odd length leaves views unaligned
-
+    return Tensor(
+        dtype, np.require(array, requirements="A"), file
+    ), end  # a header of odd length leaves views unaligned
 
 
 def identity(tensors: Mapping[str, Tensor], scope: str = "") -> str:
@@ -139,4 +133,3 @@ def identity(tensors: Mapping[str, Tensor], scope: str = "") -> str:
         digest.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
         digest.update(tensor.array.reshape(-1)[:1024].tobytes())
     return digest.hexdigest()[:32]
-

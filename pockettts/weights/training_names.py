@@ -15,25 +15,25 @@ _FLOW_LM_NAMES = {
 }
 
 
-
 _FLOW_LM_SKIPPED = re.compile(
-    r"flow\.w_s_t\.|num_ema_updates$|condition_provider\.conditioners\.(transcript_in_segment|speaker_wavs)\.learnt_padding$")
-
+    r"flow\.w_s_t\.|num_ema_updates$|condition_provider\.conditioners\.(transcript_in_segment|speaker_wavs)\.learnt_padding$"
+)
 
 
 _MIMI_SKIPPED = re.compile(
     r"model\.quantizer\.vq\.|(model\.)?quantizer\.logvar_proj\.weight$|quantizer\.logvar_param$|.*_codebook|.*wavlm_emb_downsample|"
-    r"wavlm_input_resample\.kernel$|wavlm_proj\.weight$")
-
+    r"wavlm_input_resample\.kernel$|wavlm_proj\.weight$"
+)
 
 
 def read_flow_lm(path: str | Path) -> dict[str, Tensor]:
     """The flow LM of a file in training names, under its official names `flow_lm.*`."""
     return {
-        "flow_lm." + _FLOW_LM_NAMES.get(name, name.replace(".self_attn.in_proj_weight", ".self_attn.in_proj.weight")): tensor
-        for name, tensor in read_safetensors(path).items() if not _FLOW_LM_SKIPPED.match(name)
+        "flow_lm."
+        + _FLOW_LM_NAMES.get(name, name.replace(".self_attn.in_proj_weight", ".self_attn.in_proj.weight")): tensor
+        for name, tensor in read_safetensors(path).items()
+        if not _FLOW_LM_SKIPPED.match(name)
     }
-
 
 
 def read_mimi(path: str | Path) -> dict[str, Tensor]:
@@ -55,10 +55,8 @@ def read_mimi(path: str | Path) -> dict[str, Tensor]:
     return renamed
 
 
-
 def _weight_norm(v: Tensor, g: Tensor) -> Tensor:
     """g * v / |v|, the norm taken over all but the first axis (arXiv 1602.07868)."""
     direction = v.float32()
     norm = np.sqrt(np.sum(direction * direction, axis=tuple(range(1, direction.ndim)), keepdims=True))
     return Tensor("F32", direction * (g.float32() / norm))
-

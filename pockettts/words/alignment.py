@@ -3,6 +3,7 @@
 Weights are float32 [frames, tokens], the mean over the heads; a row is one frame's and need not add up to 1, since heads look at the
 voice as well. The limits of `faults` are careful guesses: they were tried on attention made for the purpose, not on trained models.
 """
+
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,9 +14,9 @@ import numpy as np
 from ..reading.tokenizer import SPACE
 
 BYTE = re.compile("<0x[0-9A-F]{2}>")
-MISSED = 0.2                 # a word that is never looked at with this part of what others get was left out
-SURE = 0.5                   # a frame is of a word, beyond doubt, that it looks at with this part of what words get at their best
-RETURN = 4                   # such frames in a row on a word that is two or more back: it is said again
+MISSED = 0.2  # a word that is never looked at with this part of what others get was left out
+SURE = 0.5  # a frame is of a word, beyond doubt, that it looks at with this part of what words get at their best
+RETURN = 4  # such frames in a row on a word that is two or more back: it is said again
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,11 @@ class Faults:
         return len(self.missed) + len(self.repeated) + 10 * self.ran_on
 
     def __str__(self) -> str:
-        found = [f"{' '.join(words):.60} was {what}" for words, what in ((self.missed, "left out"), (self.repeated, "said twice"))
-                 if words]
+        found = [
+            f"{' '.join(words):.60} was {what}"
+            for words, what in ((self.missed, "left out"), (self.repeated, "said twice"))
+            if words
+        ]
         return ", ".join(found + ["it ran to the length limit"] * self.ran_on)
 
 
@@ -119,7 +123,7 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
     """Words that are never looked at, and words that are looked at again after others have followed."""
     if not len(weights) or not words:
         return Faults()
-    looks = np.stack([weights[:, word.start : word.stop].sum(axis=1) for word in words], axis=1)         # [frames, words]
+    looks = np.stack([weights[:, word.start : word.stop].sum(axis=1) for word in words], axis=1)  # [frames, words]
     usual = float(np.median(looks.max(axis=0)))
     missed = [word.text for word, most in zip(words, looks.max(axis=0), strict=True) if most < MISSED * usual]
     sure = looks.argmax(axis=1)[looks.max(axis=1) >= SURE * usual].tolist()
@@ -129,7 +133,7 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
         returned = [*returned, at] if at <= furthest - 2 else []
         if len(returned) >= RETURN:
             repeated |= dict.fromkeys(returned)
-        if at == last:                                      # one frame alone may be a slip
+        if at == last:  # one frame alone may be a slip
             furthest = max(furthest, at)
         last = at
     return Faults(missed, [words[i].text for i in repeated])

@@ -1,4 +1,5 @@
 """The times of words: found while a text is spoken, and written as JSON, SubRip (.srt) or WebVTT (.vtt)."""
+
 import json
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -14,11 +15,11 @@ from ..storage.files import cannot_write, check_place, whole_file
 from ..synthesis import Take
 from .alignment import Faults, Word, faults, spans, times
 
-AHEAD = 50                   # words of a text among which one that was spoken is looked for: marks and tags are not spoken
-LINE, LINES = 42, 2          # characters and lines of a subtitle
-LONGEST = 6.0                # seconds of one
+AHEAD = 50  # words of a text among which one that was spoken is looked for: marks and tags are not spoken
+LINE, LINES = 42, 2  # characters and lines of a subtitle
+LONGEST = 6.0  # seconds of one
 SHORTEST = 0.2
-SILENCE = 1.0                # seconds that end one
+SILENCE = 1.0  # seconds that end one
 ENDINGS = (".json", ".srt", ".vtt")
 
 
@@ -26,7 +27,7 @@ def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
     """What is wrong with a take that is over; without alignment heads only whether it ran on shows."""
     found, attention = Faults(), take.attention()
     pieces = tokenizer.pieces(take.chunk.text)
-    if attention is not None and len(pieces) == attention.shape[1]:             # more than a model can take in one go was cut
+    if attention is not None and len(pieces) == attention.shape[1]:  # more than a model can take in one go was cut
         found = faults(attention, spans(pieces))
     found.ran_on = take.end is None
     return found
@@ -41,7 +42,10 @@ class Timeline:
     def __init__(self, text: str, tokenizer: Tokenizer, sample_rate: int, frame_rate: float) -> None:
         self.words: list[Word] = []
         self._tokenizer, self._sample_rate, self._frame_rate = tokenizer, sample_rate, frame_rate
-        self._written, self._at = [span.text for span in spans([f" {word}" for word in MARKS.sub(" ", text).split()])], 0
+        self._written, self._at = (
+            [span.text for span in spans([f" {word}" for word in MARKS.sub(" ", text).split()])],
+            0,
+        )
 
     def follow(self, spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[tuple[Take | None, np.ndarray]]:
         """The same takes and blocks; the words of a take are there when it is over."""
@@ -71,12 +75,17 @@ class Timeline:
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
         if attention is not None and len(pieces) == attention.shape[1]:
             words = spans(pieces)
-            found = [(self._as_written(word.text), *frames) for word, frames in zip(words, times(attention, words), strict=True)]
+            found = [
+                (self._as_written(word.text), *frames)
+                for word, frames in zip(words, times(attention, words), strict=True)
+            ]
         else:
             found = [(" ".join(map(self._as_written, take.chunk.text.split())), 0, take.frames)]
-        per_frame = (stop - start) / take.frames / self._sample_rate             # seconds
+        per_frame = (stop - start) / take.frames / self._sample_rate  # seconds
         first = start / self._sample_rate
-        self.words += [Word(text, round(first + a * per_frame, 3), round(first + b * per_frame, 3)) for text, a, b in found]
+        self.words += [
+            Word(text, round(first + a * per_frame, 3), round(first + b * per_frame, 3)) for text, a, b in found
+        ]
 
     def _as_written(self, spoken: str) -> str:
         """A word of the text as it was given, which was capitalised, ended with a period or otherwise made fit for the model."""
@@ -93,6 +102,7 @@ def _letters(word: str) -> str:
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------
+
 
 def check_path(path: str | Path) -> None:
     """Raise OptionError unless the ending of a file's name says what it is to hold, TextError if it can't be written there."""
@@ -125,8 +135,10 @@ def as_json(words: list[Word], aligned: bool) -> str:
 
 def as_srt(words: list[Word], aligned: bool) -> str:
     """Subtitles of at most two lines."""
-    return "\n".join(f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{_lines((word.text, '') for word in cue)}\n"
-                     for n, (start, end, cue) in enumerate(_cues(words), 1))
+    return "\n".join(
+        f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{_lines((word.text, '') for word in cue)}\n"
+        for n, (start, end, cue) in enumerate(_cues(words), 1)
+    )
 
 
 def as_vtt(words: list[Word], aligned: bool) -> str:
@@ -157,15 +169,19 @@ def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
 
 def _ends(cue: list[Word], following: Word) -> bool:
     """Whether a subtitle ends before a word: with a sentence, at a silence, or when it is full."""
-    return (cue[-1].text.rstrip(CLOSERS)[-1:] in STOPS or following.start - cue[-1].end > SILENCE
-            or following.end - cue[0].start > LONGEST or len(" ".join(word.text for word in [*cue, following])) > LINE * LINES)
+    return (
+        cue[-1].text.rstrip(CLOSERS)[-1:] in STOPS
+        or following.start - cue[-1].end > SILENCE
+        or following.end - cue[0].start > LONGEST
+        or len(" ".join(word.text for word in [*cue, following])) > LINE * LINES
+    )
 
 
 def _lines(words: Iterable[tuple[str, str]]) -> str:
     """Words, each with a mark to set before it that nobody reads, in lines."""
     lines, used = [[]], 0
     for text, mark in words:
-        for word in text.split():                           # a chunk without alignment has several
+        for word in text.split():  # a chunk without alignment has several
             if used and used + len(word) > LINE:
                 lines.append([])
                 used = 0
