@@ -131,7 +131,7 @@ class Engine:
         self._decoders = ThreadPoolExecutor(
             max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,)
         )
-        self._saying: dict[Future, tuple[Stream, Frame, bool]] = {}  # arguments of `_say`; only for the thread
+        self._decoding: dict[Future, tuple[Stream, Frame, bool]] = {}  # arguments of `_deliver`; only for the thread
         self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
         self._thread.start()
 
@@ -203,7 +203,7 @@ class Engine:
                 left = None if self._deadline is None else self._deadline - time.monotonic()
                 if left is not None and (left <= 0 or not self._live):
                     return []
-                coming = [stream for future, (stream, *_) in self._saying.items() if not future.done()]
+                coming = [stream for future, (stream, *_) in self._decoding.items() if not future.done()]
                 batch = [
                     stream
                     for stream in self._live
@@ -221,36 +221,36 @@ class Engine:
         for stream in batch:
             if error := _tried(stepper.prepare, stream._utterance):
                 self._catch_up()
-                self._say(stream, error, True)
+                self._deliver(stream, error, True)
         batch = [stream for stream in batch if not stream._over]
         utterances = [stream._utterance for stream in batch]
         if any(utterance.take and len(utterance.take.waiting) for utterance in utterances):
             self._catch_up()  # a long step, for which all cores are needed
-        with ops.working_as(None if all(future.done() for future in self._saying) else self._meanwhile):
-            made = _tried(stepper.think, utterances, TOKENS)
+        with ops.working_as(None if all(future.done() for future in self._decoding) else self._meanwhile):
+            made = _tried(stepper.step, utterances, TOKENS)
         if isinstance(made, Exception):  # of the batch as a whole: no memory, say
             made = [made] * len(batch)
         self._catch_up()
         for stream, item in zip(batch, made, strict=True):
             job = stream, item, stream._utterance.finished
             if self._ahead and isinstance(item, Frame):
-                self._saying[self._decoders.submit(self._say, *job)] = job
+                self._decoding[self._decoders.submit(self._deliver, *job)] = job
             else:
-                self._say(*job)
+                self._deliver(*job)
 
     def _catch_up(self) -> None:
         """See to it that the frames of the last step are said; this core says those that are still waiting."""
         with ops.working_as(self._alone):
-            for future, job in reversed(self._saying.items()):
+            for future, job in reversed(self._decoding.items()):
                 if future.cancel():
-                    self._say(*job)
-        wait(self._saying)
-        self._saying.clear()
+                    self._deliver(*job)
+        wait(self._decoding)
+        self._decoding.clear()
 
-    def _say(self, stream: Stream, made: Frame | np.ndarray | Exception | None, last: bool) -> None:
+    def _deliver(self, stream: Stream, made: Frame | np.ndarray | Exception | None, last: bool) -> None:
         """Give a stream what was made for it."""
         take = made.take if isinstance(made, Frame) else None
-        block = _tried(self.model.stepper.say, made) if take else made
+        block = _tried(self.model.stepper.decode, made) if take else made
         with self._lock:
             self._wake.notify()
             if stream._over:  # its reader left while it was stepped

@@ -51,7 +51,7 @@ PRECISIONS = ("bf16", "f32", "int8")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a text is spoken. A model has its own (`TTSModel.options`); for one text, `but` changes some.
+    """How a text is spoken. A model has its own (`TTSModel.options`); for one text, `replace` changes some.
 
     Raises OptionError for a number outside its limits.
     """
@@ -73,6 +73,6 @@ class Options:
             if field.name in NUMBERS and (value is not None or field.default is not None):
                 object.__setattr__(self, field.name, NUMBERS[field.name].check(value))
 
-    def but(self, **options: float | None) -> "Options":
+    def replace(self, **options: float | None) -> "Options":
         """The same but for these; None leaves an option as it is."""
         return replace(self, **{name: value for name, value in options.items() if value is not None})

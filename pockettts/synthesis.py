@@ -2,7 +2,7 @@
 
     parts ──> Take ──Stepper.think──> Frame (a latent) ──Stepper.say──> block (samples)
 
-`think` is the flow LM's side, `say` the decoder's. They share nothing but frames, so one may run ahead of the other.
+`step` is the flow LM's side, `decode` the decoder's. They share nothing but frames, so one may run ahead of the other.
 """
 
 import logging
@@ -16,7 +16,7 @@ import numpy as np
 
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder
-from .model.state import KVCache, Watch
+from .model.state import AttentionProbe, KVCache
 from .options import Options
 from .reading.chunks import Chunk, Pause
 from .sound.stretch import Stretcher
@@ -32,7 +32,7 @@ class Take:
     """One attempt to speak a chunk; it begins anew from the voice state, with a fresh codec state.
 
     `frames` counts latents; they end at `end`, known after EOS, or at `most`. Noise depends on the seed and on which take of
-    which chunk this is, on nothing that came before. `number` is the chunk's. `watches`: of the alignment heads, if wanted.
+    which chunk this is, on nothing that came before. `number` is the chunk's. `probes`: of the alignment heads, if wanted.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Take:
         caches: list[KVCache],
         codec: tuple,
         rng: np.random.Generator,
-        watches: list[Watch],
+        probes: list[AttentionProbe],
     ) -> None:
         self.chunk, self.number, self.most, self.caches, self.codec, self.rng = chunk, number, most, caches, codec, rng
-        self.watches = watches
+        self.probes = probes
         self.waiting = text  # embeddings [T, d_model] that the backbone has not heard yet
         self.frames, self.end = 0, None
         self.latent: np.ndarray | None = None  # the last one
@@ -55,13 +55,13 @@ class Take:
 
     def attention(self) -> np.ndarray | None:
         """How much each frame looks at each token, in the mean of the watched heads: float32 [frames, tokens]; None if none are."""
-        if not self.watches:
+        if not self.probes:
             return None
-        return np.concatenate([np.array(watch.rows[: self.frames]) for watch in self.watches], axis=1).mean(axis=1)
+        return np.concatenate([np.array(probe.rows[: self.frames]) for probe in self.probes], axis=1).mean(axis=1)
 
 
 class Frame(NamedTuple):
-    """What `think` has made for `say`: a latent [1, latent_dim], normalised, of a take."""
+    """What `step` has made for `decode`: a latent [1, latent_dim], normalised, of a take."""
 
     take: Take
     latent: np.ndarray
@@ -75,9 +75,9 @@ class Utterance:
     """
 
     def __init__(
-        self, parts: Iterable[Chunk | Pause], voice: VoiceState, options: Options, watched: bool = False
+        self, parts: Iterable[Chunk | Pause], voice: VoiceState, options: Options, with_attention: bool = False
     ) -> None:
-        self.voice, self.options, self.watched, self.attempt = voice, options, watched, 0
+        self.voice, self.options, self.with_attention, self.attempt = voice, options, with_attention, 0
         self.seed = secrets.randbits(64) if options.seed is None else options.seed
         self.take: Take | None = None
         self.chunks = self.silence = 0  # chunks begun
@@ -95,7 +95,7 @@ class Utterance:
 
     def again(self, take: Take, attempt: int) -> "Utterance":
         """The chunk of a take alone, to be spoken with other noise."""
-        other = Utterance([take.chunk], self.voice, self.options.but(seed=self.seed), self.watched)
+        other = Utterance([take.chunk], self.voice, self.options.replace(seed=self.seed), self.with_attention)
         other.chunks, other.attempt = take.number, attempt
         return other
 
@@ -136,14 +136,14 @@ class Stepper:
         most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)  # three tokens a second, and two seconds
         caches = KVCache.restore(utterance.voice.layers, len(chunk.ids) + most)
         rng = np.random.default_rng((utterance.seed, utterance.chunks, utterance.attempt))
-        heads, start = self.alignment_heads if utterance.watched else [], utterance.voice.offset
-        watches = self.flow_lm.watch(heads, start, start + len(chunk.ids), caches)
+        heads, start = self.alignment_heads if utterance.with_attention else [], utterance.voice.offset
+        probes = self.flow_lm.probe(heads, start, start + len(chunk.ids), caches)
         text, codec = self.flow_lm.embed_text(chunk.ids), self.decoder.init_state()
         utterance.chunks += 1
-        return Take(chunk, utterance.chunks - 1, text, most, caches, codec, rng, watches)
+        return Take(chunk, utterance.chunks - 1, text, most, caches, codec, rng, probes)
 
-    def think(self, utterances: Sequence[Utterance], tokens: int = sys.maxsize) -> list[Frame | np.ndarray | None]:
-        """A step of each utterance, all in one batch: a frame for `say`; silence, float32 [samples]; or None: nothing to hear yet.
+    def step(self, utterances: Sequence[Utterance], tokens: int = sys.maxsize) -> list[Frame | np.ndarray | None]:
+        """A step of each utterance, all in one batch: a frame for `decode`; silence, float32 [samples]; or None: nothing to hear yet.
 
         So many tokens of text are prefilled at most, for the first that have some to be heard: it takes no longer than that.
         """
@@ -160,7 +160,7 @@ class Stepper:
                 rows.append(self._input(take, tokens))
                 tokens -= before - len(take.waiting)
         if heard:
-            out = self.flow_lm.step_together(rows, [utterances[i].take.caches for i in heard])
+            out = self.flow_lm.step_batch(rows, [utterances[i].take.caches for i in heard])
             ready = {i: x for i, x in zip(heard, out, strict=True) if not len(utterances[i].take.waiting)}
             frames = self._frames([utterances[i] for i in ready], list(ready.values()))
             for i, frame in zip(ready, frames, strict=True):
@@ -221,7 +221,7 @@ class Stepper:
         frame = self.flow_lm.embed_latent(take.latent)
         return np.concatenate([text, frame]) if len(text) else frame
 
-    def say(self, frame: Frame) -> np.ndarray:
+    def decode(self, frame: Frame) -> np.ndarray:
         """A frame as samples, float32 [1920]. The frames of a take are said once each, in order."""
         take, lm = frame.take, self.flow_lm
         samples = self.decoder(frame.latent * lm.emb_std + lm.emb_mean, take.codec)

@@ -31,7 +31,7 @@ from .voices.cache import VoiceCache
 from .voices.state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
 from .weights import cache as weights_cache
 from .weights.packed import Weights
-from .weights.safetensors import Tensor, identity, read_safetensors
+from .weights.safetensors import Tensor, fingerprint, read_safetensors
 from .weights.training_names import read_flow_lm, read_mimi
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class TTSModel:
         decoder: MimiDecoder,
         encoder: MimiEncoder | None,
         overlap: bool,
-        identity: Callable[[], str],
+        fingerprint: Callable[[], str],
         voice_cache: VoiceCache | None,
     ) -> None:
         self.config, self.options, self.tokenizer = config, options, tokenizer
         self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
-        self.identity, self.voice_cache = identity, voice_cache  # of the flow LM's weights
+        self.fingerprint, self.voice_cache = fingerprint, voice_cache  # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
@@ -104,7 +104,7 @@ class TTSModel:
             raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         ops.set_threads(min(8, _cores()) if threads is None else NUMBERS["threads"].check(threads))
         c = config if isinstance(config, Config) else _config(name if config is None else config)
-        own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).but(**options)
+        own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).replace(**options)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
         w = Weights(tensors, " + ".join(map(str, files)), precision)
@@ -121,7 +121,7 @@ class TTSModel:
         backbone = sum(
             tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer.")
         )
-        voice_cache = VoiceCache(partial(identity, tensors), precision, VOICE_SECONDS) if cache else None
+        voice_cache = VoiceCache(partial(fingerprint, tensors), precision, VOICE_SECONDS) if cache else None
         return cls(
             c,
             own,
@@ -130,7 +130,7 @@ class TTSModel:
             decoder,
             encoder if can_clone else None,
             backbone > OVERLAP,
-            lru_cache(partial(identity, tensors, "flow_lm.")),
+            lru_cache(partial(fingerprint, tensors, "flow_lm.")),
             voice_cache,
         )
 
@@ -151,7 +151,7 @@ class TTSModel:
             VoiceError, AudioError, DownloadError: not known, not readable, of another model, or this model can't clone.
         """
         if isinstance(voice, VoiceState):
-            check(voice, self.config, self.identity, "the voice state")
+            check(voice, self.config, self.fingerprint, "the voice state")
             return voice
         if isinstance(voice, np.ndarray):
             return self._clone(_checked_samples(voice), "an array")
@@ -160,7 +160,7 @@ class TTSModel:
             state = read_voice(path)
             if isinstance(state, PromptEmbedding):
                 return self._hear(check_prompt(state, self.config, path))
-            check(state, self.config, self.identity, path)
+            check(state, self.config, self.fingerprint, path)
             return state
         return self._recorded(path, str(voice))
 
@@ -203,7 +203,7 @@ class TTSModel:
             prompt = np.concatenate([lm.bos_before_voice, prompt])
         state = lm.init_state()
         lm.prefill(prompt, state)
-        return VoiceState([cache.rows() for cache in state], self.config.name, self.identity())
+        return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
 
     # --- speech --------------------------------------------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class TTSModel:
             TextError: nothing to speak, or a pause that is none. VoiceError and others: as `get_voice_state`. OptionError.
             All before the first frame.
         """
-        return (block for _, block in self.speak(self.utterance(text, voice, self.options.but(**options))))
+        return (block for _, block in self.speak(self.utterance(text, voice, self.options.replace(**options))))
 
     def generate_events(
         self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
@@ -237,16 +237,16 @@ class TTSModel:
 
         Of a model without alignment heads a chunk is one "word". Arguments and errors as `generate_stream`.
         """
-        utterance = self.utterance(text, voice, self.options.but(**options), watched=True)
+        utterance = self.utterance(text, voice, self.options.replace(**options), with_attention=True)
         timeline = self.timeline(text)
         return timeline.events(self.speak(utterance))
 
     def utterance(
-        self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, watched: bool = False
+        self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, with_attention: bool = False
     ) -> Utterance:
         """A text to be spoken, for who steps it: as `generate_stream`, which steps one. watched: for a `timeline`."""
-        parts = text.parts(given, self.tokenizer, self.config, options.max_tokens, options.gap)
-        return Utterance(parts, self.get_voice_state(voice), options, watched or options.verify)
+        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap)
+        return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
 
     def timeline(self, given: str) -> "Timeline":
         """What finds the times of words while a text is spoken."""
@@ -295,7 +295,7 @@ class TTSModel:
         for item in made:
             if isinstance(item, Frame):
                 with ops.working_as(team):
-                    samples = self.stepper.say(item)
+                    samples = self.stepper.decode(item)
                 yield item.take, samples
             else:
                 yield None, item
@@ -303,7 +303,7 @@ class TTSModel:
     def _made(self, utterance: Utterance) -> Iterator[Frame | np.ndarray]:
         """Frames and silence, in order."""
         while not utterance.finished:
-            (made,) = self.stepper.think([utterance])
+            (made,) = self.stepper.step([utterance])
             if made is not None:
                 yield made
 

@@ -6,7 +6,7 @@ import pytest
 
 from pockettts.errors import TextError
 from pockettts.reading.documents import Chapter, read, whole
-from pockettts.reading.pauses import Pause, pieces
+from pockettts.reading.pauses import Pause, split_at_pauses
 
 MARKDOWN = """\
 ---
@@ -105,7 +105,7 @@ def test_markdown(tmp_path):
     )
     assert one.text.split("\n\n") == ["One", "- milk\n- oats & tea", "1. first\n2. second", 'He said: "So it is."\nShe did not.', "***",
                                       "who, what\nAnn, sings"]  # fmt: skip
-    said = [piece for piece in pieces(one.text) if not isinstance(piece, Pause)]
+    said = [piece for piece in split_at_pauses(one.text) if not isinstance(piece, Pause)]
     assert said == ["One", "milk", "oats & tea", "1. first", "2. second", 'He said: "So it is."', "She did not.", "who, what",
                     "Ann, sings"]  # fmt: skip
 

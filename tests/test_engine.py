@@ -54,7 +54,7 @@ def jobs(model, voices):
         yield (
             text,
             voices[i % 2],
-            model.options.but(
+            model.options.replace(
                 seed=i,
                 temperature=0.2 * i,
                 lsd_decode_steps=1 + i % 3,
@@ -94,12 +94,16 @@ def test_a_stream_has_the_same_bits_alone_and_in_company(model, voices):
 
 
 def test_speed_is_for_streams_too(model, voices, engine):
-    job = "One. [pause:0.5] And two, which is longer.", voices[0], model.options.but(seed=1, speed=1.5, max_tokens=5)
+    job = (
+        "One. [pause:0.5] And two, which is longer.",
+        voices[0],
+        model.options.replace(seed=1, speed=1.5, max_tokens=5),
+    )
     assert np.array_equal(np.concatenate(list(engine.submit(*job))), alone(model, job))
 
 
 def test_joining_and_leaving_midway_disturbs_nobody(model, voices, engine):
-    job = LONG, voices[0], model.options.but(seed=1)
+    job = LONG, voices[0], model.options.replace(seed=1)
     expected = list(zip(range(60), (block for _, block in model.speak(model.utterance(*job))), strict=False))
     stream = engine.submit(*job)
     for i, block in expected:
@@ -158,7 +162,7 @@ def test_an_error_ends_its_own_stream(model, voices, engine, monkeypatch):
 
     good = engine.submit(LONG, voices[0])
     with monkeypatch.context() as patch:
-        patch.setattr("pockettts.reading.chunks.parts", bad)
+        patch.setattr("pockettts.reading.chunks.split_text", bad)
         stream = engine.submit("Hello.", voices[0])
     with pytest.raises(ValueError, match="boom"):
         list(stream)
@@ -171,9 +175,9 @@ def test_an_error_ends_its_own_stream(model, voices, engine, monkeypatch):
 def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monkeypatch):
     good, bad = (engine.submit(LONG, voices[0]) for _ in range(2))
     next(bad)
-    say = model.stepper.say
+    say = model.stepper.decode
     monkeypatch.setattr(
-        model.stepper, "say", lambda frame: say(frame) if frame.take is not bad._utterance.take else 1 / 0
+        model.stepper, "decode", lambda frame: say(frame) if frame.take is not bad._utterance.take else 1 / 0
     )
     with pytest.raises(ZeroDivisionError):
         list(bad)
@@ -185,13 +189,13 @@ def test_what_is_refused_at_once(model, voices, engine):
     with pytest.raises(TextError):
         engine.submit(" ", voices[0])
     with pytest.raises(OptionError):
-        engine.submit("Hi.", voices[0], model.options.but(temperature=99))
+        engine.submit("Hi.", voices[0], model.options.replace(temperature=99))
     assert engine.stats().live == engine.stats().queued == 0
 
 
 def test_closing_lets_live_streams_finish(model, voices):
     engine = Engine(model, max_streams=1)
-    options = model.options.but(seed=1, **FOREVER)
+    options = model.options.replace(seed=1, **FOREVER)
     streams = [engine.submit(TEXTS[5], voices[0], options) for _ in range(2)]
     next(streams[0])
     with ThreadPoolExecutor(1) as reader:

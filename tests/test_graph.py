@@ -340,15 +340,15 @@ def test_the_first_frame_hears_bos(model):
 def test_watched_heads_are_noted_and_change_nothing(model):
     lm = flow_lm(model)
     heads, text, latent = [(1, 1), (0, 0), (1, 0)], lm.embed_text(list(range(5))), numbers(*lm.bos_emb.shape)
-    plain, watched = lm.init_state(), lm.init_state()
-    watches = lm.watch(heads, 7, 12, watched)
-    for state in (plain, watched):
+    plain, with_attention = lm.init_state(), lm.init_state()
+    probes = lm.probe(heads, 7, 12, with_attention)
+    for state in (plain, with_attention):
         for x in (numbers(7, text.shape[1]), text[:3], text[3:]):
             lm.prefill(x, state)
     for x in (None, latent):
-        np.testing.assert_array_equal(lm.step(x, watched), lm.step(x, plain))
-    assert [watch.heads for watch in watches] == [[0], [1, 0]]
-    for watch in watches:
+        np.testing.assert_array_equal(lm.step(x, with_attention), lm.step(x, plain))
+    assert [watch.heads for watch in probes] == [[0], [1, 0]]
+    for watch in probes:
         rows = np.array(watch.rows)  # [frames, heads, text positions]
         assert rows.shape == (2, len(watch.heads), 5) and (rows > 0).all() and (rows.sum(axis=-1) < 1).all()
 

@@ -25,7 +25,8 @@ INSIDE = {
     ],  # fmt: skip
     "reading": ["documents", "markup", "chunks", "pauses", "tokenizer"],
     "server": [
-        "__init__", "wyoming", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal", "settings",
+        "__init__", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "voices", "remote", "errors",
+        "settings",
     ],  # fmt: skip
     "sound": ["play", "encode", "files", "quality", "stretch"],
     "storage": ["hub", "files"],

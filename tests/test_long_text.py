@@ -16,7 +16,7 @@ from test_cli import LONG, assert_one_line, finish, here, options, run, start, v
 
 from pockettts import TTSModel
 from pockettts.cli.progress import Progress, clock
-from pockettts.cli.resume import HEADER, Journal
+from pockettts.cli.resume import HEADER, ResumeState
 from pockettts.sound.files import from_pcm16, pcm16
 
 BOOK = """\
@@ -42,16 +42,16 @@ def book(here):  # noqa: F811
 @contextmanager
 def interrupted(chunks):
     """Ctrl-C comes when so many chunks are written down."""
-    add, left = Journal.add, chunks
+    add, left = ResumeState.add, chunks
 
-    def adding(journal, *args):
+    def adding(resume_state, *args):
         nonlocal left
         left -= 1
         if left < 0:
             raise KeyboardInterrupt
-        add(journal, *args)
+        add(resume_state, *args)
 
-    with patch.object(Journal, "add", adding):
+    with patch.object(ResumeState, "add", adding):
         yield
 
 
@@ -221,7 +221,7 @@ def test_seams_have_no_click(tiny_model, voice):  # noqa: F811
     """From the last sample of a chunk to the first of the next there is no more of a step than within chunks."""
     model = TTSModel.load(config=tiny_model, threads=1)
     utterance = model.utterance(
-        "One. Two is next. And three. Four, at last.", voice, model.options.but(seed=1, max_tokens=5)
+        "One. Two is next. And three. Four, at last.", voice, model.options.replace(seed=1, max_tokens=5)
     )
     takes, steps, seams, last = set(), [], [], None
     for take, block in model.speak(utterance):

@@ -28,18 +28,18 @@ def test_numbers_of_other_kinds():
 
 
 def test_only_what_is_given_changes():
-    assert OWN.but() == OWN.but(seed=None, temperature=None) == OWN
-    changed = OWN.but(temperature=0, seed=3, noise_clamp=np.float32(2))
+    assert OWN.replace() == OWN.replace(seed=None, temperature=None) == OWN
+    changed = OWN.replace(temperature=0, seed=3, noise_clamp=np.float32(2))
     assert (changed.temperature, changed.seed, changed.noise_clamp, changed.max_tokens) == (0, 3, 2, 50)
-    assert changed.but(max_tokens=7).temperature == 0 and OWN.temperature == 0.7
+    assert changed.replace(max_tokens=7).temperature == 0 and OWN.temperature == 0.7
 
 
 def test_what_is_refused():
     with pytest.raises(OptionError, match="temperature 11: give a number from 0 to 10"):
         Options(temperature=11, eos_threshold=0)
     with pytest.raises(OptionError, match="seed -1"):
-        OWN.but(seed=-1)
+        OWN.replace(seed=-1)
     with pytest.raises(OptionError, match="max_tokens None"):
         Options(temperature=1, eos_threshold=0, max_tokens=None)
     with pytest.raises(TypeError, match="heat"):
-        OWN.but(heat=1)
+        OWN.replace(heat=1)

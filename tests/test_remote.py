@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from pockettts.server import remote
-from pockettts.server.refusal import Refusal
+from pockettts.server.errors import RequestError
 
 ANSWERS = {
     "/file": (200, {}, b"x" * 1000), "/there": (302, {"Location": "/file"}, b""), "/round": (302, {"Location": "/round"}, b""),
@@ -92,13 +92,13 @@ def test_a_name_is_resolved_once_a_connection(web):
     ],
 )
 def test_what_is_refused(web, path, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(RequestError, match=words):
         fetch(web, path)
     assert not any(host.startswith("inside") for host, _ in web.asked)
 
 
 def test_size_is_limited(web):
-    with pytest.raises(Refusal, match="more than 999 bytes"):
+    with pytest.raises(RequestError, match="more than 999 bytes"):
         fetch(web, "/file", 999)
 
 
@@ -123,5 +123,5 @@ def test_size_is_limited(web):
 )
 def test_of_this_machine_nothing_is_fetched(monkeypatch, url):
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("it connected"))
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestError):
         remote.fetch(url, 1000)

@@ -285,9 +285,9 @@ def test_a_voice_that_can_not_be_had_now(server, monkeypatch):
 
 
 def test_nothing_is_kept_of_an_upload(server, wav, monkeypatch):
-    environs, start = [], server.app.answers.start
+    environs, start = [], server.app.responses.start
     monkeypatch.setattr(
-        server.app.answers, "start", lambda *args: environs.append(bottle.request.environ) or start(*args)
+        server.app.responses, "start", lambda *args: environs.append(bottle.request.environ) or start(*args)
     )
     for content in (wav, b"x" * 900_000):
         requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("me.wav", content)})

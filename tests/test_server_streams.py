@@ -17,7 +17,7 @@ import requests
 from serving import HUM, LONG, connect, load, post, read_until, serving, wait_for
 
 from pockettts.errors import BusyError
-from pockettts.server import answers
+from pockettts.server import responses
 from pockettts.sound.files import pcm16
 
 BLOCK = np.full(1920, 0.25, np.float32)
@@ -99,10 +99,10 @@ def test_nothing_is_sent_before_there_is_sound(server, script):
 @pytest.mark.parametrize("path", ["/stream", "/generate", "/v1/audio/speech"])
 def test_who_leaves_before_the_first_sound_is_noticed(server, script, path):
     connection = connect(server, post(path, b'{"text": "Hi.", "input": "Hi."}'))
-    wait_for(lambda: server.app.answers._live)
+    wait_for(lambda: server.app.responses._live)
     connection.close()
     assert script.closed.wait(20)
-    wait_for(lambda: not server.app.answers._live)
+    wait_for(lambda: not server.app.responses._live)
 
 
 def test_who_leaves_midway_frees_the_place(server, model):
@@ -141,10 +141,10 @@ def settled(value):
 
 
 def test_who_takes_nothing_is_hung_up_on(server, monkeypatch):
-    monkeypatch.setattr(answers, "STALLED", 0.3)
+    monkeypatch.setattr(responses, "STALLED", 0.3)
     slow = connect(server, post("/stream", FOREVER))
     wait_for(lambda: server.engine.stats().live == 1)
-    wait_for(lambda: server.engine.stats().live == 0 and not server.app.answers._live)
+    wait_for(lambda: server.engine.stats().live == 0 and not server.app.responses._live)
     assert not read_until(slow, b"\r\n0\r\n\r\n").endswith(b"\r\n0\r\n\r\n")
 
 
@@ -154,7 +154,7 @@ def test_time_is_limited(model, monkeypatch):
         assert connection.recv(1)
         while connection.recv(1 << 20):  # it breaks off
             pass
-        wait_for(lambda: not server.app.answers._live and server.engine.stats().live == 0)
+        wait_for(lambda: not server.app.responses._live and server.engine.stats().live == 0)
         monkeypatch.setattr(server.engine, "submit", lambda *_: Script())
         answer = requests.post(server.url + "/generate", json={"text": "Hi."})
         assert answer.status_code == 503 and "longer than 0.3 seconds" in answer.json()["error"]

@@ -8,7 +8,7 @@ import pytest
 
 from pockettts import TTSModel
 from pockettts.errors import OptionError, TextError
-from pockettts.reading.chunks import parts
+from pockettts.reading.chunks import split_text
 from pockettts.words import timestamps
 from pockettts.words.alignment import Faults, Word, spans
 
@@ -23,7 +23,7 @@ def voice():
 
 def tokens(model, text):
     """What stands behind each token of a text that is one chunk."""
-    (chunk,) = parts(text, model.tokenizer, model.config, 500)
+    (chunk,) = split_text(text, model.tokenizer, model.config, 500)
     return model.tokenizer.pieces(chunk.text)
 
 
@@ -39,7 +39,7 @@ def following(following_model):
 def model(following, tiny_model):
     count = len(tokens(TTSModel.load(config=tiny_model), TEXT))
     model = following(count)
-    model.options = model.options.but(
+    model.options = model.options.replace(
         max_tokens=500, frames_after_eos=count - 6
     )  # EOS in frame 6: a frame for each token
     return model
@@ -158,7 +158,7 @@ def test_the_first_good_take_is_kept(model, voice, monkeypatch, caplog, overlap,
 def test_of_bad_takes_the_best_is_kept(model, voice, monkeypatch, caplog):
     verdicts = [Faults(["a", "b"]), Faults(ran_on=True), Faults([], ["c"]), Faults(["d"])]
     monkeypatch.setattr(timestamps, "take_faults", lambda take, _: verdicts.pop(0))
-    utterance = model.utterance(TEXT, voice, model.options.but(verify=True))
+    utterance = model.utterance(TEXT, voice, model.options.replace(verify=True))
     kept = list(model.speak(utterance))
     third = list(model._spoken(utterance.again(kept[0][0], 2)))
     np.testing.assert_array_equal([block for _, block in kept], [block for _, block in third])
@@ -173,7 +173,7 @@ def test_running_on_is_noticed_without_heads(tiny_model, voice, takes, caplog):
 
 
 def test_without_noise_nothing_is_said_again(model, voice, takes, monkeypatch):
-    monkeypatch.setattr(model, "options", model.options.but(temperature=0, eos_threshold=1e9))
+    monkeypatch.setattr(model, "options", model.options.replace(temperature=0, eos_threshold=1e9))
     model.generate(TEXT, voice, verify=True)
     assert len(takes) == 1 and takes[0][1].ran_on
 
@@ -230,7 +230,7 @@ def test_subtitles():
     assert [cue[:2] for cue in srt] == [cue[:2] for cue in vtt]
     assert " ".join(" ".join(cue[2]) for cue in srt).split() == [word.text for word in WORDS]
     for (start, end, lines), following in zip(srt, [*srt[1:], (1e9,)], strict=True):
-        assert start < end <= following[0] and end - start <= timestamps.LONGEST + 0.3
+        assert start < end <= following[0] and end - start <= timestamps.MAX_CUE_SECONDS + 0.3
         assert len(lines) <= 2 and max(map(len, lines)) <= 42
 
 

@@ -27,7 +27,7 @@ TEXT = "Hello there, this is a test. And one more."
 @pytest.fixture(scope="module")
 def model(tiny_model):
     model = load(tiny_model)
-    model.options = model.options.but(temperature=0)  # the protocol has no seeds
+    model.options = model.options.replace(temperature=0)  # the protocol has no seeds
     return model
 
 

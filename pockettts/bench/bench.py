@@ -273,7 +273,7 @@ class Subject:
 
     def at_once(self, n: int) -> dict[str, float]:
         """n texts asked for at once, spoken together."""
-        options, rate = self.model.options.but(frames_after_eos=FRAMES_AFTER_EOS), self.model.sample_rate
+        options, rate = self.model.options.replace(frames_after_eos=FRAMES_AFTER_EOS), self.model.sample_rate
 
         def read(stream: Stream) -> tuple[int, float]:
             """Samples, and how late the latest block was."""

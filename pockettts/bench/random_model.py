@@ -91,7 +91,7 @@ class _Shapes:
 
     matrix = upsampling_matrix = table = vector
 
-    def beside(self, others: "list[_Shapes]", name: str, shapes: list[tuple[int, int]]) -> None:
+    def concatenate(self, others: "list[_Shapes]", name: str, shapes: list[tuple[int, int]]) -> None:
         for w, shape in zip([self, *others], shapes, strict=True):
             w.vector(name, *shape)
 

@@ -15,7 +15,7 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import OptionError, PocketTTSError
-from .common import say
+from .common import print_message
 
 COMMANDS = {
     "generate": "Speak a text: the command where none is named",
@@ -108,7 +108,7 @@ def _explain(error: BaseException) -> int:
         message = "out of memory: take a shorter text or a smaller model"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         message = f"can't write to stdout ({error.strerror})"  # writers of files have errors of their own
-    say(f"pockettts: {message}")
+    print_message(f"pockettts: {message}")
     return code
 
 

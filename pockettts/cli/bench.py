@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from .common import add_model_options, add_numbers, add_precision, config_of, say
+from .common import add_model_options, add_numbers, add_precision, config_of, print_message
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
 
     config = config_of(args)
     show_progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()
-    progress = (lambda line: say(f"{line:<40}", end="\r")) if show_progress else (lambda line: None)
+    progress = (lambda line: print_message(f"{line:<40}", end="\r")) if show_progress else (lambda line: None)
     measure, table = (bench.run_streams, bench.streams_table) if args.streams else (bench.run, bench.table)
     report = measure(config, args.precision, args.threads, progress)
     progress("")

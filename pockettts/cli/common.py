@@ -75,7 +75,7 @@ def within(number: Number) -> Callable[[str], float]:
     return checked
 
 
-def say(message: str, end: str = "\n") -> None:
+def print_message(message: str, end: str = "\n") -> None:
     """A line on stderr. Nothing fails because nobody reads it."""
     try:
         if sys.stderr is not None:  # else print would take stdout

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .common import config_of, say
+from .common import config_of, print_message
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,11 @@ def run(args: argparse.Namespace) -> None:
         print(file)
     if not args.quiet:
         size = sum(file.stat().st_size for file in files) / 1e6
-        say(f"{config.name}: {len(files)} files, {size:.1f} MB, which is all it takes to speak without a network")
+        print_message(
+            f"{config.name}: {len(files)} files, {size:.1f} MB, which is all it takes to speak without a network"
+        )
         if config.weights_path and not hub.is_cached(config.weights_path):
-            say(
+            print_message(
                 f"to clone voices as well, accept the terms at {voices.gated_page(config)}, log in with "
                 "`hf auth login`, and run this again"
             )

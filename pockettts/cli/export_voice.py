@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ..errors import OptionError, PocketTTSError, VoiceError
-from .common import add_cache_option, add_model_options, config_of, say
+from .common import add_cache_option, add_model_options, config_of, print_message
 
 SOUNDS = {
     ".wav",
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     voice = voices.find(args.voice, config)
     TTSModel.load(config=config, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
-        say(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e6:.1f} MB")
+        print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e6:.1f} MB")
 
 
 def _files(source: Path, target: Path) -> dict[Path, Path]:
@@ -96,8 +96,8 @@ def _export_all(model, files: dict[Path, Path], quiet: bool) -> None:
             except PocketTTSError as error:
                 failed += 1
                 bar.clear()
-                say(f"pockettts: {error}")
+                print_message(f"pockettts: {error}")
     if failed:
         raise VoiceError(f"{failed} of {len(files)} recordings made no voice; the others are in {voice.parent}")
     if not quiet:
-        say(f"{voice.parent}: {len(files)} voices for {model.config.name}")
+        print_message(f"{voice.parent}: {len(files)} voices for {model.config.name}")

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import OptionError, TextError
-from .common import add_cache_option, add_model_options, add_numbers, add_precision, config_of, say
+from .common import add_cache_option, add_model_options, add_numbers, add_precision, config_of, print_message
 from .progress import Progress, clock
 
 GREETINGS = {
@@ -130,7 +130,7 @@ def _check_timestamps(args: argparse.Namespace, config) -> None:
         )
     check_path(args.timestamps)
     if not config.alignment_heads and not args.quiet:
-        say(
+        print_message(
             f"pockettts: {config.name} has no alignment heads: {args.timestamps} will have the times of chunks, not of words"
         )
 
@@ -162,7 +162,7 @@ class _Job:
         if self.args.timestamps:
             self._timeline = model.timeline(text)
         return model.utterance(
-            text, voice, model.options.but(verify=self.args.verify, **options), bool(self.args.timestamps)
+            text, voice, model.options.replace(verify=self.args.verify, **options), bool(self.args.timestamps)
         )
 
     def spoken(self, utterance) -> Iterator[tuple]:
@@ -201,7 +201,7 @@ class _Job:
         progress.clear()
         if not self.args.quiet:
             place = files or self.path or ("stdout" if self.args.stream or self.args.output == "-" else "played")
-            say(f"{place}: {progress.figures()}")
+            print_message(f"{place}: {progress.figures()}")
 
 
 def _speak(job: _Job, chapters: list) -> None:
@@ -241,7 +241,7 @@ def _follow(job: _Job) -> None:
                     _write(progress.timed(job.spoken(job.utterance(line))), outs)
                 except TextError as error:
                     progress.clear()
-                    say(f"pockettts: {error}")
+                    print_message(f"pockettts: {error}")
                 if job.player and is_last:
                     job.player.finish()
         except KeyboardInterrupt:
@@ -277,48 +277,48 @@ def _speak_book(job: _Job, chapters: list) -> None:
     import secrets
 
     from ..sound.files import Writer
-    from .resume import Journal
+    from .resume import ResumeState
 
     sections = _sections(job.args, job.path, chapters)
-    journal = Journal(job.path, _facts(job.args, job.config.name, [text for _, text in sections]))
+    resume_state = ResumeState(job.path, _facts(job.args, job.config.name, [text for _, text in sections]))
     if job.args.resume:
-        journal.reopen()
+        resume_state.reopen()
     else:
-        if journal.path.exists() and not job.args.quiet:
-            say(
-                f"pockettts: {journal.path} of an earlier run is there, and --resume would go on from it; this begins anew"
+        if resume_state.path.exists() and not job.args.quiet:
+            print_message(
+                f"pockettts: {resume_state.path} of an earlier run is there, and --resume would go on from it; this begins anew"
             )
         if job.args.seed is None:
-            journal.facts["seed"] = secrets.randbits(64)
-    progress = job.progress(sum(len(text) for _, text in sections), journal.characters)
+            resume_state.facts["seed"] = secrets.randbits(64)
+    progress = job.progress(sum(len(text) for _, text in sections), resume_state.characters)
     is_finished = False
     try:
-        for path, text in sections[journal.chapter :]:
+        for path, text in sections[resume_state.chapter :]:
             with Writer(path, job.sample_rate) as file:
-                utterance = job.utterance(text, seed=journal.facts["seed"])
-                utterance.skip(journal.chunks)
-                for block in journal.blocks():
+                utterance = job.utterance(text, seed=resume_state.facts["seed"])
+                utterance.skip(resume_state.chunks)
+                for block in resume_state.blocks():
                     file.write(block)
                 outs = [file, job.player] if job.player else [file]
-                interrupted = _write_chunks(progress.timed(job.spoken(utterance)), outs, journal)
+                interrupted = _write_chunks(progress.timed(job.spoken(utterance)), outs, resume_state)
                 job.write_timestamps()
             if interrupted:
                 raise KeyboardInterrupt
-            journal.next_chapter()
+            resume_state.next_chapter()
         is_finished = True
     finally:
         progress.clear()
-        if journal.is_begun and not is_finished and not job.args.quiet:
-            say(
+        if resume_state.is_begun and not is_finished and not job.args.quiet:
+            print_message(
                 f"{job.path}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there"
             )
-        journal.close(is_finished)
+        resume_state.close(is_finished)
     if job.player:
         job.player.finish()
     job.report(progress, f"{sections[0][0]} to {sections[-1][0]}" if len(sections) > 1 else sections[0][0])
 
 
-def _write_chunks(spoken: Iterable[tuple], outs: list, journal) -> bool:
+def _write_chunks(spoken: Iterable[tuple], outs: list, resume_state) -> bool:
     """Write and note each chunk when it is finished. Returns whether Ctrl-C came when there was something to keep."""
     from ..synthesis import by_chunk
 
@@ -328,9 +328,9 @@ def _write_chunks(spoken: Iterable[tuple], outs: list, journal) -> bool:
                 for block in blocks:
                     out.write(block)
             if chunk:
-                journal.add(blocks, len(chunk.text))
+                resume_state.add(blocks, len(chunk.text))
     except KeyboardInterrupt:
-        if journal.chunks == 0:
+        if resume_state.chunks == 0:
             raise
         return True
     return False

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 
-from .common import say
+from .common import print_message
 
 WIDTH = 30  # of the bar
 
@@ -40,7 +40,7 @@ class Progress:
         if self._shown and perf_counter() - self._last_shown > 0.1:
             self._last_shown = perf_counter()
             line = self._bar()
-            say(line.ljust(self._width), end="\r")
+            print_message(line.ljust(self._width), end="\r")
             self._width = len(line)
 
     def _bar(self) -> str:
@@ -54,7 +54,7 @@ class Progress:
     def clear(self) -> None:
         """Make room for a line."""
         if self._width:
-            say(" " * self._width, end="\r")
+            print_message(" " * self._width, end="\r")
             self._width = 0
 
     def figures(self) -> str:

@@ -20,7 +20,7 @@ BLOCK = 65536  # bytes read at once
 STATE = ("facts", "chapter", "chunks", "characters", "size")  # in the header
 
 
-class Journal:
+class ResumeState:
     """The journal of an output. It is written chunk by chunk, and removed when the text is finished.
 
     facts: what must be the same to go on: text, voice, options; numbers, strings or None by name. chapter: how many chapters are

@@ -10,7 +10,7 @@ from signal import SIGINT
 
 from ..errors import OptionError
 from ..options import Number
-from .common import add_model_options, add_numbers, add_precision, config_of, say, within
+from .common import add_model_options, add_numbers, add_precision, config_of, print_message, within
 
 NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "threads")
 MB = 1 << 20
@@ -153,7 +153,7 @@ def _set_up_log(format: str, quiet: bool) -> Callable[[str], None]:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     requests.handlers, requests.propagate = [handler], False
-    return lambda message: say(f"pockettts: {message}")
+    return lambda message: print_message(f"pockettts: {message}")
 
 
 class _Json(logging.Formatter):

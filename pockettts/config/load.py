@@ -48,7 +48,7 @@ def load_config(source: str | Path) -> Config:
     text, known = str(source), _known()
     if source in known:
         config = _read(known[text], text, trusted=True)
-        return config if known[text].parent == _FOLDERS[0] else _beside(config, known[text].parent, always=True)
+        return config if known[text].parent == _FOLDERS[0] else _resolve_paths(config, known[text].parent, always=True)
     is_url = "://" in text
     path = Path(re.split("@" if text.startswith("hf://") else "[?#]", text)[0] if is_url else text)
     if path.suffix in (".yaml", ".yml", ".json"):
@@ -57,7 +57,7 @@ def load_config(source: str | Path) -> Config:
             config = _read(file, path.stem)
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from None
-        return config if is_url else _beside(config, file.parent)
+        return config if is_url else _resolve_paths(config, file.parent)
     if isinstance(source, Path) or "/" in text:
         raise ConfigError(f"{source}: not a config; give a .yaml file, or a name that `pockettts models` lists")
     similar = [name for name in sorted(known) if text and text in name] or near(text, known)
@@ -116,13 +116,13 @@ def _read(file: Path, name: str, trusted: bool = False) -> Config:
     return dataclasses.replace(config, name=config.name or name)
 
 
-def _beside(section: Any, folder: Path, always: bool = False) -> Any:
+def _resolve_paths(section: Any, folder: Path, always: bool = False) -> Any:
     """`section` with relative paths made those of files in `folder`: of all, or of those not in the working directory."""
     changes = {}
     for f in dataclasses.fields(section):
         value = getattr(section, f.name)
         if dataclasses.is_dataclass(value):
-            changes[f.name] = _beside(value, folder, always)
+            changes[f.name] = _resolve_paths(value, folder, always)
         elif value and "_path" in f.name and "://" not in value and (always or not os.path.exists(value)):
             changes[f.name] = str(folder / value)
     return dataclasses.replace(section, **changes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ops
 from .layers import Linear, Weights
-from .state import KVCache, Together, Watch
+from .state import AttentionProbe, BatchedCaches, KVCache
 
 
 class Attention:
@@ -38,35 +38,35 @@ class Attention:
     def __call__(
         self,
         x: np.ndarray,
-        cache: KVCache | Together,
+        cache: KVCache | BatchedCaches,
         norm: ops.Norm,
         scale: np.ndarray | None = None,
         wanted: Sequence[int] | None = None,
     ) -> np.ndarray:
         """x + scale * out_proj(attention(in_proj(norm(x)))); of the wanted rows only, if that is said."""
         qkv = self.in_proj(x, norm=norm)  # [T, (H + 2 H_kv) D]
-        y = self.attend(qkv, cache if isinstance(cache, Together) else Together([cache], [len(x)]))
+        y = self.attend(qkv, cache if isinstance(cache, BatchedCaches) else BatchedCaches([cache], [len(x)]))
         if wanted is not None:
             y, x = y[wanted], x[wanted]
         return self.out_proj(y, scale, x)  # [T, d_model]
 
-    def attend(self, qkv: np.ndarray, streams: Together) -> np.ndarray:
+    def attend(self, qkv: np.ndarray, streams: BatchedCaches) -> np.ndarray:
         """Put keys and values into the caches, and look at what is there: [T, H D]."""
         seen = [(n, *cache.extend(n)) for cache, n in zip(streams.caches, streams.counts, strict=True)]
         y = ops.attention(qkv, seen, self.rope(max(cache.offset for cache in streams.caches)), self.context or 0)
         for rows, own in streams.split(qkv):
-            if own.watch and own.length > own.watch.stop:
-                note(own.watch, rows, own)
+            if own.probe and own.length > own.probe.stop:
+                record_attention(own.probe, rows, own)
         return y
 
 
-def note(watch: Watch, qkv: np.ndarray, cache: KVCache) -> None:
+def record_attention(probe: AttentionProbe, qkv: np.ndarray, cache: KVCache) -> None:
     """Add what the watched heads of the last row of `qkv` look at, now that its key is in the cache."""
-    watch.rows.append(
+    probe.rows.append(
         np.stack(
             [
-                ops.attention_weights(qkv, cache.keys, cache.length, head, watch.start, watch.stop)
-                for head in watch.heads
+                ops.attention_weights(qkv, cache.keys, cache.length, head, probe.start, probe.stop)
+                for head in probe.heads
             ]
         )
     )

@@ -11,7 +11,7 @@ from .. import ops
 from .flow_net import FlowNet
 from .layers import Embedding, Linear, Weights, layer_norm
 from .samplers import SAMPLERS
-from .state import KVCache, Together, Watch
+from .state import AttentionProbe, BatchedCaches, KVCache
 from .transformer import Transformer
 
 
@@ -63,10 +63,10 @@ class FlowLM:
         """One frame: the previous latent [1, latent_dim] (None for the first) -> hidden [1, z_dim or d_model]."""
         return self.head(self.transformer(self.embed_latent(latent), state))
 
-    def step_together(self, rows: list[np.ndarray], states: list[list[KVCache]]) -> list[np.ndarray]:
+    def step_batch(self, rows: list[np.ndarray], states: list[list[KVCache]]) -> list[np.ndarray]:
         """Several streams at once, the weights read once: embeddings [T_i, d_model] of each -> for `head`, [1, d_model] of its last."""
         counts = [len(x) for x in rows]
-        state = [Together(caches, counts) for caches in zip(*states, strict=True)]
+        state = [BatchedCaches(caches, counts) for caches in zip(*states, strict=True)]
         return np.split(self.transformer(np.concatenate(rows), state, wanted=np.cumsum(counts) - 1), len(rows))
 
     def embed_latent(self, latent: np.ndarray | None) -> np.ndarray:
@@ -78,13 +78,13 @@ class FlowLM:
         x = self.out_norm(x)
         return self.z_proj(x) if self.z_proj else x
 
-    def watch(self, heads: list[tuple[int, int]], start: int, stop: int, state: list[KVCache]) -> list[Watch]:
+    def probe(self, heads: list[tuple[int, int]], start: int, stop: int, state: list[KVCache]) -> list[AttentionProbe]:
         """Let the steps after position `stop` note how much heads, (layer, head) each, look at positions start .. stop."""
-        watches = []
+        probes = []
         for layer in sorted({layer for layer, _ in heads}):
-            watches.append(Watch([head for at, head in heads if at == layer], start, stop))
-            state[layer].watch = watches[-1]
-        return watches
+            probes.append(AttentionProbe([head for at, head in heads if at == layer], start, stop))
+            state[layer].probe = probes[-1]
+        return probes
 
     def eos_logit(self, hidden: np.ndarray) -> float:
         return float(self.out_eos(hidden)[0, 0])

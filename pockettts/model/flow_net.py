@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import ops
-from .layers import Linear, SideBySide, Weights, residual_mlp
+from .layers import ConcatenatedLinear, Linear, Weights, residual_mlp
 
 TIME_CONDITIONS = {"lsd": 2, "flow_matching": 1, "drifting": 0, "pointwise": 0}
 FREQUENCIES = 128  # of a timestep's embedding, half of its width
@@ -56,7 +56,7 @@ class FlowNet:
         self.res_blocks = [ResBlock(w / "res_blocks" / i, c.dim) for i in range(c.depth)]
         self.final_layer = FinalLayer(w / "final_layer", c.dim, latent_dim)
         # Of all layers: shift, scale and gate of each block, then shift and scale of the last layer.
-        self.modulations = SideBySide(
+        self.modulations = ConcatenatedLinear(
             [
                 *(w / "res_blocks" / i / "adaLN_modulation.1" for i in range(c.depth)),
                 w / "final_layer" / "adaLN_modulation.1",

@@ -24,7 +24,7 @@ class Weights(Protocol):
     def matrix(self, name: str, *shape: int) -> Packed:
         """The matrix [N, K] of a linear layer, or the kernel [N, C, width] of a convolution as [N, width * C]."""
 
-    def beside(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
+    def concatenate(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
         """Matrices [N_i, K] of that name, here and in other scopes, as one [sum(N_i), K]."""
 
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
@@ -52,11 +52,11 @@ class Linear:
         return ops.linear(x, self.weight.matrix, self.bias, scale, add, norm=norm, activation=activation)
 
 
-class SideBySide(Linear):
+class ConcatenatedLinear(Linear):
     """Several layers with the same input as one: their outputs [T, n_i] side by side."""
 
     def __init__(self, ws: list[Weights], n_in: int, n_outs: list[int]) -> None:
-        self.weight = ws[0].beside(ws[1:], "weight", [(n, n_in) for n in n_outs])
+        self.weight = ws[0].concatenate(ws[1:], "weight", [(n, n_in) for n in n_outs])
         self.bias = np.concatenate([w.vector("bias", n) for w, n in zip(ws, n_outs, strict=True)])
 
 

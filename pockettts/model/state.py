@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 
-class Watch:
+class AttentionProbe:
     """What some heads of a layer look at while it speaks: their weights on positions start .. stop.
 
     rows: float32 [heads, stop - start] for each step so far that went beyond `stop`.
@@ -26,7 +26,7 @@ class KVCache:
     def __init__(self, heads: int, dim: int, context: int | None = None, rows: int = 256) -> None:
         self.context = context
         self.length = self.offset = 0
-        self.watch: Watch | None = None
+        self.probe: AttentionProbe | None = None
         rows = 2 * context if context else rows
         self.keys = np.empty((heads, rows, dim), np.float32)
         self.values = np.empty((heads, rows, dim), np.float32)
@@ -68,7 +68,7 @@ class KVCache:
         return caches
 
 
-class Together:
+class BatchedCaches:
     """The KV caches of several streams at one layer, for a step in which each has some of the rows, counts[i] of them."""
 
     def __init__(self, caches: list[KVCache], counts: list[int]) -> None:

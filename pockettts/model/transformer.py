@@ -6,7 +6,7 @@ import numpy as np
 
 from .attention import Attention
 from .layers import Linear, Weights, layer_norm, residual_mlp
-from .state import KVCache, Together
+from .state import BatchedCaches, KVCache
 
 
 class TransformerLayer:
@@ -19,7 +19,9 @@ class TransformerLayer:
         self.layer_scale_1 = w.vector("layer_scale_1.scale", d_model)[None] if layer_scale else None
         self.layer_scale_2 = w.vector("layer_scale_2.scale", d_model)[None] if layer_scale else None
 
-    def __call__(self, x: np.ndarray, cache: KVCache | Together, wanted: Sequence[int] | None = None) -> np.ndarray:
+    def __call__(
+        self, x: np.ndarray, cache: KVCache | BatchedCaches, wanted: Sequence[int] | None = None
+    ) -> np.ndarray:
         # x + layer_scale_1 * self_attn(norm1(x)), then x + layer_scale_2 * linear2(gelu(linear1(norm2(x))))
         x = self.self_attn(x, cache, self.norm1, self.layer_scale_1, wanted)
         return residual_mlp(x, self.norm2, self.linear1, "gelu", self.linear2, self.layer_scale_2)
@@ -33,7 +35,7 @@ class Transformer:
         return [layer.self_attn.init_state() for layer in self.layers]
 
     def __call__(
-        self, x: np.ndarray, state: list[KVCache] | list[Together], wanted: Sequence[int] | None = None
+        self, x: np.ndarray, state: list[KVCache] | list[BatchedCaches], wanted: Sequence[int] | None = None
     ) -> np.ndarray:
         """All rows, or the wanted ones: of the others the last layer makes keys and values only."""
         for layer, cache in zip(self.layers, state, strict=True):

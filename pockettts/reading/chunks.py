@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import TextError
-from .pauses import Pause, is_silent, pieces
+from .pauses import Pause, is_silent, split_at_pauses
 from .tokenizer import SPACE, Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,9 @@ LINE_BREAKS = str.maketrans("\r\n", "  ")
 PAUSE_AFTER_STOP = re.compile(r"(?<=[.!?\u2026])\s*[,;:]")
 SHORT = 5  # texts of fewer words get more frames after EOS and, where the model asks for it, padding
 PADDING = " " * 8
-LONGEST = 1000  # tokens that are ever spoken in one go: beyond, the model babbles and its KV cache fills the memory
+MAX_TOKENS_AT_ONCE = (
+    1000  # tokens that are ever spoken in one go: beyond, the model babbles and its KV cache fills the memory
+)
 DIGIT_REACH = 5  # tokens that surely hold a mark and the character beside it, which may be spelled in four bytes
 
 
@@ -50,32 +52,32 @@ class Chunk:
     frames_after_eos: int
 
 
-def parts(
+def split_text(
     text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float = 0.0
 ) -> Iterator[Chunk | Pause]:
     """A text as what to speak and where to be silent, in order; between two chunks at least `gap` seconds.
 
-    Chunks are made as they are asked for. Raises TextError, before the first, as `prepare` and `pieces` do.
+    Chunks are made as they are asked for. Raises TextError, before the first, as `prepare` and `split_at_pauses` do.
     """
-    return _parts(_pieces(text, gap), tokenizer, rules, max_tokens, gap)
+    return _chunks(_texts_and_pauses(text, gap), tokenizer, rules, max_tokens, gap)
 
 
 def check(text: str) -> None:
-    """Raise what `parts` would, without a tokenizer."""
-    _pieces(text, 0)
+    """Raise what `split_text` would, without a tokenizer."""
+    _texts_and_pauses(text, 0)
 
 
-def _pieces(text: str, gap: float) -> list[str | Pause]:
+def _texts_and_pauses(text: str, gap: float) -> list[str | Pause]:
     if not isinstance(text, str):
         raise TextError(f"text must be a string, not {type(text).__name__}")
     _check_unicode(text)
-    found = pieces(text, gap)
+    found = split_at_pauses(text, gap)
     if not found:
         raise _nothing_in(text)
     return found
 
 
-def _parts(
+def _chunks(
     found: list[str | Pause], tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float
 ) -> Iterator[Chunk | Pause]:
     for piece in found:
@@ -83,11 +85,11 @@ def _parts(
             yield piece
             continue
         is_first = True
-        for chunk in split(piece, tokenizer, rules, max_tokens):
+        for chunk in split_sentences(piece, tokenizer, rules, max_tokens):
             prepared, guess = prepare(chunk, rules)
             if is_silent(prepared):
                 continue
-            lists = runs(prepared, tokenizer, max_tokens)
+            lists = split_tokens(prepared, tokenizer, max_tokens)
             frames = (
                 guess + 2
                 if rules.model_recommended_frames_after_eos is None
@@ -125,7 +127,7 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
     return text, frames_after_eos
 
 
-def split(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) -> list[str]:
+def split_sentences(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) -> list[str]:
     """Chunks of whole sentences, at most `max_tokens` tokens each where possible; `prepare` each before speaking it.
 
     A sentence that is too long is cut at commas, semicolons and colons. Without any it stays whole, with a warning.
@@ -135,8 +137,8 @@ def split(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) ->
     if unknown := _unknown_letters(prepared, tokenizer):
         logger.warning("the model does not know %.40s: words with these letters may be skipped", unknown)
     segments: list[tuple[int, str]] = []
-    for count, sentence in _cut(prepared, tokenizer, ".!...?", keep_numbers=True):
-        clauses = _cut(sentence.strip(), tokenizer, ",;:") if count > max_tokens else []
+    for count, sentence in _split_after(prepared, tokenizer, ".!...?", keep_numbers=True):
+        clauses = _split_after(sentence.strip(), tokenizer, ",;:") if count > max_tokens else []
         segments += clauses if len(clauses) > 1 else [(count, sentence)]
 
     chunks: list[str] = []
@@ -156,10 +158,10 @@ def split(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) ->
     return chunks
 
 
-def runs(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:
-    """A chunk's token ids: one list, unless there are more than LONGEST; then lists of about `max_tokens`, cut at words."""
+def split_tokens(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:
+    """A chunk's token ids: one list, unless there are more than MAX_TOKENS_AT_ONCE; then lists of about `max_tokens`, cut at words."""
     ids = tokenizer.encode(prepared)
-    if len(ids) <= LONGEST:
+    if len(ids) <= MAX_TOKENS_AT_ONCE:
         return [ids]
     pieces, lists = tokenizer.pieces(prepared), []
     while len(ids) > max_tokens:
@@ -193,7 +195,7 @@ def _end_sentence(text: str) -> str:
     return text + "."
 
 
-def _cut(text: str, tokenizer: Tokenizer, marks: str, keep_numbers: bool = False) -> list[tuple[int, str]]:
+def _split_after(text: str, tokenizer: Tokenizer, marks: str, keep_numbers: bool = False) -> list[tuple[int, str]]:
     """Text cut after each run of the tokens that `marks` has, as (number of tokens, text); `3.14` may be kept whole."""
     pieces = tokenizer.pieces(text)
     # The first piece of any text is the start token or the leading space; "" stands for no text at all.

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 LINE, PARAGRAPH, SCENE = 0.25, 0.5, 1.0  # seconds, on top of those with which the model ends a chunk
 PAUSE = 0.5  # seconds of a [pause] and of a <break/>
 STRENGTHS = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": PAUSE, "strong": 0.75, "x-strong": 1.0}
-LONGEST = 60.0  # seconds of one pause
+MAX_PAUSE = 60.0  # seconds of one pause
 
 NARROW = 40  # characters; nobody wraps prose at less
 FULL = 0.85  # of the usual width: where a line with the next word would be longer, the line was full
@@ -51,7 +51,7 @@ class _Shown:
     seconds: float
 
 
-def pieces(text: str, gap: float = 0.0) -> list[str | Pause]:
+def split_at_pauses(text: str, gap: float = 0.0) -> list[str | Pause]:
     """A text as pieces to speak and pauses between them, none of which are shorter than `gap` seconds unless asked for.
 
     A piece is on one line, and never blank or mere punctuation. A text on one line without marks is one piece, as it is.
@@ -182,9 +182,9 @@ def _pause(mark: re.Match, in_xml: bool, ignored: set[str]) -> Pause | _Shown | 
 def _seconds(given: str, mark: str) -> float:
     match = TIME.fullmatch(given)
     seconds = float(match[1]) / (1000 if (match[2] or "s").lower() == "ms" else 1) if match else -1
-    if not 0 <= seconds <= LONGEST:
+    if not 0 <= seconds <= MAX_PAUSE:
         raise TextError(
-            f"{mark:.50} is not a pause: write [pause], [pause:500ms] or [pause:1.5s], of at most {LONGEST:.0f} seconds"
+            f"{mark:.50} is not a pause: write [pause], [pause:500ms] or [pause:1.5s], of at most {MAX_PAUSE:.0f} seconds"
         )
     return seconds
 

@@ -42,7 +42,7 @@ class Server:
                 from .wyoming import WyomingServer
 
                 port, option = settings.wyoming_port, "--wyoming"
-                self.wyoming = WyomingServer(self.app.answers, voices, host, port, settings.max_text, threads)
+                self.wyoming = WyomingServer(self.app.responses, voices, host, port, settings.max_text, threads)
         except OSError as error:
             self._close()
             reason = error.strerror or error
@@ -62,7 +62,7 @@ class Server:
             until = monotonic() + self.settings.drain_seconds
             if self.wyoming:
                 self.wyoming.close()
-            if not (self.web.drain(self.settings.drain_seconds) and self.app.answers.drain(until - monotonic())):
+            if not (self.web.drain(self.settings.drain_seconds) and self.app.responses.drain(until - monotonic())):
                 logger.warning("some answers had not ended after %g seconds", self.settings.drain_seconds)
         finally:
             self._close()

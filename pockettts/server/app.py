@@ -15,11 +15,11 @@ from ..errors import PocketTTSError
 from ..sound.encode import FORMATS
 from ..sound.files import wav_header
 from ..tts import TTSModel
-from . import refusal
-from .answers import Answer, Answers, Client
-from .bodies import SPEECH_OPTIONS, Speech, from_form, from_json, from_openai
-from .front import Front
+from . import errors
 from .metrics import buckets, family
+from .middleware import Middleware
+from .requests import SPEECH_OPTIONS, Speech, from_form, from_json, from_openai
+from .responses import Client, Response, Responses
 from .settings import Settings
 from .voices import Voices
 
@@ -42,7 +42,7 @@ class App:
         self.stopping = False
         self.engine = engine
         self.places = settings.max_streams + settings.max_queue + SPARE
-        self.answers = Answers(engine, self.places, settings.max_seconds)
+        self.responses = Responses(engine, self.places, settings.max_seconds)
         self.bottle = bottle.Bottle()
         self.bottle.default_error_handler = self._http_error
         self.bottle.install(self._plugin)
@@ -61,10 +61,10 @@ class App:
             ("GET", "/v1/models/<name>", self.show_model),
         ):
             self.bottle.route(path, method, handler)
-        self.wsgi = Front(self.bottle, settings)
+        self.wsgi = Middleware(self.bottle, settings)
 
     def close(self) -> None:
-        self.answers.close()
+        self.responses.close()
 
     # --- speech ----------------------------------------------------------------------------------------------------------
 
@@ -78,19 +78,19 @@ class App:
         bottle.response.content_type = "audio/wav"
         return wav_header(self.model.sample_rate, len(pcm) // 2) + pcm
 
-    def stream(self, read: Callable[..., Speech]) -> Answer:
+    def stream(self, read: Callable[..., Speech]) -> Response:
         """Sound as it is made. The headers leave with the first of it, so that until then an error can be one."""
         return self._answer(read)
 
-    def _answer(self, read: Callable[..., Speech]) -> Answer:
+    def _answer(self, read: Callable[..., Speech]) -> Response:
         """The answer to a body that `read` knows how to read, begun; with its headers."""
         client: Client = bottle.request.environ["pockettts.client"]
         if self.stopping:
-            raise refusal.Refusal("this server is stopping: try again in a moment", 503)
+            raise errors.RequestError("this server is stopping: try again in a moment", 503)
         speech = read(bottle.request, self.settings, self.model.options)
         name = "upload" if isinstance(speech.voice, bytes) else speech.voice or self.voices.default
         client.figures |= {"characters": len(speech.text), "voice": name}
-        answer = self.answers.start(speech, client, lambda: self.voices.state(speech.voice))
+        answer = self.responses.start(speech, client, lambda: self.voices.state(speech.voice))
         bottle.response.content_type = "text/event-stream" if speech.events else FORMATS[speech.format]
         bottle.response.headers.update({"X-Sample-Rate": str(self.model.sample_rate), "Cache-Control": "no-store",
                                         "X-Accel-Buffering": "no"})  # fmt: skip
@@ -133,7 +133,7 @@ class App:
 
     def show_model(self, name: str) -> dict:
         if name != self.model.config.name:
-            raise refusal.Refusal(
+            raise errors.RequestError(
                 f"there is no model {name[:60]!r} here: this is {self.model.config.name}", 404, "model"
             )
         return self._model()
@@ -151,7 +151,7 @@ class App:
             try:
                 return handler(*args, **kwargs)
             except PocketTTSError as error:
-                return self._error(refusal.status_of(error), str(error), getattr(error, "param", None))
+                return self._error(errors.status_of(error), str(error), getattr(error, "param", None))
             except bottle.HTTPResponse:
                 raise
             except Exception:
@@ -169,7 +169,7 @@ class App:
 
     def _error(self, status: int, message: str, param: str | None = None) -> bytes:
         bottle.request.environ["pockettts.client"].figures["error"] = message
-        line, headers, body = refusal.answer(bottle.request.path, status, message, param)
+        line, headers, body = errors.answer(bottle.request.path, status, message, param)
         bottle.response.status = line
         bottle.response.headers.update(headers)
         return body

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
-from .refusal import Refusal
+from .errors import RequestError
 
 _HUB = re.compile(r"hf://([\w.-]+)/([\w.-]+)/([^@\\]+)(?:@([^@\\]+))?")
 _REDIRECTS = 5
@@ -52,14 +52,14 @@ def fetch(url: str, most: int, allowed: Callable[[str], bool] = is_public) -> by
                     target = urljoin(target, response.headers.get("Location", ""))
                     continue
                 if response.status != 200:
-                    raise Refusal(f"{url[:200]}: the server answered {response.status}; check the address")
+                    raise RequestError(f"{url[:200]}: the server answered {response.status}; check the address")
                 return _body(response, url, most, until)
             finally:
                 connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise Refusal(f"{url[:200]}: the download failed ({reason}); check the address") from None
-    raise Refusal(f"{url[:200]}: too many redirects; give the address that they lead to")
+        raise RequestError(f"{url[:200]}: the download failed ({reason}); check the address") from None
+    raise RequestError(f"{url[:200]}: too many redirects; give the address that they lead to")
 
 
 def _web_address(url: str) -> str:
@@ -67,7 +67,7 @@ def _web_address(url: str) -> str:
         return url
     match = _HUB.fullmatch(url)
     if not match:
-        raise Refusal(
+        raise RequestError(
             f"{url[:200]}: not a file on the hub; write hf://owner/repo/file or hf://owner/repo/file@revision"
         )
     from huggingface_hub import hf_hub_url
@@ -78,11 +78,11 @@ def _web_address(url: str) -> str:
 def _connect(target: str, url: str, allowed: Callable[[str], bool]) -> http.client.HTTPConnection:
     parts = urlsplit(target)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Refusal(f"{url[:200]}: not an address that can be fetched; use https:// or hf://")
+        raise RequestError(f"{url[:200]}: not an address that can be fetched; use https:// or hf://")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     found = [info[4][0] for info in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
     if not found or not all(map(allowed, found)):
-        raise Refusal(f"{url[:200]}: not on the open internet; give a public address, or upload the file")
+        raise RequestError(f"{url[:200]}: not on the open internet; give a public address, or upload the file")
     plain = socket.create_connection((found[0], port), timeout=_SECONDS / 3)
     connection = http.client.HTTPConnection(parts.hostname, parts.port)
     try:
@@ -101,9 +101,9 @@ def _body(response: http.client.HTTPResponse, url: str, most: int, until: float)
     while block := response.read1(1 << 16):
         data += block
         if len(data) > most:
-            raise Refusal(f"{url[:200]}: more than {most:,} bytes; give a shorter recording", 413)
+            raise RequestError(f"{url[:200]}: more than {most:,} bytes; give a shorter recording", 413)
         if time.monotonic() > until:
-            raise Refusal(f"{url[:200]}: took longer than {_SECONDS} seconds; upload the file instead")
+            raise RequestError(f"{url[:200]}: took longer than {_SECONDS} seconds; upload the file instead")
     if response.length:
-        raise Refusal(f"{url[:200]}: the connection broke; try again")
+        raise RequestError(f"{url[:200]}: the connection broke; try again")
     return bytes(data)

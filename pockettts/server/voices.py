@@ -15,7 +15,7 @@ from ..tts import TTSModel
 from ..voices import catalogue as voices
 from ..voices.state import VoiceState
 from . import remote
-from .refusal import Refusal
+from .errors import RequestError
 from .settings import Settings
 
 CACHE_BYTES = 256 << 20  # of voice states; one is 3 to 10 MB for most models
@@ -99,9 +99,11 @@ class Voices:
             there = self.map[name]
             return there if there in self.names else self.default
         if "://" not in name:
-            raise Refusal(f"there is no voice {name[:60]!r}: take one of {', '.join(self.names[:30])}", param="voice")
+            raise RequestError(
+                f"there is no voice {name[:60]!r}: take one of {', '.join(self.names[:30])}", param="voice"
+            )
         if not self.settings.remote_voices:
-            raise Refusal(
+            raise RequestError(
                 "this server takes no voices by address: upload the file, or start it with --remote-voices",
                 403,
                 "voice",
@@ -114,7 +116,9 @@ class Voices:
                 return self.model.get_voice_state(voice)
             except DownloadError as error:  # its reasons are the operator's
                 logger.warning("%s", error)
-                raise Refusal(f"the voice {voice} can't be had now; the server's log says why", 502, "voice") from None
+                raise RequestError(
+                    f"the voice {voice} can't be had now; the server's log says why", 502, "voice"
+                ) from None
         name, data = (
             ("the upload", voice)
             if isinstance(voice, bytes)
@@ -127,7 +131,7 @@ class Voices:
             try:
                 return self.model.get_voice_state(path)
             except PocketTTSError as error:
-                raise Refusal(str(error).replace(path, name), param="voice") from None
+                raise RequestError(str(error).replace(path, name), param="voice") from None
 
     def _cached(self, key: str) -> VoiceState | None:
         with self._lock:

@@ -16,7 +16,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
-from . import refusal
+from . import errors
 
 _BUFFER = 64 << 10  # bytes that wait for a client, beyond those in the kernel
 _PATIENCE = 30  # seconds without a byte of a request or an answer, after which a connection is closed
@@ -127,7 +127,7 @@ class _ErrorTask(ErrorTask):
     def execute(self) -> None:
         error = self.request.error
         path = getattr(self.request, "path", "/")  # there is none before the first line has been read
-        line, headers, body = refusal.answer(path, error.code, f"{error.reason}: {error.body}")
+        line, headers, body = errors.answer(path, error.code, f"{error.reason}: {error.body}")
         self.status = line
         self.response_headers.extend(headers.items())
         self.set_close_on_finish()

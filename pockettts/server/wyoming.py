@@ -23,9 +23,9 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 
 from .. import __version__
 from ..errors import PocketTTSError
-from .answers import Answers, Client
-from .bodies import Speech
-from .refusal import Refusal
+from .errors import RequestError
+from .requests import Speech
+from .responses import Client, Responses
 from .voices import Voices
 
 LANGUAGES = {
@@ -51,8 +51,8 @@ class WyomingServer:
     Raises OSError if it can't have that port.
     """
 
-    def __init__(self, answers: Answers, voices: Voices, host: str, port: int, max_text: int, places: int) -> None:
-        self.answers, self.voices, self.max_text = answers, voices, max_text
+    def __init__(self, answers: Responses, voices: Voices, host: str, port: int, max_text: int, places: int) -> None:
+        self.responses, self.voices, self.max_text = answers, voices, max_text
         self.places = BoundedSemaphore(places)  # connections
         self._server = _Listener((host, port), self)
         self._thread = Thread(target=self._server.serve_forever, name="pockettts-wyoming", daemon=True)
@@ -140,13 +140,13 @@ class _Connection(StreamRequestHandler):
         begun, left = False, wyoming.max_text
         for text in texts:
             if not isinstance(text, str) or len(text) > left:
-                raise Refusal(f"the text is too long: at most {wyoming.max_text:,} characters")
+                raise RequestError(f"the text is too long: at most {wyoming.max_text:,} characters")
             left -= len(text)
             if begun and not text.strip():
                 continue
             client = Client(self._is_gone, self._hang_up)
             speech = Speech(text=text, voice=name, options=wyoming.voices.model.options, format="pcm")
-            answer = wyoming.answers.start(speech, client, lambda: wyoming.voices.state(name))
+            answer = wyoming.responses.start(speech, client, lambda: wyoming.voices.state(name))
             try:
                 for pcm in answer:
                     if not begun:

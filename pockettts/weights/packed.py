@@ -85,7 +85,7 @@ class Weights:
         arrange = (lambda a: a) if len(shape) == 2 else (lambda a: a.transpose(0, 2, 1).reshape(len(a), -1))
         return self._pack([self._take(name, shape)], name, shape[0], math.prod(shape[1:]), arrange)
 
-    def beside(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
+    def concatenate(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
         """Matrices [N_i, K] of that name, here and in other scopes, as one [sum(N_i), K]."""
         tensors = [w._take(name, shape) for w, shape in zip([self, *others], shapes, strict=True)]
         return self._pack(tensors, name, sum(n for n, _ in shapes), shapes[0][1], lambda a: a)

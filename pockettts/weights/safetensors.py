@@ -121,7 +121,7 @@ def _tensor(name: str, entry: dict, data: np.ndarray, start: int, file: mmap.mma
     ), end  # a header of odd length leaves views unaligned
 
 
-def identity(tensors: Mapping[str, Tensor], scope: str = "") -> str:
+def fingerprint(tensors: Mapping[str, Tensor], scope: str = "") -> str:
     """What tells trained weights from others, whatever they are called: 32 hexadecimal digits of the tensors `scope*`.
 
     From their names, shapes, types and first 1,024 numbers, which are those that any training changes: in full it would take

@@ -15,11 +15,11 @@ from ..storage.files import cannot_write, check_place, whole_file
 from ..synthesis import Take
 from .alignment import Faults, Word, faults, spans, times
 
-AHEAD = 50  # words of a text among which one that was spoken is looked for: marks and tags are not spoken
-LINE, LINES = 42, 2  # characters and lines of a subtitle
-LONGEST = 6.0  # seconds of one
-SHORTEST = 0.2
-SILENCE = 1.0  # seconds that end one
+SEARCH_WORDS = 50  # words of a text among which one that was spoken is looked for: marks and tags are not spoken
+MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters and lines of a subtitle
+MAX_CUE_SECONDS = 6.0  # seconds of one
+MIN_CUE_SECONDS = 0.2
+CUE_GAP_SECONDS = 1.0  # seconds that end one
 ENDINGS = (".json", ".srt", ".vtt")
 
 
@@ -90,7 +90,7 @@ class Timeline:
     def _as_written(self, spoken: str) -> str:
         """A word of the text as it was given, which was capitalised, ended with a period or otherwise made fit for the model."""
         key = _letters(spoken)
-        for i in range(self._at, min(self._at + AHEAD, len(self._written))):
+        for i in range(self._at, min(self._at + SEARCH_WORDS, len(self._written))):
             if _letters(self._written[i]) == key:
                 self._at = i + 1
                 return self._written[i]
@@ -160,7 +160,7 @@ def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
     for word, following in pairwise([*words, None]):
         cue.append(word)
         if following is None or _ends(cue, following):
-            end = max(word.end, cue[0].start + SHORTEST)
+            end = max(word.end, cue[0].start + MIN_CUE_SECONDS)
             if following and following.start > cue[0].start:
                 end = min(end, following.start)
             yield cue[0].start, end, cue
@@ -171,9 +171,9 @@ def _ends(cue: list[Word], following: Word) -> bool:
     """Whether a subtitle ends before a word: with a sentence, at a silence, or when it is full."""
     return (
         cue[-1].text.rstrip(CLOSERS)[-1:] in STOPS
-        or following.start - cue[-1].end > SILENCE
-        or following.end - cue[0].start > LONGEST
-        or len(" ".join(word.text for word in [*cue, following])) > LINE * LINES
+        or following.start - cue[-1].end > CUE_GAP_SECONDS
+        or following.end - cue[0].start > MAX_CUE_SECONDS
+        or len(" ".join(word.text for word in [*cue, following])) > MAX_LINE_LENGTH * MAX_LINES
     )
 
 
@@ -182,7 +182,7 @@ def _lines(words: Iterable[tuple[str, str]]) -> str:
     lines, used = [[]], 0
     for text, mark in words:
         for word in text.split():  # a chunk without alignment has several
-            if used and used + len(word) > LINE:
+            if used and used + len(word) > MAX_LINE_LENGTH:
                 lines.append([])
                 used = 0
             lines[-1].append(mark + word)

@@ -14,7 +14,7 @@ import pytest
 import sentencepiece
 
 from pockettts.errors import TextError
-from pockettts.reading.chunks import Chunk, parts, prepare, runs, split
+from pockettts.reading.chunks import Chunk, prepare, split_sentences, split_text, split_tokens
 from pockettts.reading.pauses import Pause
 from pockettts.reading.tokenizer import load_tokenizer
 
@@ -75,7 +75,7 @@ def test_like_upstream(remembering, answers):
     for text, answer in zip(GOLDENS["texts"], answers["texts"], strict=True):
         expected = GOLDENS["pool"][answer]
         try:
-            chunks = split(text, remembering[answers["tokenizer"]], rule_set, answers["max_tokens"])
+            chunks = split_sentences(text, remembering[answers["tokenizer"]], rule_set, answers["max_tokens"])
             spoken = [list(prepare(chunk, rule_set)) for chunk in chunks]
         except TextError:
             spoken = None
@@ -106,7 +106,7 @@ def test_prepare(text, rule_set, prepared, frames):
 
 def test_numbers_stay_whole(tokenizer):
     text = "It is 3.14 now. " * 30
-    for chunk in split(text, tokenizer["json"], rules(), 20):
+    for chunk in split_sentences(text, tokenizer["json"], rules(), 20):
         assert chunk.count("3.14") == chunk.count("3")
 
 
@@ -115,7 +115,7 @@ def test_end_token_is_no_mark(tmp_path):
     spec = json.loads(gzip.decompress((DATA / "text_tokenizer.json.gz").read_bytes()))
     spec["post_processor"]["single"].append({"SpecialToken": {"id": "<s>", "type_id": 0}})
     (tmp_path / "tokenizer.json").write_text(json.dumps(spec))
-    assert split("世界 мир", load_tokenizer(tmp_path / "tokenizer.json", 4000), rules(), 1) == ["世界 мир."]
+    assert split_sentences("世界 мир", load_tokenizer(tmp_path / "tokenizer.json", 4000), rules(), 1) == ["世界 мир."]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\r\n\t", "\u3000\u00a0"])
@@ -123,7 +123,7 @@ def test_empty(tokenizer, text):
     with pytest.raises(TextError, match="nothing to speak in an empty text"):
         prepare(text, rules())
     with pytest.raises(TextError, match="nothing to speak in an empty text"):
-        split(text, tokenizer["json"], FRENCH, 50)
+        split_sentences(text, tokenizer["json"], FRENCH, 50)
 
 
 def test_nothing_left(tokenizer):
@@ -131,7 +131,7 @@ def test_nothing_left(tokenizer):
         prepare('« "" »', FRENCH)
     bare = rules(append_terminal_punctuation=False, replace_characters=None)
     with pytest.raises(TextError, match="nothing to speak"):
-        split("\u2581\u2581", tokenizer["sentencepiece"], bare, 50)
+        split_sentences("\u2581\u2581", tokenizer["sentencepiece"], bare, 50)
 
 
 def test_not_unicode():
@@ -162,7 +162,7 @@ def test_no_words_lost(tokenizer, kind):
             [rules(), FRENCH, rules(replace_characters=None), rules(append_terminal_punctuation=False)]
         )
         try:
-            chunks = split(text, tokenizer[kind], rule_set, rng.choice([1, 10, 50]))
+            chunks = split_sentences(text, tokenizer[kind], rule_set, rng.choice([1, 10, 50]))
         except TextError:
             assert not letters(text)
             continue
@@ -172,15 +172,15 @@ def test_no_words_lost(tokenizer, kind):
 
 def test_long_sentence_is_not_silent(tokenizer, caplog):
     text = "word " * 100
-    assert split(text, tokenizer["json"], rules(), 50) == [prepare(text, rules())[0]]
+    assert split_sentences(text, tokenizer["json"], rules(), 50) == [prepare(text, rules())[0]]
     assert "without a pause" in caplog.text and "Word word" in caplog.text
 
 
 def test_unknown_letters_are_not_silent(tokenizer, caplog):
-    split("The 世界 fox, the ñandú.", tokenizer["unknowing"], rules(), 50)
+    split_sentences("The 世界 fox, the ñandú.", tokenizer["unknowing"], rules(), 50)
     assert "does not know" in caplog.text and "世" in caplog.text and "界" in caplog.text
     caplog.clear()
-    split("The 世界 fox, the ñandú.", tokenizer["json"], rules(), 50)
+    split_sentences("The 世界 fox, the ñandú.", tokenizer["json"], rules(), 50)
     assert not caplog.text
 
 
@@ -200,44 +200,46 @@ def test_linear(tokenizer, sentence):
     real = tokenizer["sentencepiece"]
     counted = SimpleNamespace(**{name: count(getattr(real, name)) for name in ("pieces", "join", "encode", "decode")})
     text = sentence * (100_000 // len(sentence))
-    split(text, counted, rules(), 50)
+    split_sentences(text, counted, rules(), 50)
     assert seen < 10 * len(text)
 
 
 @pytest.mark.parametrize("text", ["word hello there " * 700, "漢字かな" * 700, "a" * 5000, "один два " * 900])
 def test_nothing_is_spoken_in_one_go_beyond_the_limit(tokenizer, text):
     for each in tokenizer.values():
-        lists = runs(text, each, 50)
+        lists = split_tokens(text, each, 50)
         assert sum(lists, []) == each.encode(text)
         assert len(lists) == 1 or max(map(len, lists)) <= 50
-        assert runs(text[:50], each, 50) == [each.encode(text[:50])]
+        assert split_tokens(text[:50], each, 50) == [each.encode(text[:50])]
 
 
 def test_parts(tokenizer):
     """Chunks as `split` and `prepare` make them of each piece, and the pauses between."""
     t = tokenizer["json"]
     text = "It is 3.14 now. " * 30
-    chunks = list(parts(text, t, rules(), 50))
-    prepared = [prepare(chunk, rules()) for chunk in split(text, t, rules(), 50)]
+    chunks = list(split_text(text, t, rules(), 50))
+    prepared = [prepare(chunk, rules()) for chunk in split_sentences(text, t, rules(), 50)]
     assert len(chunks) > 3 and chunks == [Chunk(t.encode(words), words, frames + 2) for words, frames in prepared]
-    assert list(parts("Red\nBlue [pause:1s], green", t, rules(), 50)) == [
+    assert list(split_text("Red\nBlue [pause:1s], green", t, rules(), 50)) == [
         Chunk(t.encode("Red."), "Red.", 5), Pause(0.25), Chunk(t.encode("Blue."), "Blue.", 5), Pause(1),
         Chunk(t.encode("Green."), "Green.", 5),
     ]  # fmt: skip
-    assert [part.frames_after_eos for part in parts("Hi", t, rules(model_recommended_frames_after_eos=7), 50)] == [7]
+    assert [part.frames_after_eos for part in split_text("Hi", t, rules(model_recommended_frames_after_eos=7), 50)] == [
+        7
+    ]
 
 
 def test_a_gap_is_between_all_chunks(tokenizer):
     text = "It is 3.14 now. " * 30 + "[pause:0.1] So. " + "word " * 300
-    plain, apart = (list(parts(text, tokenizer["json"], rules(), 50, gap)) for gap in (0, 0.75))
+    plain, apart = (list(split_text(text, tokenizer["json"], rules(), 50, gap)) for gap in (0, 0.75))
     assert [part for part in apart if part != Pause(0.75)] == plain
     assert all(isinstance(a, Chunk) != isinstance(b, Chunk) for a, b in zip(apart, apart[1:], strict=False))
 
 
 def test_marks_alone_are_not_spoken(tokenizer):
-    assert list(parts("\u2026", tokenizer["json"], rules(), 50)) == [Pause(0.5)]
+    assert list(split_text("\u2026", tokenizer["json"], rules(), 50)) == [Pause(0.5)]
     text = 'It is late, he said. "! ... " So it is. \u2026 ?!'
-    spoken = [part.text for part in parts(text, tokenizer["json"], rules(), 5)]
+    spoken = [part.text for part in split_text(text, tokenizer["json"], rules(), 5)]
     assert len(spoken) > 2 and all(map(letters, spoken)) and letters("".join(spoken)) == letters(text)
 
 
@@ -246,7 +248,7 @@ def test_parts_are_made_as_they_are_needed(tokenizer):
     real = tokenizer["json"]
     noting = SimpleNamespace(**{name: getattr(real, name) for name in ("encode", "decode", "join")})
     noting.pieces = lambda text: seen.append(text) or real.pieces(text)
-    first = next(parts("One line.\n" * 10_000, noting, rules(), 50))
+    first = next(split_text("One line.\n" * 10_000, noting, rules(), 50))
     assert first.text == "One line." and len(seen) < 20
 
 
@@ -254,4 +256,4 @@ def test_parts_are_made_as_they_are_needed(tokenizer):
                                          ("a [pause:x]", "not a pause"), (None, "NoneType")])  # fmt: skip
 def test_mistakes_show_before_the_first_part(tokenizer, text, words):
     with pytest.raises(TextError, match=words):
-        parts(text, tokenizer["json"], rules(), 50)
+        split_text(text, tokenizer["json"], rules(), 50)

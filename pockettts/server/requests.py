@@ -10,7 +10,7 @@ import bottle
 
 from ..options import NUMBERS, Options
 from ..sound.encode import FORMATS
-from .refusal import Refusal
+from .errors import RequestError
 from .settings import Settings
 
 # The options of speech by the names that requests may use; lsd_steps is the Rust port's.
@@ -44,16 +44,16 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> 
         forms, files = request.forms, request.files
         data = {name: forms.getunicode(name) for name in forms}
     except bottle.HTTPError:
-        raise Refusal("the body is no form that can be read: send multipart/form-data", 400) from None
+        raise RequestError("the body is no form that can be read: send multipart/form-data", 400) from None
     except (UnicodeError, ValueError):
-        raise Refusal("the form is not UTF-8: give a file that is uploaded a file name", 400) from None
+        raise RequestError("the form is not UTF-8: give a file that is uploaded a file name", 400) from None
     data = {name: value for name, value in data.items() if value}  # browsers send empty fields
     upload = files.get("voice_wav")
     voice = data.get("voice_url")
     if upload is not None:
         content = upload.file.read(settings.max_upload + 1)
         if voice and content:
-            raise Refusal("give voice_url or voice_wav, not both", param="voice_wav")
+            raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
         voice = _limited(content, settings, "voice_wav") or voice
     return Speech(text=_text(data, "text", settings), voice=voice, options=own)
 
@@ -63,12 +63,12 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -
     data = _json(request)
     wanted = _string(data, "response_format") or "mp3"
     if wanted not in FORMATS:
-        raise Refusal(
+        raise RequestError(
             f"response_format {wanted[:20]!r} is not offered: take {', '.join(FORMATS)}", 400, "response_format"
         )
     stream = _string(data, "stream_format") or "audio"
     if stream not in ("audio", "sse"):
-        raise Refusal(f"stream_format {stream[:20]!r} is not known: take audio or sse", param="stream_format")
+        raise RequestError(f"stream_format {stream[:20]!r} is not known: take audio or sse", param="stream_format")
     return Speech(text=_text(data, "input", settings), voice=_voice(data, settings), options=_options(data, own),
                   format=wanted, events=stream == "sse")  # fmt: skip
 
@@ -76,29 +76,31 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -
 def _json(request: bottle.BaseRequest) -> dict:
     kind = request.content_type.partition(";")[0].strip().lower()
     if kind not in ("application/json", ""):
-        raise Refusal(f"the body is {kind[:60]}: send JSON, with `Content-Type: application/json`", 415)
+        raise RequestError(f"the body is {kind[:60]}: send JSON, with `Content-Type: application/json`", 415)
     try:
         data = json.loads(request.body.read())
     except (ValueError, RecursionError) as error:  # also of bad UTF-8, and of numbers of 5,000 digits
-        raise Refusal(f"the body is not JSON ({str(error)[:100]})", 400) from None
+        raise RequestError(f"the body is not JSON ({str(error)[:100]})", 400) from None
     if not isinstance(data, dict):
-        raise Refusal("the body is not a JSON object", 400)
+        raise RequestError("the body is not a JSON object", 400)
     return data
 
 
 def _string(data: dict, name: str) -> str | None:
     value = data.get(name)
     if value is not None and not isinstance(value, str):
-        raise Refusal(f"{name} must be text", param=name)
+        raise RequestError(f"{name} must be text", param=name)
     return value
 
 
 def _text(data: dict, name: str, settings: Settings) -> str:
     text = _string(data, name)
     if not (text and text.strip()):
-        raise Refusal(f"{name} is {'missing' if text is None else 'empty'}: give at least one word", param=name)
+        raise RequestError(f"{name} is {'missing' if text is None else 'empty'}: give at least one word", param=name)
     if len(text) > settings.max_text:
-        raise Refusal(f"{name} has {len(text):,} characters: send at most {settings.max_text:,} at once", 413, name)
+        raise RequestError(
+            f"{name} has {len(text):,} characters: send at most {settings.max_text:,} at once", 413, name
+        )
     return text
 
 
@@ -119,9 +121,9 @@ def _voice(data: dict, settings: Settings) -> str | bytes | None:
     try:
         decoded = base64.b64decode("".join(content.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise Refusal("voice is not base64 that can be read", param="voice") from None
+        raise RequestError("voice is not base64 that can be read", param="voice") from None
     if not decoded:
-        raise Refusal("voice is empty", param="voice")
+        raise RequestError("voice is empty", param="voice")
     return _limited(decoded, settings, "voice")
 
 
@@ -131,9 +133,11 @@ def _limited(content: bytes, settings: Settings, name: str) -> bytes:
     return content
 
 
-def _too_large(settings: Settings, name: str) -> Refusal:
-    return Refusal(f"{name} is larger than {settings.max_upload / 2**20:g} MB: 30 seconds are enough", 413, name)
+def _too_large(settings: Settings, name: str) -> RequestError:
+    return RequestError(f"{name} is larger than {settings.max_upload / 2**20:g} MB: 30 seconds are enough", 413, name)
 
 
 def _options(data: dict, own: Options) -> Options:
-    return own.but(**{option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None})
+    return own.replace(
+        **{option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
+    )

@@ -13,8 +13,8 @@ from ..engine import Engine, Stream
 from ..errors import BusyError, PocketTTSError
 from ..sound.encode import Encoder
 from ..voices.state import VoiceState
-from .bodies import Speech
-from .refusal import Refusal
+from .errors import RequestError
+from .requests import Speech
 
 STALLED = 60  # seconds that a client may take nothing, before it is hung up on
 _LOOK = 0.05  # seconds between two looks at each client
@@ -30,19 +30,19 @@ class Client:
     figures: dict = field(default_factory=dict)
 
 
-class Answers:
+class Responses:
     """All answers that are being given; at most `most` at once, whatever keeps them from ending."""
 
     def __init__(self, engine: Engine, most: int, max_seconds: float) -> None:
         self.engine, self.max_seconds = engine, max_seconds
         self._places = threading.BoundedSemaphore(most)
-        self._live: set[Answer] = set()
+        self._live: set[Response] = set()
         self._closing = False
         self._change = threading.Condition()
         self._watcher = threading.Thread(target=self._watch, name="pockettts-watch", daemon=True)
         self._watcher.start()
 
-    def start(self, speech: Speech, client: Client, voice: Callable[[], VoiceState]) -> "Answer":
+    def start(self, speech: Speech, client: Client, voice: Callable[[], VoiceState]) -> "Response":
         """An answer that has its first sound. The caller closes it.
 
         Args:
@@ -57,9 +57,9 @@ class Answers:
         try:
             state = voice()
             if client.gone():
-                raise Refusal("the client left", 499)
+                raise RequestError("the client left", 499)
             stream = self.engine.submit(speech.text, state, speech.options)
-            answer = Answer(self, stream, replace(speech, voice=None), client)  # an upload has done its work
+            answer = Response(self, stream, replace(speech, voice=None), client)  # an upload has done its work
         except BaseException:
             self._places.release()
             raise
@@ -73,7 +73,7 @@ class Answers:
             raise
         return answer
 
-    def end(self, answer: "Answer") -> None:
+    def end(self, answer: "Response") -> None:
         """Called by the answer, once."""
         with self._change:
             self._live.discard(answer)
@@ -106,18 +106,18 @@ class Answers:
                 self._change.wait_for(lambda: self._closing, _LOOK)
 
 
-class Answer:
+class Response:
     """One text on its way to one client: an iterator over bytes in the format that was asked for. Closing it frees its place.
 
     What it raises midway must not look like an end to the client; with server-sent events, an error is the last of them.
     """
 
-    def __init__(self, answers: Answers, stream: Stream, speech: Speech, client: Client) -> None:
+    def __init__(self, answers: Responses, stream: Stream, speech: Speech, client: Client) -> None:
         self._answers, self._stream, self._speech, self._client = answers, stream, speech, client
         self._rate = answers.engine.model.sample_rate
         self._until = client.arrived + answers.max_seconds
         self._given: float | None = None  # when the client was given something that it may not have taken yet
-        self._cut: Refusal | None = None
+        self._cut: RequestError | None = None
         self._closed = False
         self._samples = 0
         self._pieces = self._events() if speech.events else self._encoded()
@@ -180,14 +180,14 @@ class Answer:
         if self._cut:
             return
         if self._client.gone():
-            self._cut = Refusal("the client left", 499)
+            self._cut = RequestError("the client left", 499)
         elif now > self._until:
             status = 413 if self._samples else 503  # clients come again after a 503
-            self._cut = Refusal(
+            self._cut = RequestError(
                 f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", status
             )
         elif self._given is not None and now - self._given > STALLED:
-            self._cut = Refusal(f"the client took nothing for {STALLED} seconds", 499)
+            self._cut = RequestError(f"the client took nothing for {STALLED} seconds", 499)
         else:
             return
         self._stream.close()

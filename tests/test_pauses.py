@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from pockettts.errors import TextError
-from pockettts.reading.pauses import LINE, PARAGRAPH, SCENE, Pause, is_silent, pieces
+from pockettts.reading.pauses import LINE, PARAGRAPH, SCENE, Pause, is_silent, split_at_pauses
 
 PROSE = [
     "The keeper of the lighthouse at Hollow Point had never learned to swim. He said so to anyone who asked, and to many who did not, "
@@ -19,24 +19,24 @@ PROSE = [
 
 
 def test_lists_and_headings():
-    assert pieces("Red\nBlue\nGreen") == ["Red", Pause(LINE), "Blue", Pause(LINE), "Green"]
-    assert pieces("red\r\nblue\rgreen\n") == ["red", Pause(LINE), "blue", Pause(LINE), "green"]
-    assert pieces("Things to buy:\n- milk\n* oats\n\u2022 [x] tea\n1. two of these") == [
+    assert split_at_pauses("Red\nBlue\nGreen") == ["Red", Pause(LINE), "Blue", Pause(LINE), "Green"]
+    assert split_at_pauses("red\r\nblue\rgreen\n") == ["red", Pause(LINE), "blue", Pause(LINE), "green"]
+    assert split_at_pauses("Things to buy:\n- milk\n* oats\n\u2022 [x] tea\n1. two of these") == [
         "Things to buy:", Pause(LINE), "milk", Pause(LINE), "oats", Pause(LINE), "tea", Pause(LINE), "1. two of these",
     ]  # fmt: skip
-    assert pieces("Chapter One\nIt was late.\n\n\n\nHe slept.") == [
+    assert split_at_pauses("Chapter One\nIt was late.\n\n\n\nHe slept.") == [
         "Chapter One", Pause(LINE), "It was late.", Pause(PARAGRAPH), "He slept.",
     ]  # fmt: skip
-    assert pieces("Dear Ann,\nthank you.\nKind regards\nJohn")[1::2] == [Pause(LINE)] * 3
-    assert pieces("He left.\n\n* * *\n\nHe came back.") == ["He left.", Pause(SCENE), "He came back."]
+    assert split_at_pauses("Dear Ann,\nthank you.\nKind regards\nJohn")[1::2] == [Pause(LINE)] * 3
+    assert split_at_pauses("He left.\n\n* * *\n\nHe came back.") == ["He left.", Pause(SCENE), "He came back."]
 
 
 def test_long_items_of_a_list_are_no_prose():
     items = ["Buy a carton of milk from the shop on the corner", "Call the dentist about the visit next week",
              "Water the plants in the kitchen, not too much", "Sleep"]  # fmt: skip
-    assert pieces("\n".join(items))[::2] == items
+    assert split_at_pauses("\n".join(items))[::2] == items
     wrapped = "- a first item that is so long that it had to be\n  wrapped at some column\n- and a second one"
-    assert pieces(wrapped)[::2] == [
+    assert split_at_pauses(wrapped)[::2] == [
         "a first item that is so long that it had to be wrapped at some column",
         "and a second one",
     ]
@@ -47,15 +47,15 @@ def test_long_items_of_a_list_are_no_prose():
 def test_wrapped_prose_has_no_pauses_at_line_ends(width, ends):
     """As books, mails and README files come."""
     text = "\n\n".join(textwrap.fill(paragraph, width) for paragraph in PROSE).replace("\n", ends)
-    assert pieces(text) == [PROSE[0], Pause(PARAGRAPH), PROSE[1], Pause(PARAGRAPH), PROSE[2]]
+    assert split_at_pauses(text) == [PROSE[0], Pause(PARAGRAPH), PROSE[1], Pause(PARAGRAPH), PROSE[2]]
     for paragraph in PROSE:
-        assert pieces(textwrap.fill(paragraph, width)) == [paragraph]
+        assert split_at_pauses(textwrap.fill(paragraph, width)) == [paragraph]
 
 
 @pytest.mark.parametrize("width", [60, 72, 80])
 def test_indented_paragraphs(width):
     text = "\n".join(textwrap.fill(paragraph, width, initial_indent="    ") for paragraph in PROSE)
-    assert pieces(text) == [PROSE[0], Pause(LINE), PROSE[1], Pause(LINE), PROSE[2]]
+    assert split_at_pauses(text) == [PROSE[0], Pause(LINE), PROSE[1], Pause(LINE), PROSE[2]]
 
 
 def test_a_book():
@@ -65,14 +65,14 @@ def test_a_book():
     text = (
         f"CHAPTER I\nThe Lamp\n\n{prose}\n\n{verse}\n\nHe had\n1. a lamp\n2. a dog\n\n{textwrap.fill(PROSE[1], 72)}\n"
     )
-    assert [piece for piece in pieces(text) if isinstance(piece, str)] == [
+    assert [piece for piece in split_at_pauses(text) if isinstance(piece, str)] == [
         "CHAPTER I", "The Lamp", PROSE[0], *verse.split("\n"), "He had", "1. a lamp", "2. a dog", PROSE[1],
     ]  # fmt: skip
 
 
 def test_words_broken_at_line_ends():
     text = "The keeper had never learned to swim, and was proud of it as of well-\nearned leave that he had been given."
-    assert pieces(text) == [text.replace("\n", "")]
+    assert split_at_pauses(text) == [text.replace("\n", "")]
 
 
 @pytest.mark.parametrize("mark, seconds", [
@@ -82,15 +82,15 @@ def test_words_broken_at_line_ends():
     ('<BREAK strength="weak" time="1.25s"/>', 1.25),
 ])  # fmt: skip
 def test_pauses_that_are_asked_for(mark, seconds):
-    assert pieces(f"One {mark}, two.") == ["One ", Pause(seconds), "two."]
-    assert pieces(f"{mark}One.") == [Pause(seconds), "One."]
-    assert pieces(f"One.{mark}") == ["One.", Pause(seconds)]
-    assert pieces(f"One.\n\n{mark}\n\nTwo.") == [
+    assert split_at_pauses(f"One {mark}, two.") == ["One ", Pause(seconds), "two."]
+    assert split_at_pauses(f"{mark}One.") == [Pause(seconds), "One."]
+    assert split_at_pauses(f"One.{mark}") == ["One.", Pause(seconds)]
+    assert split_at_pauses(f"One.\n\n{mark}\n\nTwo.") == [
         "One.",
         Pause(seconds),
         "Two.",
     ]  # exact: the blank lines do not add to it
-    assert pieces(mark) == [Pause(seconds)]
+    assert split_at_pauses(mark) == [Pause(seconds)]
 
 
 @pytest.mark.parametrize("mark", [
@@ -99,7 +99,7 @@ def test_pauses_that_are_asked_for(mark, seconds):
 ])  # fmt: skip
 def test_what_is_no_pause_is_named(mark):
     with pytest.raises(TextError, match="is not a pause") as error:
-        pieces(f"One.\nTwo {mark} three.")
+        split_at_pauses(f"One.\nTwo {mark} three.")
     assert mark[:30] in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 200
 
 
@@ -108,34 +108,35 @@ def test_what_is_no_pause_is_named(mark):
     "AT&amp;T", "a  b", "1. this", "[1] note",
 ])  # fmt: skip
 def test_other_texts_on_one_line_stay_as_they_are(text, caplog):
-    assert pieces(text) == [text] and not caplog.text
+    assert split_at_pauses(text) == [text] and not caplog.text
 
 
 def test_ssml(caplog):
     text = """<?xml version="1.0"?><!-- no
     words --><speak version="1.1"><p>Tom &amp; Ann</p><p>went
     <emphasis level="strong">home</emphasis>.<break time="1s"/></p> <s>A &lt; B.</s></speak>"""
-    assert pieces(text) == ["Tom & Ann", Pause(PARAGRAPH), "went home.", Pause(1), "A < B."]
+    assert split_at_pauses(text) == ["Tom & Ann", Pause(PARAGRAPH), "went home.", Pause(1), "A < B."]
     assert caplog.messages == ["of SSML, only <break> has an effect: <emphasis> are left out, their words are spoken"]
     caplog.clear()
     assert (
-        pieces("Say <prosody rate='slow'>this</prosody> slowly.") == ["Say this slowly."] and "<prosody>" in caplog.text
+        split_at_pauses("Say <prosody rate='slow'>this</prosody> slowly.") == ["Say this slowly."]
+        and "<prosody>" in caplog.text
     )
 
 
 def test_gap():
-    assert pieces("Red\nBlue\n\nGreen[pause:0.1]Tan", 0.4) == [
+    assert split_at_pauses("Red\nBlue\n\nGreen[pause:0.1]Tan", 0.4) == [
         "Red", Pause(0.4), "Blue", Pause(PARAGRAPH), "Green", Pause(0.1), "Tan",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["\u2026", "...", "?!", "***", "\u00ab \u00bb", " - \n\n --"])
 def test_marks_alone_are_a_pause(text):
-    assert is_silent(text) and pieces(text) == [Pause(0.5)]
+    assert is_silent(text) and split_at_pauses(text) == [Pause(0.5)]
 
 
 def test_nothing():
-    assert pieces("") == pieces(" \n\t\n") == []
+    assert split_at_pauses("") == split_at_pauses(" \n\t\n") == []
     assert not is_silent("3") and not is_silent("\u20ac") and not is_silent("&") and not is_silent("\u4e16")
 
 
@@ -145,4 +146,4 @@ def test_nothing():
 ])  # fmt: skip
 def test_any_text_of_any_length(line):
     """Were the time not linear, this would take minutes."""
-    pieces(line * 40_000)
+    split_at_pauses(line * 40_000)

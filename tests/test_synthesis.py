@@ -32,11 +32,11 @@ def speak(model, voice):
     """The items that parts are spoken as, frames as (take, block)."""
 
     def speak(parts, **options):
-        utterance, items = Utterance(parts, voice, model.options.but(**{"seed": 5} | options)), []
+        utterance, items = Utterance(parts, voice, model.options.replace(**{"seed": 5} | options)), []
         while not utterance.finished:
-            (made,) = model.stepper.think([utterance])
+            (made,) = model.stepper.step([utterance])
             if made is not None:
-                items.append((made.take, model.stepper.say(made)) if isinstance(made, Frame) else made)
+                items.append((made.take, model.stepper.decode(made)) if isinstance(made, Frame) else made)
         return items
 
     return speak
@@ -78,10 +78,10 @@ def test_who_steps_sees_where_a_chunk_begins_and_ends(speak, chunks):
 
 
 def test_the_flow_lm_may_run_ahead_of_the_decoder(model, voice, speak, chunks):
-    utterance, frames = Utterance(chunks, voice, model.options.but(seed=5)), []
+    utterance, frames = Utterance(chunks, voice, model.options.replace(seed=5)), []
     while not utterance.finished:
-        frames += model.stepper.think([utterance])
-    late = np.concatenate([model.stepper.say(frame) for frame in frames if frame])
+        frames += model.stepper.step([utterance])
+    late = np.concatenate([model.stepper.decode(frame) for frame in frames if frame])
     assert np.array_equal(late, sound(speak(chunks)))
 
 
@@ -92,7 +92,7 @@ def test_a_batch_gives_each_what_it_gets_alone(name, tokens):
     voice = model.get_voice_state(np.load(GOLDEN / name / "dump.npz")["prompt"])
     texts = ["One.", "And a second one, which is longer.", "Three. Sentences. Here."]
     jobs = [
-        (text, voice, model.options.but(seed=i, max_tokens=8, lsd_decode_steps=1 + i % 2))
+        (text, voice, model.options.replace(seed=i, max_tokens=8, lsd_decode_steps=1 + i % 2))
         for i, text in enumerate(texts)
     ]
     alone = [np.concatenate([block for _, block in model.speak(model.utterance(*job))]) for job in jobs]
@@ -100,9 +100,9 @@ def test_a_batch_gives_each_what_it_gets_alone(name, tokens):
     found = [[] for _ in jobs]
     while any(not utterance.finished for utterance in utterances):
         live = [i for i, utterance in enumerate(utterances) if not utterance.finished]
-        for i, frame in zip(live, model.stepper.think([utterances[i] for i in live], tokens), strict=True):
+        for i, frame in zip(live, model.stepper.step([utterances[i] for i in live], tokens), strict=True):
             if frame:
-                found[i].append(model.stepper.say(frame))
+                found[i].append(model.stepper.decode(frame))
     for i, blocks in enumerate(found):
         assert np.array_equal(np.concatenate(blocks), alone[i]), i
 
@@ -112,7 +112,7 @@ def test_text_is_heard_in_slices(model, voice, chunks):
     three = [Utterance(chunks[i:], voice, model.options) for i in (1, 2, 0)]
     waiting = []
     for _ in range(9):
-        made = model.stepper.think(three, 4)
+        made = model.stepper.step(three, 4)
         waiting.append(sum(len(utterance.take.waiting) for utterance in three))
         assert all(
             (item is None) == bool(len(utterance.take.waiting)) for item, utterance in zip(made, three, strict=True)
@@ -136,7 +136,7 @@ def test_without_a_seed_each_utterance_draws_one(model, voice, chunks):
 
 def test_an_utterance_may_begin_at_any_chunk(model, voice, speak, chunks):
     parts = [chunks[0], Pause(0.1), chunks[1], Pause(0.2), chunks[2], Pause(0.3)]
-    whole, options = sound(speak(parts)), model.options.but(seed=5)
+    whole, options = sound(speak(parts)), model.options.replace(seed=5)
     for count in range(5):
         utterance = Utterance(parts, voice, options)
         utterance.skip(count)
@@ -149,7 +149,7 @@ def test_an_utterance_may_begin_at_any_chunk(model, voice, speak, chunks):
 @pytest.mark.parametrize("speed", [0.5, 1.7])
 def test_speed_is_that_of_each_take_and_not_of_pauses(model, voice, chunks, speed):
     def spoken(parts, speed):
-        utterance = Utterance(parts, voice, model.options.but(seed=5, speed=speed))
+        utterance = Utterance(parts, voice, model.options.replace(seed=5, speed=speed))
         return [block for _, block in model.speak(utterance)]
 
     def stretched(parts):

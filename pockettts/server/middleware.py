@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
-from . import refusal
-from .answers import Client
+from . import errors
 from .metrics import Tally
+from .responses import Client
 from .settings import Settings
 
 logger = logging.getLogger("pockettts.requests")
@@ -15,7 +15,7 @@ _OPEN = ("/", "/health", "/openapi.json")  # and /static/: they need no key
 _PLAIN = ("client", "method", "path", "status")  # what the log shows without its name
 
 
-class Front:
+class Middleware:
     """A WSGI application around another one.
 
     `environ["pockettts.client"]` is the Client; the inner application may add to its `figures`, and say which route it was.
@@ -96,7 +96,7 @@ class Front:
 class _Answer:
     """A body that tells the log when it has ended, and how."""
 
-    def __init__(self, front: Front, environ: dict, client: Client) -> None:
+    def __init__(self, front: Middleware, environ: dict, client: Client) -> None:
         self.front, self.environ, self.client = front, environ, client
         self.body: Iterable[bytes] = ()
         self.status, self.size, self.whole, self.error = 500, 0, False, None
@@ -127,7 +127,7 @@ def _preflight(environ: dict, start_response: Callable) -> list[bytes]:
 
 def _refused(path: str, status: int, message: str) -> Callable:
     def app(environ: dict, start_response: Callable) -> list[bytes]:
-        line, headers, body = refusal.answer(path, status, message)
+        line, headers, body = errors.answer(path, status, message)
         start_response(line, list(headers.items()))
         return [body]
 

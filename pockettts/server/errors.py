@@ -9,7 +9,7 @@ _STATUS = {TextError: 422, OptionError: 422, VoiceError: 422, AudioError: 422, B
 RETRY_AFTER = "1"  # seconds: about one sentence
 
 
-class Refusal(PocketTTSError):
+class RequestError(PocketTTSError):
     """A request that is answered with an error.
 
     status: HTTP's; 422 is a value that makes no sense. param: the field that is to blame.
@@ -21,7 +21,7 @@ class Refusal(PocketTTSError):
 
 
 def status_of(error: PocketTTSError) -> int:
-    if isinstance(error, Refusal):
+    if isinstance(error, RequestError):
         return error.status
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
 
