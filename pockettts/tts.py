@@ -108,9 +108,7 @@ class TTSModel:
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
         w = Weights(tensors, " + ".join(map(str, files)), precision)
-        flow_lm = FlowLM(
-            w / "flow_lm", c.flow_lm, c.mimi.quantizer.dimension, c.mimi.inner_dim or c.mimi.seanet.dimension
-        )
+        flow_lm = FlowLM(w / "flow_lm", c.flow_lm, c.mimi.latent_dim, c.mimi.voice_dim)
         decoder = MimiDecoder(w / "mimi", c.mimi)
         if cache:
             weights_cache.pack(w, c.name, files)

@@ -21,7 +21,8 @@ INSIDE = {
     "cli": [..., "progress", "resume", "common"],
     "config": ["load", "schema", "parse"],
     "model": [
-        "mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__",
+        "mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "shapes",
+        "__init__",
     ],  # fmt: skip
     "reading": ["documents", "markup", "chunks", "pauses", "tokenizer"],
     "server": [

@@ -70,7 +70,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """The tensors of the model's official file by name, in the order in which the graph asks for them."""
     w = _Shapes()
     mimi = config.mimi
-    FlowLM(w / "flow_lm", config.flow_lm, mimi.quantizer.dimension, mimi.inner_dim or mimi.seanet.dimension)
+    FlowLM(w / "flow_lm", config.flow_lm, mimi.latent_dim, mimi.voice_dim)
     MimiDecoder(w / "mimi", mimi)
     MimiEncoder(w / "mimi", mimi)
     return w.shapes

@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import ops
 from ..config.schema import Config
-from ..model.mimi import frame_size, resampling
 from ..weights.packed import has_int8
 from . import random_model
 
@@ -67,7 +66,7 @@ class Needs:
 
     def decoder(self) -> Work:
         """A frame of the Mimi decoder."""
-        c, rows = self.config.mimi, resampling(self.config.mimi)
+        c, rows = self.config.mimi, self.config.mimi.upsampling
         return Work(0, 0).plus(
             self._matrices(self.part("mimi.quantizer."), 1), self._matrices(self.part("mimi.upsample."), rows),
             self._transformer("mimi.decoder_transformer.", c.decoder_transformer or c.transformer), self._seanet("mimi.decoder.", rows))
@@ -75,7 +74,7 @@ class Needs:
     def encoder(self, frames: float) -> Work:
         """So many frames through the Mimi encoder."""
         c = self.config.mimi
-        frame = self._seanet("mimi.encoder.", frame_size(c)).plus(
+        frame = self._seanet("mimi.encoder.", c.frame_size).plus(
             self._transformer("mimi.encoder_transformer.", c.transformer), self._matrices(self.part("mimi.downsample."), 1))
         return frame.times(frames)._replace(bytes=frame.bytes)
 
@@ -87,7 +86,7 @@ class Needs:
 
     def _transformer(self, prefix: str, t) -> Work:
         """One of Mimi's transformers over a frame, its window being full."""
-        rows = resampling(self.config.mimi)
+        rows = self.config.mimi.upsampling
         return self._matrices(self.part(prefix), rows).plus(Work(0, rows * 4.0 * t.context * t.d_model * t.num_layers))
 
     def _seanet(self, prefix: str, rows: int) -> Work:

@@ -5,11 +5,11 @@ Source: pocket_tts/utils/config.py of the official package.
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..model.shapes import FlowLMShape, LookupTableShape, MimiShape
 from .parse import either, show
 
 # Least and most that makes sense, by key; any other whole number may be 1 to a million.
@@ -36,115 +36,29 @@ _CHOICES = {
 }
 
 
-# Where a dataclass has no docstring, `dataclasses` makes one, which takes as long as a third of all else about it.
 @dataclass(frozen=True, kw_only=True)
-class FlowConfig:
-    """The MLP that samples latents."""
-
-    dim: int
-    depth: int
-    type: str = "lsd"  # the sampler
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
-    """The backbone."""
-
-    hidden_scale: int
-    max_period: int
-    d_model: int
-    num_heads: int
-    num_layers: int
-    attn_dim: int | None = None  # width of the queries; None: d_model
-    num_kv_heads: int | None = None  # None: num_heads
-    dim_feedforward: int | None = None  # None: d_model * hidden_scale
-
-
-@dataclass(frozen=True, kw_only=True)
-class LookupTableConfig:
+class LookupTableConfig(LookupTableShape):
     """The tokenizer, and the embeddings of its tokens."""
 
-    dim: int
-    n_bins: int
     tokenizer: str
     tokenizer_path: str
-    rank: int | None = None  # None: a full table, without a projection
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowLMConfig:
-    """What makes latents of text."""
+class FlowLMConfig(FlowLMShape):
+    """The flow LM and where its weights are."""
 
     dtype: str
-    flow: FlowConfig
-    transformer: TransformerConfig
-    z_dim: int | None = None  # None: no z_proj
     lookup_table: LookupTableConfig
     weights_path: str | None = None
-    insert_bos_before_voice: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class SEANetConfig:
-    """A convolutional encoder or decoder of samples."""
-
-    dimension: int
-    channels: int
-    n_filters: int
-    n_residual_layers: int
-    ratios: list[int]
-    kernel_size: int
-    residual_kernel_size: int
-    last_kernel_size: int
-    dilation_base: int
-    pad_mode: str
-    compress: int
-
-    @property
-    def hop_length(self) -> int:
-        """Samples a vector: the product of `ratios`."""
-        return math.prod(self.ratios)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MimiTransformerConfig:
-    """The transformer beside a SEANet."""
-
-    d_model: int
-    input_dimension: int
-    output_dimensions: tuple[int, ...]
-    num_heads: int
-    num_layers: int
-    layer_scale: float
-    context: int
-    max_period: float = 10000.0
-    dim_feedforward: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantizerConfig:
-    """What is left of the quantizer: widths."""
-
-    dimension: int
-    output_dimension: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MimiConfig:
-    """What makes samples of latents, and latents of a voice prompt."""
+class MimiConfig(MimiShape):
+    """The codec and where its weights are."""
 
     dtype: str
-    sample_rate: int
-    channels: int
-    frame_rate: float
-    seanet: SEANetConfig
-    transformer: MimiTransformerConfig
-    quantizer: QuantizerConfig
     weights_path: str | None = None
-    inner_dim: int | None = None  # width of what the encoder gives; None: seanet.dimension
-    outer_dim: int | None = None  # width of what the upsampling gets; None: that of the decoder's SEANet
-    decoder_seanet: SEANetConfig | None = None  # None: as the encoder's
-    decoder_transformer: MimiTransformerConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

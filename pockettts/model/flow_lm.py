@@ -11,17 +11,20 @@ from .. import ops
 from .flow_net import FlowNet
 from .layers import Embedding, Linear, Weights, layer_norm
 from .samplers import SAMPLERS
+from .shapes import FlowLMShape
 from .state import AttentionProbe, BatchedCaches, KVCache
 from .transformer import Transformer
 
 
 class FlowLM:
-    def __init__(self, w: Weights, c, latent_dim: int, voice_dim: int) -> None:
-        t, table = c.transformer, c.lookup_table
+    def __init__(self, w: Weights, shape: FlowLMShape, latent_dim: int, voice_dim: int) -> None:
+        t, table = shape.transformer, shape.lookup_table
         self.embed = Embedding(w / "conditioner.embed", table.n_bins + 1, table.rank or table.dim)
         self.embed_proj = Linear(w / "conditioner.proj", table.rank, table.dim) if table.rank else None
         self.speaker_proj = w.matrix("speaker_proj_weight", t.d_model, voice_dim)
-        self.bos_before_voice = w.vector("bos_before_voice", 1, 1, t.d_model)[0] if c.insert_bos_before_voice else None
+        self.bos_before_voice = (
+            w.vector("bos_before_voice", 1, 1, t.d_model)[0] if shape.insert_bos_before_voice else None
+        )
         self.bos_emb = w.vector("bos_emb", latent_dim)[None]
         self.emb_mean, self.emb_std = w.vector("emb_mean", latent_dim), w.vector("emb_std", latent_dim)
         self.input_linear = Linear(w / "input_linear", latent_dim, t.d_model)
@@ -37,10 +40,10 @@ class FlowLM:
             num_kv_heads=t.num_kv_heads,
         )
         self.out_norm = layer_norm(w / "out_norm", t.d_model)
-        self.z_proj = Linear(w / "z_proj", t.d_model, c.z_dim) if c.z_dim else None
-        self.out_eos = Linear(w / "out_eos", c.z_dim or t.d_model, 1, bias=True)
-        self.flow_net = FlowNet(w / "flow_net", c.flow, latent_dim, c.z_dim or t.d_model)
-        self.sampler = SAMPLERS[c.flow.type]
+        self.z_proj = Linear(w / "z_proj", t.d_model, shape.z_dim) if shape.z_dim else None
+        self.out_eos = Linear(w / "out_eos", shape.z_dim or t.d_model, 1, bias=True)
+        self.flow_net = FlowNet(w / "flow_net", shape.flow, latent_dim, shape.z_dim or t.d_model)
+        self.sampler = SAMPLERS[shape.flow.type]
 
     def init_state(self) -> list[KVCache]:
         return self.transformer.init_state()

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import ops
 from .layers import ConcatenatedLinear, Linear, Weights, residual_mlp
+from .shapes import FlowNetShape
 
 TIME_CONDITIONS = {"lsd": 2, "flow_matching": 1, "drifting": 0, "pointwise": 0}
 FREQUENCIES = 128  # of a timestep's embedding, half of its width
@@ -49,22 +50,24 @@ class FinalLayer:
 
 
 class FlowNet:
-    def __init__(self, w: Weights, c, latent_dim: int, cond_dim: int) -> None:
-        self.time_embed = [TimestepEmbedder(w / "time_embed" / i, c.dim) for i in range(TIME_CONDITIONS[c.type])]
-        self.cond_embed = Linear(w / "cond_embed", cond_dim, c.dim, bias=True)
-        self.input_proj = Linear(w / "input_proj", latent_dim, c.dim, bias=True)
-        self.res_blocks = [ResBlock(w / "res_blocks" / i, c.dim) for i in range(c.depth)]
-        self.final_layer = FinalLayer(w / "final_layer", c.dim, latent_dim)
+    def __init__(self, w: Weights, shape: FlowNetShape, latent_dim: int, cond_dim: int) -> None:
+        self.time_embed = [
+            TimestepEmbedder(w / "time_embed" / i, shape.dim) for i in range(TIME_CONDITIONS[shape.type])
+        ]
+        self.cond_embed = Linear(w / "cond_embed", cond_dim, shape.dim, bias=True)
+        self.input_proj = Linear(w / "input_proj", latent_dim, shape.dim, bias=True)
+        self.res_blocks = [ResBlock(w / "res_blocks" / i, shape.dim) for i in range(shape.depth)]
+        self.final_layer = FinalLayer(w / "final_layer", shape.dim, latent_dim)
         # Of all layers: shift, scale and gate of each block, then shift and scale of the last layer.
         self.modulations = ConcatenatedLinear(
             [
-                *(w / "res_blocks" / i / "adaLN_modulation.1" for i in range(c.depth)),
+                *(w / "res_blocks" / i / "adaLN_modulation.1" for i in range(shape.depth)),
                 w / "final_layer" / "adaLN_modulation.1",
             ],
-            c.dim,
-            [3 * c.dim] * c.depth + [2 * c.dim],
+            shape.dim,
+            [3 * shape.dim] * shape.depth + [2 * shape.dim],
         )
-        self.dim = c.dim
+        self.dim = shape.dim
         self._times: dict[tuple[float, ...], np.ndarray] = {}
 
     def embed_times(self, times: tuple[float, ...]) -> np.ndarray:

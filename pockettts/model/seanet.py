@@ -7,6 +7,7 @@ import numpy as np
 
 from .conv import Conv1d, ConvTranspose1d
 from .layers import Weights
+from .shapes import SEANetShape
 from .state import ConvState
 
 
@@ -42,40 +43,58 @@ class _Stack:
 class SEANetEncoder(_Stack):
     """Samples [T, 1] -> features [T / prod(ratios), dimension]."""
 
-    def __init__(self, w: Weights, c) -> None:
-        w, width = w / "model", c.n_filters
-        self.model = [Conv1d(w / "0.conv", c.channels, width, c.kernel_size, pad_mode=c.pad_mode)]
+    def __init__(self, w: Weights, shape: SEANetShape) -> None:
+        w, width = w / "model", shape.n_filters
+        self.model = [Conv1d(w / "0.conv", shape.channels, width, shape.kernel_size, pad_mode=shape.pad_mode)]
         at = 1  # index in the checkpoint, where ELUs count
-        for ratio in reversed(c.ratios):
-            for j in range(c.n_residual_layers):
+        for ratio in reversed(shape.ratios):
+            for j in range(shape.n_residual_layers):
                 self.model.append(
-                    ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode)
+                    ResnetBlock(
+                        w / at,
+                        width,
+                        shape.residual_kernel_size,
+                        shape.dilation_base**j,
+                        shape.compress,
+                        shape.pad_mode,
+                    )
                 )
                 at += 1
             self.model.append(
-                Conv1d(w / (at + 1) / "conv", width, 2 * width, 2 * ratio, ratio, pad_mode=c.pad_mode, elu=True)
+                Conv1d(w / (at + 1) / "conv", width, 2 * width, 2 * ratio, ratio, pad_mode=shape.pad_mode, elu=True)
             )
             width, at = 2 * width, at + 2
         self.model.append(
-            Conv1d(w / (at + 1) / "conv", width, c.dimension, c.last_kernel_size, pad_mode=c.pad_mode, elu=True)
+            Conv1d(
+                w / (at + 1) / "conv", width, shape.dimension, shape.last_kernel_size, pad_mode=shape.pad_mode, elu=True
+            )
         )
 
 
 class SEANetDecoder(_Stack):
     """Features [T, dimension] -> samples [T * prod(ratios), 1]."""
 
-    def __init__(self, w: Weights, c) -> None:
-        w, width = w / "model", c.n_filters * 2 ** len(c.ratios)
-        self.model = [Conv1d(w / "0.conv", c.dimension, width, c.kernel_size, pad_mode=c.pad_mode)]
+    def __init__(self, w: Weights, shape: SEANetShape) -> None:
+        w, width = w / "model", shape.n_filters * 2 ** len(shape.ratios)
+        self.model = [Conv1d(w / "0.conv", shape.dimension, width, shape.kernel_size, pad_mode=shape.pad_mode)]
         at = 1
-        for ratio in c.ratios:
+        for ratio in shape.ratios:
             self.model.append(ConvTranspose1d(w / (at + 1) / "convtr", width, width // 2, ratio))
             width, at = width // 2, at + 2
-            for j in range(c.n_residual_layers):
+            for j in range(shape.n_residual_layers):
                 self.model.append(
-                    ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode)
+                    ResnetBlock(
+                        w / at,
+                        width,
+                        shape.residual_kernel_size,
+                        shape.dilation_base**j,
+                        shape.compress,
+                        shape.pad_mode,
+                    )
                 )
                 at += 1
         self.model.append(
-            Conv1d(w / (at + 1) / "conv", width, c.channels, c.last_kernel_size, pad_mode=c.pad_mode, elu=True)
+            Conv1d(
+                w / (at + 1) / "conv", width, shape.channels, shape.last_kernel_size, pad_mode=shape.pad_mode, elu=True
+            )
         )

@@ -6,6 +6,7 @@ import numpy as np
 
 from .attention import Attention
 from .layers import Linear, Weights, layer_norm, residual_mlp
+from .shapes import CodecTransformerShape
 from .state import BatchedCaches, KVCache
 
 
@@ -46,22 +47,24 @@ class Transformer:
 class ProjectedTransformer:
     """Mimi's: windowed, with layer scales, and projections in and out where the widths differ."""
 
-    def __init__(self, w: Weights, c) -> None:
+    def __init__(self, w: Weights, shape: CodecTransformerShape) -> None:
         self.transformer = Transformer(
             w / "transformer",
-            c.num_layers,
-            d_model=c.d_model,
-            dim_feedforward=c.dim_feedforward,
+            shape.num_layers,
+            d_model=shape.d_model,
+            dim_feedforward=shape.dim_feedforward,
             layer_scale=True,
-            num_heads=c.num_heads,
-            max_period=c.max_period,
-            context=c.context,
+            num_heads=shape.num_heads,
+            max_period=shape.max_period,
+            context=shape.context,
         )
-        (out,) = c.output_dimensions
+        (out,) = shape.output_dimensions
         self.input_proj = (
-            Linear(w / "input_proj", c.input_dimension, c.d_model) if c.input_dimension != c.d_model else None
+            Linear(w / "input_proj", shape.input_dimension, shape.d_model)
+            if shape.input_dimension != shape.d_model
+            else None
         )
-        self.output_proj = Linear(w / "output_projs" / 0, c.d_model, out) if out != c.d_model else None
+        self.output_proj = Linear(w / "output_projs" / 0, shape.d_model, out) if out != shape.d_model else None
 
     def init_state(self) -> list[KVCache]:
         return self.transformer.init_state()
