@@ -1,5 +1,7 @@
 """Mimi, the codec: latents at 12.5 Hz <-> samples at 24 kHz (arXiv 2410.00037; reference: pocket_tts.models.mimi)."""
 
+from typing import Any
+
 import numpy as np
 
 from .conv import Conv1d, DepthwiseUpsample
@@ -10,7 +12,7 @@ from .transformer import ProjectedTransformer
 
 
 class MimiDecoder:
-    """Latents [T, latent_dim], not normalised -> samples."""
+    """Latents [T, latent_dim], not normalised -> samples [T * frame_size]."""
 
     def __init__(self, w: Weights, shape: MimiShape) -> None:
         seanet, q = shape.decoder_seanet or shape.seanet, shape.quantizer
@@ -25,10 +27,10 @@ class MimiDecoder:
         )
         self.decoder = SEANetDecoder(w / "decoder", seanet)
 
-    def init_state(self) -> tuple:
+    def init_state(self) -> tuple[Any, ...]:
         return self.upsample and self.upsample.init_state(), self.transformer.init_state(), self.decoder.init_state()
 
-    def __call__(self, latents: np.ndarray, state: tuple) -> np.ndarray:
+    def __call__(self, latents: np.ndarray, state: tuple[Any, ...]) -> np.ndarray:
         upsample, transformer, decoder = state
         x = self.quantizer(latents)  # [T, outer_dim] at 12.5 Hz
         x = self.upsample(x, upsample) if self.upsample else x  # [16 T, dimension] at 200 Hz
@@ -55,14 +57,14 @@ class MimiEncoder:
                 pad_mode="replicate",
             )
 
-    def init_state(self) -> tuple:
+    def init_state(self) -> tuple[Any, ...]:
         return (
             self.encoder.init_state(),
             self.transformer.init_state(),
             self.downsample and self.downsample.init_state(),
         )
 
-    def __call__(self, samples: np.ndarray, state: tuple) -> np.ndarray:
+    def __call__(self, samples: np.ndarray, state: tuple[Any, ...]) -> np.ndarray:
         """Whole frames of samples [n * frame_size] -> [n, inner_dim]."""
         encoder, transformer, downsample = state
         x = self.encoder(samples[:, None], encoder)  # [16 n, dimension] at 200 Hz
@@ -70,7 +72,7 @@ class MimiEncoder:
         return self.downsample(x, downsample) if self.downsample else x  # [n, inner_dim] at 12.5 Hz
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
-        """A whole recording [N], its last frame filled up with zeros -> [ceil(N / frame_size), inner_dim]. Memory stays flat."""
+        """A whole recording [N], padded with zeros to whole frames -> [ceil(N / frame_size), inner_dim]. Memory use is constant."""
         samples = np.pad(samples, (0, -len(samples) % self.frame_size))
         block, state = 8 * self.frame_size, self.init_state()
         return np.concatenate([self(samples[i : i + block], state) for i in range(0, len(samples), block)])

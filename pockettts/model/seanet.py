@@ -1,7 +1,9 @@
 """SEANet, causal: waveform <-> features (arXiv 2009.02095; reference: pocket_tts.modules.seanet).
 
-Every convolution but the first is preceded by an ELU, which the convolutions apply as they take their input.
+An ELU precedes every convolution except the first. The convolution kernels apply it to their input.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -27,14 +29,14 @@ class ResnetBlock:
 
 
 class _Stack:
-    """Layers one after the other."""
+    """Layers in sequence."""
 
-    model: list
+    model: list[Any]
 
-    def init_state(self) -> list:
+    def init_state(self) -> list[Any]:
         return [layer.init_state() for layer in self.model]
 
-    def __call__(self, x: np.ndarray, state: list) -> np.ndarray:
+    def __call__(self, x: np.ndarray, state: list[Any]) -> np.ndarray:
         for layer, s in zip(self.model, state, strict=True):
             x = layer(x, s)
         return x
@@ -46,7 +48,7 @@ class SEANetEncoder(_Stack):
     def __init__(self, w: Weights, shape: SEANetShape) -> None:
         w, width = w / "model", shape.n_filters
         self.model = [Conv1d(w / "0.conv", shape.channels, width, shape.kernel_size, pad_mode=shape.pad_mode)]
-        at = 1  # index in the checkpoint, where ELUs count
+        at = 1  # index in the checkpoint, which counts the ELUs too
         for ratio in reversed(shape.ratios):
             for j in range(shape.n_residual_layers):
                 self.model.append(
