@@ -1,4 +1,4 @@
-"""What a model is: frozen dataclasses with the names, types and defaults of the official configs, and what values make sense.
+"""The schema of a model's config: frozen dataclasses with the names, types and defaults of the official configs; and its rules.
 
 Source: pocket_tts/utils/config.py of the official package.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from ..model.shapes import FlowLMShape, LookupTableShape, MimiShape
 from .parse import either, show
 
-# Least and most that makes sense, by key; any other whole number may be 1 to a million.
+# The range of each number, by key; any other number is between 1 and a million.
 _RANGES = {
     "num_layers": (1, 1000),
     "depth": (1, 1000),
@@ -63,7 +63,7 @@ class MimiConfig(MimiShape):
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A model."""
+    """A model: its parts, its files, its text rules and its defaults."""
 
     flow_lm: FlowLMConfig
     mimi: MimiConfig
@@ -77,25 +77,25 @@ class Config:
     model_recommended_frames_after_eos: int | None = None
     default_temperature: float = 0.3
     default_eos_threshold: float = -4.0
-    # Our own: facts that the official package keeps in its code.
-    name: str = ""  # if the YAML has none: that of the known model, or of the file without its ending
+    # Not in the official configs: the official package has these facts in its code.
+    name: str = ""  # without one in the file: the name of the file without its extension
     description: str | None = None  # a sentence for people
     language: str | None = None
     default_voice: str | None = None
-    voices_path: str | None = None  # of the catalogue's voices, with {voice} for the name
-    voice_names: list[str] | None = None  # which of the catalogue there are; None: all
-    parameters: int | None = None  # how many weights the file has, the voice encoder's included
-    alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] whose attention is on the text being spoken
-    voice_cloning: bool = True  # False: recordings can't be cloned, whatever the weights have
+    voices_path: str | None = None  # of the voice states; {voice} stands for the name
+    voice_names: list[str] | None = None  # its voices; None: all of the catalogue
+    parameters: int | None = None  # number of weights in the file, including the voice encoder
+    alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] pairs whose attention follows the spoken text
+    voice_cloning: bool = True  # False: this model can not clone a recording
 
 
 def problems(config: Config) -> Iterator[str]:
-    """What is wrong with the values of a config, a line each."""
+    """The errors in the values of a config, one line each."""
     yield from itertools.chain(_nonsense(config), _contradictions(config))
 
 
 def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
-    """What is wrong with single values."""
+    """The errors in single values."""
     for f in dataclasses.fields(section):
         value, key = getattr(section, f.name), prefix + f.name
         least, most = _RANGES.get(f.name, (1, 10**6))
@@ -111,12 +111,14 @@ def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    """What is wrong among values that make sense by themselves."""
+    """The contradictions between values."""
     lm, mimi = config.flow_lm, config.mimi
     decoder_seanet = "decoder_seanet" if mimi.decoder_seanet else "seanet"
     decoder_transformer = "decoder_transformer" if mimi.decoder_transformer else "transformer"
     attentions = [("flow_lm.transformer", lm.transformer.attn_dim or lm.transformer.d_model, lm.transformer.num_heads)]
-    equals = [("flow_lm.lookup_table.dim", lm.lookup_table.dim, "flow_lm.transformer.d_model", lm.transformer.d_model)]
+    equals: list[tuple[str, Any, str, Any]] = [
+        ("flow_lm.lookup_table.dim", lm.lookup_table.dim, "flow_lm.transformer.d_model", lm.transformer.d_model)
+    ]
     for seanet, transformer in (("seanet", "transformer"), (decoder_seanet, decoder_transformer)):
         net, layers = getattr(mimi, seanet), getattr(mimi, transformer)
         attentions.append((f"mimi.{transformer}", layers.d_model, layers.num_heads))
@@ -138,9 +140,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     for key, value, other, wanted in equals:
         if value != wanted:
             yield f"{key}: {value} is not {other} ({wanted}); make them equal"
-    for key, width, heads in attentions:
-        if width % (2 * heads):
-            yield f"{key}.num_heads: {width} numbers do not make {heads} heads of pairs; change one of them"
+    for key, dim, heads in attentions:
+        if dim % (2 * heads):
+            yield f"{key}.num_heads: {dim} numbers do not make {heads} heads of pairs; change one of them"
     if lm.transformer.num_heads % (lm.transformer.num_kv_heads or 1):
         yield f"flow_lm.transformer.num_kv_heads: must divide num_heads ({lm.transformer.num_heads}); choose a divisor"
     for n, place in enumerate(config.alignment_heads or []):
