@@ -109,7 +109,7 @@ def _voice_source(config: Config, voice: str) -> str:
     if not re.fullmatch(r"[\w-]+", voice):
         return voice  # a URL or a path
     if not config.voices_path:
-        raise VoiceError(f"{voice}: {config.name} has no voices of its own; give an audio file or its URL")
+        raise VoiceError(f"{voice}: {config.name} has no voices of its own; give an audio file or its address")
     return config.voices_path.replace("{voice}", voice)
 
 

@@ -215,7 +215,7 @@ class _WebFile:
             size = response.headers["Content-Length"]
             total = size and int(size)
             label = self.url.rpartition("/")[2][-40:]
-            with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:
+            with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:  # type: ignore[no-untyped-call]
                 while block := response.read(1 << 18):
                     file.write(block)
                     bar.update(len(block))
@@ -247,7 +247,7 @@ def _check_url(url: str, secure: bool = False) -> None:
         scheme, host = "", None
     here = scheme == "http" and host in ("localhost", "127.0.0.1", "::1") and not secure
     if not host or not (scheme == "https" or here):
-        raise DownloadError(f"{url}: not a URL that can be fetched; use https://, hf:// or a path")
+        raise DownloadError(f"{url}: not an address that can be fetched; use https://, hf:// or a path")
 
 
 def _checked(path: str | Path) -> Path:
@@ -271,7 +271,7 @@ def _explained(source: _HubFile | _WebFile, error: Exception) -> DownloadError:
     response = getattr(error, "response", error)  # an error of urllib is itself the response
     status = getattr(response, "status_code", getattr(response, "code", None))
     if status in (401, 403, 404) and isinstance(source, _HubFile):
-        code = getattr(response, "headers", {}).get("X-Error-Code")
+        code: str = getattr(response, "headers", {}).get("X-Error-Code") or ""
         if status == 404:
             what = {"EntryNotFound": f"file {source.name}", "RevisionNotFound": f"revision {source.revision}"}.get(code)
             return DownloadError(f"{source}: the hub has no {what or 'such repository'} (404); check the spelling")
