@@ -162,7 +162,7 @@ class _HubFile:
         import logging
 
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-        from huggingface_hub.utils.tqdm import disable_progress_bars
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our own message is one line
         if not _progress:
@@ -195,7 +195,7 @@ class _WebFile:
     def download(self, is_cached: bool) -> Path:
         from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-        from huggingface_hub.utils.tqdm import disable_progress_bars, tqdm
+        from huggingface_hub.utils import disable_progress_bars, tqdm  # type: ignore[attr-defined]
 
         class Redirects(HTTPRedirectHandler):
             def redirect_request(self, request: Request, *args: Any) -> Request | None:
