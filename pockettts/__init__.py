@@ -3,7 +3,7 @@
 from typing import Any
 
 __all__ = ["PocketTTSError", "TTSModel", "VoiceState", "__version__"]
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 _HOME = {"PocketTTSError": "errors", "TTSModel": "tts", "VoiceState": "voices.state"}
 
