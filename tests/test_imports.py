@@ -11,7 +11,7 @@ PACKAGE = Path(pockettts.__file__).parent
 
 # From the top down. A name is a package or a module of `pockettts`.
 ORDER = [
-    "__main__", "cli", "bench", "server", "engine", "tts", "words", "synthesis", "default", "voices", "sound", "reading",
+    "__main__", "cli", "bench", "server", "engine", "tts", "pipeline", "words", "synthesis", "default", "voices", "sound", "reading",
     "weights", "config", "storage", "model", "ops", "options", "errors", "__init__", "_ops",
 ]  # fmt: skip
 

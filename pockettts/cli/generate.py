@@ -320,7 +320,7 @@ def _speak_book(job: _Job, chapters: list) -> None:
 
 def _write_chunks(spoken: Iterable[tuple], outs: list, resume_state) -> bool:
     """Write and note each chunk when it is finished. Returns whether Ctrl-C came when there was something to keep."""
-    from ..synthesis import by_chunk
+    from ..pipeline import by_chunk
 
     try:
         for blocks, chunk in by_chunk(spoken):

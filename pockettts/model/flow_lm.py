@@ -3,6 +3,7 @@
 Reference: pocket_tts.models.flow_lm (arXiv 2509.06926).
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -86,7 +87,9 @@ class FlowLM:
         x = self.out_norm(x)
         return self.z_proj(x) if self.z_proj else x
 
-    def probe(self, heads: list[tuple[int, int]], start: int, stop: int, state: list[KVCache]) -> list[AttentionProbe]:
+    def probe(
+        self, heads: Sequence[tuple[int, ...]], start: int, stop: int, state: list[KVCache]
+    ) -> list[AttentionProbe]:
         """Record the attention of `heads`, (layer, head) each, to positions start .. stop, in each step after `stop`."""
         probes = []
         for layer in sorted({layer for layer, _ in heads}):

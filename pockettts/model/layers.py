@@ -1,6 +1,6 @@
 """Linear layers, norms and embeddings: a kernel call each."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -10,13 +10,17 @@ from .. import ops
 class Packed(Protocol):
     """A weight matrix in the layout of the kernels, packed at first use."""
 
-    matrix: Any
+    @property
+    def matrix(self) -> Any: ...
+
+
+W = TypeVar("W", bound="Weights")
 
 
 class Weights(Protocol):
     """The source of a layer's weights, by official name. It raises an error for a missing tensor or a wrong shape."""
 
-    def __truediv__(self, scope: str | int) -> "Weights": ...
+    def __truediv__(self: W, scope: str | int) -> W: ...
 
     def vector(self, name: str, *shape: int) -> np.ndarray:
         """A small tensor of this shape, as float32."""
@@ -24,7 +28,7 @@ class Weights(Protocol):
     def matrix(self, name: str, *shape: int) -> Packed:
         """The matrix [N, K] of a linear layer, or the kernel [N, C, width] of a convolution as [N, width * C]."""
 
-    def concatenate(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
+    def concatenate(self, others: list[Any], name: str, shapes: list[tuple[int, int]]) -> Packed:
         """The matrices [N_i, K] of this name, in this scope and others, as one matrix [sum(N_i), K]."""
 
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
