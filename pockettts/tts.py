@@ -17,6 +17,7 @@ from .default import default_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
+from .official import OfficialMethods
 from .options import NUMBERS, PRECISIONS, Options
 from .pipeline import speak
 from .reading import chunks as text
@@ -45,7 +46,7 @@ OVERLAP = 32 << 20
 logger = logging.getLogger("pockettts")
 
 
-class TTSModel:
+class TTSModel(OfficialMethods):
     """A loaded model. All streams share its weights; each stream has its own state.
 
     Attributes:
