@@ -26,6 +26,7 @@ COMMANDS = {
     "models": "List the models, and which are on this machine",
     "export-voice": "Make a recording a voice file, which loads at once",
     "download": "Fetch a model and voices, to speak without a network",
+    "mcp": "Let assistants speak, over the Model Context Protocol",
     "bench": "Measure how fast a model runs here, and how fast it could",
 }
 
