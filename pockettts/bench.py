@@ -112,7 +112,8 @@ def run_streams(config: Config, precision: str | None = None, threads: int | Non
 
 def _circumstances(config: Config, precision: str | None, rounds: int) -> dict:
     return dict(
-        model=config.name, precision=precision or "bf16", threads=ops.get_threads(), isa=ops.ISA, cpu=cpu(), cores=os.cpu_count(),
+        model=config.name, precision=precision or "bf16", threads=ops.get_threads(), openmp=ops.OPENMP, isa=ops.ISA,
+        cpu=cpu(), cores=os.cpu_count(),
         system=f"{platform.system()} {platform.machine()}", rounds=rounds,
         versions=dict(pockettts=__version__, python=platform.python_version(), numpy=np.__version__))
 
@@ -134,6 +135,8 @@ def streams_table(report: dict) -> str:
 
 def _heading(report: dict) -> list[str]:
     threads = f"{report['isa']} kernels on {report['threads']} threads"
+    if not report["openmp"]:
+        threads = f"{report['isa']} kernels on one thread, since the compiler that built them has no OpenMP"
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return [f"{report['model']}: random weights in {report['precision']}",
             f"{report['cpu']}, {report['cores']} cores, {report['system']}; {threads}; {versions}"]

@@ -4,14 +4,15 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import audio, hub, ops, text, voices, weights, weights_cache
+from .ahead import Schedule
 from .config import DEFAULT_MODEL, Config, load_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 VOICE_SECONDS = 30           # of a voice prompt that are used
 TAKES = 4                    # of a chunk at most, where the first ones have faults
-OVERLAP = 32 << 20           # bytes of backbone from which latents are made ahead; kernels of less are over too soon, and the two
-                             # threads wait for Python's lock (the 2m model took 1.6 times as long)
 
 logger = logging.getLogger("pockettts")
 
@@ -42,9 +41,9 @@ class TTSModel:
     """
 
     def __init__(self, config: Config, options: Options, tokenizer, flow_lm: FlowLM, decoder: MimiDecoder,
-                 encoder: MimiEncoder | None, overlap: bool, identity: Callable[[], str], voice_cache: VoiceCache | None) -> None:
+                 encoder: MimiEncoder | None, identity: Callable[[], str], voice_cache: VoiceCache | None) -> None:
         self.config, self.options, self.tokenizer = config, options, tokenizer
-        self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
+        self.flow_lm, self.decoder, self.encoder, self.schedule = flow_lm, decoder, encoder, Schedule()
         self.identity, self.voice_cache = identity, voice_cache                 # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
@@ -85,9 +84,9 @@ class TTSModel:
             w.pack()
         encoder = MimiEncoder(w / "mimi", c.mimi)      # repacked when the first voice is cloned, if ever
         w.finish()
-        backbone = sum(tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer."))
+        ops.release_threads()
         voice_cache = VoiceCache(partial(weights.identity, tensors), precision, VOICE_SECONDS) if cache else None
-        return cls(c, own, tokenizer, flow_lm, decoder, encoder if can_clone else None, backbone > OVERLAP,
+        return cls(c, own, tokenizer, flow_lm, decoder, encoder if can_clone else None,
                    lru_cache(partial(weights.identity, tensors, "flow_lm.")), voice_cache)
 
     # --- voices --------------------------------------------------------------------------------------------------------------
@@ -153,6 +152,7 @@ class TTSModel:
             prompt = np.concatenate([lm.bos_before_voice, prompt])
         state = lm.init_state()
         lm.prefill(prompt, state)
+        ops.release_threads()
         return VoiceState([cache.rows() for cache in state], self.config.name, self.identity())
 
     # --- speech --------------------------------------------------------------------------------------------------------------
@@ -230,17 +230,14 @@ class TTSModel:
         return best, blocks
 
     def _spoken(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
-        made, team = self._made(utterance), None
-        if self.overlap and ops.get_threads() > 1:
-            team = ops.Team(ops.get_threads())
-            made = _made_ahead(made, team)
-        for item in made:
-            if isinstance(item, Frame):
-                with ops.working_as(team):
-                    samples = self.stepper.say(item)
-                yield item.take, samples
-            else:
-                yield None, item
+        def decode(item: Frame | np.ndarray) -> np.ndarray:
+            return self.stepper.say(item) if isinstance(item, Frame) else item
+
+        try:
+            for item, samples in self.schedule.run(self._made(utterance), decode, lambda item: isinstance(item, Frame)):
+                yield item.take if isinstance(item, Frame) else None, samples
+        finally:
+            ops.release_threads()
 
     def _made(self, utterance: Utterance) -> Iterator[Frame | np.ndarray]:
         """Frames and silence, in order."""
@@ -248,34 +245,6 @@ class TTSModel:
             (made,) = self.stepper.think([utterance])
             if made is not None:
                 yield made
-
-
-def _made_ahead(items: Iterator, team: ops.Team) -> Iterator:
-    """The same items; while one of them is dealt with by a team of all cores, a thread makes the next with half of them.
-
-    So the flow LM, which waits for memory, and the decoder, which calculates, do not wait for each other at every layer, as they
-    would on all cores in turn. The team has the other half, and all again as soon as the next item is there. The first item has
-    all cores to itself, until it is dealt with: that is the time to first audio.
-    """
-    cores = team.size
-    own = ops.Team(cores // 2)
-
-    def following() -> Any:
-        with ops.working_as(own):
-            made = next(items, None)
-        team.size = cores
-        return made
-
-    yield from islice(items, 1)
-    from concurrent.futures import ThreadPoolExecutor
-
-    item = next(items, None)
-    with ThreadPoolExecutor(1, "pockettts") as worker:
-        while item is not None:
-            team.size = cores - own.size
-            upcoming = worker.submit(following)
-            yield item
-            item = upcoming.result()
 
 
 def _read_tensors(c: Config) -> tuple[dict[str, weights.Tensor], list[Path], bool]:

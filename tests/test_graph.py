@@ -406,10 +406,10 @@ def test_samplers():
 # --- who imports whom --------------------------------------------------------------------------------------------------------
 
 PACKAGE = Path(pockettts.__file__).parent
-ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "timestamps", "align", "speech",
-         "weights_cache", "voice_cache", "voices", "recording", "journal", "play", "encode", "audio", "stretch", "documents", "markup",
-         "text", "structure", "tokenizer", "config", "strict", "hub", "weights", "files", "model", "ops", "options", "errors",
-         "_ops"]  # fmt: skip
+ORDER = ["__init__", "__main__", "cli", "bench", "limits", "random_model", "server", "engine", "tts", "ahead", "timestamps",
+         "align", "speech", "weights_cache", "voice_cache", "voices", "recording", "journal", "play", "encode", "audio", "stretch",
+         "documents", "markup", "text", "structure", "tokenizer", "config", "strict", "hub", "weights", "files", "model", "ops",
+         "options", "errors", "_ops"]  # fmt: skip
 SERVER_ORDER = ["__init__", "wyoming", "wsgi", "app", "front", "answers", "bodies", "metrics", "voices", "remote", "refusal",
                 "settings"]  # fmt: skip
 MODEL_ORDER = ["mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__"]

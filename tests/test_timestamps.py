@@ -101,7 +101,7 @@ def takes(monkeypatch):
 
 @pytest.fixture(params=[False, True], ids=["in turn", "ahead"])
 def overlap(request, model, monkeypatch):
-    monkeypatch.setattr(model, "overlap", request.param)
+    monkeypatch.setattr(model.schedule, "ahead", request.param)
 
 
 def test_good_chunks_are_spoken_once(model, voice, takes, caplog, overlap):
