@@ -10,7 +10,7 @@ import pytest
 from pockettts import ops
 
 WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129]      # panels are 8, 16 or 32 wide, and up to 4 side by side
-HEIGHTS = [*range(1, 21), 64, 67, 131]                              # tiles are up to 8 rows high
+HEIGHTS = [*range(1, 21), 33, 64, 67, 131]                          # tiles are up to 14 rows high, with AMX 32
 DEPTHS = [1, 2, 3, 16, 33, 600]
 
 
@@ -175,6 +175,11 @@ def test_odd_rows_that_are_nowhere_are_refused(kernels):
 
 
 # --- int8 --------------------------------------------------------------------------------------------------------------------
+
+def test_builds_agree():
+    assert all(ops.agrees(isa) for isa in ops.builds()) and os.environ.get("POCKETTTS_ISA", ops.builds()[0]) == ops.ISA
+
+
 
 def rounded_to_int8(x):
     """Each row as whole numbers from -127 to 127, float64, and its scale."""
