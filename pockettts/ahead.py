@@ -4,10 +4,10 @@ The flow LM waits for memory and the decoder for arithmetic, and two threads wit
 than one team of all cores does. Which way is faster depends on the CPU: by 10% either way, as measured. So both are tried in the first
 frames of a process, and the faster one stays. Audio is the same to the bit.
 """
-import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 from . import ops
@@ -38,14 +38,13 @@ class Schedule:
             yield from ((item, decode(item)) for item in items)
             return
         teams = _Teams(cores)
-        upcoming: Future | None = None
         resumed, before = time.perf_counter(), None                     # the way of the item before
         try:
             item = next(items, None)
             while item is not None:
                 ahead = self._next_way() if before is not None else False
                 if ahead:
-                    upcoming = teams.submit(next, items, None)
+                    teams.make(items)
                 decoded = teams.decode(decode, item) if ahead else decode(item)
                 done = time.perf_counter()
                 yield item, decoded
@@ -53,7 +52,7 @@ class Schedule:
                 if ahead == before and counts(item) and resumed - done < (done - begun) / 4:        # the reader was not slow
                     self._note(ahead, done - begun)
                 before = ahead
-                item, upcoming = (upcoming.result() if upcoming else next(items, None)), None
+                item = teams.made() if ahead else next(items, None)
         finally:
             teams.close()
 
@@ -68,7 +67,7 @@ class Schedule:
             return
         self.seconds[ahead].append(seconds)
         if self._tried >= BLOCK * BLOCKS and all(self.seconds.values()):
-            medians = {way: statistics.median(seconds) for way, seconds in self.seconds.items()}
+            medians = {way: sorted(seconds)[len(seconds) // 2] for way, seconds in self.seconds.items()}
             self.ahead = medians[True] < GAIN * medians[False]
 
 
@@ -78,24 +77,41 @@ class _Teams:
     def __init__(self, cores: int) -> None:
         self.own, self.others = ops.Team(cores // 2), ops.Team(cores - cores // 2)
         self.cores = cores
-        self.worker: ThreadPoolExecutor | None = None
+        self._jobs: SimpleQueue[Iterator[Any] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
-    def submit(self, make: Callable[..., Any], *args: Any) -> Future:
-        self.worker = self.worker or ThreadPoolExecutor(1, "pockettts")
+    def make(self, items: Iterator[Any]) -> None:
+        """Let the thread take the next item; `made` waits for it."""
+        if self._thread is None:               # not one of concurrent.futures, whose import takes longer than a frame
+            self._thread = threading.Thread(target=self._work, name="pockettts-ahead", daemon=True)
+            self._thread.start()
         self.others.size = self.cores - self.own.size
-        return self.worker.submit(self._make, make, *args)
+        self._jobs.put(items)
 
-    def _make(self, make: Callable[..., Any], *args: Any) -> Any:
+    def made(self) -> Any:
+        """The item, or None after the last one. Raises what making it raised."""
+        item, error = self._results.get()
+        if error:
+            raise error
+        return item
+
+    def _work(self) -> None:
         with ops.working_as(self.own):
-            made = make(*args)
-        if self.cores == 2:                    # the decoder takes over the core; larger teams would start and end threads for that
-            self.others.size = self.cores
-        return made
+            while (items := self._jobs.get()) is not None:
+                try:
+                    result = next(items, None), None
+                except BaseException as error:
+                    result = None, error
+                if self.cores == 2:            # the decoder takes over the core; larger teams would start and end threads for that
+                    self.others.size = self.cores
+                self._results.put(result)
 
     def decode(self, decode: Callable[[Any], Any], item: Any) -> Any:
         with ops.working_as(self.others):
             return decode(item)
 
     def close(self) -> None:
-        if self.worker:
-            self.worker.shutdown()
+        if self._thread:
+            self._jobs.put(None)
+            self._thread.join()
