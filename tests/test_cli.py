@@ -117,6 +117,22 @@ def assert_one_line(err, *words):
         assert str(word) in err
 
 
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given, expected", [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")], ids=["default", "the user's"]
+)
+def test_openmp_is_told_before_it_is_loaded_how_long_to_spin(options, here, given, expected):
+    code, _, err = finish(
+        start("Hello.", "-o", "a.wav", *options, cwd=here, env={"OMP_DISPLAY_ENV": "verbose"} | given)
+    )
+    assert code == 0
+    if "GOMP_SPINCOUNT" not in err:
+        pytest.skip("not libgomp")
+    assert f"GOMP_SPINCOUNT = '{expected}'" in err and "OMP_WAIT_POLICY = 'PASSIVE'" in err
+
+
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
