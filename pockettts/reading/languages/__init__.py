@@ -5,20 +5,26 @@ from importlib import import_module
 
 from .base import Language
 
-NAMES = {
-    "en": "en", "english": "en", "de": "de", "german": "de", "es": "es", "spanish": "es", "fr": "fr", "french": "fr",
-    "it": "it", "italian": "it", "pt": "pt", "portuguese": "pt", "nl": "nl", "dutch": "nl",
+CODES = {
+    "english": "en", "german": "de", "spanish": "es", "french": "fr", "italian": "it", "portuguese": "pt", "dutch": "nl",
 }  # fmt: skip
+
+
+def language_code(name: str | None) -> str:
+    """The code of a language by code or name: "en" of "en", "EN-gb", "english" and "english_24l". Unknown ones as they are."""
+    key = (name or "").lower().replace("-", "_").partition("_")[0]
+    return CODES.get(key, key)
 
 
 @lru_cache
 def find_language(name: str | None) -> Language:
-    """A language by code ("en", "en-GB", "pt_BR") or name ("english", "german_24l").
+    """A language by code or name.
 
     Of an unknown one there are only the rules that need no words: numbers and symbols stay as they are.
     """
-    key = (name or "").lower().replace("-", "_")
-    code = NAMES.get(key) or NAMES.get(key.split("_")[0])
-    if code is None:
+    code = language_code(name)
+    if code not in CODES.values():
         return Language()
-    return import_module(f".{code}", __name__).LANGUAGE
+    module = import_module(f".{code}", __name__)
+    found: Language = module.LANGUAGE
+    return found

@@ -107,6 +107,8 @@ class Language:
         Mapping[str, Noun]
     ] = {}  # after a number: "million", "m", "bn", "k"; compared as written, then in lower case
     number_ranges: ClassVar[str] = "to"  # between the ends of "5-10"
+    ratio: ClassVar[str] = "to"  # between the numbers of "3:1", where it is no time
+    out_of: ClassVar[str] = "out of"  # between the numbers of "4.5/5"
     times_sign: ClassVar[str] = "times"  # "3 x 4", "3x faster"
     by: ClassVar[str] = "by"  # "4x4 cm", sizes
 
@@ -132,11 +134,15 @@ class Language:
         ""  # regex of what may follow a day before its month: "\.", "er|º"; `ordinal_suffix` always may
     )
     date_joint: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
+    capital_months: ClassVar[bool] = True  # whether only capitals start a month's name: "may" is no month in English
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
     half_days: ClassVar[
         Mapping[str, str]
     ] = {}  # what may follow a time -> spoken: "p.m.", "pm", "Uhr"; {"Uhr": ""} is swallowed
+    year_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words (lower case) after which four digits are a year: "in", "since"
     decades: ClassVar[str] = r"(?!)"  # regex of what makes a year a decade: "'?s" in "1990s"
 
     # --- words ---
@@ -169,6 +175,12 @@ class Language:
     regnal_names: ClassVar[frozenset[str]] = (
         frozenset()
     )  # names before I, V and X, which alone may be other things: "Elizabeth"
+    serial_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words before numbers that are read as `serial_number`: "flight", "boeing"
+    address_words: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # short parts of addresses that are read as words: "com", "org"
     rules: ClassVar[tuple[Rule, ...]] = ()  # what else there is
 
     # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -184,6 +196,10 @@ class Language:
     def year(self, n: int) -> str:
         """A year as speakers say it: 1985 is "nineteen eighty five"."""
         return self.cardinal(n)
+
+    def reads_as_year(self, n: int, before: str, after: str) -> bool:
+        """Whether four digits are a year. before, after: the words beside them, before in lower case."""
+        return 1900 <= n <= 2099 or 1000 <= n < 1900 and (before in self.year_after or before in self.months)
 
     def decade(self, n: int) -> str:
         """`1990s`; n is 1990, or 90 in `'90s`."""
