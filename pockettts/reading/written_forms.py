@@ -87,8 +87,8 @@ class WrittenForms:
         suffix = rf"(?:{n.ordinal_suffix}{'|' + n.day_suffix if n.day_suffix else ''})?"
         hour = n.hour_marks
         self._number = re.compile(number)
-        self._unit = re.compile(rf"{SPACE}?({unit})(?![\w²³])")
-        self._per_unit = re.compile(rf"/({unit})(?![\w²³])")
+        self._unit = re.compile(rf"{SPACE}?({unit})(?![\w²³]|-\d)")
+        self._per_unit = re.compile(rf"/({unit})(?![\w²³]|-\d)")
         self._per_word = re.compile(r"/(?=[^\W\d_]{2,})")
         self._before_date = re.compile(rf"\.?,?\s+(?=(?:{month})\b|\d{{1,2}}\D)", re.I)
         self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}){magnitude}")
@@ -135,7 +135,7 @@ class WrittenForms:
             (re.compile(rf"(\d[\d{re.escape(n.group_marks)}]*)({n.ordinal_suffix})(?!\w)"), self._ordinal),
             (re.compile(rf"({number}){magnitude}{SPACE}?({signs}|{codes})(?!\w)"), self._money_behind),
             (re.compile(rf"({number})({any_of(n.magnitudes)})(?!\w)"), self._magnified),
-            (re.compile(rf"({number}){magnitude}({SPACE}|-)?({unit})(?![\w²³])"), self._quantity),
+            (re.compile(rf"({number}){magnitude}({SPACE}|-)?({unit})(?![\w²³]|-\d)"), self._quantity),
             (VERSION, self._version),
             (re.compile(rf"({number}){magnitude}"), self._plain),
         ]  # fmt: skip

@@ -291,12 +291,26 @@ class Language:
         """Whether capitals are read as a word; `acronym` is upper case, two letters or more."""
         if acronym in self.read_acronyms or acronym in self.spelled_acronyms:
             return acronym in self.read_acronyms
-        return len(acronym) > 3 and _is_pronounceable(acronym.lower(), self.vowels)
+        return len(acronym) > 3 and self.is_readable(acronym.lower())
+
+    def is_readable(self, word: str) -> bool:
+        """Whether letters can be read as a word; `word` is in lower case. No long runs of vowels or of consonants."""
+        runs = re.findall(f"[{self.vowels}]+|[^{self.vowels}]+", word)
+        return (
+            any(run[0] in self.vowels for run in runs)
+            and all(len(run) <= (2 if run[0] in self.vowels else 4) for run in runs)
+            and (runs[0][0] in self.vowels or len(runs[0]) <= 3)
+            and (runs[-1][0] in self.vowels or len(runs[-1]) <= 3)
+        )
 
     def roman(self, n: int, before: str) -> str | None:
         """A Roman numeral after the word `before`, as written. None: it is none here. May begin with words: "the eighth"."""
         if before.lower() in self.roman_after:
             return self.cardinal(n)
+        return None
+
+    def roman_after_name(self, n: int) -> str | None:
+        """A Roman numeral after a name that is in no table: "John Smith III". None: as a plain number."""
         return None
 
     def ends_sentence(self, before: str, after: str) -> bool:
@@ -312,14 +326,3 @@ def _num2words(n: int, code: str, kind: str) -> str:
     from num2words import num2words
 
     return str(num2words(n, lang=code, to=kind))
-
-
-def _is_pronounceable(word: str, vowels: str) -> bool:
-    """Whether vowels and consonants alternate as in words: no long runs of either, and no more than two consonants at the start."""
-    runs = re.findall(f"[{vowels}]+|[^{vowels}]+", word)
-    return (
-        any(run[0] in vowels for run in runs)
-        and all(len(run) <= (2 if run[0] in vowels else 3) for run in runs)
-        and (runs[0][0] in vowels or len(runs[0]) <= 2)
-        and (runs[-1][0] in vowels or len(runs[-1]) <= 2)
-    )

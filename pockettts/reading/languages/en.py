@@ -270,11 +270,22 @@ symphony concerto sonata opus rocky final fantasy apollo gemini saturn tier step
 REGNAL = words("""
 elizabeth henry charles james george edward richard william john louis philip francis frederick ferdinand leopold alexander peter
 catherine ivan paul pius benedict leo gregory clement innocent urban sixtus xerxes darius ramses rameses napoleon otto alfonso pedro
-maximilian wilhelm friedrich karl christian gustav oscar haakon harald olav albert constantine justinian ptolemy cyrus mary umberto
-victor emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael boniface callixtus celestine eugene julius martin nicholas
+maximilian wilhelm friedrich karl christian gustav oscar haakon harald olav albert constantine justinian ptolemy cyrus mary umberto victor
+emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael boniface
+callixtus celestine eugene julius martin nicholas
 """)  # fmt: skip
 
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
+
+NO_PLURALS = words("this was has does thus across less unless always perhaps besides whereas sales series")
+SERIAL_AFTER = words("""
+boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
+""")
+YEAR_AFTER = words("""
+in since until till of from by year circa ca c around before after during between
+to and spring summer fall autumn winter
+""")
+ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
 
 
 class English(Language):
@@ -304,7 +315,7 @@ class English(Language):
     date_joint = r"\s+(?:of\s+)?"
     month_first = True
     half_days = {"am": "a m", "pm": "p m", "a.m.": "a m", "p.m.": "p m", "a.m": "a m", "p.m": "p m", "AM": "A M", "PM": "P M",
-                 "A.M.": "A M", "P.M.": "P M", "o'clock": "o'clock", "hrs": "hours", "h": "hours"}  # fmt: skip
+                 "A.M.": "A M", "P.M.": "P M",}  # fmt: skip
     decades = r"['’]?s"
 
     titles = TITLES
@@ -318,6 +329,9 @@ class English(Language):
     common_words = COMMON
     roman_after = ROMAN_AFTER
     regnal_names = REGNAL
+    serial_after = SERIAL_AFTER
+    year_after = YEAR_AFTER
+    address_words = ADDRESS_WORDS
 
     def tidy(self, words: str) -> str:
         return super().tidy(words).replace(" and ", " ")
@@ -387,6 +401,15 @@ class English(Language):
         if name in self.regnal_names:
             return f"the {self.ordinal(n)}"
         return None
+
+    def roman_after_name(self, n: int) -> str | None:
+        return f"the {self.ordinal(n)}"
+
+    def reads_as_year(self, n: int, before: str, after: str) -> bool:
+        if n < 1900 or before in self.year_after or before in self.months:
+            return super().reads_as_year(n, before, after)
+        is_counted = after.islower() and len(after) > 3 and after.endswith("s") and after not in NO_PLURALS
+        return n < 2100 and not is_counted and after not in ("people", "men", "women", "children")
 
 
 LANGUAGE = English()
