@@ -33,6 +33,8 @@ MARKS = frozenset(
 BULLET = re.compile(r"[ \t]*[-*+\u2022\u2023\u25aa\u2013\u25e6\u00b7][ \t]+(?=\S)(?:\[[ xX]?\][ \t]+)?")
 RUN_TOGETHER = re.compile(r"[.!?\u2026][\"'\u201d\u2019)]*(?=[^\W\d_])|[,;:](?=[^\W\d_])")
 TIDY_BEFORE = re.compile(r"\s+(?=[,.;:!?\u2026](?:\s|\Z))")
+TIMES = re.compile(r"\*[ ]?[\d(]")
+TAG_AROUND = re.compile(r"(?<![^\W_])</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?>")  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
 REMEMBERED = 50_000  # words known to be plain
 
@@ -333,10 +335,10 @@ class _Reader:
             return found
         if mark in "/\\|" and before.isalpha() and after.isalpha():
             return i + 1, " "
-        if mark in "^_*~" and not (mark in "^~*" and after.isdigit()):
+        if mark == "*" and TIMES.match(text, i) and text[:i].rstrip()[-1:].isalnum():
+            return i + 1, n.times_sign
+        if mark in "^_*~" and not (mark in "^~" and after.isdigit()):
             return i + 1, " " if before.isalnum() and after.isalnum() else ""
-        if mark == "*":
-            return i + 1, n.times_sign if before.isdigit() or before == " " and text[i - 2 : i - 1].isdigit() else ""
         if (said := n.symbols.get(mark)) is not None and self._is_used(text, i, before, after):
             return i + 1, said
         if is_pictograph(mark):
@@ -347,19 +349,11 @@ class _Reader:
 
     def _angle(self, text: str, i: int, before: str, after: str) -> Found | None:
         """`<` and `>`: comparisons between things, arrows, or brackets around a word, which are not spoken."""
-        if (
-            text[i] == "<"
-            and re.compile(r"</?[\w:.-]+[^<>\n]*>").match(text, i)
-            or text[i] == ">"
-            and "<" in text[max(0, i - 60) : i]
+        if (tag := TAG_AROUND.match(text, max(0, text.rfind("<", max(0, i - 80), i + 1)))) and i in (
+            tag.start(),
+            tag.end() - 1,
         ):
-            tag = (
-                re.compile(r"[^<>\n]*>").match(text, i + 1)
-                if text[i] == "<"
-                else re.search(r"</?[\w:.-][^<>]*\Z", text[:i][-60:])
-            )
-            if tag:
-                return i + 1, " " if before.isalnum() and after.isalnum() else ""
+            return i + 1, " " if before.isalnum() and after.isalnum() else ""
         pair = text[i : i + 2]
         if pair in ("<=", ">="):
             said = self.language.symbols.get({"<=": "≤", ">=": "≥"}[pair])

@@ -25,7 +25,8 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     text = ESCAPES.sub("", text)
-    return text.translate({ord(character): None for character in set(text) if is_invisible(character)})
+    unseen: dict[int, None] = {ord(character): None for character in set(text) if is_invisible(character)}
+    return text.translate(unseen) if unseen else text
 
 
 def composed(text: str) -> str:
@@ -33,7 +34,8 @@ def composed(text: str) -> str:
     if text.isascii():
         return text
     text = unicodedata.normalize("NFC", text)
-    return text.translate({ord(character): compatible(character) for character in set(text) if character > "\u00b4"})
+    others = {ord(character): other for character in set(text) if (other := compatible(character)) != character}
+    return text.translate(others) if others else text
 
 
 @lru_cache(4096)

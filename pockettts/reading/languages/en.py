@@ -1,6 +1,8 @@
 """English, as most Americans say it."""
 
-from .base import Currency, Language, Noun, nouns, words
+import re
+
+from .base import Currency, Language, Noun, Rule, nouns, words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -329,6 +331,10 @@ class English(Language):
     common_words = COMMON
     roman_after = ROMAN_AFTER
     regnal_names = REGNAL
+    rules = (
+        Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
+        Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
+    )
     serial_after = SERIAL_AFTER
     year_after = YEAR_AFTER
     address_words = ADDRESS_WORDS
