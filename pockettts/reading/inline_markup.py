@@ -13,7 +13,10 @@ NOTE_MARKS = re.compile("[\ue000-\ue002]")
 
 # --- HTML and SSML ---
 ANY_MARKUP = re.compile(r"[<&*_`~#>\[|\\]")
-SPEAK = re.compile(r"<speak\b[^<>]*>", re.I)
+PROLOG = re.compile(
+    r"\s*(?:<\?xml\b[^<>]*\?>\s*|<!--(?:(?!-->).)*-->\s*|<!DOCTYPE\b[^<>]*>\s*)*<speak\b[^<>]*>", re.I | re.S
+)
+SPEAK_END = re.compile(r"</speak\s*>\s*\Z", re.I)
 ATTRIBUTES = r"""(?:\s+[\w:.-]+(?:\s*=\s*(?:"[^"<]*"|'[^'<]*'|[^\s"'<>=`]+))?)*"""
 TAG = re.compile(rf"<(?P<close>/)?(?P<name>[A-Za-z][\w:.-]*)(?P<attributes>{ATTRIBUTES})\s*(?P<empty>/)?>")
 ATTRIBUTE = re.compile(r"""([\w:.-]+)\s*=\s*(?:"([^"<]*)"|'([^'<]*)'|([^\s"'<>=`]+))""")
@@ -61,12 +64,21 @@ def unmarked(text: str) -> str:
     if not ANY_MARKUP.search(text):
         return text
     text = NOTE_MARKS.sub("", text)
-    if SPEAK.search(text):  # XML; what else there is of it, pauses.py takes out
+    if is_ssml(text):  # XML; what else there is of it, pauses.py takes out
         return _ssml(text)
     if "<" in text:
         text = _without_tags(text)
     text = _without_markdown(text)
     return ENTITY.sub(lambda match: unescape(match[0]).replace("\n", " "), text) if "&" in text else text
+
+
+def is_ssml(text: str) -> bool:
+    """Whether a text is an SSML document: one element <speak>, whatever XML stands before it."""
+    return (
+        "<speak" in text.lower()
+        and PROLOG.match(text) is not None
+        and SPEAK_END.search(text, max(0, len(text.rstrip()) - 20)) is not None
+    )
 
 
 def noted(written: str, said: str) -> str:

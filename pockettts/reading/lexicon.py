@@ -90,10 +90,24 @@ def default_path() -> Path:
     return base / "pockettts" / "lexicon.txt"
 
 
-@lru_cache(1)
-def default_lexicon() -> Lexicon:
-    """The user's own list; an empty one if there is none. Raises TextError if it is there and wrong."""
-    path = default_path()
-    if not path.is_file() and not os.environ.get(VARIABLE):
+def find_lexicon(path: str | Path | None) -> Lexicon:
+    """The list of a path; None: the user's own, or an empty one if there is none; "": an empty one.
+
+    A file that has not changed since is not read again. Raises TextError as `read_lexicon`.
+    """
+    if path is None:
+        path = default_path()
+        if not path.is_file() and not os.environ.get(VARIABLE):
+            return EMPTY
+    elif not str(path):
         return EMPTY
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return read_lexicon(path)  # says why
+    return _unchanged(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(8)
+def _unchanged(path: str, changed: int, size: int) -> Lexicon:
     return read_lexicon(path)

@@ -10,17 +10,15 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal
 
 from .inline_markup import BREAK, split_notes, unmarked
 from .languages import find_language
 from .languages.base import Language
-from .lexicon import EMPTY, Lexicon
-from .unicode import composed, is_pictograph, pictograph_name, visible
+from .lexicon import EMPTY, Lexicon, find_lexicon
+from .unicode import Emoji, composed, is_pictograph, pictograph_name, visible
 from .word_forms import WORD, WordForms, word_forms
 from .written_forms import Found
 
-Emoji = Literal["drop", "read"]
 Edit = tuple[int, int, str]  # characters start .. stop are said like this
 
 TOKEN = re.compile(r"\S+")
@@ -105,13 +103,13 @@ class Normalized:
                 at -= 1
             while edits[at][0] < token.end():
                 start, stop, said = edits[at]
-                counts[number] += letters(self.composed[place:start]) if start > place else 0
+                counts[number] += count_letters(self.composed[place:start]) if start > place else 0
                 if start >= token.start():
                     for further, count in self._shared(tokens, number, stop, said):
                         counts[further] += count
                 place = max(place, min(stop, token.end()))
                 at += 1
-            counts[number] += letters(self.composed[place : token.end()]) if place < token.end() else 0
+            counts[number] += count_letters(self.composed[place : token.end()]) if place < token.end() else 0
         return counts
 
     def _shared(self, tokens: list[re.Match[str]], first: int, stop: int, said: str) -> Iterator[tuple[int, int]]:
@@ -123,7 +121,7 @@ class Normalized:
         written = [token[0].strip(".,;:!?").casefold() for token in tokens[first : last + 1]]
         bounds = _aligned(written, [word.casefold() for word in spoken])
         for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
-            yield first + number, sum(map(letters, spoken[start:end]))
+            yield first + number, sum(map(count_letters, spoken[start:end]))
 
 
 def _aligned(written: list[str], spoken: list[str]) -> list[int]:
@@ -137,7 +135,7 @@ def _aligned(written: list[str], spoken: list[str]) -> list[int]:
     return [*bounds, len(spoken)]
 
 
-def letters(text: str) -> int:
+def count_letters(text: str) -> int:
     """How many letters and digits a text has, compatibility characters counted as what they stand for, and "ß" as "ss"."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).casefold()
@@ -165,6 +163,39 @@ def normalize(
         notes = [(len(composed(source[:a])), len(composed(source[:b])), said) for a, b, said in notes]
     reader = _reader(found, lexicon, emoji)
     return Normalized(source, plain, tuple(reader.edits(plain, notes)))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read: in which language, with which pronunciation list, and what to do with emoji."""
+
+    language: str = "en"  # code or name
+    lexicon: Lexicon = EMPTY
+    emoji: Emoji = "drop"
+
+    @property
+    def found(self) -> Language:
+        return find_language(self.language)
+
+    def normalize(self, piece: str) -> Normalized:
+        """`normalize` in this way."""
+        return normalize(piece, self.found, self.lexicon, self.emoji)
+
+
+def find_reading(language: str | None, verbatim: bool, lexicon: str | None, emoji: str) -> Reading | None:
+    """The reading for options of speech; None: verbatim, as the official package reads.
+
+    Args:
+        language: of the model; None is English.
+        lexicon: path of a pronunciation list; None: the user's own; "": none.
+        emoji: "drop" or "read".
+
+    Raises:
+        TextError: the list can't be read, or a line of it is no entry.
+    """
+    if verbatim:
+        return None
+    return Reading(language or "en", find_lexicon(lexicon), "read" if emoji == "read" else "drop")
 
 
 @lru_cache(16)

@@ -7,6 +7,9 @@ characters and the escape sequences of terminals have no sound. Ligatures, full-
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Literal
+
+Emoji = Literal["drop", "read"]  # what is done with pictographs
 
 # ESC [ 3 1 m and its like (CSI); ESC ] ... BEL (OSC); ESC and one character. C1 controls are single characters for ESC and one more.
 ESCAPES = re.compile(
