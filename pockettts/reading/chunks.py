@@ -112,11 +112,7 @@ def _chunks(
         if reading is not None and not any(map(str.isalnum, spoken.text)):
             continue
         words = _Words(spoken)
-        sentences = (
-            split_official(piece, tokenizer, rules, max_tokens)
-            if reading is None
-            else split_sentences(spoken.text, tokenizer, rules, max_tokens, reading)
-        )
+        sentences = split_sentences(spoken.text, tokenizer, rules, max_tokens, reading)
         is_first = True
         for sentence in sentences:
             prepared, guess = prepare(sentence, rules)
@@ -182,43 +178,47 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
     return text, frames_after_eos
 
 
-def split_sentences(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, reading: Reading) -> list[str]:
+def split_sentences(
+    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, reading: Reading | None = None
+) -> list[str]:
     """Chunks of whole sentences, at most `max_tokens` tokens each where possible; `prepare` each before speaking it.
 
-    A sentence that is too long is cut at commas, semicolons, colons and dashes. Without any it stays whole, with a warning.
-    Nothing is cut within a word. Costs time linear in the text. Raises TextError as `prepare` does.
+    A sentence that is too long is cut at commas, semicolons and colons. Without any it stays whole, with a warning. With a
+    `Reading` nothing is cut within a word, and dots are judged by its language; without, chunks are the official package's.
+    Costs time linear in the text. Raises TextError as `prepare` does.
     """
-    prepared = _prepared(text, tokenizer, rules)
-    start_tokens = len(tokenizer.encode(""))
-    segments: list[tuple[int, str]] = []
-    for sentence in split_at(prepared, sentence_ends(prepared, reading.found)):
-        count = len(tokenizer.encode(sentence)) - start_tokens
-        clauses = split_at(sentence, clause_ends(sentence)) if count > max_tokens else []
-        if len(clauses) > 1:
-            segments += [(len(tokenizer.encode(clause)) - start_tokens, clause) for clause in clauses]
-        else:
-            segments.append((count, sentence))
-    return _packed(segments, max_tokens)
-
-
-def split_official(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) -> list[str]:
-    """The chunks that the official package makes; the same otherwise."""
-    prepared = _prepared(text, tokenizer, rules)
-    segments: list[tuple[int, str]] = []
-    for count, sentence in _split_after(prepared, tokenizer, ".!...?", keep_numbers=True):
-        clauses = _split_after(sentence.strip(), tokenizer, ",;:") if count > max_tokens else []
-        segments += clauses if len(clauses) > 1 else [(count, sentence)]
+    prepared = prepare(text, rules)[0].strip()
+    if unknown := _unknown_letters(prepared, tokenizer):
+        logger.warning("the model does not know %.40s: words with these letters may be skipped", unknown)
+    if reading is None:
+        segments = _official_segments(prepared, tokenizer, max_tokens)
+    else:
+        segments = _segments(prepared, tokenizer, max_tokens, reading)
     chunks = _packed(segments, max_tokens)
     if not chunks:
         raise _nothing_in(text)
     return chunks
 
 
-def _prepared(text: str, tokenizer: Tokenizer, rules: TextRules) -> str:
-    prepared = prepare(text, rules)[0].strip()
-    if unknown := _unknown_letters(prepared, tokenizer):
-        logger.warning("the model does not know %.40s: words with these letters may be skipped", unknown)
-    return prepared
+def _segments(prepared: str, tokenizer: Tokenizer, max_tokens: int, reading: Reading) -> list[tuple[int, str]]:
+    """Sentences, or the clauses of long ones, each with its number of tokens."""
+    start_tokens = len(tokenizer.encode(""))
+
+    def counted(texts: list[str]) -> list[tuple[int, str]]:
+        return [(len(tokenizer.encode(text)) - start_tokens, text) for text in texts]
+
+    segments: list[tuple[int, str]] = []
+    for count, sentence in counted(split_at(prepared, sentence_ends(prepared, reading.found))):
+        segments += counted(split_at(sentence, clause_ends(sentence))) if count > max_tokens else [(count, sentence)]
+    return segments
+
+
+def _official_segments(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[tuple[int, str]]:
+    segments: list[tuple[int, str]] = []
+    for count, sentence in _split_after(prepared, tokenizer, ".!...?", keep_numbers=True):
+        clauses = _split_after(sentence.strip(), tokenizer, ",;:") if count > max_tokens else []
+        segments += clauses if len(clauses) > 1 else [(count, sentence)]
+    return segments
 
 
 def _packed(segments: list[tuple[int, str]], max_tokens: int) -> list[str]:
