@@ -280,7 +280,9 @@ ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)")
 PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
 PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
-DECADE = re.compile(r"(\d{2,4})er(n|s)?(?![\w])")
+DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
+FOLD = re.compile(r"(\d+)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
+POSTCODE = re.compile(r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])")
 ROMAN = re.compile(rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])")
 
 
@@ -292,7 +294,7 @@ def _ending(match: re.Match[str], noun: str) -> str:
         return "en"
     if before in TAKES_E or before in TAKES_E_IF_MIXED:
         return "e"
-    if before in DAY_NAMES and re.search(r"\b[Aa]m \w+,? \Z", match.string[: match.start()]):
+    if before in DAY_NAMES and re.search(r"\b[Aa]m \w+\.?,? \Z", match.string[: match.start()]):
         return "en"
     return {"f": "e", "n": "es"}.get(gender, "er")
 
@@ -376,7 +378,14 @@ def _roman(match: re.Match[str]) -> str | None:
     return said + dot
 
 
-DAY_NAMES = frozenset(day.lower() for day in DAYS.values())
+DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
+
+
+BIBLE_BOOKS = words("""
+genesis exodus levitikus numeri deuteronomium mose josua richter samuel könige chronik hiob psalm sprüche prediger jesaja
+jeremia hesekiel daniel matthäus markus lukas johannes mt mk lk joh apostelgeschichte römer korinther galater epheser
+philipper kolosser thessalonicher timotheus titus hebräer jakobus petrus offenbarung sure koran ps gen ex jes röm
+""")
 
 
 class German(European):
@@ -384,6 +393,7 @@ class German(European):
     num2words = "de"
     point = "Komma"
     dot = "Punkt"
+    version_word = "Version"
     squared, cubed = "hoch zwei", "hoch drei"
     ordinal_suffix = r"(?:te[nrsm]?|ste[nrsm]?)"
     magnitudes = nouns("""
@@ -426,6 +436,7 @@ class German(European):
     spelled_acronyms = SPELLED
     common_words = COMMON
     roman_after = ROMAN_AFTER
+    bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     serial_after = words("airbus boeing flug bus linie zimmer raum zug bahn gleis bundesstraße autobahn")
     address_words = words("com org net edu gov info shop blog app")
@@ -436,6 +447,8 @@ class German(European):
         Rule(PLACE, _place),
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
+        Rule(FOLD, lambda match: LANGUAGE.cardinal(int(match[1]), "n") + match[2]),
+        Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
         Rule(re.compile(r"(\d+)[x×](?= [^\W\d_])"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
         *common_rules(lambda: LANGUAGE),
         spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),

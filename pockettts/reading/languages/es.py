@@ -67,8 +67,8 @@ UNITS = (
     min mins min.: minuto, minutos, m
     seg seg.: segundo, segundos, m
     hrs hrs. hs: hora, horas, f
-    kgs Kg kg.: kilogramo, kilogramos, m
-    km. kms kms. Km: kilómetro, kilómetros, m
+    kgs Kg: kilogramo, kilogramos, m
+    kms Km: kilómetro, kilómetros, m
     CV: caballo, caballos, m
     hp HP: caballo de fuerza, caballos de fuerza, m
     dB: decibelio, decibelios, m
@@ -138,7 +138,7 @@ TITLES = {
     "Sr": "señor", "Sra": "señora", "Dr": "doctor", "Dra": "doctora", "Srta": "señorita",
 }  # fmt: skip
 BEFORE_NUMBERS = {
-    "n.º": "número", "nº": "número", "núm.": "número", "no.": "número", "núms.": "números", "nro.": "número",
+    "n.º": "número", "nº": "número", "núm.": "número", "No.": "número", "núms.": "números", "nro.": "número",
     "Nro": "número", "pág.": "página", "págs.": "páginas", "p.": "página", "pp.": "páginas", "cap.": "capítulo",
     "caps.": "capítulos", "art.": "artículo", "arts.": "artículos", "vol.": "volumen", "t.": "tomo", "fig.": "figura",
     "sec.": "sección", "ed.": "edición", "tel.": "teléfono", "tfno.": "teléfono", "teléf.": "teléfono", "tlf.": "teléfono",
@@ -240,11 +240,11 @@ mano manos llave llaves nube nubes leche sangre gente sal sales piel pieles nave
 señal señales moto motos foto fotos torre torres cumbre cumbres tesis crisis dosis fuente fuentes mente mentes suerte
 """)  # fmt: skip
 MASCULINE = words("""
-día días mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma idiomas clima
-climas poema poemas dilema dilemas síntoma síntomas drama dramas esquema esquemas telegrama cometa cometas poeta poetas atleta
-atletas artista artistas turista turistas periodista periodistas futbolista futbolistas ciclista ciclistas tenista tenistas
-policía policías tranvía guardia guardias colega colegas pirata piratas gorila gorilas sofá sofás panda pandas diagrama
-diagramas aroma aromas papa papas kilograma
+dálmata dálmatas día días mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
+idiomas clima climas poema poemas dilema dilemas síntoma síntomas drama dramas esquema esquemas telegrama cometa cometas poeta
+poetas atleta atletas artista artistas turista turistas periodista periodistas futbolista futbolistas ciclista ciclistas
+tenista tenistas policía policías tranvía guardia guardias colega colegas pirata piratas gorila gorilas sofá sofás panda
+pandas diagrama diagramas aroma aromas papa papas kilograma
 """)  # fmt: skip
 
 PHONE = re.compile(
@@ -255,12 +255,20 @@ PHONE = re.compile(
 HOURS = ("h", "hs", "hrs", "horas", "hora")
 
 
+BIBLE_BOOKS = words("""
+génesis éxodo levítico números deuteronomio josué jueces samuel reyes crónicas job salmo salmos proverbios eclesiastés isaías
+jeremías ezequiel daniel mateo marcos lucas juan hechos romanos corintios gálatas efesios filipenses colosenses tesalonicenses
+timoteo tito hebreos santiago apocalipsis sura
+""")
+
+
 class Spanish(Romance):
     code = "es"
     num2words = "es"
     spaces_group = True
     point = "coma"
     dot = "punto"
+    version_word = "versión"
     squared, cubed = "al cuadrado", "al cubo"
     minus = "menos"
     ordinal_suffix = (
@@ -314,6 +322,7 @@ class Spanish(Romance):
     spelled_acronyms = SPELLED
     common_words = COMMON
     roman_after = ROMAN_AFTER
+    bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
     century_words = words("siglo siglos")

@@ -16,6 +16,8 @@ CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
 COUNTED = re.compile(r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))")
 DOTTED = re.compile(r"(\d+)\.(\d{1,2})(?!\w|[.,:/%°€$£]\d?|[ \u00a0\u202f]?[%°€$£])")
+VERSION = re.compile(r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)")
+VERSE = re.compile(r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)")
 DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
 ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
@@ -130,12 +132,14 @@ class European(Language):
     decimal_mark = ","
     group_marks = "."
     capital_months = False
+    version_word: ClassVar[str] = ""  # the "v" of "v2.0"
     squared: ClassVar[str] = ""  # "10²"
     cubed: ClassVar[str] = ""
     dot: ClassVar[str] = ""  # how the dot of "2.0" is said, a version more often than a decimal
     never_counted: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words after which a number counts nothing: "page", "chapitre"
+    bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" behind it is no time
     no_nouns: ClassVar[frozenset[str]] = frozenset()  # words that are no nouns, but stand behind numbers
 
     # --- agreement ----------------------------------------------------------------------------------------------------------
@@ -168,7 +172,24 @@ class European(Language):
         after = word_after(match)
         if after in self.units or after in self.currencies or after in self.magnitudes or after in self.half_days:
             return None
-        return f"{self.cardinal(int(match[1]))} {self.dot} {self.decimals(match[2])}"
+        rest = match[2]
+        return f"{self.cardinal(int(match[1]))} {self.dot} {self.digits(rest) if rest[0] == '0' else self.cardinal(int(rest))}"
+
+    def version(self, match: re.Match[str]) -> str | None:
+        """`3.12.1`, which is no date, no address of a network, and no number in groups."""
+        parts = match[0].split(".")
+        is_number = all(len(part) == 3 for part in parts[1:])
+        if is_number or len(parts) == 4 and all(int(part) < 256 for part in parts):
+            return None
+        if len(parts) == 3 and 0 < int(parts[1]) <= 12 and 0 < int(parts[0]) <= 31 and len(parts[2]) == 2:
+            return None
+        return f" {self.dot} ".join(self.cardinal(int(part)) for part in parts)
+
+    def verse(self, match: re.Match[str]) -> str | None:
+        """`Johannes 3:16`, which is no time."""
+        if word_before(match) not in self.bible_books:
+            return None
+        return f"{self.cardinal(int(match[1]))}, {self.cardinal(int(match[2]))}"
 
     def day_and_month(self, match: re.Match[str]) -> str | None:
         """`24/12`, which is no fraction."""
@@ -187,6 +208,10 @@ class European(Language):
         """Whether a noun after a number is singular."""
         return n.is_one
 
+    def is_singular_magnitude(self, n: Number) -> bool:
+        """Whether the million after a number is singular."""
+        return self.is_singular(Number(n.whole, n.decimals))
+
     def number(self, n: Number, gender: str = "") -> str:
         words = [self.minus] if n.negative else []
         magnitude = self.magnitudes[n.magnitude] if n.magnitude else None
@@ -197,7 +222,7 @@ class European(Language):
         else:
             words.append(self.cardinal(n.whole, magnitude.gender.strip("-") if magnitude else gender))
         if magnitude:
-            words.append(magnitude.one if self.is_singular(Number(n.whole, n.decimals)) else magnitude.many)
+            words.append(magnitude.one if self.is_singular_magnitude(n) else magnitude.many)
         return " ".join(words)
 
     def decimals(self, digits: str) -> str:
@@ -229,6 +254,14 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
                 f"{language().cardinal(int(match[1]))} {language().squared if match[2] == '²' else language().cubed}"
             ),
         ),
+        Rule(VERSE, lambda match: language().verse(match)),
+        Rule(VERSION, lambda match: language().version(match)),
+        Rule(
+            re.compile(r"v(?=\d+(?:\.\d+)+(?!\w))"),
+            lambda match: language().version_word,
+            "letter",
+            frozenset("v"),
+        ),
         Rule(DOTTED, lambda match: language().dotted(match)),
         Rule(COUNTED, lambda match: language().counted(match)),
     )
@@ -240,7 +273,7 @@ ROMANS = {
     for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
     if ten or one
 }
-NUMBER_SIGN = re.compile(r"[nN][°o](?=[ \u00a0]?\d)")
+NUMBER_SIGN = re.compile(r"[nN]°(?=[ \u00a0]?\d)")
 THOUSANDS = re.compile(r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))")
 ELIDED = re.compile(r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])")
 
@@ -318,7 +351,7 @@ def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, .
     return (
         *common_rules(language),
         Rule(THOUSANDS, lambda match: language().thousands(match)),
-        Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n") | {"no"}),
+        Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
         Rule(
             re.compile(rf"({'|'.join(sorted(map(str.upper, ROMANS), key=len, reverse=True))})[ \u00a0]([^\W\d_]+)"),
             lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",

@@ -143,9 +143,9 @@ TITLES = {
     "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve",
 }  # fmt: skip
 BEFORE_NUMBERS = {
-    "nº": "numéro", "nos": "numéros", "no.": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages", "pg.": "page",
-    "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure", "t.": "tome",
-    "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
+    "nº": "numéro", "nos": "numéros", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
+    "pg.": "page", "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure",
+    "t.": "tome", "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
     "al.": "alinéa", "env.": "environ", "ca.": "circa", "bd": "boulevard", "app.": "appartement", "appt.": "appartement",
     "bât.": "bâtiment", "poste.": "poste", "CP": "C P", "op.": "opus",
 }  # fmt: skip
@@ -170,7 +170,7 @@ SPACED = {
     "p. ex.": "par exemple", "c. à d.": "c'est-à-dire", "c.-à-d.": "c'est-à-dire", "av. J.-C.": "avant Jésus-Christ",
     "ap. J.-C.": "après Jésus-Christ", "apr. J.-C.": "après Jésus-Christ", "J.-C.": "Jésus-Christ",
     "s. v. p.": "s'il vous plaît", "S. A.": "S A", "N. B.": "nota bene", "P. S.": "post-scriptum",
-    "R. S. V. P.": "répondez s'il vous plaît", "n. d. l. r.": "note de la rédaction", "s. d.": "sans date",
+    "R. S. V. P.": "répondez s'il vous plaît", "n. d. l. r.": "note de la rédaction", "s. d.": "sans date", "É.-U.": "États-Unis",
     "r. d. v.": "rendez-vous", "N. D. T.": "note du traducteur",
 }  # fmt: skip
 SYMBOLS = {
@@ -246,12 +246,20 @@ def _roman_place(match: re.Match[str]) -> str | None:
     return LANGUAGE.ordinal(ROMAN_NUMERALS[numeral], match[2]) if numeral in ROMAN_NUMERALS else None
 
 
+BIBLE_BOOKS = words("""
+genèse exode lévitique nombres deutéronome josué juges samuel rois chroniques job psaume psaumes proverbes ecclésiaste isaïe
+ésaïe jérémie ézéchiel daniel matthieu marc luc jean actes romains corinthiens galates éphésiens philippiens colossiens
+thessaloniciens timothée tite hébreux jacques apocalypse sourate
+""")
+
+
 class French(Romance):
     code = "fr"
     num2words = "fr"
     spaces_group = True
     point = "virgule"
     dot = "point"
+    version_word = "version"
     squared, cubed = "au carré", "au cube"
     minus = "moins"
     ordinal_suffix = SUFFIXES
@@ -300,6 +308,7 @@ class French(Romance):
     spelled_acronyms = SPELLED
     common_words = COMMON
     roman_after = ROMAN_AFTER
+    bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
     no_nouns = NO_NOUNS
@@ -313,6 +322,7 @@ class French(Romance):
         *romance_rules(lambda: LANGUAGE, "numéro"),
         spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
         Rule(ROMAN_PLACE, _roman_place, "letter", ROMAN_TRIGGERS),
+        Rule(re.compile(r"M\.(?= et M)"), lambda match: "monsieur", "letter", words("m")),
         weekdays_with_dot(DAYS),
         elision_rule(lambda: LANGUAGE),
     )

@@ -258,11 +258,19 @@ ONE = re.compile(r"1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])", re.I) 
 DEGREE = r"°(?=[ \u00a0](?!di\b|[CFNSEO]\b|nord|sud|est|ovest|sotto|sopra|all)[^\W\d_])"
 
 
+BIBLE_BOOKS = words("""
+genesi esodo levitico numeri deuteronomio giosuè giudici samuele re cronache giobbe salmo salmi proverbi isaia geremia
+ezechiele daniele matteo marco luca giovanni atti romani corinzi galati efesini filippesi colossesi tessalonicesi timoteo tito
+ebrei giacomo apocalisse sura
+""")
+
+
 class Italian(Romance):
     code = "it"
     num2words = "it"
     point = "virgola"
     dot = "punto"
+    version_word = "versione"
     squared, cubed = "al quadrato", "al cubo"
     minus = "meno"
     ordinal_suffix = rf"(?:[ºª]|esim[oaie]|{DEGREE})"
@@ -311,6 +319,7 @@ class Italian(Romance):
     spelled_acronyms = SPELLED
     common_words = COMMON
     roman_after = ROMAN_AFTER
+    bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
     century_words = words("secolo secoli")
@@ -322,6 +331,7 @@ class Italian(Romance):
     rules = (
         Rule(CLOCK, lambda match: LANGUAGE.clock(match)),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
+        Rule(re.compile(r"(?<=['’])1(?= )"), lambda match: "uno"),  # "l'1 maggio"
         Rule(ONE, lambda match: LANGUAGE.one(match)),
         Rule(re.compile(r"(\d+)x(?= (?:più|meno|maggiore|migliore))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
         *romance_rules(lambda: LANGUAGE, "numero"),

@@ -168,11 +168,19 @@ PHONE = re.compile(
 CENTURY = re.compile(r"([IVX]+)(e|ste|de)(?![\w])")
 
 
+BIBLE_BOOKS = words("""
+genesis exodus leviticus numeri deuteronomium jozua rechters samuel koningen kronieken job psalm spreuken prediker jesaja
+jeremia ezechiël daniël mattheüs matteüs marcus lucas johannes handelingen romeinen korintiërs galaten efeziërs filippenzen
+openbaring
+""")
+
+
 class Dutch(European):
     code = "nl"
     num2words = "nl"
     point = "komma"
     dot = "punt"
+    version_word = "versie"
     squared, cubed = "kwadraat", "tot de derde"
     minus = "min"
     ordinal_suffix = "(?:e|ste|de)"
@@ -210,6 +218,7 @@ class Dutch(European):
     read_acronyms = READ
     common_words = COMMON
     roman_after = ROMAN_AFTER
+    bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     address_words = words("com org net edu gov info blog app")
     rules = (

@@ -145,7 +145,7 @@ TITLES = {
     "Dra": "doutora", "Mal.": "marechal", "Des.": "desembargador",
 }  # fmt: skip
 BEFORE_NUMBERS = {
-    "n.º": "número", "nº": "número", "nºs": "números", "núm.": "número", "no.": "número", "nr.": "número", "n.": "número",
+    "n.º": "número", "nº": "número", "nºs": "números", "núm.": "número", "nr.": "número", "n.": "número",
     "pág.": "página", "págs.": "páginas", "pag.": "página", "p.": "página", "pp.": "páginas", "cap.": "capítulo",
     "caps.": "capítulos", "art.": "artigo", "arts.": "artigos", "vol.": "volume", "vols.": "volumes", "t.": "tomo",
     "fig.": "figura", "figs.": "figuras", "tab.": "tabela", "sec.": "seção", "ed.": "edição", "inc.": "inciso",
@@ -242,11 +242,11 @@ sede ponte pontes tribo tribos maçã maçãs irmã irmãs mãe mães foto fotos
 pele avó cidade
 """)  # fmt: skip
 MASCULINE = words("""
-dia dias mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma idiomas clima
-climas poema poemas dilema dilemas sintoma sintomas drama dramas esquema esquemas cometa cometas poeta poetas atleta atletas
-artista artistas turista turistas jornalista jornalistas grama gramas quilograma quilogramas guarda guardas colega colegas
-pirata piratas sofá sofás papa papas aroma aromas diagrama diagramas coração corações avião aviões caminhão caminhões milhão
-milhões bilhão bilhões cão cães pão pães irmão irmãos leão leões botão botões cartão cartões
+dálmata dálmatas dia dias mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
+idiomas clima climas poema poemas dilema dilemas sintoma sintomas drama dramas esquema esquemas cometa cometas poeta poetas
+atleta atletas artista artistas turista turistas jornalista jornalistas grama gramas quilograma quilogramas guarda guardas
+colega colegas pirata piratas sofá sofás papa papas aroma aromas diagrama diagramas coração corações avião aviões caminhão
+caminhões milhão milhões bilhão bilhões cão cães pão pães irmão irmãos leão leões botão botões cartão cartões
 """)  # fmt: skip
 
 PHONE = re.compile(
@@ -261,11 +261,19 @@ def _phone(match: re.Match[str]) -> str:
     return LANGUAGE.telephone(re.findall(r"\+?\d+", match[0]))
 
 
+BIBLE_BOOKS = words("""
+gênesis êxodo levítico números deuteronômio josué juízes samuel reis crônicas jó salmo salmos provérbios eclesiastes isaías
+jeremias ezequiel daniel mateus marcos lucas joão atos romanos coríntios gálatas efésios filipenses colossenses
+tessalonicenses timóteo tito hebreus tiago apocalipse sura
+""")
+
+
 class Portuguese(Romance):
     code = "pt"
     num2words = "pt_BR"
     point = "vírgula"
     dot = "ponto"
+    version_word = "versão"
     squared, cubed = "ao quadrado", "ao cubo"
     minus = "menos"
     ordinal_suffix = r"(?:\.?[ºª]s?|°(?=[ \u00a0](?!de\b|[CFNSLO]\b)[^\W\d_])|[oa]s?(?![\w]))"
@@ -315,6 +323,7 @@ class Portuguese(Romance):
     spelled_acronyms = SPELLED
     common_words = COMMON
     roman_after = ROMAN_AFTER
+    bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
     century_words = words("século séculos")
@@ -377,9 +386,9 @@ class Portuguese(Romance):
 
     # --- dates, times ---------------------------------------------------------------------------------------------------------
 
-    def is_singular(self, n: Number) -> bool:
-        """Nouns are singular up to two: "1,5 milhão"."""
-        return not n.magnitude and n.whole == 1 or n.whole == 0 and bool(n.decimals)
+    def is_singular_magnitude(self, n: Number) -> bool:
+        """ "1,5 milhão", but "1,5 litros"."""
+        return n.whole == 1
 
     def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
         parts = [f"{weekday}," if weekday else "", MONTHS[month - 1]]
