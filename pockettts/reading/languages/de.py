@@ -398,8 +398,8 @@ class German(European):
     ordinal_suffix = r"(?:te[nrsm]?|ste[nrsm]?)"
     magnitudes = nouns("""
         Tsd Tsd.: Tausend, Tausend, -
-        Tausend tausend: tausend, tausend, -
-        Million Millionen Mio Mio. Mill.: Million, Millionen, f
+        Tausend tausend k K: tausend, tausend, -
+        Million Millionen Mio Mio. Mill. M: Million, Millionen, f
         Milliarde Milliarden Mrd Mrd.: Milliarde, Milliarden, f
         Billion Billionen Bio. Bill.: Billion, Billionen, f
     """)
@@ -503,6 +503,20 @@ class German(European):
         part = f"{self.cardinal(numerator, 'n')} {name}"
         return part if whole is None else f"{self.cardinal(whole)} {part}"
 
+    def number(self, n: Number, gender: str = "") -> str:
+        if n.magnitude and self.magnitudes[n.magnitude].gender == "-" and not n.decimals:
+            return self.cardinal(n.whole * 1000)
+        return super().number(n, gender)
+
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        if (numerator, denominator) != (1, 2) or whole:
+            return super().part_of(whole, numerator, denominator, noun)
+        if noun.gender == "f":
+            return f"eine halbe {noun.one}"
+        return (
+            f"ein {'halbes' if noun.one.lower().endswith(('gramm', 'pfund', 'byte', 'grad')) else 'halber'} {noun.one}"
+        )
+
     def gender_of(self, noun: str, is_one: bool) -> str:
         if noun in NEUTER:
             return "n"
@@ -536,7 +550,7 @@ class German(European):
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = f"{self.cardinal(hours, 'n')} Uhr"
-        if minutes or seconds:
+        if minutes:
             said += f" {self.cardinal(minutes)}"
         if seconds:
             said += f" und {self.quantity(Number(seconds), UNITS['s'])}"

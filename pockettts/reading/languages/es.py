@@ -66,7 +66,7 @@ UNITS = (
     cc: centímetro cúbico, centímetros cúbicos, m
     min mins min.: minuto, minutos, m
     seg seg.: segundo, segundos, m
-    hrs hrs. hs: hora, horas, f
+    h hrs hrs. hs: hora, horas, f
     kgs Kg: kilogramo, kilogramos, m
     kms Km: kilómetro, kilómetros, m
     CV: caballo, caballos, m
@@ -270,6 +270,7 @@ class Spanish(Romance):
     dot = "punto"
     version_word = "versión"
     squared, cubed = "al cuadrado", "al cubo"
+    half, half_and = ("medio", "media"), "y"
     minus = "menos"
     ordinal_suffix = (
         r"(?:\.?(?:[ºª]s?|er|ero|era|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na|os|as)"
@@ -412,7 +413,9 @@ class Spanish(Romance):
             return f"{said} {parts.get(minutes, f'y {self.cardinal(minutes)}')}".strip()
         if not minutes and not seconds:
             return f"{said} {hour}"
-        said = f"{said} {self.cardinal(minutes)}" if half not in HOURS else f"{said} {self.cardinal(minutes)} {hour}"
+        zero = f"{self.cardinal(0)} " if minutes < 10 else ""
+        said = f"{said} {hour} {self.cardinal(minutes)}" if hours == 0 else f"{said} {zero}{self.cardinal(minutes)}"
+        said += f" {hour}" if half in HOURS and hours else ""
         return (
             said
             if not seconds

@@ -18,6 +18,9 @@ COUNTED = re.compile(r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00
 DOTTED = re.compile(r"(\d+)\.(\d{1,2})(?!\w|[.,:/%°€$£]\d?|[ \u00a0\u202f]?[%°€$£])")
 VERSION = re.compile(r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)")
 VERSE = re.compile(r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)")
+PART = re.compile(r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
+VULGAR_PART = re.compile(r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
+VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
 DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
 ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
@@ -196,6 +199,26 @@ class European(Language):
         day, month = int(match[1]), int(match[2])
         return self.date(day, month, None) if 12 < day <= 31 and 1 <= month <= 12 else None
 
+    def part(self, match: re.Match[str]) -> str | None:
+        """`1/2 kg`, `2 1/2 h`, where the symbol is a unit."""
+        whole, numerator, denominator, symbol = match.groups()
+        noun = self.units.get(symbol)
+        if noun is None or int(denominator) == 0:
+            return None
+        return self.part_of(int(whole) if whole else None, int(numerator), int(denominator), noun)
+
+    def vulgar_part(self, match: re.Match[str]) -> str | None:
+        """`½ kg`, `2½ h`."""
+        noun = self.units.get(match[3])
+        if noun is None:
+            return None
+        return self.part_of(int(match[1]) if match[1] else None, *VULGAR[match[2]], noun)
+
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
+        said = self.fraction(whole, numerator, denominator)
+        return f"{said} {noun.one if whole is None else noun.many}"
+
     def anglo_money(self, match: re.Match[str]) -> str | None:
         """`$1,250.50`, as it is written in English."""
         currency = self.currencies.get(self.currency_signs.get(match[1], ""))
@@ -246,6 +269,9 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     """The rules of `European`, for a language that is made later than its rules."""
     return (
         Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(PART, lambda match: language().part(match)),
+        Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
+        Rule(VULGAR_PART, lambda match: language().vulgar_part(match), "other"),
         Rule(DAY_AND_MONTH, lambda match: language().day_and_month(match)),
         Rule(re.compile(r"[48]K(?!\w)"), lambda match: f"{language().cardinal(int(match[0][0]))} K"),
         Rule(
@@ -279,6 +305,8 @@ ELIDED = re.compile(r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])")
 
 
 class Romance(European):
+    half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
+    half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
     last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
     century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo"
     regnal_women: ClassVar[frozenset[str]] = frozenset()
@@ -286,6 +314,17 @@ class Romance(European):
 
     def tidy(self, words: str) -> str:
         return words.replace(",", "")
+
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        is_half = (numerator, denominator) == (1, 2)
+        half = self.half[noun.gender == "f"]
+        if is_half and whole:
+            return f"{self.quantity(Number(whole), noun)} {self.half_and} {half}"
+        if is_half:
+            return f"{half} {noun.one}"
+        if whole:
+            return super().part_of(whole, numerator, denominator, noun)
+        return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
 
     def placed(self, n: int, gender: str) -> str:
         """An ordinal of a gender."""

@@ -2,7 +2,7 @@
 
 import re
 
-from .base import Currency, Number, Rule, nouns, words
+from .base import Currency, Noun, Number, Rule, nouns, words
 from .european import ROMANS as ROMAN_NUMERALS
 from .european import (
     SPACED_UNITS,
@@ -261,6 +261,7 @@ class French(Romance):
     dot = "point"
     version_word = "version"
     squared, cubed = "au carré", "au cube"
+    half, half_and = ("demi", "demie"), "et"
     minus = "moins"
     ordinal_suffix = SUFFIXES
     magnitudes = nouns("""
@@ -388,6 +389,11 @@ class French(Romance):
         """Nouns are singular up to two: "1,5 million", "zéro euro"."""
         return not n.magnitude and n.whole < 2
 
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        if (numerator, denominator) == (1, 2) and not whole:
+            return f"{'une' if noun.gender == 'f' else 'un'} demi-{noun.one}"
+        return super().part_of(whole, numerator, denominator, noun)
+
     def of(self, name: str) -> str:
         return f"d'{name}" if name[0] in "aeéiouhœy" and not name.startswith(("yen", "yuan", "hryv")) else f"de {name}"
 
@@ -404,7 +410,7 @@ class French(Romance):
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = f"{self.cardinal(hours, 'f')} {'heure' if hours < 2 else 'heures'}"
-        if minutes or seconds:
+        if minutes:
             said += f" {self.cardinal(minutes, 'f')}"
         if seconds:
             said += f" et {self.cardinal(seconds, 'f')} {'seconde' if seconds == 1 else 'secondes'}"

@@ -272,6 +272,7 @@ class Italian(Romance):
     dot = "punto"
     version_word = "versione"
     squared, cubed = "al quadrato", "al cubo"
+    half, half_and = ("mezzo", "mezza"), "e"
     minus = "meno"
     ordinal_suffix = rf"(?:[ºª]|esim[oaie]|{DEGREE})"
     magnitudes = nouns("""
@@ -375,6 +376,11 @@ class Italian(Romance):
         part = f"{self.cardinal(numerator, 'm')} {one if numerator == 1 else one[:-1] + 'i'}"
         return part if whole is None else f"{self.cardinal(whole)} e {part}"
 
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        if (numerator, denominator) == (1, 2) and not whole and noun.one == "ora":
+            return "mezz'ora"
+        return super().part_of(whole, numerator, denominator, noun)
+
     def gender_of(self, noun: str, is_one: bool) -> str:
         if noun in MASCULINE:
             return "m"
@@ -413,7 +419,7 @@ class Italian(Romance):
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = self.cardinal(hours, "f" if hours == 1 else "")
-        if minutes or seconds:
+        if minutes:
             said += f" e {self.cardinal(minutes)}"
         if seconds:
             said += f" e {self.cardinal(seconds, 'm')} {'secondo' if seconds == 1 else 'secondi'}"

@@ -267,7 +267,7 @@ class Dutch(European):
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = f"{self.cardinal(hours)} uur"
-        if minutes or seconds:
+        if minutes:
             said += f" {self.cardinal(minutes)}"
         return said if not seconds else f"{said} en {self.quantity(Number(seconds), UNITS['s'])}"
 

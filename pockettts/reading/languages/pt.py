@@ -74,7 +74,7 @@ UNITS = (
     cc: centímetro cúbico, centímetros cúbicos, m
     min mins min.: minuto, minutos, m
     seg seg.: segundo, segundos, m
-    hs hrs: hora, horas, f
+    h hs hrs: hora, horas, f
     Kg kgs: quilograma, quilogramas, m
     Km kms: quilômetro, quilômetros, m
     cv CV: cavalo, cavalos, m
@@ -275,6 +275,7 @@ class Portuguese(Romance):
     dot = "ponto"
     version_word = "versão"
     squared, cubed = "ao quadrado", "ao cubo"
+    half, half_and = ("meio", "meia"), "e"
     minus = "menos"
     ordinal_suffix = r"(?:\.?[ºª]s?|°(?=[ \u00a0](?!de\b|[CFNSLO]\b)[^\W\d_])|[oa]s?(?![\w]))"
     magnitudes = nouns("""
@@ -401,7 +402,7 @@ class Portuguese(Romance):
         if half in ("am", "pm"):
             parts = [self.cardinal(hours, "f")]
             return f"{parts[0]} e {self.cardinal(minutes)}" if minutes else parts[0]
-        if minutes or seconds:
+        if minutes:
             parts.append(f"{self.cardinal(minutes)} {'minuto' if minutes == 1 else 'minutos'}")
         if seconds:
             parts.append(f"{self.cardinal(seconds)} {'segundo' if seconds == 1 else 'segundos'}")
