@@ -44,6 +44,7 @@ NUMBERS = {number.name: number for number in (
 )}  # fmt: skip
 
 
+EMOJI = ("drop", "read")
 PRECISIONS = ("bf16", "f32", "int8")
 
 
@@ -64,6 +65,11 @@ class Options:
     gap: float = 0.0  # seconds of silence between chunks
     speed: float = 1.0  # 2 is twice as fast, at the same pitch
     seed: int | None = None  # the same seed, text, voice and options give the same samples; None: a new one each time
+    verbatim: bool = (
+        False  # read the text as the official package does: without normalising, pauses and a pronunciation list
+    )
+    lexicon: str | None = None  # path of a pronunciation list; None: the user's own, if there is one; "": none
+    emoji: str = "drop"  # or "read" them by their Unicode names
     verify: bool = False  # speak a chunk again if it lost or repeated words, or reached the length limit
 
     def __post_init__(self) -> None:
@@ -71,8 +77,10 @@ class Options:
             value = getattr(self, field.name)
             if field.name in NUMBERS and (value is not None or field.default is not None):
                 object.__setattr__(self, field.name, NUMBERS[field.name].check(value))
+        if self.emoji not in EMOJI:
+            raise OptionError(f"emoji {self.emoji!r:.20}: choose one of {', '.join(EMOJI)}")
 
-    def replace(self, **options: float | None) -> "Options":
+    def replace(self, **options: Any) -> "Options":
         """A copy with these options changed; None keeps an option."""
         changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         return replace(self, **changes)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .official import OfficialMethods
 from .options import NUMBERS, PRECISIONS, Options
 from .pipeline import speak
 from .reading import chunks as text
+from .reading.normalize import find_reading
 from .reading.tokenizer import Tokenizer, load_tokenizer
 from .schedule import Schedule
 from .sound import files as audio
@@ -80,7 +81,7 @@ class TTSModel(OfficialMethods):
         precision: str | None = None,
         threads: int | None = None,
         cache: bool = True,
-        **options: float | None,
+        **options: Any,
     ) -> "TTSModel":
         """Load a model. Download the files that are not on this machine.
 
@@ -202,7 +203,7 @@ class TTSModel(OfficialMethods):
 
     # --- speech --------------------------------------------------------------------------------------------------------------
 
-    def generate(self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None) -> np.ndarray:
+    def generate(self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: Any) -> np.ndarray:
         """Speak a text. Arguments and errors as in `generate_stream`.
 
         Returns: float32 [samples] at `sample_rate`, nominally within -1 .. 1.
@@ -210,14 +211,15 @@ class TTSModel(OfficialMethods):
         return np.concatenate(list(self.generate_stream(text, voice, **options)))
 
     def generate_stream(
-        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
+        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: Any
     ) -> Iterator[np.ndarray]:
         """Speak a text frame by frame. Yields float32 [1920] (80 ms) as soon as it is decoded; the last block of a pause is shorter.
 
         You may stop the iteration at any time; there is nothing to clean up.
 
         Args:
-            text: of any length. It is split into chunks of whole sentences. `[pause:500ms]`, SSML's `<break/>`, blank lines, and
+            text: of any length. Numbers, dates, abbreviations and the like become words, unless `verbatim` is among the options
+                (reading/normalize.py). It is split into chunks of whole sentences. `[pause:500ms]`, SSML's `<break/>`, blank lines, and
                 line breaks after headings and list items are pauses.
             voice: a voice state, or an argument of `get_voice_state`.
             options: seed, temperature and others of `Options`, for this text; None: the model's default.
@@ -230,28 +232,29 @@ class TTSModel(OfficialMethods):
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.replace(**options))))
 
     def generate_events(
-        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
+        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: Any
     ) -> "Iterator[np.ndarray | Word]":
         """Like `generate_stream`, but after the last block of each chunk it also yields the chunk's words, with their times.
 
         Times are seconds since the start of the speech. A model without alignment heads gives each chunk as one "word".
         """
         utterance = self.utterance(text, voice, self.options.replace(**options), with_attention=True)
-        timeline = self.timeline(text)
+        timeline = self.timeline()
         return timeline.events(self.speak(utterance))
 
     def utterance(
         self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, with_attention: bool = False
     ) -> Utterance:
         """A text in synthesis, for `speak` or the engine. with_attention: record what a `timeline` needs."""
-        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap)
+        reading = find_reading(self.config.language, options.verbatim, options.lexicon, options.emoji)
+        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, reading)
         return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
 
-    def timeline(self, given: str) -> "Timeline":
+    def timeline(self) -> "Timeline":
         """A stage that finds the times of words while a text is spoken."""
         from .words.timestamps import Timeline
 
-        return Timeline(given, self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
+        return Timeline(self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
 
     def speak(self, utterance: Utterance) -> Iterator[Block]:
         """The blocks of an utterance, as `generate_stream` returns them, each with its take."""

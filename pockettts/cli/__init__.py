@@ -22,6 +22,7 @@ from .common import check_official_options, print_message
 COMMANDS = {
     "generate": "Speak a text: the command where none is named",
     "serve": "Speak to many at once over HTTP, with OpenAI's interface and a web page",
+    "normalize": "Show what would be spoken of a text: numbers, dates and abbreviations as words",
     "voices": "List the voices of a model",
     "models": "List the models, and which are on this machine",
     "export-voice": "Make a recording a voice file, which loads at once",

@@ -15,6 +15,7 @@ from .common import (
     add_numbers,
     add_official_options,
     add_precision,
+    add_reading_options,
     config_of,
     print_message,
 )
@@ -79,6 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a name of `pockettts voices`, a sound file, a .safetensors file, "
         "hf:// or https:// (default: the model's own)",
     )
+    add_reading_options(parser)
     add_model_options(parser)
     add_precision(parser)
     add_cache_option(parser)
@@ -89,6 +91,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Speak. What can be wrong is looked at before the model is downloaded and loaded."""
     from ..reading.chunks import check
+    from ..reading.normalize import find_reading
 
     path = _path(args)
     config = config_of(args)
@@ -97,8 +100,9 @@ def run(args: argparse.Namespace) -> None:
     if args.timestamps:
         _check_timestamps(args, config)
     chapters = [] if args.follow else _chapters(args, GREETINGS.get(config.language, GREETINGS["english"]))
+    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     for chapter in chapters:
-        check(chapter.text)  # raises TextError
+        check(chapter.text, reading)  # raises TextError
     with ExitStack() as stack:
         job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
         if args.follow:
@@ -128,8 +132,10 @@ def _path(args: argparse.Namespace) -> str | None:
 
 
 def _is_device(path: str) -> bool:
-    """Whether it is /dev/null, a FIFO or the like, beside which there is no place for other files."""
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    """Whether it is /dev/null, /dev/stdout, a FIFO or the like, beside which there is no place for other files."""
+    from ..storage.files import is_written_in_place
+
+    return is_written_in_place(path) and not os.path.isdir(path)
 
 
 def _check_timestamps(args: argparse.Namespace, config) -> None:
@@ -164,14 +170,15 @@ class _Job:
             args = self.args
             voice = voices.find(voices.default_voice(self.config) if args.voice is None else args.voice, self.config)
             numbers = {number: getattr(args, number) for number in NUMBERS}
-            model = TTSModel.load(config=self.config, precision=args.precision, cache=args.cache, **numbers)
+            how = {"verbatim": args.verbatim, "lexicon": args.lexicon, "emoji": args.emoji}
+            model = TTSModel.load(config=self.config, precision=args.precision, cache=args.cache, **numbers, **how)
             self._loaded = model, model.get_voice_state(voice)
         return self._loaded
 
     def utterance(self, text: str, **options: float | None):
         model, voice = self.loaded
         if self.args.timestamps:
-            self._timeline = model.timeline(text)
+            self._timeline = model.timeline()
         return model.utterance(
             text, voice, model.options.replace(verify=self.args.verify, **options), bool(self.args.timestamps)
         )
@@ -239,9 +246,13 @@ def _write(spoken: Iterable[tuple], outs: list) -> None:
 
 
 def _follow(job: _Job) -> None:
-    """Lines of stdin, each as soon as it is there. A file is kept after Ctrl-C, which is how this usually ends."""
+    """Lines of stdin, each as soon as it is there. A file is kept after Ctrl-C, which is how this usually ends.
+
+    A line that can't be spoken is named, and the next goes on. Raises TextError if none could be.
+    """
     progress = job.progress(0)
     interrupted = False
+    failed: TextError | None = None
     with ExitStack() as stack:
         outs = job.file(stack)
         job.loaded  # noqa: B018
@@ -249,8 +260,11 @@ def _follow(job: _Job) -> None:
         try:
             for line, is_last in _lines():
                 try:
+                    if isinstance(line, TextError):
+                        raise line
                     _write(progress.timed(job.spoken(job.utterance(line))), outs)
                 except TextError as error:
+                    failed = error
                     progress.clear()
                     print_message(f"pockettts: {error}")
                 if job.player and is_last:
@@ -259,22 +273,34 @@ def _follow(job: _Job) -> None:
             if not progress.audio:
                 raise
             interrupted = True
+        if failed and not progress.audio:
+            raise TextError("no line of stdin could be spoken")
     job.report(progress)
     if interrupted:
         raise KeyboardInterrupt
 
 
-def _lines() -> Iterator[tuple[str, bool]]:
-    """Lines of stdin with something to say, as they come, and whether none is waiting behind them."""
+def _lines() -> Iterator[tuple[str | TextError, bool]]:
+    """Lines of stdin with something to say, as they come, and whether none is waiting behind them.
+
+    A line that is not UTF-8 is an error in its place. Raises TextError if stdin is UTF-16, as its first bytes say.
+    """
     from queue import SimpleQueue
     from threading import Thread
 
-    queue: SimpleQueue[str | None] = SimpleQueue()
+    from ..reading.documents import decoded
+
+    queue: SimpleQueue[str | TextError | None] = SimpleQueue()
 
     def read() -> None:
         with open(0, "rb", closefd=False) as file:
-            for line in file:
-                queue.put(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.decode(errors="replace")).strip())
+            for number, line in enumerate(file, 1):
+                try:
+                    queue.put(decoded(line, "stdin" if number == 1 else f"line {number} of stdin").strip())
+                except TextError as error:
+                    queue.put(error)
+                    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                        break
         queue.put(None)
 
     Thread(target=read, daemon=True).start()
@@ -339,7 +365,7 @@ def _write_chunks(spoken: Iterable[tuple], outs: list, resume_state) -> bool:
                 for block in blocks:
                     out.write(block)
             if chunk:
-                resume_state.add(blocks, len(chunk.text))
+                resume_state.add(blocks, chunk.characters)
     except KeyboardInterrupt:
         if resume_state.chunks == 0:
             raise
@@ -366,10 +392,15 @@ def _sections(args: argparse.Namespace, path: str, chapters: list) -> list[tuple
 
 def _facts(args: argparse.Namespace, model: str, texts: list[str]) -> dict:
     """What must be the same for --resume."""
+    import json
     from hashlib import sha256
 
+    from ..reading.lexicon import find_lexicon
+
     facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model or model}
-    options = {"voice", "split", "precision", "verify", *NUMBERS} - {"threads"}
+    options = {"voice", "split", "precision", "verify", "verbatim", "emoji", *NUMBERS} - {"threads"}
+    entries = find_lexicon("" if args.verbatim else args.lexicon).entries
+    facts["lexicon"] = sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
     return facts | {option: getattr(args, option) for option in sorted(options)}
 
 

@@ -15,6 +15,7 @@ from .common import (
     add_numbers,
     add_official_options,
     add_precision,
+    add_reading_options,
     config_of,
     print_message,
     within,
@@ -41,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_model_options(parser)
     add_precision(parser)
+    add_reading_options(parser)
     add_numbers(parser, *NUMBERS)
     _add(parser, Number("max-streams", int, 1, 256, "texts to speak at once"), 8)
     _add(parser, Number("max-queue", int, 0, 1000, "texts that may wait for that; the rest is told to come again"), 32)
@@ -90,6 +92,7 @@ def _add(parser: argparse.ArgumentParser, number: Number, default: float, *names
 
 
 def run(args: argparse.Namespace) -> None:
+    from ..reading.normalize import find_reading
     from ..server import serve
     from ..server.settings import Settings
     from ..tts import TTSModel
@@ -98,6 +101,9 @@ def run(args: argparse.Namespace) -> None:
     if args.wyoming is not None and not find_spec("wyoming"):
         raise OptionError("--wyoming needs a package that is not here: pip install 'pockettts[wyoming]'")
     config = config_of(args)
+    find_reading(
+        config.language, args.verbatim, args.lexicon, args.emoji
+    )  # raises TextError before the model is loaded
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     limits = {
         name: getattr(args, name)
@@ -126,7 +132,9 @@ def run(args: argparse.Namespace) -> None:
     )
     tell = _set_up_log(args.log_format, args.quiet)
     model = TTSModel.load(
-        config=config, precision=args.precision, **{number: getattr(args, number) for number in NUMBERS}
+        config=config,
+        precision=args.precision,
+        **{option: getattr(args, option) for option in (*NUMBERS, "verbatim", "lexicon", "emoji")},
     )
     signal = serve(
         model,

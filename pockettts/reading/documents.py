@@ -40,7 +40,7 @@ def read(source: str | Path | int) -> list[Chapter]:
         if suffix == ".epub":
             chapters = _of_epub(source)
         else:
-            text = _decoded(_bytes(source), name)
+            text = decoded(_bytes(source), name)
             chapters = _of_markdown(text) if suffix in MARKDOWN else _of_text(text)
     except OSError as error:
         raise TextError(f"can't read {name} ({error.strerror or error}): give a text file") from None
@@ -48,6 +48,15 @@ def read(source: str | Path | int) -> list[Chapter]:
     if not chapters:
         raise TextError(f"{name} is empty: give at least one word")
     return chapters
+
+
+def plain_text(source: str | Path | int) -> str:
+    """The text of a plain text file as it is, maybe empty. A source of 0 is stdin. Raises TextError: as `read`."""
+    name = "stdin" if source == 0 else str(source)
+    try:
+        return decoded(_bytes(source), name)
+    except OSError as error:
+        raise TextError(f"can't read {name} ({error.strerror or error}): give a text file") from None
 
 
 def whole(chapters: Iterable[Chapter]) -> str:
@@ -60,7 +69,8 @@ def _bytes(source: str | Path | int) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def _decoded(content: bytes, name: str) -> str:
+def decoded(content: bytes, name: str) -> str:
+    """Bytes as text, without a byte order mark. name: of where they are from. Raises TextError: they are not UTF-8, or too many."""
     try:
         text = content[:MAX_BYTES].decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -55,7 +55,8 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> 
         if voice and content:
             raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
         voice = _limited(content, settings, "voice_wav") or voice
-    return Speech(text=_text(data, "text", settings), voice=voice, options=_options(_numbers(data), own))
+    options = _options(data | _numbers(data), own)
+    return Speech(text=_text(data, "text", settings), voice=voice, options=options)
 
 
 def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
@@ -147,6 +148,15 @@ def _numbers(data: dict[str, str]) -> dict[str, float]:
 
 
 def _options(data: dict, own: Options) -> Options:
-    return own.replace(
-        **{option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
-    )
+    numbers = {option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
+    return own.replace(**numbers, verbatim=_is_verbatim(data.get("normalize")))
+
+
+def _is_verbatim(normalize: object) -> bool | None:
+    """What `normalize` says: true, false, or the same as text in a form; None is what the server does otherwise."""
+    known = {"true": False, "1": False, "yes": False, "false": True, "0": True, "no": True}
+    if normalize is None or isinstance(normalize, bool):
+        return None if normalize is None else not normalize
+    if not isinstance(normalize, str) or normalize.lower() not in known:
+        raise RequestError("normalize must be true or false", param="normalize")
+    return known[normalize.lower()]

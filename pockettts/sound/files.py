@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import AudioError
-from ..storage.files import cannot_write, whole_file
+from ..storage.files import cannot_write, is_written_in_place, whole_file
 
 _BLOCK = 65536  # samples to read or bytes to encode at once: given minutes, libsndfile's Vorbis overruns the stack
 _RATES = range(1_000, 768_001)  # Hz
@@ -179,8 +179,7 @@ class Writer:
 
     def __init__(self, path: str | Path, sample_rate: int) -> None:
         suffix = Path(path).suffix.lower()
-        in_place = os.path.exists(path) and not os.path.isfile(path)  # /dev/null has no extension: wav
-        if suffix not in _ENCODERS and not in_place:
+        if suffix not in _ENCODERS and not is_written_in_place(path):  # /dev/null has no extension: wav
             raise AudioError(f"can't tell the format of {path} by its name: let it end in {', '.join(_ENCODERS)}")
         self.path, self.sample_rate = Path(path), sample_rate
         self._encoder = _ENCODERS.get(suffix, _wav)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
+_DESCRIPTORS = ("/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/self/fd/")
 _ADVICE = {
     errno.EISDIR: "give the name of a file",
     errno.ENOENT: "make its folder first",
@@ -22,16 +23,15 @@ _ADVICE = {
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A hidden path beside `path`: renamed to it when the block ends well, removed when it does not.
 
-    A link stays, and the file it points to is replaced. What is there and is no ordinary file (/dev/null, a FIFO) is
-    written in place, so the path is then `path` itself.
+    A link stays, and the file it points to is replaced. What `is_written_in_place` is written there: the path is `path` itself.
 
     Raises:
         OSError: the file can't be renamed, or there is one that must not be written.
     """
-    path = Path(os.path.realpath(path))
-    if os.path.exists(path) and not os.path.isfile(path):
-        yield path
+    if is_written_in_place(path):
+        yield Path(path)
         return
+    path = Path(os.path.realpath(path))
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
@@ -40,6 +40,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_written_in_place(path: str | Path) -> bool:
+    """Whether there is something that is no ordinary file: /dev/null, a FIFO, or an open file by its number, as /dev/stdout is."""
+    return os.path.exists(path) and (not os.path.isfile(path) or os.path.abspath(path).startswith(_DESCRIPTORS))
 
 
 def trim(folder: Path, most: int) -> None:
