@@ -15,7 +15,7 @@ from .inline_markup import BREAK, split_notes, unmarked
 from .languages import find_language
 from .languages.base import Language
 from .lexicon import EMPTY, Lexicon, find_lexicon
-from .unicode import Emoji, composed, is_pictograph, pictograph_name, visible
+from .unicode import LETTER, Emoji, composed, is_pictograph, pictograph_name, visible
 from .word_forms import WORD, WordForms, word_forms
 from .written_forms import Found
 
@@ -23,7 +23,9 @@ Edit = tuple[int, int, str]  # characters start .. stop are said like this
 
 TOKEN = re.compile(r"\S+")
 PLAIN = re.compile(
-    r"[(\[\"'\u201c\u2018\u201e\u00ab\u00bf\u00a1\u2014\u2013-]*([^\W\d_]+(?:['\u2019-][^\W\d_]+)*)['\u2019]?[.,;:!?\u2026)\]\"'\u201d\u2019\u00bb\u2014\u2013-]*"
+    r"[(\[\"'\u201c\u2018\u201e\u00ab\u00bf\u00a1\u2014\u2013-]*"
+    rf"({LETTER}+(?:['\u2019-]{LETTER}+)*)['\u2019]?"
+    r"[.,;:!?\u2026)\]\"'\u201d\u2019\u00bb\u2014\u2013-]*"
 )
 MARKS = frozenset(
     ".,;:!?\u2026'\"\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a\u00ab\u00bb()[]\u00a1\u00bf-\u2010\u2011\u2012\u2013\u2014\u2015\u3001\u3002\u300c\u300d"
@@ -364,6 +366,10 @@ class _Reader:
             return i + 1, n.number_sign if after.isdigit() else n.hashtag
         if mark in "<>" and (found := self._angle(text, i, before, after)) is not None:
             return found
+        if mark == "/" and before == after == " " and text[i - 2 : i - 1].isdigit() and text[i + 2 : i + 3].isdigit():
+            return i + 1, n.symbols.get("÷", "")
+        if unicodedata.category(mark) == "No" and unicodedata.decomposition(mark).startswith("<super>"):
+            return self._superscript(text, i, before)
         if mark in "/\\|" and before.isalpha() and after.isalpha():
             return i + 1, " "
         if mark == "*" and TIMES.match(text, i) and text[:i].rstrip()[-1:].isalnum():
@@ -377,6 +383,19 @@ class _Reader:
         if unicodedata.category(mark)[0] in "LN":
             return None
         return i + 1, ""
+
+    def _superscript(self, text: str, i: int, before: str) -> Found:
+        """`x²`, `10⁶`; after a word it is the mark of a note, which is not spoken."""
+        end = i
+        while end < len(text) and unicodedata.decomposition(text[end]).startswith("<super>"):
+            end += 1
+        said = self.language.symbols.get(text[i:end])
+        if said is not None and before.isalnum() and not text[i - 2 : i].isalpha():
+            return end, said
+        power = self.language.symbols.get("^")
+        if not power or not before.isdigit():
+            return end, ""
+        return end, f"{power} {self.language.cardinal(int(unicodedata.normalize('NFKC', text[i:end])))}"
 
     def _angle(self, text: str, i: int, before: str, after: str) -> Found | None:
         """`<` and `>`: comparisons between things, arrows, or brackets around a word, which are not spoken."""

@@ -5,9 +5,10 @@ from functools import lru_cache
 
 from .addresses import address_at
 from .languages.base import Language
+from .unicode import LETTER
 from .written_forms import Found, WrittenForms, last_word, next_word, written_forms
 
-WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
 INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
@@ -41,6 +42,7 @@ class WordForms:
             *(key.lower() for key in self._dotless),
             *n.months, *n.weekdays, *(word for rule in self._rules for word in rule.triggers),
             *(key.lower() for key in self._money_start),
+            *(_roman_numeral(value) for value in range(2, 40) if n.roman_after),
         }  # fmt: skip
 
     def letter_at(self, text: str, i: int, token_end: int) -> Found | None:
@@ -113,13 +115,14 @@ class WordForms:
             return end, said
         title = n.titles.get(key)
         street = n.ending_abbreviations.get(key)
-        if title is not None and text[end : end + 1].isspace() and next_word(text, end)[:1].isupper():
-            if street is None or not last_word(text, i)[:1].isupper():
-                return end, title
+        is_before_name = text[end : end + 1].isspace() and next_word(text, end)[:1].isupper()
+        if title is not None and (street is None or is_before_name and not last_word(text, i)[:1].isupper()):
+            return end if is_before_name else self.forms.without_stop(text, end), title
         if (said := _get(n.abbreviations, key, lower)) is not None:
             return end, said
         if (said := _get(n.ending_abbreviations, key, lower)) is not None:
-            return self.forms.without_stop(text, end), said
+            is_date = key.rstrip(".").lower() in n.months and NUMBER_BEHIND.match(text, end)
+            return end if is_date else self.forms.without_stop(text, end), said
         return None
 
     def _is_end(self, text: str, i: int, end: int) -> bool:
@@ -208,3 +211,9 @@ def _get(table, key: str, lower: str) -> str | None:  # type: ignore[no-untyped-
 def _roman_value(numeral: str) -> int:
     values = [VALUES[letter] for letter in numeral]
     return sum(-value if value < max(values[k:]) else value for k, value in enumerate(values))
+
+
+def _roman_numeral(value: int) -> str:
+    """A number below 40, in small letters."""
+    tens, ones = divmod(value, 10)
+    return "x" * tens + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[ones]

@@ -77,7 +77,7 @@ class WrittenForms:
         mark = re.escape(n.decimal_mark)
         self._other_mark = "." if n.decimal_mark == "," else ","
         other = rf"|\d+\.\d+(?![.,]?\d)(?<!\.\d\d\d)|0\.\d+" if n.decimal_mark == "," else ""
-        number = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+(?!\d)(?:{mark}\d+)?{other}|\d+(?:{mark}\d+)?)"
+        number = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+(?!\d)(?:{mark}\d+)?{other}|\d{{1,3}}(?: \d{{3}}){{2,}}(?!\d)|\d+(?:{mark}\d+)?)"
         magnitude = rf"(?:{SPACE}?({any_of(n.magnitudes)})(?!\w))?"
         self._spaced_magnitudes = {key for key in n.magnitudes if len(key) > 2}
         signs, codes = any_of(n.currency_signs), any_of(n.currencies)
@@ -92,6 +92,7 @@ class WrittenForms:
         self._per_word = re.compile(r"/(?=[^\W\d_]{2,})")
         self._before_date = re.compile(rf"\.?,?\s+(?=(?:{month})\b|\d{{1,2}}\D)", re.I)
         self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}){magnitude}")
+        self._money_range = re.compile(rf"[{DASH}]({number}){magnitude}(?!\w|[{DASH}./]\d)")
         self._month_first = re.compile(
             rf"({month})\.?\s+(\d{{1,2}}){suffix}(?:{SPACE}?([-\u2013]){SPACE}?(\d{{1,2}}){suffix})?(?:,?\s+(\d{{4}}))?"
             rf"(?!\w|[.,:/]\d|{SPACE}?%)", re.I,
@@ -191,6 +192,10 @@ class WrittenForms:
             return None
         end, magnitude = self._magnitude(match, 4, True)
         number = self.parse(match[3], magnitude, bool(match[2]))
+        if last := self._money_range.match(text, end):  # "$5-10"
+            end, magnitude = self._magnitude(last, 2, True)
+            said = n.money(self.parse(last[1], magnitude), currency)
+            return self._per(text, end, n.range(n.number(number), said))
         return self._per(text, end, n.money(number, currency))
 
     def connector_at(self, text: str, i: int) -> Found | None:
@@ -363,7 +368,7 @@ class WrittenForms:
             return None
         said = self._date(match, int(day), int(month), int(year), self.language.date_order == "mdy")
         if hours:
-            said += " " + self.language.time(int(hours), int(minutes), int(seconds) if seconds else None)
+            said += " " + self.language.time(int(hours), int(minutes), int(seconds or 0) or None)
         return match.end(), said
 
     def _numeric_date(self, match: re.Match[str]) -> Found | None:
@@ -406,7 +411,7 @@ class WrittenForms:
             return None
         if hours > 24:
             return (match.end(3), n.duration(hours, minutes, seconds)) if seconds is not None else None
-        return self._with_half(match, 4, n.time(hours, minutes, seconds, _key(match[4])))
+        return self._with_half(match, 4, n.time(hours, minutes, seconds or None, _key(match[4])))
 
     def _hour(self, match: re.Match[str]) -> Found | None:
         if int(match[1]) > 24:

@@ -161,6 +161,7 @@ ppb: part per billion, parts per billion
 mph MPH: mile per hour, miles per hour
 km/h kmh kph: kilometer per hour, kilometers per hour
 m/s: meter per second, meters per second
+m/s² m/s2: meter per second squared, meters per second squared
 mpg: mile per gallon, miles per gallon
 kn kts: knot, knots
 """)
@@ -242,7 +243,7 @@ SYMBOLS = {
     "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§": "section",
     "©": "copyright", "®": "registered", "™": "trademark", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "→": "to", "∑": "sum",
     "∆": "delta", "µ": "micro", "Ω": "ohm", "^": "to the power of", "−": "minus", "·": "times", "/": "slash", "\\": "backslash",
-    "_": "underscore", "№": "number", "¢": "cent", "‰": "per mille",
+    "_": "underscore", "№": "number", "²": "squared", "³": "cubed", "¢": "cent", "‰": "per mille",
 }  # fmt: skip
 IN_ADDRESSES = {
     ".": "dot", "/": "slash", "@": "at", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals", "&": "and",
@@ -290,6 +291,16 @@ to and spring summer fall autumn winter
 ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
 
 
+def _feet(match: re.Match[str]) -> str:
+    """5'10" """
+    return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _resolution(match: re.Match[str]) -> str:
+    """1920x1080"""
+    return f"{LANGUAGE.serial_number(match[1])} by {LANGUAGE.serial_number(match[2])}"
+
+
 class English(Language):
     code = "en"
     num2words = "en"
@@ -332,6 +343,11 @@ class English(Language):
     roman_after = ROMAN_AFTER
     regnal_names = REGNAL
     rules = (
+        Rule(re.compile(r"(\d{1,2})['\u2032](\d{1,2})[\"\u2033\u201d]"), _feet),
+        Rule(re.compile(r"(\d{3,4})[x×](\d{3,4})(?!\w)"), _resolution),
+        Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
+        Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
+        Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
         Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
         Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
     )
@@ -393,11 +409,13 @@ class English(Language):
         return " ".join(f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n)
 
     def serial_number(self, digits: str) -> str:
-        if len(digits) == 3 and "0" not in digits[:2] and digits[1:] != "00":
+        if len(digits) == 3 and digits[0] != "0" and digits[1] == "0" and digits[2] != "0":
+            return f"{self.cardinal(int(digits[0]))} oh {self.cardinal(int(digits[2]))}"
+        if len(digits) == 3 and "0" not in digits[:2]:
             rest = digits[1:]
             return f"{self.cardinal(int(digits[0]))} {self.cardinal(int(rest))}"
         if len(digits) == 4 and digits[0] != "0" and digits[2:] != "00":
-            return self.year(int(digits)) if digits[1] != "0" else self.cardinal(int(digits))
+            return self.year(int(digits)) if digits[1] != "0" or digits[2] != "0" else self.cardinal(int(digits))
         return super().serial_number(digits)
 
     def roman(self, n: int, before: str) -> str | None:
