@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from .addresses import address_at
+from .addresses import address_at, path_at
 from .languages.base import Language
 from .unicode import LETTER
 from .written_forms import Found, WrittenForms, last_word, next_word, written_forms
@@ -14,6 +14,9 @@ INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.]
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
 SERIAL_PARTS = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
+# Words in capitals beside one another: a text that shouts.
+SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
+SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -57,7 +60,9 @@ class WordForms:
                     return found.end(), said
         if after == "." and (found_word := self._abbreviation(text, i, after, True)):
             return found_word
-        if after in (".", "@", ":", "_", "-", "%", "+") or after.isdigit():
+        if after == ":" and len(word) == 1 and (found_path := path_at(text, i, self.language)):
+            return found_path
+        if after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal():
             if found_address := address_at(text, i, self.language):
                 return found_address
         if key in self.language.months and (found_date := self.forms.month_at(text, i)):
@@ -69,7 +74,7 @@ class WordForms:
                 return found_word
         if word in self._money_start and (found_money := self.forms.money_at(text, i)):
             return found_money
-        if after.isdigit() or after == "-":
+        if after.isdecimal() or after == "-":
             if found_serial := self._serial(text, i):
                 return found_serial
         if ROMAN_LETTERS.issuperset(word.upper()) and (found_roman := self._roman(text, i, word)):
@@ -154,15 +159,14 @@ class WordForms:
         n = self.language
         if word in n.read_acronyms or word in n.spelled_acronyms:
             return False
-        neighbours = [
-            *re.findall(r"[^\W\d_]+", text[max(0, start - 40) : start])[-3:],
-            *re.findall(r"[^\W\d_]+", text[end : end + 40])[:3],
-        ]
-        capitals = [other for other in neighbours if other.isupper() and len(other) > 1]
         if len(word) > 3 and word.lower() in n.common_words:
             return True
-        is_run = any(other.lower() in n.common_words for other in [*capitals, word]) and len(capitals) > 0
-        return is_run and (word.lower() in n.common_words or n.is_readable(word.lower()))
+        beside = f"{SHOUTED_BEFORE.search(text, max(0, start - 60), start)[0]} {SHOUTED_AFTER.match(text, end)[0]}"
+        run = [other.strip("'\u2019").lower() for other in [*beside.split(), word]]
+        common = [other for other in run if other in n.common_words and len(other) > 1]
+        if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):
+            return False
+        return word.lower() in n.common_words or n.is_readable(word.lower())
 
     def _roman(self, text: str, i: int, word: str) -> Found | None:
         n = self.language
@@ -189,7 +193,7 @@ class WordForms:
     def _serial(self, text: str, i: int) -> Found | None:
         """`A320`, `covid-19`, `b2b`, `F-16`: words and numbers in turn."""
         match = SERIAL.match(text, i)
-        if match is None or not any(map(str.isdigit, match[0])):
+        if match is None or not any(map(str.isdecimal, match[0])):
             return None
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
