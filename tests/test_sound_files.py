@@ -14,7 +14,8 @@ import pytest
 import soundfile
 
 from pockettts.errors import AudioError
-from pockettts.sound.files import StreamWriter, Writer, end_on_pause, pcm16, read, wav_header
+from pockettts.sound.encode import pcm16, wav_header
+from pockettts.sound.files import StreamWriter, Writer, end_on_pause, read
 
 RATE = 24_000
 FORMATS = ["wav", "flac", "ogg", "opus", "mp3"]
@@ -362,7 +363,7 @@ class Pipe(io.BytesIO):
 
 def test_stream_sends_each_block_at_once():
     pipe = Pipe()
-    with StreamWriter(pipe, RATE, raw=True) as stream:
+    with StreamWriter(pipe, RATE, form="pcm") as stream:
         stream.write(tone()[:1920])
         stream.write(tone()[1920:])
     assert pipe.sent == [3840, 48_000] and pipe.getvalue() == pcm16(tone())

@@ -191,7 +191,11 @@ class _Job:
 
         to_stdout = self.args.stream or self.args.output == "-"
         stream = (
-            [stack.enter_context(StreamWriter(sys.stdout.buffer, self.sample_rate, raw=self.args.stream))]
+            [
+                stack.enter_context(
+                    StreamWriter(sys.stdout.buffer, self.sample_rate, form="pcm" if self.args.stream else "wav")
+                )
+            ]
             if to_stdout
             else []
         )
