@@ -88,18 +88,23 @@ class Encoder:
         self.patches: list[tuple[int, bytes]] = []
         self._sink = _Sink(seekable)
         self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink)
+        self._pcm = bytearray()  # not encoded yet
+        self._least = 2 * _SAMPLES if seekable else 1  # bytes to encode at once: files have time
         self._call = _directly if self.form.writer == "pcm" else _off_main_thread
         self._filter: Callable[[bytes], bytes] = _same_serial if self.form.container == "OGG" else bytes
 
     def write(self, block: np.ndarray) -> bytes:
         """Take float32 [samples]; returns the bytes that are ready, maybe none."""
-        pcm, size = pcm16(block), 2 * _SAMPLES
-        for start in range(0, len(pcm), size):
-            self._call(self._writer.write, pcm[start : start + size])
+        self._pcm += pcm16(block)
+        while len(self._pcm) >= self._least:
+            self._call(self._writer.write, bytes(self._pcm[: 2 * _SAMPLES]))
+            del self._pcm[: 2 * _SAMPLES]
         return self._filter(self._sink.take())
 
     def close(self) -> bytes:
         """The rest. To be called once, and also when the sound is given up, since it frees the memory of the libraries."""
+        if self._pcm:
+            self._call(self._writer.write, bytes(self._pcm))
         self._call(self._writer.close, self.tags)
         self.patches = self._sink.patches
         return self._filter(self._sink.take())
@@ -109,7 +114,7 @@ class _Sink:
     """The file that the libraries write to. It has a start that was taken already; what they put there is kept as patches."""
 
     def __init__(self, seekable: bool) -> None:
-        self.seekable = seekable
+        self.can_seek = seekable
         self.patches: list[tuple[int, bytes]] = []
         self._bytes, self._taken, self._at = bytearray(), 0, 0
 
@@ -133,6 +138,9 @@ class _Sink:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._at = offset + (0, self._at, self._taken + len(self._bytes))[whence]
         return self._at
+
+    def seekable(self) -> bool:
+        return self.can_seek
 
     def tell(self) -> int:
         return self._at
@@ -159,7 +167,7 @@ class _Pcm:
         self._size += len(pcm)
 
     def close(self, tags: Tags) -> None:
-        if self._is_wav and self._sink.seekable:
+        if self._is_wav and self._sink.can_seek:
             info = list_info(tags)
             self._sink.write(info)
             self._sink.seek(0)
@@ -172,13 +180,12 @@ class _Sndfile:
     def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
         import soundfile
 
+        options = {} if sink.can_seek else form.stream_options
         try:
-            self._file = soundfile.SoundFile(
-                sink, "w", sample_rate, 1, form.codec, format=form.container, **form.options
-            )
+            self._file = soundfile.SoundFile(sink, "w", sample_rate, 1, form.codec, format=form.container, **options)
         except soundfile.LibsndfileError:
             raise AudioError(f"{form.name} can't hold {sample_rate:,} samples a second: take wav") from None
-        if form.container == "OGG" and not sink.seekable:
+        if form.container == "OGG" and not sink.can_seek:
             # Let an Ogg page hold 100 ms. SoundFile has no name for this, so it takes what is beneath it.
             latency = soundfile._ffi.new("double *", _PAGE_MS)
             soundfile._snd.sf_command(self._file._file, _SET_OGG_PAGE_LATENCY_MS, latency, 8)
@@ -200,10 +207,10 @@ class _Av:
         self._av, self._is_mp4, self._sink = av, form.container == "ipod", sink
         self._sample_rate, self._samples = sample_rate, 0
         options = {"fflags": "+bitexact"}  # no version, no time: the same sound is the same bytes
-        if not sink.seekable:
+        if not sink.can_seek:
             options |= {"fflags": "+bitexact+flush_packets", "movflags": "+empty_moov+default_base_moof",
                         "frag_duration": str(_FRAGMENT_US)}  # fmt: skip
-        target = sink if sink.seekable else _WriteOnly(sink)
+        target = sink if sink.can_seek else _WriteOnly(sink)
         try:
             self._container = av.open(target, "w", form.container, container_options=options)
             self._stream = self._container.add_stream(form.codec, rate=sample_rate, layout="mono")
@@ -223,7 +230,7 @@ class _Av:
     def close(self, tags: Tags) -> None:
         if self._samples:
             self._container.mux(self._stream.encode(None))
-        if tags.chapters and self._is_mp4 and self._sink.seekable:
+        if tags.chapters and self._is_mp4 and self._sink.can_seek:
             self._container.set_chapters([
                 {"id": number, "start": round(chapter.start * 1000), "end": round(chapter.end * 1000),
                  "time_base": Fraction(1, 1000), "metadata": {"title": chapter.title}}

@@ -18,7 +18,7 @@ class Format:
         media_type: for HTTP.
         writer: what encodes it: "pcm" (this package), "sndfile" (libsndfile) or "av" (PyAV).
         container, codec: what the writer calls them.
-        options: further arguments for the writer.
+        stream_options: further arguments for the writer of a stream.
         bit_rate: bits a second, for writers that take one.
         is_served: it makes sense as an endless stream, so HTTP offers it.
         extra: the optional dependencies that it needs, as in `pip install 'pockettts[av]'`.
@@ -30,7 +30,7 @@ class Format:
     writer: Literal["pcm", "sndfile", "av"]
     container: str = ""
     codec: str = ""
-    options: dict[str, str | float] = field(default_factory=dict, compare=False)
+    stream_options: dict[str, str | float] = field(default_factory=dict, compare=False)
     bit_rate: int = 0
     is_served: bool = True
     extra: str | None = None
@@ -50,17 +50,17 @@ class Format:
         return self
 
 
-# MP3 has a constant bit rate, level 0.5: 80 kbit/s at 24 kHz. Players find the length of any other kind by a table at its
-# start, which is only known at its end. An opus stream is Ogg Opus, as OpenAI's is. AAC at 64 kbit/s is transparent for a
-# mono voice at 24 kHz.
-_MP3_OPTIONS: dict[str, str | float] = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
+# A stream of MP3 has a constant bit rate, level 0.5: 80 kbit/s at 24 kHz. Players find the length of any other kind by a table
+# at its start, which is only known at its end. An opus stream is Ogg Opus, as OpenAI's is. AAC at 64 kbit/s is transparent
+# for a mono voice at 24 kHz.
+_CONSTANT: dict[str, str | float] = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
 
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
         Format("wav", (".wav", ".wave"), "audio/wav", "pcm"),
         Format("flac", (".flac",), "audio/flac", "sndfile", "FLAC", "PCM_16"),
-        Format("mp3", (".mp3",), "audio/mpeg", "sndfile", "MP3", "MPEG_LAYER_III", _MP3_OPTIONS),
+        Format("mp3", (".mp3",), "audio/mpeg", "sndfile", "MP3", "MPEG_LAYER_III", _CONSTANT),
         Format("opus", (".opus",), "audio/ogg", "sndfile", "OGG", "OPUS"),
         Format("ogg", (".ogg", ".oga"), "audio/ogg", "sndfile", "OGG", "VORBIS", is_served=False),
         Format("aac", (".aac",), "audio/aac", "av", "adts", "aac", bit_rate=64_000, extra="av"),
