@@ -17,7 +17,7 @@ import numpy as np
 from . import ops
 from .errors import BusyError
 from .options import Options
-from .synthesis import Frame, Take, Utterance, at_speed
+from .synthesis import Frame, Take, Utterance, at_speed, levelled
 from .tts import TTSModel
 from .voices.state import VoiceState
 
@@ -66,9 +66,9 @@ class Stream:
     def __init__(self, engine: "Engine", utterance: Utterance) -> None:
         self._engine, self._utterance = engine, utterance
         self._blocks: deque[tuple[Take | None, np.ndarray]] = deque()
-        self._paced = at_speed(
-            self._spoken(), utterance.options.speed, engine.model.sample_rate
-        )  # by the reader's thread
+        rate, known = engine.model.sample_rate, engine.model.voice_loudness
+        paced = at_speed(self._spoken(), utterance.options.speed, rate)  # by the reader's thread
+        self._paced = levelled(paced, utterance, rate, known)
         self._filled = threading.Condition(engine._lock)
         self._over, self._error = False, None  # no more blocks will come; why
         self._submitted = time.monotonic()

@@ -41,6 +41,8 @@ NUMBERS = {number.name: number for number in (
     Number("max_tokens", int, 1, 10_000, "of the chunks in which a text is spoken (default: 50)"),
     Number("gap", float, 0, 60, "seconds of silence between chunks, or more where the text has a pause (default: 0)"),
     Number("speed", float, 0.25, 4, "how fast to speak, at the same pitch; pauses stay as they are (default: 1)"),
+    Number("loudness", float, -70, -5, "LUFS to bring the speech to, such as -16, without clipping (default: as it comes)"),
+    Number("volume", float, 0, 10, "a factor for the samples, limited so that nothing clips (default: 1)"),
     Number("seed", int, 0, 2**64 - 1, "the same seed gives the same sound (default: random)"),
     Number("threads", int, 1, 1024, "cores to use (default: all, at most 8)"),
 )}  # fmt: skip
@@ -64,6 +66,8 @@ class Options:
     max_tokens: int = 50  # of a chunk; the models are trained on single sentences
     gap: float = 0.0  # seconds of silence between chunks
     speed: float = 1.0  # 2 is twice as fast, at the same pitch
+    loudness: float | None = None  # integrated, in LUFS; None: as the model speaks
+    volume: float = 1.0  # a factor on top of that; peaks are limited
     seed: int | None = None  # the same seed, text, voice and options give the same samples; None: a new one each time
     verify: bool = False  # speak a chunk again where words were left out or said twice, or it ran to the length limit
 
@@ -72,6 +76,15 @@ class Options:
             value = getattr(self, field.name)
             if field.name in NUMBERS and (value is not None or field.default is not None):
                 object.__setattr__(self, field.name, NUMBERS[field.name].check(value))
+
+    @property
+    def is_levelled(self) -> bool:
+        """Whether the sound needs another level than the model gives it."""
+        return self.loudness is not None or self.volume != 1
+
+    def unlevelled(self) -> "Options":
+        """The same, but with the sound as the model makes it: for callers that level the whole of it afterwards."""
+        return replace(self, loudness=None, volume=1.0)
 
     def replace(self, **options: float | None) -> "Options":
         """The same but for these; None leaves an option as it is."""

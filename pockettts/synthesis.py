@@ -9,7 +9,7 @@ import logging
 import math
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from .model.mimi import MimiDecoder
 from .model.state import AttentionProbe, KVCache
 from .options import Options
 from .reading.chunks import Chunk, Pause
+from .sound.loudness import Loudness
 from .sound.stretch import Stretcher
 from .voices.state import VoiceState
 
@@ -246,6 +247,35 @@ def at_speed(
             yield take, out
     if len(rest := stretcher.flush()):
         yield last, rest
+
+
+def levelled(
+    spoken: Iterable[tuple[Take | None, np.ndarray]],
+    utterance: Utterance,
+    sample_rate: int,
+    known: MutableMapping[VoiceState, float],
+) -> Iterator[tuple[Take | None, np.ndarray]]:
+    """Blocks with their takes at the loudness and volume of the utterance's options; nothing is held back at a take's end.
+
+    Args:
+        known: the loudness of voices so far, in LUFS: where the gain starts. That of this voice is noted at the end.
+    """
+    options, voice = utterance.options, utterance.voice
+    if not options.is_levelled:
+        yield from spoken
+        return
+    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=known.get(voice))
+    last: Take | None = None
+    for take, block in spoken:
+        if take is not last and len(rest := loudness.flush()):
+            yield last, rest
+        last = take
+        if len(out := loudness.write(block)):
+            yield take, out
+    if len(rest := loudness.flush()):
+        yield last, rest
+    if options.loudness is not None and math.isfinite(measured := loudness.measured):
+        known[voice] = measured
 
 
 def by_chunk(spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:

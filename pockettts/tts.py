@@ -3,12 +3,13 @@
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from functools import lru_cache, partial
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -23,9 +24,10 @@ from .options import NUMBERS, PRECISIONS, Options
 from .reading import chunks as text
 from .reading.tokenizer import load_tokenizer
 from .sound import files as audio
+from .sound.loudness import level
 from .sound.quality import problems as recording_problems
 from .storage import hub
-from .synthesis import Frame, Stepper, Take, Utterance, at_speed
+from .synthesis import Frame, Stepper, Take, Utterance, at_speed, levelled
 from .voices import catalogue as voices
 from .voices.cache import VoiceCache
 from .voices.state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
@@ -70,6 +72,9 @@ class TTSModel:
         self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
         self.fingerprint, self.voice_cache = fingerprint, voice_cache  # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
+        self.voice_loudness: MutableMapping[VoiceState, float] = (
+            WeakKeyDictionary()
+        )  # LUFS, of voices that were levelled
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
     @classmethod
@@ -155,6 +160,10 @@ class TTSModel:
             return voice
         if isinstance(voice, np.ndarray):
             return self._clone(_checked_samples(voice), "an array")
+        if not isinstance(voice, str | Path):
+            raise VoiceError(
+                f"a voice can't be {type(voice).__name__}: give a name, a path, an address, or samples as a NumPy array"
+            )
         path = voices.find(voice, self.config)
         if path.suffix == ".safetensors":
             state = read_voice(path)
@@ -209,7 +218,10 @@ class TTSModel:
 
     def generate(self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None) -> np.ndarray:
         """Speak a text: float32 [samples] at `sample_rate`, nominally within -1 .. 1. Arguments and errors as `generate_stream`."""
-        return np.concatenate(list(self.generate_stream(text, voice, **options)))
+        wanted = self.options.replace(**options)
+        utterance = self.utterance(text, voice, wanted.unlevelled())
+        audio = np.concatenate([block for _, block in self.speak(utterance)])
+        return level(audio, self.sample_rate, wanted.loudness, wanted.volume) if wanted.is_levelled else audio
 
     def generate_stream(
         self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
@@ -257,7 +269,8 @@ class TTSModel:
     def speak(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
         """The blocks of an utterance, as `generate_stream` gives them, and which take each is of; None: silence between takes."""
         spoken = self._verified(utterance) if utterance.options.verify else self._spoken(utterance)
-        return at_speed(spoken, utterance.options.speed, self.sample_rate)
+        paced = at_speed(spoken, utterance.options.speed, self.sample_rate)
+        return levelled(paced, utterance, self.sample_rate, self.voice_loudness)
 
     def _verified(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
         """The same as `_spoken`, but of each chunk the first take without faults, or the best of several."""

@@ -15,16 +15,16 @@ from typing import Final
 import numpy as np
 
 CEILING: Final = -1.0  # dB below full scale that peaks between samples stay under
-PRIOR: Final = -20.0  # LUFS of a voice that nothing is known about
+PRIOR: Final = -26.0  # LUFS of a voice that nothing is known about: most voices are within 3 LU of it
 _ABSOLUTE_GATE: Final = -70.0  # LUFS; quieter blocks of 400 ms are silence
 _RELATIVE_GATE: Final = -10.0  # LU below the mean of what is left; quieter blocks are pauses
 _BIN: Final = 0.1  # LU, of the histogram
 _BINS: Final = 1000  # -70 to +30 LUFS
 _MAX_GAIN: Final = 30.0  # dB: more would only bring up the noise
-_MAX_CORRECTION: Final = 3.0  # dB that limiting may take from the loudness before it counts as wanted
+_MAX_CORRECTION: Final = 6.0  # dB that limiting may take from the loudness before it counts as wanted
 _TOLERANCE: Final = 0.05  # LU
 _SLEW: Final = 6.0  # dB a second at most, that the gain of a stream moves
-_PRIOR_BLOCKS: Final = 10.0  # blocks of 400 ms, each 100 ms later, that outweigh what was known of the voice
+_PRIOR_BLOCKS: Final = 5.0  # blocks of 400 ms, each 100 ms later, that outweigh what was known of the voice
 _RELEASE: Final = 60.0  # dB a second, that the limiter recovers
 _LOOK_AHEAD: Final = 0.005  # seconds that the limiter starts before a peak
 _HOP: Final = 0.02  # seconds; gains and limits are calculated in hops, so blocks of any size give the same samples
@@ -357,7 +357,7 @@ def level_blocks(
     if target is not None and math.isfinite(measured) and volume > 0:
         aim = target + 20 * math.log10(volume)
         peak = meter.peak * 10 ** ((aim - measured) / 20)
-        for _ in range(4 if peak > 10 ** (CEILING / 20) / 2 else 0):
+        for _ in range(6 if peak > 10 ** (CEILING / 20) / 2 else 0):
             after = Meter(sample_rate)
             for block in made():
                 after.write(block)
