@@ -28,7 +28,7 @@ INSIDE = {
         "__init__", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "voices", "remote", "errors",
         "settings",
     ],  # fmt: skip
-    "sound": ["play", "files", "encode", "tags", "formats", "loudness", "quality", "stretch"],
+    "sound": ["play", "files", "decode", "encode", "tags", "formats", "loudness", "quality", "stretch"],
     "storage": ["hub", "files"],
     "voices": ["cache", "catalogue", "state"],
     "weights": ["cache", "packed", "training_names", "safetensors"],

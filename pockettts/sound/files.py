@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import AudioError
 from ..storage.files import cannot_write, is_stream, open_stream, whole_file
+from .decode import opened
 from .encode import Encoder, from_pcm16, pcm16
 from .formats import FORMATS, Format, of_path
 from .loudness import Loudness, level_blocks
@@ -27,28 +28,25 @@ logger = logging.getLogger("pockettts")
 
 
 def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -> tuple[np.ndarray, bool]:
-    """The sound of a file (wav, flac, ogg, opus, mp3, ...), channels averaged, resampled to `sample_rate` Hz.
+    """The sound of a file, channels averaged, resampled to `sample_rate` Hz.
+
+    wav, flac, ogg, opus, mp3, aiff and others; with the extra av also m4a, aac, webm and others.
 
     Returns: float32 [samples], and whether the file holds more than the `max_seconds` that were read.
 
     Raises:
         AudioError: no such file, or one that holds no sound, or damaged sound.
     """
-    import soundfile
-
     if not os.path.isfile(path):
         what = "is not a file" if os.path.exists(path) else "does not exist"
         raise AudioError(f"{path} {what}: give the path of a sound file")
     try:
-        # Given a name, libsndfile would go by its suffix; given a descriptor, it goes by what is in the file.
-        with open(path, "rb") as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-            audio, cut = _samples(path, sound, max_seconds)
-            rate = sound.samplerate
+        with opened(path) as (rate, blocks):
+            if rate not in _RATES:
+                raise AudioError(f"{path} has {rate:,} samples a second: give a file with 8,000 to 48,000")
+            audio, cut = _mono(path, blocks, math.inf if max_seconds is None else int(max_seconds * rate))
     except OSError as error:
         raise AudioError(f"{path} can't be read ({error.strerror or error}): check it, or give another") from None
-    except soundfile.LibsndfileError as error:
-        why = error.error_string.strip(" .") if os.path.getsize(path) else "empty"
-        raise AudioError(f"{path} is damaged or not a sound file ({why}): give a wav, flac, ogg or mp3 file") from None
     if rate != sample_rate:
         import soxr
 
@@ -58,35 +56,17 @@ def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -
     return audio, cut
 
 
-def _samples(path: str | Path, sound, max_seconds: float | None) -> tuple[np.ndarray, bool]:
-    """The first `max_seconds` of an open sound file, as `read`, but at the file's own rate."""
-    if sound.samplerate not in _RATES:
-        raise AudioError(f"{path} has {sound.samplerate:,} samples a second: give a file with 8,000 to 48,000")
-    if _is_cut_off(sound):
-        raise AudioError(f"{path} is truncated, its end is missing: get it again")
-    limit = math.inf if max_seconds is None else int(max_seconds * sound.samplerate)
-    frames = max(1, _BLOCK // sound.channels)
-    blocks, count = [np.zeros(0, np.float32)], 0
-    while count < limit:
-        block = sound.read(min(frames, limit - count), dtype="float32", always_2d=True)  # [frames, channels]
-        if len(block) == 0:
-            break
-        if not np.abs(block).max() <= _LOUDEST:  # so written, NaN counts too
+def _mono(path: str | Path, blocks: Iterator[np.ndarray], limit: float) -> tuple[np.ndarray, bool]:
+    """The first `limit` samples of blocks [samples, channels], channels averaged; and whether there are more."""
+    parts, count = [np.zeros(0, np.float32)], 0
+    for block in blocks:
+        if not np.abs(block).max(initial=0) <= _LOUDEST:  # so written, NaN counts too
             raise AudioError(f"{path} holds numbers that are no sound (NaN or far above 1): save it as 16-bit wav")
-        blocks.append(block.mean(axis=1))
+        parts.append(block.mean(axis=1))
         count += len(block)
-    return np.concatenate(blocks), len(sound.read(1)) > 0
-
-
-def _is_cut_off(sound) -> bool:
-    """Whether a file is shorter than its header says, which libsndfile only logs.
-
-    Streamed files say about 2 or 4 GB, since their writers could not know.
-    """
-    import re
-
-    sizes = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", sound.extra_info)
-    return bool(sizes) and int(sizes[2]) < int(sizes[1]) < 2_000_000_000
+        if count > limit:
+            return np.concatenate(parts)[: int(limit)], True
+    return np.concatenate(parts), False
 
 
 def end_on_pause(audio: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -181,8 +161,9 @@ class Writer:
         self.tags = tags or Tags()
         self._loudness, self._volume = loudness, volume
         self._is_stream = is_stream(path)
-        has_format = Path(path).suffix or not self._is_stream  # /dev/null has no extension: wav
-        self._form = of_path(path) if has_format else FORMATS["wav"]
+        # /dev/null has no extension. A folder can't be written, which is what `whole_file` will say.
+        is_wav = os.path.isdir(path) or self._is_stream and not Path(path).suffix
+        self._form = FORMATS["wav"] if is_wav else of_path(path)
 
     def __enter__(self) -> "Writer":
         self._run = self._opened()
