@@ -17,7 +17,7 @@ import numpy as np
 from . import ops
 from .errors import BusyError
 from .options import Options
-from .pipeline import stretch
+from .pipeline import set_level, stretch
 from .synthesis import Block, Frame, Utterance
 from .tts import TTSModel
 from .voices.state import VoiceState
@@ -67,9 +67,9 @@ class Stream:
     def __init__(self, engine: "Engine", utterance: Utterance) -> None:
         self._engine, self._utterance = engine, utterance
         self._blocks: deque[Block] = deque()
-        self._paced = stretch(
-            self._spoken(), utterance.options.speed, engine.model.sample_rate
-        )  # by the reader's thread
+        rate, known = engine.model.sample_rate, engine.model.voice_loudness
+        stretched = stretch(self._spoken(), utterance.options.speed, rate)
+        self._paced = set_level(stretched, utterance, rate, known)  # by the reader's thread
         self._filled = threading.Condition(engine._lock)
         self._over, self._error = False, None  # no more blocks will come; why
         self._submitted = time.monotonic()

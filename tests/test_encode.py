@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from pockettts.errors import AudioError
-from pockettts.sound.encode import FORMATS, Encoder
-from pockettts.sound.files import pcm16
+from pockettts.sound.encode import Encoder, pcm16
+from pockettts.sound.formats import SERVED as FORMATS
 
 TIME = np.arange(120_000) / 24_000
 SWELL = (0.4 * np.sin(2 * np.pi * 440 * TIME) * np.sin(2 * np.pi * TIME) ** 2).astype(np.float32)

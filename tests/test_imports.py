@@ -33,7 +33,7 @@ INSIDE = {
         "__init__", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "voices", "remote", "errors",
         "settings",
     ],  # fmt: skip
-    "sound": ["play", "encode", "files", "quality", "stretch"],
+    "sound": ["play", "files", "decode", "encode", "tags", "loudness", "formats", "quality", "stretch"],
     "storage": ["hub", "files"],
     "voices": ["cache", "catalogue", "state"],
     "weights": ["cache", "packed", "training_names", "safetensors"],

@@ -34,12 +34,12 @@ COMMANDS = {
 
 # Read by libraries when they are loaded; what the user has set stays.
 THREAD_SETTINGS = {
-    "OPENBLAS_NUM_THREADS": "1",       # NumPy's BLAS, which nothing here calls, would start threads that spin on the cores that speak
+    "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS, which nothing here calls, would start threads that spin on the cores that speak
     # OpenMP's threads wait for the next kernel for about half a millisecond, then they sleep. By default they would spin for up to
     # 20 ms and take the cores from others; asleep at once, each kernel would wait until they are awake.
     "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "10000",         # GCC's libgomp: times of looking
-    "KMP_BLOCKTIME": "1",              # LLVM's libomp: milliseconds
+    "GOMP_SPINCOUNT": "10000",  # GCC's libgomp: times of looking
+    "KMP_BLOCKTIME": "1",  # LLVM's libomp: milliseconds
 }
 
 

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import OptionError, TextError
+from ..sound import formats
+from ..storage.files import descriptor_of, is_stream
 from .common import (
     add_cache_option,
     add_model_options,
@@ -40,9 +42,13 @@ NUMBERS = (
     "max_tokens",
     "gap",
     "speed",
+    "loudness",
+    "volume",
     "seed",
     "threads",
 )
+
+LEVEL = {"loudness", "volume"}  # applied where the sound goes out: of a file, the whole is known
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--output-path",
         dest="output",
         metavar="FILE",
-        help=f"wav, flac, ogg, opus or mp3; `-` is a WAV to stdout (default: {OUTPUT}, unless it is played)",
+        help=f"{formats.names()}; `-` is a WAV to stdout (default: {OUTPUT}, unless it is played)",
     )
     sound.add_argument("--stream", action="store_true", help="raw sound to stdout: 16-bit little-endian mono at 24 kHz")
     parser.add_argument("--play", action="store_true", help="play it, through aplay, paplay, ffplay, pw-play or afplay")
@@ -107,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
         job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
         if args.follow:
             _follow(job)
-        elif args.file not in (None, "-") and path is not None and not _is_device(path):
+        elif args.file not in (None, "-") and path is not None and not is_stream(path):
             _speak_book(job, chapters)
         else:
             _speak(job, chapters)
@@ -126,16 +132,18 @@ def _path(args: argparse.Namespace) -> str | None:
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
         raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
     path = None if to_stdout else args.output if args.output is not None or args.play else OUTPUT
-    if (args.split or args.resume) and (path is None or _is_device(path) or args.file in (None, "-")):
+    if path is not None and (descriptor := descriptor_of(path)) is not None and _is_terminal(descriptor):
+        raise OptionError(f"{path} is a terminal, not a pipe or file, where sound could go: use -o FILE")
+    if (args.split or args.resume) and (path is None or is_stream(path) or args.file in (None, "-")):
         raise OptionError("--split and --resume are for text files that become sound files: give --file and --output")
     return path
 
 
-def _is_device(path: str) -> bool:
-    """Whether it is /dev/null, /dev/stdout, a FIFO or the like, beside which there is no place for other files."""
-    from ..storage.files import is_written_in_place
-
-    return is_written_in_place(path) and not os.path.isdir(path)
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:  # it is not open; writing will say so
+        return False
 
 
 def _check_timestamps(args: argparse.Namespace, config) -> None:
@@ -169,7 +177,7 @@ class _Job:
         if self._loaded is None:
             args = self.args
             voice = voices.find(voices.default_voice(self.config) if args.voice is None else args.voice, self.config)
-            numbers = {number: getattr(args, number) for number in NUMBERS}
+            numbers = {number: getattr(args, number) for number in NUMBERS if number not in LEVEL}
             how = {"verbatim": args.verbatim, "lexicon": args.lexicon, "emoji": args.emoji}
             model = TTSModel.load(config=self.config, precision=args.precision, cache=args.cache, **numbers, **how)
             self._loaded = model, model.get_voice_state(voice)
@@ -201,7 +209,7 @@ class _Job:
         """The file to write, opened. It appears when `stack` is left without an error."""
         from ..sound.files import Writer
 
-        return [] if self.path is None else [stack.enter_context(Writer(self.path, self.sample_rate))]
+        return [] if self.path is None else [stack.enter_context(Writer(self.path, self.sample_rate, **self.level))]
 
     def others(self, stack: ExitStack) -> list:
         """The loudspeaker and stdout. To be called late: after an error, nothing at all is on stdout."""
@@ -209,11 +217,28 @@ class _Job:
 
         to_stdout = self.args.stream or self.args.output == "-"
         stream = (
-            [stack.enter_context(StreamWriter(sys.stdout.buffer, self.sample_rate, raw=self.args.stream))]
+            [
+                stack.enter_context(
+                    StreamWriter(sys.stdout.buffer, self.sample_rate, form="pcm" if self.args.stream else "wav")
+                )
+            ]
             if to_stdout
             else []
         )
-        return stream + ([self.player] if self.player else [])
+        return [self.levelled(out) for out in stream + ([self.player] if self.player else [])]
+
+    @property
+    def level(self) -> dict:
+        """`loudness` and `volume` for a `Writer`."""
+        return {"loudness": self.args.loudness, "volume": 1.0 if self.args.volume is None else self.args.volume}
+
+    def levelled(self, out):
+        """An output that is heard while it is made, at the loudness that is asked for."""
+        if self.args.loudness is None and self.args.volume in (None, 1):
+            return out
+        from ..sound.loudness import Loudness
+
+        return _Levelled(out, Loudness(self.level["loudness"], self.sample_rate, self.level["volume"]))
 
     def report(self, progress: Progress, files: str | None = None) -> None:
         progress.clear()
@@ -239,10 +264,31 @@ def _speak(job: _Job, chapters: list) -> None:
     job.report(progress)
 
 
+class _Levelled:
+    """An output behind a change of loudness."""
+
+    def __init__(self, out, loudness) -> None:
+        self._out, self._loudness = out, loudness
+
+    def write(self, block) -> None:
+        self._out.write(self._loudness.write(block))
+
+    def flush(self) -> None:
+        """Send what is held back, some 45 ms: at the end of a text or chunk."""
+        self._out.write(self._loudness.flush())
+
+
 def _write(spoken: Iterable[tuple], outs: list) -> None:
     for _, block in spoken:
         for out in outs:
             out.write(block)
+    _flush(outs)
+
+
+def _flush(outs: list) -> None:
+    for out in outs:
+        if isinstance(out, _Levelled):
+            out.flush()
 
 
 def _follow(job: _Job) -> None:
@@ -331,12 +377,12 @@ def _speak_book(job: _Job, chapters: list) -> None:
     is_finished = False
     try:
         for path, text in sections[resume_state.chapter :]:
-            with Writer(path, job.sample_rate) as file:
+            with Writer(path, job.sample_rate, **job.level) as file:
                 utterance = job.utterance(text, seed=resume_state.facts["seed"])
                 utterance.skip(resume_state.chunks)
                 for block in resume_state.blocks():
                     file.write(block)
-                outs = [file, job.player] if job.player else [file]
+                outs = [file, job.levelled(job.player)] if job.player else [file]
                 interrupted = _write_chunks(progress.timed(job.spoken(utterance)), outs, resume_state)
                 job.write_timestamps()
             if interrupted:
@@ -364,6 +410,7 @@ def _write_chunks(spoken: Iterable[tuple], outs: list, resume_state) -> bool:
             for out in outs:
                 for block in blocks:
                     out.write(block)
+            _flush(outs)
             if chunk:
                 resume_state.add(blocks, chunk.characters)
     except KeyboardInterrupt:
@@ -398,7 +445,7 @@ def _facts(args: argparse.Namespace, model: str, texts: list[str]) -> dict:
     from ..reading.lexicon import find_lexicon
 
     facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model or model}
-    options = {"voice", "split", "precision", "verify", "verbatim", "emoji", *NUMBERS} - {"threads"}
+    options = {"voice", "split", "precision", "verify", "verbatim", "emoji", *NUMBERS} - {"threads", *LEVEL}
     entries = find_lexicon("" if args.verbatim else args.lexicon).entries
     facts["lexicon"] = sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
     return facts | {option: getattr(args, option) for option in sorted(options)}

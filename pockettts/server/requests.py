@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 
 import bottle
 
+from ..errors import AudioError
 from ..options import NUMBERS, Options
-from ..sound.encode import FORMATS
+from ..sound.formats import SERVED
 from .errors import RequestError
 from .settings import Settings
 
@@ -63,10 +64,14 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -
     """The body of /v1/audio/speech. What else OpenAI knows, such as `instructions`, is passed over."""
     data = _json(request)
     wanted = _string(data, "response_format") or "mp3"
-    if wanted not in FORMATS:
+    if wanted not in SERVED:
         raise RequestError(
-            f"response_format {wanted[:20]!r} is not offered: take {', '.join(FORMATS)}", 400, "response_format"
+            f"response_format {wanted[:20]!r} is not offered: take {', '.join(SERVED)}", 400, "response_format"
         )
+    try:
+        SERVED[wanted].check()
+    except AudioError as error:
+        raise RequestError(f"response_format {error}", 400, "response_format") from None
     stream = _string(data, "stream_format") or "audio"
     if stream not in ("audio", "sse"):
         raise RequestError(f"stream_format {stream[:20]!r} is not known: take audio or sse", param="stream_format")

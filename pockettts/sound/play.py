@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import AudioError
-from .files import Writer, pcm16
+from .encode import pcm16
+from .files import Writer
 
 EARLY = 2  # seconds of sound, more than fit into a pipe: a player that took them can play
 
