@@ -19,8 +19,21 @@ test: build  ## run the tests
 test-arm64: build  ## run the kernel tests on ARM64, under qemu-user
 	scripts/test_arm64.sh
 
-lint: build  ## check the style
+lint: $(VENV)/lint-installed  ## check style, format and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/lint-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[lint]'
+	touch $@
+
+wheels:  ## build wheels for Linux (in containers) or macOS, with cibuildwheel
+	$(PYTHON) -m pip install --quiet cibuildwheel
+	$(PYTHON) -m cibuildwheel --output-dir dist
+
+wheel: build  ## build one wheel, for this machine and this Python
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 parity: build  ## compare every stage with the official package (ORACLE=its Python; else one is set up)
 	$(BIN)/python scripts/parity.py $(if $(ORACLE),--oracle $(ORACLE))
@@ -34,4 +47,4 @@ soak: build  ## load and faults against the server
 clean:  ## remove all that was built
 	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache
 
-.PHONY: help build test test-arm64 lint parity bench soak clean
+.PHONY: help build test test-arm64 lint wheel wheels parity bench soak clean

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-__all__ = ["PocketTTSError", "TTSModel", "VoiceState", "__version__"]
-__version__ = "0.1.0"
+__all__ = ["PocketTTSError", "TTSModel", "VoiceState", "__version__", "export_model_state"]
+__version__ = "1.0.0"
 
-_HOME = {"PocketTTSError": "errors", "TTSModel": "tts", "VoiceState": "voices.state"}
+_HOME = {"PocketTTSError": "errors", "TTSModel": "tts", "VoiceState": "voices.state", "export_model_state": "official"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which model speaks if the caller names none."""
+"""The default model: which one to use if the caller names none."""
 
 import logging
 import os

@@ -17,7 +17,8 @@ import numpy as np
 from . import ops
 from .errors import BusyError
 from .options import Options
-from .synthesis import Frame, Take, Utterance, at_speed
+from .pipeline import stretch
+from .synthesis import Block, Frame, Utterance
 from .tts import TTSModel
 from .voices.state import VoiceState
 
@@ -65,8 +66,8 @@ class Stream:
 
     def __init__(self, engine: "Engine", utterance: Utterance) -> None:
         self._engine, self._utterance = engine, utterance
-        self._blocks: deque[tuple[Take | None, np.ndarray]] = deque()
-        self._paced = at_speed(
+        self._blocks: deque[Block] = deque()
+        self._paced = stretch(
             self._spoken(), utterance.options.speed, engine.model.sample_rate
         )  # by the reader's thread
         self._filled = threading.Condition(engine._lock)
@@ -88,7 +89,7 @@ class Stream:
             return block
         raise self._error or StopIteration
 
-    def _spoken(self) -> Iterator[tuple[Take | None, np.ndarray]]:
+    def _spoken(self) -> Iterator[Block]:
         while True:
             with self._filled:
                 while not self._blocks and not self._over:
@@ -247,10 +248,9 @@ class Engine:
         wait(self._decoding)
         self._decoding.clear()
 
-    def _deliver(self, stream: Stream, made: Frame | np.ndarray | Exception | None, last: bool) -> None:
+    def _deliver(self, stream: Stream, made: Frame | Block | Exception | None, last: bool) -> None:
         """Give a stream what was made for it."""
-        take = made.take if isinstance(made, Frame) else None
-        block = _tried(self.model.stepper.decode, made) if take else made
+        block = _tried(self.model.stepper.decode, made) if isinstance(made, Frame) else made
         with self._lock:
             self._wake.notify()
             if stream._over:  # its reader left while it was stepped
@@ -259,15 +259,15 @@ class Engine:
                 self._end(stream, "failed", block)
                 return
             if block is not None:
-                self._put(stream, take, block)
+                self._put(stream, block)
             if last:
                 self._end(stream, "done")
                 self._stats.rtf.observe(stream.rtf)
 
     # --- with the lock -------------------------------------------------------------------------------------------------------
 
-    def _put(self, stream: Stream, take: Take | None, block: np.ndarray) -> None:
-        seconds, now = len(block) / self.model.sample_rate, time.monotonic()
+    def _put(self, stream: Stream, block: Block) -> None:
+        seconds, now = len(block.samples) / self.model.sample_rate, time.monotonic()
         if stream.ttfa is None:
             stream.ttfa = now - stream._submitted
             self._stats.ttfa.observe(stream.ttfa)
@@ -275,7 +275,7 @@ class Engine:
         stream._work += now - stream._since
         stream._since = now
         self._stats.audio += seconds
-        stream._blocks.append((take, block))
+        stream._blocks.append(block)
         stream._filled.notify()
 
     def _end(self, stream: Stream, outcome: str, error: Exception | None = None) -> None:

@@ -1,41 +1,41 @@
-"""What can go wrong, in words for people: every message is one line that names the input, what was wrong, what to do."""
+"""The errors of this package. Each message is one line that names the input, what is wrong, and what to do."""
 
 
 class PocketTTSError(Exception):
-    """Base of all errors that a user can cause or mend. `str(error)` is one clear line."""
+    """The base class: an error that a user can cause or correct. `str(error)` is one line."""
 
 
 class ConfigError(PocketTTSError):
-    """A model name that is not known, or a YAML that does not describe a model."""
+    """An unknown model name, or a file that does not describe a model."""
 
 
 class WeightsError(PocketTTSError):
-    """A weights file that is damaged, incomplete, or belongs to another model."""
+    """A weights file is damaged, incomplete, or of another model."""
 
 
 class DownloadError(PocketTTSError):
-    """A file that is neither here nor to be had."""
+    """A file is not on this machine and can not be downloaded."""
 
 
 class GatedError(DownloadError):
-    """A file on the hub whose terms the user has not accepted, or who is not logged in (401, 403)."""
+    """A file on the hub needs accepted terms or a login (401, 403)."""
 
 
 class VoiceError(PocketTTSError):
-    """A voice that is not known, not readable, or not of this model."""
+    """A voice is unknown, unreadable, or of another model."""
 
 
 class TextError(PocketTTSError):
-    """Text that can't be spoken."""
+    """A text can not be spoken."""
 
 
 class AudioError(PocketTTSError):
-    """A sound file that can't be read or written."""
+    """A sound file can not be read or written."""
 
 
 class OptionError(PocketTTSError):
-    """An option whose value makes no sense."""
+    """An option has an invalid value."""
 
 
 class BusyError(PocketTTSError):
-    """A server that has no place for one more stream, or is stopping: later may be better."""
+    """A server is full or stopping. Try again later."""

@@ -2,6 +2,7 @@
 
 The environment variable POCKETTTS_ISA picks another one, of those that `builds()` names.
 """
+
 import importlib
 import os
 from collections.abc import Iterator
@@ -17,8 +18,11 @@ def builds() -> list[str]:
     """The builds that are here and that this CPU runs, the fastest first; "base" is always among them."""
     here = os.path.dirname(__file__)
     files = os.listdir(here)
-    return [isa for isa in _FASTEST_FIRST
-            if _base.supports(isa) and any(f.startswith(f"_ops_{isa}.") and f.endswith((".so", ".pyd")) for f in files)] + ["base"]
+    return [
+        isa
+        for isa in _FASTEST_FIRST
+        if _base.supports(isa) and any(f.startswith(f"_ops_{isa}.") and f.endswith((".so", ".pyd")) for f in files)
+    ] + ["base"]
 
 
 def load(isa: str):

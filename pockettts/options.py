@@ -1,20 +1,18 @@
-"""The options of speech: their names, their limits, and what they are when nobody asks.
-
-The command line, `TTSModel` and HTTP all take them from here.
-"""
+"""The options of speech: names, limits and defaults. The command, `TTSModel` and HTTP all use these."""
 
 from dataclasses import dataclass, fields, replace
 from numbers import Real
+from typing import Any
 
 from .errors import OptionError
 
 
 @dataclass(frozen=True)
 class Number:
-    """An option that is a number: `kind` is int or float, `least` and `most` are allowed."""
+    """A numeric option: `kind` is int or float, `least` and `most` are the limits, `about` is its help."""
 
     name: str
-    kind: type
+    kind: type[int] | type[float]
     least: float
     most: float
     about: str
@@ -24,7 +22,7 @@ class Number:
         return f"a {'whole ' * (self.kind is int)}number from {self.least} to {self.most}"
 
     def check(self, value: float) -> float:
-        """The value as `kind`. Raises OptionError if it is none, or outside the limits."""
+        """The value as `kind`. Raises OptionError if it is not a number or outside the limits."""
         if isinstance(value, Real) and not isinstance(value, bool) and self.least <= value <= self.most:  # NaN is not
             number = self.kind(value)
             if number == value or self.kind is float:
@@ -51,21 +49,22 @@ PRECISIONS = ("bf16", "f32", "int8")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a text is spoken. A model has its own (`TTSModel.options`); for one text, `replace` changes some.
+    """How to speak a text. A model has defaults (`TTSModel.options`); `replace` changes some of them for one text.
 
-    Raises OptionError for a number outside its limits.
+    Raises:
+        OptionError: a number is outside its limits.
     """
 
-    temperature: float  # variance of the noise that latents are sampled from; 0 always says it the same way
+    temperature: float  # variance of the noise that latents are sampled from; at 0 the speech is always the same
     eos_threshold: float  # the EOS logit above which speech ends
     lsd_decode_steps: int = 1  # of the sampler for each latent
     noise_clamp: float | None = None  # largest absolute value of the noise; None: no limit
-    frames_after_eos: int | None = None  # to keep after the model says it is done; None: 3 to 5, by length
+    frames_after_eos: int | None = None  # frames to keep after the EOS; None: 3 to 5, by length
     max_tokens: int = 50  # of a chunk; the models are trained on single sentences
     gap: float = 0.0  # seconds of silence between chunks
     speed: float = 1.0  # 2 is twice as fast, at the same pitch
     seed: int | None = None  # the same seed, text, voice and options give the same samples; None: a new one each time
-    verify: bool = False  # speak a chunk again where words were left out or said twice, or it ran to the length limit
+    verify: bool = False  # speak a chunk again if it lost or repeated words, or reached the length limit
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -74,5 +73,6 @@ class Options:
                 object.__setattr__(self, field.name, NUMBERS[field.name].check(value))
 
     def replace(self, **options: float | None) -> "Options":
-        """The same but for these; None leaves an option as it is."""
-        return replace(self, **{name: value for name, value in options.items() if value is not None})
+        """A copy with these options changed; None keeps an option."""
+        changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **changes)

@@ -1,16 +1,17 @@
-"""A text being spoken: what it remembers, and how it is stepped. tts.py steps one utterance, engine.py many; the bits are the same.
+"""The synthesis of one utterance: its state, and the steps of the model.
 
-    parts ──> Take ──Stepper.think──> Frame (a latent) ──Stepper.say──> block (samples)
+    text and pauses ──> Take ──Stepper.step──> Frame (a latent) ──Stepper.decode──> Block (samples)
 
-`step` is the flow LM's side, `decode` the decoder's. They share nothing but frames, so one may run ahead of the other.
+`step` is the flow LM's part and `decode` the codec's. They share nothing but frames, so one may run ahead of the other.
+pipeline.py steps one utterance, engine.py many at once, with the same bits.
 """
 
 import logging
 import math
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,21 +19,28 @@ from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder
 from .model.state import AttentionProbe, KVCache
 from .options import Options
-from .reading.chunks import Chunk, Pause
-from .sound.stretch import Stretcher
+from .reading.chunks import Chunk
+from .reading.pauses import Pause
 from .voices.state import VoiceState
 
-MIN_FRAMES = 6  # EOS is not believed before: some voices cross the threshold ahead of the first word
-FADE_IN = 1 / 200  # seconds; a fresh decoder starts with a small step, which would click
+MIN_FRAMES = 6  # EOS is ignored before: some voices cross the threshold before the first word
+FADE_IN = 1 / 200  # seconds; a new decoder starts with a small step, which would click
 
 logger = logging.getLogger("pockettts")
 
 
 class Take:
-    """One attempt to speak a chunk; it begins anew from the voice state, with a fresh codec state.
+    """One attempt to speak a chunk. It starts from the voice state, with a new codec state.
 
-    `frames` counts latents; they end at `end`, known after EOS, or at `most`. Noise depends on the seed and on which take of
-    which chunk this is, on nothing that came before. `number` is the chunk's. `probes`: of the alignment heads, if wanted.
+    Attributes:
+        chunk, number: the chunk, and its index in the utterance.
+        most: the largest number of frames.
+        frames, end: the number of frames so far, and at the end, which is known after EOS.
+        latent: the last latent, float32 [1, latent_dim].
+        waiting: embeddings of the text that the backbone has not processed yet, float32 [T, d_model].
+        rng: the noise; it depends only on the seed, the chunk and the attempt.
+        probes: the attention of the alignment heads, if recorded.
+        faded_in: whether `decode` has faded in the first samples.
     """
 
     def __init__(
@@ -42,36 +50,52 @@ class Take:
         text: np.ndarray,
         most: int,
         caches: list[KVCache],
-        codec: tuple,
+        codec: tuple[Any, ...],
         rng: np.random.Generator,
         probes: list[AttentionProbe],
     ) -> None:
         self.chunk, self.number, self.most, self.caches, self.codec, self.rng = chunk, number, most, caches, codec, rng
         self.probes = probes
-        self.waiting = text  # embeddings [T, d_model] that the backbone has not heard yet
-        self.frames, self.end = 0, None
-        self.latent: np.ndarray | None = None  # the last one
-        self.faded_in = False  # the decoder's side
+        self.waiting = text
+        self.frames = 0
+        self.end: int | None = None
+        self.latent: np.ndarray | None = None
+        self.faded_in = False
 
     def attention(self) -> np.ndarray | None:
-        """How much each frame looks at each token, in the mean of the watched heads: float32 [frames, tokens]; None if none are."""
+        """The attention of each frame to each token, the mean over the probed heads: float32 [frames, tokens]; None without probes."""
         if not self.probes:
             return None
-        return np.concatenate([np.array(probe.rows[: self.frames]) for probe in self.probes], axis=1).mean(axis=1)
+        rows = np.concatenate([np.array(probe.rows[: self.frames]) for probe in self.probes], axis=1)
+        return np.asarray(rows.mean(axis=1))
 
 
 class Frame(NamedTuple):
-    """What `step` has made for `decode`: a latent [1, latent_dim], normalised, of a take."""
+    """An event of the flow LM: a latent, float32 [1, latent_dim], normalised."""
 
     take: Take
     latent: np.ndarray
 
 
-class Utterance:
-    """A text being spoken, part by part, with a voice and options of its own.
+class Block(NamedTuple):
+    """An event with sound: float32 [samples] of a take; None: silence between takes."""
 
-    take: the present one; None between parts. silence: samples that are left of a pause. finished: there is no more to step.
-    watched: note what the alignment heads look at. attempt: which take of its chunk each is.
+    take: Take | None
+    samples: np.ndarray
+
+
+class Utterance:
+    """A text in synthesis, with its voice and options.
+
+    Args:
+        parts: chunks and pauses, in order; taken as they are needed.
+        with_attention: record the attention of the alignment heads.
+
+    Attributes:
+        take: the current take; None between parts.
+        silence: samples left of the current pause.
+        chunks: the number of chunks started so far.
+        attempt: the index of each take among those of its chunk.
     """
 
     def __init__(
@@ -80,36 +104,40 @@ class Utterance:
         self.voice, self.options, self.with_attention, self.attempt = voice, options, with_attention, 0
         self.seed = secrets.randbits(64) if options.seed is None else options.seed
         self.take: Take | None = None
-        self.chunks = self.silence = 0  # chunks begun
+        self.chunks = self.silence = 0
         self._parts = iter(parts)
         self._next = next(self._parts, None)
 
     @property
     def finished(self) -> bool:
+        """Whether no steps are left."""
         return self.take is None and not self.silence and self._next is None
 
     def skip(self, chunks: int) -> None:
-        """Go on after so many chunks, as if they had been spoken."""
+        """Skip the first `chunks` chunks, as if they had been spoken."""
         while self.chunks < chunks and self._next is not None:
             self.chunks += isinstance(self.next_part(), Chunk)
 
     def again(self, take: Take, attempt: int) -> "Utterance":
-        """The chunk of a take alone, to be spoken with other noise."""
+        """An utterance of the take's chunk alone, with other noise."""
         other = Utterance([take.chunk], self.voice, self.options.replace(seed=self.seed), self.with_attention)
         other.chunks, other.attempt = take.number, attempt
         return other
 
     def end_take(self) -> None:
-        """It may have a long life yet, in a buffer; its KV caches, some 20 MB, have not."""
-        self.take.caches, self.take = [], None
+        """End the current take. It may live on in a buffer, so its KV caches (20 MB) are dropped now."""
+        if self.take is not None:
+            self.take.caches, self.take = [], None
 
     def next_part(self) -> Chunk | Pause:
+        """The next chunk or pause. There must be one: see `finished`."""
+        assert self._next is not None
         part, self._next = self._next, next(self._parts, None)
         return part
 
 
 class Stepper:
-    """The graph at work."""
+    """Runs the model for utterances: the flow LM in `step`, the codec in `decode`."""
 
     def __init__(
         self,
@@ -117,13 +145,13 @@ class Stepper:
         decoder: MimiDecoder,
         sample_rate: int,
         frame_rate: float,
-        alignment_heads: list[tuple[int, int]],
+        alignment_heads: list[tuple[int, ...]],
     ) -> None:
         self.flow_lm, self.decoder, self.sample_rate, self.frame_rate = flow_lm, decoder, sample_rate, frame_rate
         self.alignment_heads = alignment_heads
 
     def prepare(self, utterance: Utterance) -> None:
-        """Begin the next part, if the last one is over. Raises what its text raises."""
+        """Start the next part if the last one is over. Raises what the iterator of parts raises."""
         if utterance.take or utterance.silence or utterance.finished:
             return
         part = utterance.next_part()
@@ -133,7 +161,7 @@ class Stepper:
             utterance.take = self._take(part, utterance)
 
     def _take(self, chunk: Chunk, utterance: Utterance) -> Take:
-        most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)  # three tokens a second, and two seconds
+        most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)  # three tokens per second, plus two seconds
         caches = KVCache.restore(utterance.voice.layers, len(chunk.ids) + most)
         rng = np.random.default_rng((utterance.seed, utterance.chunks, utterance.attempt))
         heads, start = self.alignment_heads if utterance.with_attention else [], utterance.voice.offset
@@ -142,13 +170,16 @@ class Stepper:
         utterance.chunks += 1
         return Take(chunk, utterance.chunks - 1, text, most, caches, codec, rng, probes)
 
-    def step(self, utterances: Sequence[Utterance], tokens: int = sys.maxsize) -> list[Frame | np.ndarray | None]:
-        """A step of each utterance, all in one batch: a frame for `decode`; silence, float32 [samples]; or None: nothing to hear yet.
+    def step(self, utterances: Sequence[Utterance], tokens: int = sys.maxsize) -> list[Frame | Block | None]:
+        """One step of each utterance, in one batch. Returns a frame, a block of silence, or None if there is no output yet.
 
-        So many tokens of text are prefilled at most, for the first that have some to be heard: it takes no longer than that.
+        Args:
+            utterances: those to step.
+            tokens: prefill at most so many tokens of text in this step, in the order of the utterances.
         """
-        made: list[Frame | np.ndarray | None] = [None] * len(utterances)
-        heard, rows = [], []  # utterances whose takes have rows in this step
+        made: list[Frame | Block | None] = [None] * len(utterances)
+        stepped: list[tuple[int, Take]] = []  # index and take of the utterances with rows in this step
+        rows: list[np.ndarray] = []
         for i, utterance in enumerate(utterances):
             self.prepare(utterance)
             take = utterance.take
@@ -156,38 +187,42 @@ class Stepper:
                 made[i] = self._silence(utterance)
             elif tokens or not len(take.waiting):
                 before = len(take.waiting)
-                heard.append(i)
+                stepped.append((i, take))
                 rows.append(self._input(take, tokens))
                 tokens -= before - len(take.waiting)
-        if heard:
-            out = self.flow_lm.step_batch(rows, [utterances[i].take.caches for i in heard])
-            ready = {i: x for i, x in zip(heard, out, strict=True) if not len(utterances[i].take.waiting)}
+        if stepped:
+            out = self.flow_lm.step_batch(rows, [take.caches for _, take in stepped])
+            ready = {i: x for (i, take), x in zip(stepped, out, strict=True) if not len(take.waiting)}
             frames = self._frames([utterances[i] for i in ready], list(ready.values()))
             for i, frame in zip(ready, frames, strict=True):
                 made[i] = frame
         return made
 
     def _frames(self, utterances: list[Utterance], rows: list[np.ndarray]) -> list[Frame | None]:
-        """From what the backbone gives for a frame of each, [1, d_model], to the frame; None where the speech is over."""
+        """The frame of each utterance, from the backbone's output [1, d_model]; None if its speech is over."""
         if not rows:
             return []
         lm, hidden = self.flow_lm, self.flow_lm.head(np.concatenate(rows))
-        groups: dict[int, list[int]] = {}  # by their number of LSD steps
+        groups: dict[int, list[int]] = {}  # LSD steps -> utterances
         for i, utterance in enumerate(utterances):
             if not self._is_over(utterance, lm.eos_logit(hidden[i : i + 1])):
                 groups.setdefault(utterance.options.lsd_decode_steps, []).append(i)
         frames: list[Frame | None] = [None] * len(rows)
         for steps, group in groups.items():
-            noises = np.concatenate(
-                [noise(utterances[i].take.rng, len(lm.emb_std), utterances[i].options) for i in group]
-            )
+            noises = np.concatenate([self._noise(utterances[i]) for i in group])
             for i, latent in zip(group, lm.sample(hidden[group], noises, steps), strict=True):
                 frames[i] = self._frame(utterances[i], latent[None])
         return frames
 
+    def _noise(self, utterance: Utterance) -> np.ndarray:
+        """The noise of the next latent, [1, latent_dim]."""
+        assert utterance.take is not None
+        return noise(utterance.take.rng, len(self.flow_lm.emb_std), utterance.options)
+
     def _is_over(self, utterance: Utterance, eos_logit: float) -> bool:
-        """Note EOS; whether not even this frame is to be spoken."""
+        """Look for EOS. Returns whether the speech ends before this frame."""
         take, options = utterance.take, utterance.options
+        assert take is not None
         if take.end is None and take.frames >= MIN_FRAMES and eos_logit > options.eos_threshold:
             after = take.chunk.frames_after_eos if options.frames_after_eos is None else options.frames_after_eos
             take.end = take.frames + after
@@ -197,73 +232,45 @@ class Stepper:
 
     def _frame(self, utterance: Utterance, latent: np.ndarray) -> Frame:
         take = utterance.take
+        assert take is not None
         take.latent = latent
         take.frames += 1
         if take.frames in (take.end, take.most):
             utterance.end_take()
-            if take.end is None and not utterance.options.verify:  # who verifies says so
+            if take.end is None and not utterance.options.verify:  # `verify` reports it itself
                 logger.warning(
                     "a chunk ran to its length limit, %.1f seconds: the speech may not be what the text says",
                     take.most / self.frame_rate,
                 )
         return Frame(take, latent)
 
-    def _silence(self, utterance: Utterance) -> np.ndarray | None:
-        block = np.zeros(min(utterance.silence, round(self.sample_rate / self.frame_rate)), np.float32)
-        utterance.silence -= len(block)
-        return block if len(block) else None
+    def _silence(self, utterance: Utterance) -> Block | None:
+        """The next block of a pause; None at its end."""
+        samples = np.zeros(min(utterance.silence, round(self.sample_rate / self.frame_rate)), np.float32)
+        utterance.silence -= len(samples)
+        return Block(None, samples) if len(samples) else None
 
     def _input(self, take: Take, tokens: int) -> np.ndarray:
-        """What the backbone hears of a take in this step: some of its text, and after the last of that a frame: [n, d_model]."""
+        """The backbone's input for a take in this step, [n, d_model]: up to `tokens` of its text, and a frame after the last of it."""
         text, take.waiting = take.waiting[:tokens], take.waiting[tokens:]
         if len(take.waiting):
             return text
         frame = self.flow_lm.embed_latent(take.latent)
         return np.concatenate([text, frame]) if len(text) else frame
 
-    def decode(self, frame: Frame) -> np.ndarray:
-        """A frame as samples, float32 [1920]. The frames of a take are said once each, in order."""
+    def decode(self, frame: Frame) -> Block:
+        """The samples of a frame, float32 [1920]. Decode the frames of a take once each, in order."""
         take, lm = frame.take, self.flow_lm
         samples = self.decoder(frame.latent * lm.emb_std + lm.emb_mean, take.codec)
         if not take.faded_in:
             n = int(self.sample_rate * FADE_IN)
             samples[:n] *= np.linspace(0, 1, n, dtype=np.float32)
             take.faded_in = True
-        return samples
-
-
-def at_speed(
-    spoken: Iterable[tuple[Take | None, np.ndarray]], speed: float, sample_rate: int
-) -> Iterator[tuple[Take | None, np.ndarray]]:
-    """Blocks with their takes (None: silence) at another speed: each take by itself, and silence as long as it was."""
-    stretcher, last = Stretcher(speed, sample_rate), None
-    for take, block in spoken:
-        if take is not last and len(rest := stretcher.flush()):
-            yield last, rest
-        last = take
-        out = block if take is None else stretcher.write(block)
-        if len(out):
-            yield take, out
-    if len(rest := stretcher.flush()):
-        yield last, rest
-
-
-def by_chunk(spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:
-    """Blocks with their takes, collected up to the end of each chunk; what comes after the last has none."""
-    blocks: list[np.ndarray] = []
-    last = None
-    for take, block in spoken:
-        if last is not None and take is not last:
-            yield blocks, last.chunk
-            blocks = []
-        last = take
-        blocks.append(block)
-    if blocks:
-        yield blocks, last and last.chunk
+        return Block(take, samples)
 
 
 def noise(rng: np.random.Generator, dim: int, options: Options) -> np.ndarray:
-    """[1, dim], normal with variance `temperature`, cut off at `noise_clamp`."""
+    """Noise, float32 [1, dim]: normal with variance `temperature`, truncated at `noise_clamp`."""
     std = math.sqrt(options.temperature)
     if options.noise_clamp is None or std == 0:
         return rng.standard_normal((1, dim), np.float32) * np.float32(std)

@@ -1,14 +1,12 @@
-"""The model as a library: load it, give it a voice, let it speak."""
+"""The Python API: load a model, give it a voice, let it speak."""
 
 import logging
 import math
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from itertools import groupby, islice
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +17,15 @@ from .default import default_config
 from .errors import ConfigError, OptionError, VoiceError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
+from .official import OfficialMethods
 from .options import NUMBERS, PRECISIONS, Options
+from .pipeline import speak
 from .reading import chunks as text
-from .reading.tokenizer import load_tokenizer
+from .reading.tokenizer import Tokenizer, load_tokenizer
 from .sound import files as audio
 from .sound.quality import problems as recording_problems
 from .storage import hub
-from .synthesis import Frame, Stepper, Take, Utterance, at_speed
+from .synthesis import Block, Stepper, Utterance
 from .voices import catalogue as voices
 from .voices.cache import VoiceCache
 from .voices.state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
@@ -39,26 +39,28 @@ if TYPE_CHECKING:
     from .words.timestamps import Timeline
 
 VOICE_SECONDS = 30  # of a voice prompt that are used
-TAKES = 4  # of a chunk at most, where the first ones have faults
-OVERLAP = (
-    32 << 20
-)  # bytes of backbone from which latents are made ahead; kernels of less are over too soon, and the two
-# threads wait for Python's lock (the 2m model took 1.6 times as long)
+# Bytes of backbone from which latents are made ahead. The kernels of smaller models are too short for two threads, which then
+# wait for Python's lock (the 2m model took 1.6 times as long).
+OVERLAP = 32 << 20
 
 logger = logging.getLogger("pockettts")
 
 
-class TTSModel:
-    """A loaded model. Its weights are shared by all streams; what a stream remembers lives in the stream.
+class TTSModel(OfficialMethods):
+    """A loaded model. All streams share its weights; each stream has its own state.
 
-    Attributes: `config`, `sample_rate` (Hz), `default_voice`, and `options`, which hold where a call does not say otherwise.
+    Attributes:
+        config: what the model is.
+        sample_rate: of the samples, Hz.
+        default_voice: the name of a voice.
+        options: the defaults of every call.
     """
 
     def __init__(
         self,
         config: Config,
         options: Options,
-        tokenizer,
+        tokenizer: Tokenizer,
         flow_lm: FlowLM,
         decoder: MimiDecoder,
         encoder: MimiEncoder | None,
@@ -83,20 +85,20 @@ class TTSModel:
         cache: bool = True,
         **options: float | None,
     ) -> "TTSModel":
-        """Load a model, downloading what is not here yet.
+        """Load a model. Download the files that are not on this machine.
 
         Args:
             name: one of `pockettts models`; by default what `default_config` chooses: `english`, or else the bundled `mini`.
-            config: instead of a name, a YAML file: a path, `https://` or `hf://`; or what `load_config` made of either.
-            precision: "f32" or "bf16" for the matrices; by default as the file has them, which loses nothing. "int8" for those of
-                the backbone: less memory and time again, and nearly the same speech (README has figures).
-            threads: of the kernels, for the whole process; by default as many as there are physical cores, at most 8.
-            cache: keep what takes long to make, packed weights and the states of cloned voices, on the disk for the next time.
-            options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, for all that this model
-                says; None, like none, is its config's own, or the default of `Options`.
+            config: instead of a name, a YAML or JSON file (path, `https://` or `hf://`), or a loaded config.
+            precision: of the matrices: "f32", "bf16", or None for that of the file, which loses nothing. "int8" takes less memory
+                and time, and changes the speech slightly (docs/speed.md has figures).
+            threads: of the kernels, for the whole process; None: the number of physical cores, at most 8.
+            cache: keep packed weights and the states of cloned voices on disk for the next start.
+            options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, as the defaults of this
+                model; None: the default of the config or of `Options`.
 
         Raises:
-            PocketTTSError: what it is says what to do. ConfigError, DownloadError, WeightsError, OptionError.
+            ConfigError, DownloadError, WeightsError, OptionError: the message says what to do.
         """
         if name is not None and config is not None:
             raise OptionError(f"both a model, {name!r}, and a config, {str(config)!r:.80}, are given: give one")
@@ -108,15 +110,13 @@ class TTSModel:
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
         w = Weights(tensors, " + ".join(map(str, files)), precision)
-        flow_lm = FlowLM(
-            w / "flow_lm", c.flow_lm, c.mimi.quantizer.dimension, c.mimi.inner_dim or c.mimi.seanet.dimension
-        )
+        flow_lm = FlowLM(w / "flow_lm", c.flow_lm, c.mimi.latent_dim, c.mimi.voice_dim)
         decoder = MimiDecoder(w / "mimi", c.mimi)
         if cache:
             weights_cache.pack(w, c.name, files)
         else:
             w.pack()
-        encoder = MimiEncoder(w / "mimi", c.mimi)  # repacked when the first voice is cloned, if ever
+        encoder = MimiEncoder(w / "mimi", c.mimi)  # packed when the first voice is cloned
         w.finish()
         backbone = sum(
             tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer.")
@@ -208,34 +208,38 @@ class TTSModel:
     # --- speech --------------------------------------------------------------------------------------------------------------
 
     def generate(self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None) -> np.ndarray:
-        """Speak a text: float32 [samples] at `sample_rate`, nominally within -1 .. 1. Arguments and errors as `generate_stream`."""
+        """Speak a text. Arguments and errors as in `generate_stream`.
+
+        Returns: float32 [samples] at `sample_rate`, nominally within -1 .. 1.
+        """
         return np.concatenate(list(self.generate_stream(text, voice, **options)))
 
     def generate_stream(
         self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
     ) -> Iterator[np.ndarray]:
-        """Speak a text frame by frame: float32 [1920] each (80 ms), as soon as it is decoded; the last of a pause may be shorter.
+        """Speak a text frame by frame. Yields float32 [1920] (80 ms) as soon as it is decoded; the last block of a pause is shorter.
 
-        The iterator may be left at any time; there is nothing to clean up.
+        You may stop the iteration at any time; there is nothing to clean up.
 
         Args:
-            text: of any length; it is spoken in chunks of whole sentences, with pauses where it has `[pause:500ms]`, SSML's
-                `<break/>`, blank lines, or line breaks after headings and items of lists.
-            voice: a voice state, or what `get_voice_state` takes.
-            options: seed, temperature and others of `Options`, for this text; None, like none, is the model's own.
+            text: of any length. It is split into chunks of whole sentences. `[pause:500ms]`, SSML's `<break/>`, blank lines, and
+                line breaks after headings and list items are pauses.
+            voice: a voice state, or an argument of `get_voice_state`.
+            options: seed, temperature and others of `Options`, for this text; None: the model's default.
 
         Raises:
-            TextError: nothing to speak, or a pause that is none. VoiceError and others: as `get_voice_state`. OptionError.
-            All before the first frame.
+            TextError: there is nothing to speak.
+            OptionError: an option is outside its limits.
+            VoiceError and others: as in `get_voice_state`. All errors come before the first frame.
         """
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.replace(**options))))
 
     def generate_events(
         self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: float | None
     ) -> "Iterator[np.ndarray | Word]":
-        """As `generate_stream`, and after the last block of each chunk its words, with their times since the start of the speech.
+        """Like `generate_stream`, but after the last block of each chunk it also yields the chunk's words, with their times.
 
-        Of a model without alignment heads a chunk is one "word". Arguments and errors as `generate_stream`.
+        Times are seconds since the start of the speech. A model without alignment heads gives each chunk as one "word".
         """
         utterance = self.utterance(text, voice, self.options.replace(**options), with_attention=True)
         timeline = self.timeline(text)
@@ -244,96 +248,19 @@ class TTSModel:
     def utterance(
         self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, with_attention: bool = False
     ) -> Utterance:
-        """A text to be spoken, for who steps it: as `generate_stream`, which steps one. watched: for a `timeline`."""
+        """A text in synthesis, for `speak` or the engine. with_attention: record what a `timeline` needs."""
         parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap)
         return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
 
     def timeline(self, given: str) -> "Timeline":
-        """What finds the times of words while a text is spoken."""
+        """A stage that finds the times of words while a text is spoken."""
         from .words.timestamps import Timeline
 
         return Timeline(given, self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
 
-    def speak(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
-        """The blocks of an utterance, as `generate_stream` gives them, and which take each is of; None: silence between takes."""
-        spoken = self._verified(utterance) if utterance.options.verify else self._spoken(utterance)
-        return at_speed(spoken, utterance.options.speed, self.sample_rate)
-
-    def _verified(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
-        """The same as `_spoken`, but of each chunk the first take without faults, or the best of several."""
-        for take, items in groupby(self._spoken(utterance), itemgetter(0)):
-            blocks = [block for _, block in items]
-            if take is not None:
-                take, blocks = self._best_take(utterance, take, blocks)
-            for block in blocks:
-                yield take, block
-
-    def _best_take(self, utterance: Utterance, take: Take, blocks: list[np.ndarray]) -> tuple[Take, list[np.ndarray]]:
-        """A take and its blocks, or those of a better one; says what it did."""
-        from .words.timestamps import take_faults
-
-        takes = [(take_faults(take, self.tokenizer), take, blocks)]
-        most = TAKES if utterance.options.temperature else 1  # without noise all of them are the same
-        while takes[-1][0] and len(takes) < most:
-            again = list(self._spoken(utterance.again(take, len(takes))))
-            takes.append((take_faults(again[0][0], self.tokenizer), again[0][0], [block for _, block in again]))
-        wrong, best, blocks = min(takes, key=lambda one: len(one[0]))
-        if takes[0][0]:
-            logger.warning(
-                "%.40r: %s; %s",
-                take.chunk.text,
-                takes[0][0],
-                f"the best of {len(takes)} takes is kept, in which {wrong}" if wrong else f"take {len(takes)} is good",
-            )
-        return best, blocks
-
-    def _spoken(self, utterance: Utterance) -> Iterator[tuple[Take | None, np.ndarray]]:
-        made, team = self._made(utterance), None
-        if self.overlap and ops.get_threads() > 1:
-            team = ops.Team(ops.get_threads())
-            made = _made_ahead(made, team)
-        for item in made:
-            if isinstance(item, Frame):
-                with ops.working_as(team):
-                    samples = self.stepper.decode(item)
-                yield item.take, samples
-            else:
-                yield None, item
-
-    def _made(self, utterance: Utterance) -> Iterator[Frame | np.ndarray]:
-        """Frames and silence, in order."""
-        while not utterance.finished:
-            (made,) = self.stepper.step([utterance])
-            if made is not None:
-                yield made
-
-
-def _made_ahead(items: Iterator, team: ops.Team) -> Iterator:
-    """The same items; while one of them is dealt with by a team of all cores, a thread makes the next with half of them.
-
-    So the flow LM, which waits for memory, and the decoder, which calculates, do not wait for each other at every layer, as they
-    would on all cores in turn. The team has the other half, and all again as soon as the next item is there. The first item has
-    all cores to itself, until it is dealt with: that is the time to first audio.
-    """
-    cores = team.size
-    own = ops.Team(cores // 2)
-
-    def following() -> Any:
-        with ops.working_as(own):
-            made = next(items, None)
-        team.size = cores
-        return made
-
-    yield from islice(items, 1)
-    from concurrent.futures import ThreadPoolExecutor
-
-    item = next(items, None)
-    with ThreadPoolExecutor(1, "pockettts") as worker:
-        while item is not None:
-            team.size = cores - own.size
-            upcoming = worker.submit(following)
-            yield item
-            item = upcoming.result()
+    def speak(self, utterance: Utterance) -> Iterator[Block]:
+        """The blocks of an utterance, as `generate_stream` returns them, each with its take."""
+        return speak(self.stepper, utterance, self.tokenizer, self.overlap)
 
 
 def _config(source: str | Path | None) -> Config:
@@ -341,8 +268,10 @@ def _config(source: str | Path | None) -> Config:
 
 
 def _read_tensors(c: Config) -> tuple[dict[str, Tensor], list[Path], bool]:
-    """A model's tensors by official name, the files they are from, and whether they can clone voices."""
-    tensors, files, can_clone = {}, [], True
+    """The tensors of a model by official name, their files, and whether they can clone voices."""
+    tensors: dict[str, Tensor] = {}
+    files: list[Path] = []
+    can_clone = True
     if c.flow_lm.weights_path and not c.weights_path:
         path = hub.local_path(c.flow_lm.weights_path)
         tensors |= read_flow_lm(path)
@@ -351,7 +280,7 @@ def _read_tensors(c: Config) -> tuple[dict[str, Tensor], list[Path], bool]:
         path, can_clone = hub.local_path_or_open(c.weights_path, c.weights_path_without_voice_cloning)
         tensors |= read_safetensors(path)
         files.append(path)
-    if c.mimi.weights_path:  # takes the place of the Mimi in the bundle
+    if c.mimi.weights_path:  # replaces the Mimi of the single file
         path = hub.local_path(c.mimi.weights_path)
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("mimi.")}
         tensors |= read_mimi(path)
@@ -370,7 +299,7 @@ def _checked_samples(samples: np.ndarray) -> np.ndarray:
 
 
 def _cores(system: Path = Path("/sys")) -> int:
-    """Physical cores that this process may use: within its affinity, and the limit of its container."""
+    """The number of physical cores that this process may use, by its affinity and the limit of its container."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     cores = len(
         {_siblings(system / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in allowed}
@@ -383,7 +312,7 @@ def _cores(system: Path = Path("/sys")) -> int:
 
 
 def _siblings(path: Path) -> str:
-    """Which CPUs are threads of the same core; "" where the system does not say. Two of them share the units that multiply."""
+    """The CPUs that are threads of the same core; "" if unknown. Threads of one core share its arithmetic units."""
     try:
         return path.read_text().strip()
     except OSError:

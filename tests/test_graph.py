@@ -9,7 +9,6 @@ from conftest import GOLDEN
 
 from pockettts import ops
 from pockettts.config.load import load_config
-from pockettts.config.schema import MimiTransformerConfig, SEANetConfig
 from pockettts.model.attention import Attention, Rope
 from pockettts.model.conv import Conv1d, ConvTranspose1d, DepthwiseUpsample
 from pockettts.model.flow_lm import FlowLM
@@ -18,6 +17,7 @@ from pockettts.model.layers import layer_norm
 from pockettts.model.mimi import MimiDecoder, MimiEncoder
 from pockettts.model.samplers import SAMPLERS
 from pockettts.model.seanet import SEANetDecoder, SEANetEncoder
+from pockettts.model.shapes import CodecTransformerShape, SEANetShape
 from pockettts.model.state import KVCache
 from pockettts.model.transformer import ProjectedTransformer
 from pockettts.weights.packed import Weights
@@ -174,7 +174,7 @@ def test_attention(d_model, attn_dim, heads, kv_heads, context):
 
 @pytest.mark.parametrize("context", [1, 3, 8])
 def test_transformer_past_its_window(context):
-    config = MimiTransformerConfig(
+    config = CodecTransformerShape(
         d_model=16,
         input_dimension=12,
         output_dimensions=(10,),
@@ -230,7 +230,7 @@ SEANETS = pytest.mark.parametrize("changes", [
 
 
 def seanet_config(changes):
-    return SEANetConfig(
+    return SEANetShape(
         **dict(
             dimension=11,
             channels=1,

@@ -11,8 +11,8 @@ PACKAGE = Path(pockettts.__file__).parent
 
 # From the top down. A name is a package or a module of `pockettts`.
 ORDER = [
-    "__main__", "cli", "bench", "server", "engine", "tts", "words", "synthesis", "default", "voices", "sound", "reading",
-    "weights", "config", "storage", "model", "ops", "options", "errors", "__init__", "_ops",
+    "__main__", "cli", "bench", "server", "engine", "tts", "official", "pipeline", "words", "synthesis", "default", "voices",
+    "sound", "reading", "weights", "config", "storage", "model", "ops", "options", "errors", "__init__", "_ops",
 ]  # fmt: skip
 
 # Within a package, from the top down. Modules that are not listed do not know each other.
@@ -21,7 +21,8 @@ INSIDE = {
     "cli": [..., "progress", "resume", "common"],
     "config": ["load", "schema", "parse"],
     "model": [
-        "mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "__init__",
+        "mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "shapes",
+        "__init__",
     ],  # fmt: skip
     "reading": ["documents", "markup", "chunks", "pauses", "tokenizer"],
     "server": [

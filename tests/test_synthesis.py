@@ -29,21 +29,21 @@ def chunks(model):
 
 @pytest.fixture
 def speak(model, voice):
-    """The items that parts are spoken as, frames as (take, block)."""
+    """The blocks of some parts."""
 
     def speak(parts, **options):
         utterance, items = Utterance(parts, voice, model.options.replace(**{"seed": 5} | options)), []
         while not utterance.finished:
             (made,) = model.stepper.step([utterance])
             if made is not None:
-                items.append((made.take, model.stepper.decode(made)) if isinstance(made, Frame) else made)
+                items.append(model.stepper.decode(made) if isinstance(made, Frame) else made)
         return items
 
     return speak
 
 
 def sound(items):
-    return np.concatenate([item[1] if isinstance(item, tuple) else item for item in items])
+    return np.concatenate([samples for _, samples in items])
 
 
 def test_pauses_are_silence_to_the_sample(speak, chunks):
@@ -53,7 +53,7 @@ def test_pauses_are_silence_to_the_sample(speak, chunks):
     items = speak(parts)
     expected = np.concatenate([np.zeros(2400), first, np.zeros(24_001), plain[len(first) :], np.zeros(1)])
     assert np.array_equal(sound(items), expected)
-    assert max(len(item) for item in items if not isinstance(item, tuple)) == 1920  # so nobody waits for a long pause
+    assert max(len(samples) for take, samples in items if take is None) == 1920  # so nobody waits for a long pause
     assert sound(speak([Pause(0.5)])).tolist() == [0] * 12_000 and speak([]) == speak([Pause(0)]) == []
 
 
@@ -81,7 +81,7 @@ def test_the_flow_lm_may_run_ahead_of_the_decoder(model, voice, speak, chunks):
     utterance, frames = Utterance(chunks, voice, model.options.replace(seed=5)), []
     while not utterance.finished:
         frames += model.stepper.step([utterance])
-    late = np.concatenate([model.stepper.decode(frame) for frame in frames if frame])
+    late = np.concatenate([model.stepper.decode(frame).samples for frame in frames if frame])
     assert np.array_equal(late, sound(speak(chunks)))
 
 
@@ -102,7 +102,7 @@ def test_a_batch_gives_each_what_it_gets_alone(name, tokens):
         live = [i for i, utterance in enumerate(utterances) if not utterance.finished]
         for i, frame in zip(live, model.stepper.step([utterances[i] for i in live], tokens), strict=True):
             if frame:
-                found[i].append(model.stepper.decode(frame))
+                found[i].append(model.stepper.decode(frame).samples)
     for i, blocks in enumerate(found):
         assert np.array_equal(np.concatenate(blocks), alone[i]), i
 

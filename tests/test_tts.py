@@ -10,7 +10,8 @@ import soundfile
 
 from pockettts import TTSModel, VoiceState, ops
 from pockettts.errors import ConfigError, OptionError, PocketTTSError, TextError, VoiceError
-from pockettts.tts import _cores, _made_ahead
+from pockettts.pipeline import ahead
+from pockettts.tts import _cores
 
 TEXT = "One sentence. And then another one, which is longer."
 
@@ -126,7 +127,7 @@ def test_the_decoder_has_half_the_cores_until_the_next_latent_is_there():
                 ready.wait(10)
 
     team = ops.Team(5)
-    stream = _made_ahead(items(), team)
+    stream = ahead(items(), team)
     assert next(stream) == 0 and team.size == 5  # the first is to be heard as soon as can be
     for _ in stream:
         assert team.size == 3
@@ -153,7 +154,7 @@ def test_an_error_in_the_thread_ahead_arrives():
         yield 1
         raise ValueError("boom")
 
-    stream = _made_ahead(items(), ops.Team(2))
+    stream = ahead(items(), ops.Team(2))
     assert next(stream) == 1
     with pytest.raises(ValueError, match="boom"):
         next(stream)

@@ -16,12 +16,12 @@ from pockettts.weights.packed import Weights
 from pockettts.weights.safetensors import read_safetensors
 
 TEXT = "One sentence."
-LOAD = "from pockettts import TTSModel; from pockettts.weights import cache; cache.LEAST = 0; TTSModel.load(config={!r}, threads=1)"
+LOAD = "from pockettts import TTSModel; from pockettts.weights import cache; cache.MIN_BYTES = 0; TTSModel.load(config={!r}, threads=1)"
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights_cache, "LEAST", 0)
+    monkeypatch.setattr(weights_cache, "MIN_BYTES", 0)
     with hub.assets_in(tmp_path / "assets"):
         yield tmp_path / "assets" / "pockettts" / "weights"
 
@@ -114,7 +114,7 @@ def test_a_new_revision_takes_the_place_of_the_old_one(config, folder, packed):
 def test_together_entries_stay_below_a_limit(config, folder, monkeypatch):
     TTSModel.load(config=config)
     (old,) = folder.iterdir()
-    monkeypatch.setattr(weights_cache, "MOST", old.stat().st_size)
+    monkeypatch.setattr(weights_cache, "MAX_BYTES", old.stat().st_size)
     (folder / ".left-by-a-process-that-died.packed").write_bytes(bytes(1000))
     for seconds, path in enumerate(sorted(folder.iterdir())):  # what was left first, for it is too small to make room
         os.utime(path, (seconds, seconds))

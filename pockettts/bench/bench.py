@@ -4,6 +4,7 @@ The model has random weights at real sizes, made on the spot. All is measured in
 included, so that a noisy machine is noisy for all of them. Figures are medians; limits follow from the fastest rounds, since that is
 what the machine can do.
 """
+
 import os
 import platform
 import statistics
@@ -29,15 +30,15 @@ from .random_model import VOICE_ROWS
 from .roofline import Needs, Speeds, Work
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets of the old town."
-ROUNDS = 7                   # after one that does not count
-FRAMES, TOKENS = 25, 100     # of one measurement: frames that are made, tokens that are prefilled
-VOICE_SECONDS = 10           # of the voice prompt
-STREAMS = (1, 2, 4, 8, 16)   # at once
+ROUNDS = 7  # after one that does not count
+FRAMES, TOKENS = 25, 100  # of one measurement: frames that are made, tokens that are prefilled
+VOICE_SECONDS = 10  # of the voice prompt
+STREAMS = (1, 2, 4, 8, 16)  # at once
 STREAM_ROUNDS = 3
-EOS_THRESHOLD = -1e9         # EOS at once, and then so many frames are spoken:
+EOS_THRESHOLD = -1e9  # EOS at once, and then so many frames are spoken:
 FRAMES_AFTER_EOS = 60
-UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}             # of streams: unit, and how many are a second
-MEASURES = {                 # what it is, its unit, and how many of these are a second (a byte; 1)
+UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}  # of streams: unit, and how many are a second
+MEASURES = {  # what it is, its unit, and how many of these are a second (a byte; 1)
     "lm": ("flow LM", "ms a frame", 1e3),
     "flow_net": ("flow net", "ms a frame", 1e3),
     "mimi": ("Mimi decoder", "ms a frame", 1e3),
@@ -51,8 +52,12 @@ MEASURES = {                 # what it is, its unit, and how many of these are a
 }
 
 
-def run(config: Config, precision: str | None = None, threads: int | None = None,
-        progress: Callable[[str], None] = lambda line: None) -> dict:
+def run(
+    config: Config,
+    precision: str | None = None,
+    threads: int | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict:
     """Measure a model with the shapes of this config. Returns what `table` prints, fit for JSON. Raises PocketTTSError."""
     values: dict[str, list[float]] = defaultdict(list)
 
@@ -71,16 +76,30 @@ def run(config: Config, precision: str | None = None, threads: int | None = None
         tokens = len(subject.model.tokenizer.encode(TEXT))
         lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
         speeds = Speeds({"the flow LM": lm.bytes, "the decoder": decoder.bytes, "both": lm.plus(decoder).bytes})
-        turns("one process", subject.load, subject.frames, subject.mimi, subject.prefill, subject.clone, subject.speak, speeds.measure)
+        turns(
+            "one process",
+            subject.load,
+            subject.frames,
+            subject.mimi,
+            subject.prefill,
+            subject.clone,
+            subject.speak,
+            speeds.measure,
+        )
     limits = _limits(needs, tokens, values)
     return _circumstances(config, precision, ROUNDS) | dict(
         read={name: dict(MB=size / 1e6) | _figures(values[name], "GB/s", 1e-9) for name, size in speeds.loops.items()},
         multiply={name: _figures(values[name], "G/s", 1e-9) for name in ("f32", "int8")},
-        measures={name: _row(name, values[name], *limits[name]) for name in MEASURES})
+        measures={name: _row(name, values[name], *limits[name]) for name in MEASURES},
+    )
 
 
-def run_streams(config: Config, precision: str | None = None, threads: int | None = None,
-                progress: Callable[[str], None] = lambda line: None) -> dict:
+def run_streams(
+    config: Config,
+    precision: str | None = None,
+    threads: int | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict:
     """Texts spoken at once by an engine, beside the same ones in turn; all are asked for at the same moment.
 
     A block is due when a player, which started with the first, has played those before it. Returns what `streams_table` prints.
@@ -92,7 +111,7 @@ def run_streams(config: Config, precision: str | None = None, threads: int | Non
         lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
         speeds, reached = Speeds({"both": lm.plus(decoder).bytes}), defaultdict(list)
         rows: list[dict] = []
-        subject.at_once(2)                                                      # does not count
+        subject.at_once(2)  # does not count
         for n in STREAMS:
             values: dict[str, list[float]] = defaultdict(list)
             for i in range(STREAM_ROUNDS):
@@ -102,20 +121,31 @@ def run_streams(config: Config, precision: str | None = None, threads: int | Non
                 for name, value in speeds.measure().items():
                     reached[name].append(value)
             gains = [alone / rtf for alone, rtf in zip(values["rtf_in_turn"], values["rtf"], strict=True)]
-            rows.append({name: _figures(found, *UNITS[name.split("_")[0]]) for name, found in values.items()}
-                        | dict(streams=n, gain=_figures(gains, "", 1)))
+            rows.append(
+                {name: _figures(found, *UNITS[name.split("_")[0]]) for name, found in values.items()}
+                | dict(streams=n, gain=_figures(gains, "", 1))
+            )
     for row in rows:
         n = row["streams"]
         step = Work(lm.bytes + decoder.bytes, n * (lm.flops + decoder.flops), n * (lm.int8 + decoder.int8))
-        row["limit"] = step.limit(*(max(reached[name]) for name in ("both", "f32", "int8")))[0] * config.mimi.frame_rate / n
+        row["limit"] = (
+            step.limit(*(max(reached[name]) for name in ("both", "f32", "int8")))[0] * config.mimi.frame_rate / n
+        )
     return _circumstances(config, precision, STREAM_ROUNDS) | dict(streams=rows)
 
 
 def _circumstances(config: Config, precision: str | None, rounds: int) -> dict:
     return dict(
-        model=config.name, precision=precision or "bf16", threads=ops.get_threads(), isa=ops.ISA, cpu=cpu(), cores=os.cpu_count(),
-        system=f"{platform.system()} {platform.machine()}", rounds=rounds,
-        versions=dict(pockettts=__version__, python=platform.python_version(), numpy=np.__version__))
+        model=config.name,
+        precision=precision or "bf16",
+        threads=ops.get_threads(),
+        isa=ops.ISA,
+        cpu=cpu(),
+        cores=os.cpu_count(),
+        system=f"{platform.system()} {platform.machine()}",
+        rounds=rounds,
+        versions=dict(pockettts=__version__, python=platform.python_version(), numpy=np.__version__),
+    )
 
 
 def streams_table(report: dict) -> str:
@@ -128,36 +158,53 @@ def streams_table(report: dict) -> str:
     ]
     for row in report["streams"]:
         ms = lambda name, row=row: f"{row[name]['median']:.0f} ({row[name + '_last']['median']:.0f})"  # noqa: E731
-        lines.append(f"{row['streams']:7}{row['rtf_in_turn']['median']:13.3f}{row['rtf']['median']:9.3f}{row['limit']:8.3f}"
-                     f"{row['gain']['median']:7.2f}{ms('ttfa_in_turn'):>22}{ms('ttfa'):>16}{row['late']['median']:8.0f}")
+        lines.append(
+            f"{row['streams']:7}{row['rtf_in_turn']['median']:13.3f}{row['rtf']['median']:9.3f}{row['limit']:8.3f}"
+            f"{row['gain']['median']:7.2f}{ms('ttfa_in_turn'):>22}{ms('ttfa'):>16}{row['late']['median']:8.0f}"
+        )
     return "\n".join(lines)
 
 
 def _heading(report: dict) -> list[str]:
     threads = f"{report['isa']} kernels on {report['threads']} threads"
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    return [f"{report['model']}: random weights in {report['precision']}",
-            f"{report['cpu']}, {report['cores']} cores, {report['system']}; {threads}; {versions}"]
+    return [
+        f"{report['model']}: random weights in {report['precision']}",
+        f"{report['cpu']}, {report['cores']} cores, {report['system']}; {threads}; {versions}",
+    ]
 
 
 def table(report: dict) -> str:
     """The report for people, and for SPEED.md."""
     reads = "; ".join(f"{_spread(row)} for the {row['MB']:.3g} MB of {name}" for name, row in report["read"].items())
-    rows = [[", ".join(filter(None, (MEASURES[name][0], row["unit"]))), _spread(row), f"{row['limit']:.3g}", f"{row['ratio']:.2f}",
-             row["bound"]] for name, row in report["measures"].items()]
-    return "\n".join([
-        *_heading(report),
-        f"reads, GB/s: {reads}",
-        f"multiplies, G operations/s: {'; '.join(f'{_spread(row)} in {name}' for name, row in report['multiply'].items())}",
-        f"medians of {report['rounds']} rounds, in brackets the least and the most; limits at the fastest reads and multiplications\n",
-        markdown([report["model"], "measured", "limit", "ratio", "limited by"], rows)])
+    rows = [
+        [
+            ", ".join(filter(None, (MEASURES[name][0], row["unit"]))),
+            _spread(row),
+            f"{row['limit']:.3g}",
+            f"{row['ratio']:.2f}",
+            row["bound"],
+        ]
+        for name, row in report["measures"].items()
+    ]
+    return "\n".join(
+        [
+            *_heading(report),
+            f"reads, GB/s: {reads}",
+            f"multiplies, G operations/s: {'; '.join(f'{_spread(row)} in {name}' for name, row in report['multiply'].items())}",
+            f"medians of {report['rounds']} rounds, in brackets the least and the most; limits at the fastest reads and multiplications\n",
+            markdown([report["model"], "measured", "limit", "ratio", "limited by"], rows),
+        ]
+    )
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
     """A table for a terminal and for SPEED.md alike."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * width for width in widths], *rows]
-    return "\n".join(f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines)
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines
+    )
 
 
 def spread(values: list[float]) -> str:
@@ -167,6 +214,7 @@ def spread(values: list[float]) -> str:
 
 def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[str, tuple[float, str]]:
     """What each measure takes at least (in seconds; bytes; 1), and of what."""
+
     def limit(work: Work, loop: str = "both") -> tuple[float, str]:
         return work.limit(*(max(values[name]) for name in (loop, "f32", "int8")))
 
@@ -183,16 +231,23 @@ def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[s
         "memory": (frame.bytes, "weights"),
     }
     first = sum(limit(work)[0] for work in (needs.backbone(tokens, VOICE_ROWS), lm, flow_net, decoder))
-    return limits | {"ttfa": (first, "both, in turn"), "start": (min(values["python"]) + first, "Python with NumPy, then that")}
+    return limits | {
+        "ttfa": (first, "both, in turn"),
+        "start": (min(values["python"]) + first, "Python with NumPy, then that"),
+    }
 
 
 def _row(name: str, values: list[float], limit: float, bound: str) -> dict:
     _, unit, scale = MEASURES[name]
-    return _figures(values, unit, scale) | dict(limit=limit * scale, bound=bound, ratio=statistics.median(values) / limit)
+    return _figures(values, unit, scale) | dict(
+        limit=limit * scale, bound=bound, ratio=statistics.median(values) / limit
+    )
 
 
 def _figures(values: list[float], unit: str, scale: float) -> dict:
-    return dict(unit=unit, median=statistics.median(values) * scale, least=min(values) * scale, most=max(values) * scale)
+    return dict(
+        unit=unit, median=statistics.median(values) * scale, least=min(values) * scale, most=max(values) * scale
+    )
 
 
 def _spread(row: dict) -> str:
@@ -201,18 +256,21 @@ def _spread(row: dict) -> str:
 
 # --- what is measured --------------------------------------------------------------------------------------------------------
 
+
 class Subject:
     """A loaded model. Each measure returns seconds (or RTF) by name."""
 
     def __init__(self, path: Path, precision: str | None, threads: int | None) -> None:
-        self.options = dict(config=path, precision=precision, threads=threads, temperature=0, eos_threshold=EOS_THRESHOLD)
+        self.options = dict(
+            config=path, precision=precision, threads=threads, temperature=0, eos_threshold=EOS_THRESHOLD
+        )
         self.load()
         self.prompt = siren(VOICE_SECONDS, self.model.sample_rate)
         self.voice = self.model.get_voice_state(self.prompt)
 
     def load(self) -> dict[str, float]:
         """The model anew, its file being in the system's cache."""
-        self.model = None              # there may not be room for two
+        self.model = None  # there may not be room for two
         start = time.perf_counter()
         self.model = TTSModel.load(**self.options)
         return {"load": time.perf_counter() - start}
@@ -268,8 +326,11 @@ class Subject:
             samples += len(next(blocks))
             first.append(time.perf_counter() - start)
             samples += sum(map(len, blocks))
-        return {"rtf_in_turn": (time.perf_counter() - start) / (samples / self.model.sample_rate),
-                "ttfa_in_turn": statistics.median(first), "ttfa_in_turn_last": max(first)}
+        return {
+            "rtf_in_turn": (time.perf_counter() - start) / (samples / self.model.sample_rate),
+            "ttfa_in_turn": statistics.median(first),
+            "ttfa_in_turn_last": max(first),
+        }
 
     def at_once(self, n: int) -> dict[str, float]:
         """n texts asked for at once, spoken together."""
@@ -290,7 +351,12 @@ class Subject:
             samples, late = zip(*readers.map(read, streams), strict=True)
             seconds = time.perf_counter() - start
         first = [stream.ttfa for stream in streams]
-        return {"rtf": seconds / (sum(samples) / rate), "ttfa": statistics.median(first), "ttfa_last": max(first), "late": max(late)}
+        return {
+            "rtf": seconds / (sum(samples) / rate),
+            "ttfa": statistics.median(first),
+            "ttfa_last": max(first),
+            "late": max(late),
+        }
 
     def _heard(self) -> list[KVCache]:
         return KVCache.restore(self.voice.layers, TOKENS + FRAMES)
@@ -311,9 +377,25 @@ def start_python() -> dict[str, float]:
 
 def speak_afresh(path: Path, precision: str | None, threads: int | None) -> dict[str, float]:
     """The command in a process of its own, with a voice file."""
-    command = [sys.executable, "-m", "pockettts", "generate", "--quiet", "--stream", "--text", TEXT, "--config", path,
-               "--voice", path.with_name("voice.safetensors"), "--temperature", "0", f"--eos-threshold={EOS_THRESHOLD}",
-               "--frames-after-eos", str(FRAMES_AFTER_EOS)]
+    command = [
+        sys.executable,
+        "-m",
+        "pockettts",
+        "generate",
+        "--quiet",
+        "--stream",
+        "--text",
+        TEXT,
+        "--config",
+        path,
+        "--voice",
+        path.with_name("voice.safetensors"),
+        "--temperature",
+        "0",
+        f"--eos-threshold={EOS_THRESHOLD}",
+        "--frames-after-eos",
+        str(FRAMES_AFTER_EOS),
+    ]
     for name, value in {"--precision": precision, "--threads": threads}.items():
         command += [name, str(value)] if value else []
     return watch(command)
@@ -326,7 +408,9 @@ def watch(command: list[str | Path]) -> dict[str, float]:
     Raises PocketTTSError if it fails, or writes nothing.
     """
     start, env = time.perf_counter(), os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
-    with subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         try:
             sound = process.stdout.read(1)
             seconds = time.perf_counter() - start
@@ -338,8 +422,10 @@ def watch(command: list[str | Path]) -> dict[str, float]:
             if process.returncode is None:
                 process.kill()
     if process.returncode or not sound:
-        raise PocketTTSError(f"a fresh process that should speak ended with {process.returncode} ({message[-200:] or 'no message'}): "
-                             "if memory is short, take a smaller model")
+        raise PocketTTSError(
+            f"a fresh process that should speak ended with {process.returncode} ({message[-200:] or 'no message'}): "
+            "if memory is short, take a smaller model"
+        )
     return {"start": seconds, "memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)}
 
 
@@ -347,8 +433,12 @@ def cpu() -> str:
     """The processor's name, as the system has it."""
     try:
         if sys.platform == "darwin":
-            return subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True).stdout.strip()
+            return subprocess.run(
+                ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True
+            ).stdout.strip()
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model")))    # or the board's
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))
+        )  # or the board's
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

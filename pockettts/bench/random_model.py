@@ -1,4 +1,5 @@
 """A model of random weights at real sizes, on disk as a user would have it: for benchmarks, which then need no download."""
+
 import dataclasses
 import json
 import math
@@ -20,9 +21,9 @@ from ..storage.files import cannot_write
 from ..storage.hub import assets_in
 from ..voices.state import VoiceState
 
-VOICE_ROWS = 126         # of the KV caches of a voice of 10 seconds, `bos_before_voice` included
-LEAST_BINS = 400         # tokens: all bytes, and the words of a text; those of a smaller vocabulary would be parts of words
-BLOCK = 1 << 20          # numbers that are drawn at a time, so that little memory is used
+VOICE_ROWS = 126  # of the KV caches of a voice of 10 seconds, `bos_before_voice` included
+LEAST_BINS = 400  # tokens: all bytes, and the words of a text; those of a smaller vocabulary would be parts of words
+BLOCK = 1 << 20  # numbers that are drawn at a time, so that little memory is used
 
 
 @contextmanager
@@ -37,7 +38,9 @@ def temporary(config: Config, text: str) -> Iterator[Path]:
             stack.enter_context(assets_in(folder / "assets"))
             path = write(config, folder, text)
         except OSError as error:
-            raise WeightsError(f"{cannot_write('a model of random weights', error)} (the environment variable TMPDIR)") from None
+            raise WeightsError(
+                f"{cannot_write('a model of random weights', error)} (the environment variable TMPDIR)"
+            ) from None
         yield path
 
 
@@ -54,9 +57,11 @@ def write(config: Config, folder: Path, text: str) -> Path:
     _write_tokenizer(table.n_bins, text, folder / "tokenizer.json")
     t = config.flow_lm.transformer
     rows = (2, VOICE_ROWS, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)
-    VoiceState([rng.standard_normal(rows, np.float32) for _ in range(t.num_layers)], None).save(folder / "voice.safetensors")
+    VoiceState([rng.standard_normal(rows, np.float32) for _ in range(t.num_layers)], None).save(
+        folder / "voice.safetensors"
+    )
     facts = dataclasses.asdict(config)
-    for name in list(facts)[list(facts).index("name"):]:           # our own keys, which the official package does not know
+    for name in list(facts)[list(facts).index("name") :]:  # our own keys, which the official package does not know
         del facts[name]
     facts |= dict(weights_path="weights.safetensors", weights_path_without_voice_cloning=None)
     facts["mimi"]["weights_path"] = facts["flow_lm"]["weights_path"] = None
@@ -70,7 +75,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """The tensors of the model's official file by name, in the order in which the graph asks for them."""
     w = _Shapes()
     mimi = config.mimi
-    FlowLM(w / "flow_lm", config.flow_lm, mimi.quantizer.dimension, mimi.inner_dim or mimi.seanet.dimension)
+    FlowLM(w / "flow_lm", config.flow_lm, mimi.latent_dim, mimi.voice_dim)
     MimiDecoder(w / "mimi", mimi)
     MimiEncoder(w / "mimi", mimi)
     return w.shapes
@@ -87,7 +92,7 @@ class _Shapes:
 
     def vector(self, name: str, *shape: int) -> np.ndarray:
         self.shapes[self.scope + name] = shape
-        return np.zeros(shape, np.float32)             # which no machine has to store until it is written to
+        return np.zeros(shape, np.float32)  # which no machine has to store until it is written to
 
     matrix = upsampling_matrix = table = vector
 
@@ -110,14 +115,22 @@ def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.rando
             # Sounds stay neither silent nor beyond all bounds: vectors (norms, biases) are about 1, matrices keep lengths.
             spread, middle = (math.prod(shape[1:]) ** -0.5, 0) if len(shape) > 1 else (0.2, 1)
             for i in range(0, math.prod(shape), BLOCK):
-                numbers = rng.standard_normal(min(BLOCK, math.prod(shape) - i), np.float32) * np.float32(spread) + np.float32(middle)
-                file.write((numbers.view(np.uint32) >> 16).astype("<u2"))       # bf16 is the upper half
+                numbers = rng.standard_normal(min(BLOCK, math.prod(shape) - i), np.float32) * np.float32(
+                    spread
+                ) + np.float32(middle)
+                file.write((numbers.view(np.uint32) >> 16).astype("<u2"))  # bf16 is the upper half
 
 
 def _write_tokenizer(n_bins: int, text: str, path: Path) -> None:
     """A vocabulary of bytes, of the words and marks of a text, and of words that nobody will say."""
     words = re.findall(r"\w+|[^\w\s]", text)
-    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *sorted({*words, *(SPACE + word for word in words)})]
+    pieces = [
+        "<unk>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        *sorted({*words, *(SPACE + word for word in words)}),
+    ]
     pieces += [f"{SPACE}{i}" for i in range(n_bins - len(pieces))]
     model = dict(type="Unigram", unk_id=0, byte_fallback=True, vocab=[(piece, -1) for piece in pieces[:n_bins]])
-    path.write_text(json.dumps(EXPECTED | dict(version="1.0", added_tokens=[], post_processor=None, model=model)), "utf-8")
+    path.write_text(
+        json.dumps(EXPECTED | dict(version="1.0", added_tokens=[], post_processor=None, model=model)), "utf-8"
+    )

@@ -1,4 +1,5 @@
 """What a machine would allow: bytes and operations that can't be avoided, over the speeds at which it reads and multiplies."""
+
 import math
 import time
 from collections.abc import Callable
@@ -8,13 +9,12 @@ import numpy as np
 
 from .. import ops
 from ..config.schema import Config
-from ..model.mimi import frame_size, resampling
 from ..weights.packed import has_int8
 from . import random_model
 
-LARGEST_READ = 1 << 28       # bytes; no cache is larger
-AT_ONCE = 1 << 25            # bytes to read in one call at least, so that the threads' meeting does not count
-SPAN = 0.02                  # seconds of one measurement
+LARGEST_READ = 1 << 28  # bytes; no cache is larger
+AT_ONCE = 1 << 25  # bytes to read in one call at least, so that the threads' meeting does not count
+SPAN = 0.02  # seconds of one measurement
 Tensors = dict[str, tuple[int, ...]]
 
 
@@ -41,9 +41,9 @@ class Needs:
 
     def __init__(self, config: Config, precision: str) -> None:
         self.config, self.tensors = config, random_model.shapes(config)
-        self.width = 4 if precision == "f32" else 2        # bytes of a weight
-        self.lm_width = 4 if precision == "f32" else 1.5   # of the flow LM's, in 12 bits
-        self.int8 = precision == "int8"                    # for what `has_int8` names
+        self.width = 4 if precision == "f32" else 2  # bytes of a weight
+        self.lm_width = 4 if precision == "f32" else 1.5  # of the flow LM's, in 12 bits
+        self.int8 = precision == "int8"  # for what `has_int8` names
 
     def part(self, *prefixes: str) -> Tensors:
         return {name: shape for name, shape in self.tensors.items() if name.startswith(prefixes)}
@@ -54,50 +54,63 @@ class Needs:
         others = numbers(self.part("flow_lm.input_linear.", "flow_lm.out_norm.", "flow_lm.z_proj.", "flow_lm.out_eos."))
         t = self.config.flow_lm.transformer
         head_dim = (t.attn_dim or t.d_model) // t.num_heads
-        pairs = rows * before + rows * (rows + 1) / 2      # of a row and one that it sees
+        pairs = rows * before + rows * (rows + 1) / 2  # of a row and one that it sees
         return Work(
-            layers * (1 if self.int8 else self.lm_width) + others * self.lm_width
+            layers * (1 if self.int8 else self.lm_width)
+            + others * self.lm_width
             + 8 * (before + rows) * t.num_layers * (t.num_kv_heads or t.num_heads) * head_dim,
             2 * rows * (others + layers * (not self.int8)) + 4 * pairs * t.num_layers * t.num_heads * head_dim,
-            2 * rows * layers * self.int8)
+            2 * rows * layers * self.int8,
+        )
 
     def flow_net(self) -> Work:
-        n = numbers({name: shape for name, shape in self.part("flow_lm.flow_net.").items() if ".time_embed." not in name})
+        n = numbers(
+            {name: shape for name, shape in self.part("flow_lm.flow_net.").items() if ".time_embed." not in name}
+        )
         return Work(self.lm_width * n, 2 * n)
 
     def decoder(self) -> Work:
         """A frame of the Mimi decoder."""
-        c, rows = self.config.mimi, resampling(self.config.mimi)
+        c, rows = self.config.mimi, self.config.mimi.upsampling
         return Work(0, 0).plus(
-            self._matrices(self.part("mimi.quantizer."), 1), self._matrices(self.part("mimi.upsample."), rows),
-            self._transformer("mimi.decoder_transformer.", c.decoder_transformer or c.transformer), self._seanet("mimi.decoder.", rows))
+            self._matrices(self.part("mimi.quantizer."), 1),
+            self._matrices(self.part("mimi.upsample."), rows),
+            self._transformer("mimi.decoder_transformer.", c.decoder_transformer or c.transformer),
+            self._seanet("mimi.decoder.", rows),
+        )
 
     def encoder(self, frames: float) -> Work:
         """So many frames through the Mimi encoder."""
         c = self.config.mimi
-        frame = self._seanet("mimi.encoder.", frame_size(c)).plus(
-            self._transformer("mimi.encoder_transformer.", c.transformer), self._matrices(self.part("mimi.downsample."), 1))
+        frame = self._seanet("mimi.encoder.", c.frame_size).plus(
+            self._transformer("mimi.encoder_transformer.", c.transformer),
+            self._matrices(self.part("mimi.downsample."), 1),
+        )
         return frame.times(frames)._replace(bytes=frame.bytes)
 
     def _matrices(self, tensors: Tensors, rows: float) -> Work:
         """So many rows through each."""
-        in_int8 = numbers({name: shape for name, shape in tensors.items() if self.int8 and has_int8(name, _outputs(name, shape))})
+        in_int8 = numbers(
+            {name: shape for name, shape in tensors.items() if self.int8 and has_int8(name, _outputs(name, shape))}
+        )
         others = numbers(tensors) - in_int8
         return Work(in_int8 + self.width * others, 2 * rows * others, 2 * rows * in_int8)
 
     def _transformer(self, prefix: str, t) -> Work:
         """One of Mimi's transformers over a frame, its window being full."""
-        rows = resampling(self.config.mimi)
+        rows = self.config.mimi.upsampling
         return self._matrices(self.part(prefix), rows).plus(Work(0, rows * 4.0 * t.context * t.d_model * t.num_layers))
 
     def _seanet(self, prefix: str, rows: int) -> Work:
         """A SEANet over a frame that comes as so many rows."""
-        kernels = {name: shape for name, shape in self.part(prefix).items() if len(shape) == 3}       # in the order of the layers
+        kernels = {
+            name: shape for name, shape in self.part(prefix).items() if len(shape) == 3
+        }  # in the order of the layers
         first, *_, last = kernels
         work = Work(0, 0)
         for name, shape in kernels.items():
             if "block" not in name and "convtr" not in name and name not in (first, last):
-                rows //= shape[2] // 2     # a convolution with a stride
+                rows //= shape[2] // 2  # a convolution with a stride
             work = work.plus(self._matrices({name: shape}, rows))
             if "convtr" in name:
                 rows *= shape[2] // 2
@@ -130,9 +143,12 @@ class Speeds:
         """Bytes a second by loop, and operations a second as "f32" and "int8"."""
         found = {}
         for name, size in self.loops.items():
-            ops.read_all(self.buffer[: size // 4], 1)      # into the cache, if there is one that it fits
+            ops.read_all(self.buffer[: size // 4], 1)  # into the cache, if there is one that it fits
             found[name] = _per_second(ops.read_all, self.buffer[: size // 4], 1 + AT_ONCE // size)
-        return found | {"f32": _per_second(ops.multiply_all, 100_000), "int8": _per_second(ops.multiply_all, 100_000, True)}
+        return found | {
+            "f32": _per_second(ops.multiply_all, 100_000),
+            "int8": _per_second(ops.multiply_all, 100_000, True),
+        }
 
 
 def _per_second(work: Callable[..., int], *args) -> float:

@@ -10,12 +10,14 @@ what is heavy where they need it, so that `--help` waits for none of it.
 import argparse
 import errno
 import os
+import re
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 from .. import __version__
 from ..errors import OptionError, PocketTTSError
-from .common import print_message
+from .common import check_official_options, print_message
 
 COMMANDS = {
     "generate": "Speak a text: the command where none is named",
@@ -24,6 +26,7 @@ COMMANDS = {
     "models": "List the models, and which are on this machine",
     "export-voice": "Make a recording a voice file, which loads at once",
     "download": "Fetch a model and voices, to speak without a network",
+    "mcp": "Let assistants speak, over the Model Context Protocol",
     "bench": "Measure how fast a model runs here, and how fast it could",
 }
 
@@ -54,6 +57,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> None:
+    if argv[:1] == ["wasm-demo"]:
+        raise OptionError(
+            "there is no command wasm-demo here: `pockettts serve` has a web page; --text=wasm-demo speaks the word"
+        )
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("generate", argv)
     command = import_module(f".{name.replace('-', '_')}", __name__)
     parser = _Parser(
@@ -67,12 +74,28 @@ def _run(argv: list[str]) -> None:
     command.add_options(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument("--debug", action="store_true", help="log everything, and show tracebacks")
+    _refuse_unknown(parser, rest)
     args, rest = parser.parse_known_args(rest)
     if rest:
-        what = "no such option" if rest[0].startswith("-") else "one word too many: a text needs quotes"
-        parser.error(f"{rest[0]!r}: {what}")
+        parser.error(f"{rest[0]!r}: one word too many: a text needs quotes")
     _log(args.quiet, args.debug)
+    check_official_options(args)
     command.run(args)
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
+    """Raise OptionError for an unknown option, before argparse complains about what follows it."""
+    for word in given:
+        if word == "--":
+            return
+        option = word.split("=")[0] if word.startswith("--") else word[:2]
+        is_number = re.fullmatch(r"-\.?\d.*", word)
+        if word.startswith("-") and word != "-" and not is_number and option not in parser._option_string_actions:
+            from ..config.parse import near
+
+            similar = near(option, [name for name in parser._option_string_actions if name.startswith("--")], 1)
+            advice = f"; did you mean {similar[0]}?" if similar and option.startswith("--") else ""
+            parser.error(f"{word!r}: no such option{advice}")
 
 
 def _describe_all(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +111,7 @@ def _describe_all(parser: argparse.ArgumentParser) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message} (see `{self.prog} --help`)")
 
 

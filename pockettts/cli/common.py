@@ -1,11 +1,20 @@
 """What several commands share: which model, numbers within limits, and a line on stderr."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..errors import OptionError
 from ..options import NUMBERS, PRECISIONS, Number
+
+if TYPE_CHECKING:
+    from ..config.schema import Config
+
+OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # of options, in the official package
+
+logger = logging.getLogger("pockettts")
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -34,7 +43,7 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def config_of(args: argparse.Namespace):
+def config_of(args: argparse.Namespace) -> "Config":
     """The model's config."""
     from ..config.load import load_config
     from ..default import default_config
@@ -51,16 +60,39 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
         help="of the weights (default: as they are, which loses nothing; int8 is the fastest)",
     )
     precision.add_argument(
-        "--quantize", dest="precision", action="store_const", const="int8", help="the same as --precision int8"
+        "--quantize",
+        "--quantized",
+        dest="precision",
+        action="store_const",
+        const="int8",
+        help="the same as --precision int8",
     )
 
 
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
     """Some of the options in `NUMBERS`. What is out of their limits is refused before anything is loaded."""
     for name in names:
-        parser.add_argument(
-            "--" + name.replace("_", "-"), type=within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about
-        )
+        flags = ["--" + name.replace("_", "-"), *OTHER_NAMES.get(name, [])]
+        parser.add_argument(*flags, dest=name, type=within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about)
+
+
+def add_official_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the official package that have no meaning here, for `check_official_options`. They are not in the help."""
+    parser.add_argument("--device", help=argparse.SUPPRESS)
+    parser.add_argument("--checkpoint", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--reload", action="store_true", help=argparse.SUPPRESS)
+
+
+def check_official_options(args: argparse.Namespace) -> None:
+    """Warn of official options that have no effect here. Raises OptionError for one that can't be ignored."""
+    if getattr(args, "checkpoint", None):
+        from ..official import no_checkpoint
+
+        raise no_checkpoint(args.checkpoint)
+    if getattr(args, "device", None) not in (None, "cpu"):
+        logger.warning("--device %s: this program runs on the CPU", args.device)
+    if getattr(args, "reload", False):
+        logger.warning("--reload has no effect here: restart the server after a change")
 
 
 def within(number: Number) -> Callable[[str], float]:

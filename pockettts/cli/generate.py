@@ -9,7 +9,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import OptionError, TextError
-from .common import add_cache_option, add_model_options, add_numbers, add_precision, config_of, print_message
+from .common import (
+    add_cache_option,
+    add_model_options,
+    add_numbers,
+    add_official_options,
+    add_precision,
+    config_of,
+    print_message,
+)
 from .progress import Progress, clock
 
 GREETINGS = {
@@ -46,6 +54,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     sound.add_argument(
         "-o",
         "--output",
+        "--output-path",
+        dest="output",
         metavar="FILE",
         help=f"wav, flac, ogg, opus or mp3; `-` is a WAV to stdout (default: {OUTPUT}, unless it is played)",
     )
@@ -72,6 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add_precision(parser)
     add_cache_option(parser)
+    add_official_options(parser)
     add_numbers(parser, *NUMBERS)
 
 
@@ -320,7 +331,7 @@ def _speak_book(job: _Job, chapters: list) -> None:
 
 def _write_chunks(spoken: Iterable[tuple], outs: list, resume_state) -> bool:
     """Write and note each chunk when it is finished. Returns whether Ctrl-C came when there was something to keep."""
-    from ..synthesis import by_chunk
+    from ..pipeline import by_chunk
 
     try:
         for blocks, chunk in by_chunk(spoken):

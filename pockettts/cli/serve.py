@@ -10,7 +10,15 @@ from signal import SIGINT
 
 from ..errors import OptionError
 from ..options import Number
-from .common import add_model_options, add_numbers, add_precision, config_of, print_message, within
+from .common import (
+    add_model_options,
+    add_numbers,
+    add_official_options,
+    add_precision,
+    config_of,
+    print_message,
+    within,
+)
 
 NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "threads")
 MB = 1 << 20
@@ -20,7 +28,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is all (default: %(default)s)"
     )
-    _add(parser, Number("port", int, 0, 65535, "0 takes a free one"), 8000)
+    _add(parser, Number("port", int, 0, 65535, "0 takes a free one"), 8000, "-p")
+    add_official_options(parser)
     parser.add_argument(
         "--wyoming",
         type=within(Number("wyoming", int, 0, 65535, "")),
@@ -69,8 +78,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add(parser: argparse.ArgumentParser, number: Number, default: float) -> None:
+def _add(parser: argparse.ArgumentParser, number: Number, default: float, *names: str) -> None:
     parser.add_argument(
+        *names,
         "--" + number.name,
         type=within(number),
         default=default,

@@ -1,6 +1,6 @@
-"""Configs by name, path or address, and the files that a model needs.
+"""Load configs by name, path or URL, and download the files that a model needs.
 
-The facts of every known model are in the .json files here; a bundled model has a folder in ../models with its weights.
+Every known model has a .json file in this folder. A bundled model has a folder in ../models, with its config and its weights.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ _FOLDERS = (Path(__file__).parent, Path(__file__).parents[1] / "models")
 
 
 def model_names() -> list[str]:
-    """The known models, in alphabetical order."""
+    """The names of the known models, in alphabetical order."""
     return sorted(_known())
 
 
 def _known() -> dict[str, Path]:
-    """The config file of each known model by name; a bundled model has its own folder, with its weights."""
+    """The config file of each known model, by name."""
     hub, bundled = _FOLDERS
     return {path.stem: path for path in [*hub.glob("*.json"), *bundled.glob("*/*.json")]}
 
@@ -37,12 +37,16 @@ def is_bundled(config: Config) -> bool:
 
 
 def load_config(source: str | Path) -> Config:
-    """The config of a known model by its name, or a custom one: a path, `https://` or `hf://` of a YAML file.
+    """The config of a known model, or of a YAML or JSON file.
 
-    Relative paths in a YAML file are looked for in the working directory, as upstream does, then beside the file.
+    Relative paths in a file are relative to the working directory if they exist there, as in the official package, and to the
+    file's folder otherwise.
+
+    Args:
+        source: a name of `model_names`, or the path, `https://` or `hf://` URL of a .yaml or .json file.
 
     Raises:
-        ConfigError: no such model, or a YAML that does not describe one.
+        ConfigError: no such model, or the file does not describe one.
         DownloadError: no such file.
     """
     text, known = str(source), _known()
@@ -66,28 +70,28 @@ def load_config(source: str | Path) -> Config:
 
 
 def is_downloaded(config: Config) -> bool:
-    """Whether the model needs no network: its weights, of either kind, and its tokenizer are on this machine."""
+    """Whether the model works without a network: its weights, with or without voice cloning, and its tokenizer are here."""
     bundles = [path for path in (config.weights_path, config.weights_path_without_voice_cloning) if path]
     return (not bundles or any(map(is_cached, bundles))) and all(map(is_cached, _parts(config)))
 
 
 def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
-    """Fetch what `config` needs without a network: weights, tokenizer, and `voices` or else the default voice.
+    """Download what a model needs to work without a network: weights, tokenizer, and voices.
 
-    The hub is asked for the weights that can clone voices even if the open ones are here already.
+    It asks the hub for the weights with voice cloning, even if those without it are here.
 
     Args:
         config: the model.
-        voices: names of the catalogue, addresses or paths.
+        voices: names of the catalogue, URLs or paths; none: the default voice.
 
     Returns:
         The files: the weights first, the voices last.
 
     Raises:
         DownloadError, GatedError: as `hub.local_path`.
-        VoiceError: a name, but the model has no voices of its own.
+        VoiceError: a name, but the model has no voices.
     """
-    wanted = list(voices) or [config.default_voice] if voices or config.default_voice else []
+    wanted = list(voices) or ([config.default_voice] if config.default_voice else [])
     sources = _parts(config) + [_voice_source(config, voice) for voice in wanted]
     files = []
     if config.weights_path:
@@ -96,14 +100,14 @@ def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
 
 
 def _parts(config: Config) -> list[str]:
-    """The files of a model beside its bundle of weights."""
+    """The files of a model besides the single file of weights."""
     parts = (config.flow_lm.weights_path, config.mimi.weights_path, config.flow_lm.lookup_table.tokenizer_path)
     return [path for path in parts if path]
 
 
 def _voice_source(config: Config, voice: str) -> str:
     if not re.fullmatch(r"[\w-]+", voice):
-        return voice  # an address or a path
+        return voice  # a URL or a path
     if not config.voices_path:
         raise VoiceError(f"{voice}: {config.name} has no voices of its own; give an audio file or its address")
     return config.voices_path.replace("{voice}", voice)
@@ -117,8 +121,8 @@ def _read(file: Path, name: str, trusted: bool = False) -> Config:
 
 
 def _resolve_paths(section: Any, folder: Path, always: bool = False) -> Any:
-    """`section` with relative paths made those of files in `folder`: of all, or of those not in the working directory."""
-    changes = {}
+    """Prefix relative paths with `folder`; with `always`, even those that exist in the working directory."""
+    changes: dict[str, Any] = {}
     for f in dataclasses.fields(section):
         value = getattr(section, f.name)
         if dataclasses.is_dataclass(value):

@@ -1,4 +1,4 @@
-"""YAML that is not trusted -> dataclasses: an unknown or missing key, or a value of another type, is an error."""
+"""Parse untrusted YAML into dataclasses. An unknown key, a missing key and a value of the wrong type are errors."""
 
 import dataclasses
 import json
@@ -7,29 +7,29 @@ import reprlib
 import types
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from ..errors import ConfigError
 
 T = TypeVar("T")
 
 _MAX_BYTES = 64 * 1024
-_TYPES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_TYPES: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """One of our own JSON files as the dataclass `kind`: as `read_yaml`, but without PyYAML, which takes long to import."""
+    """One of our own JSON files as the dataclass `kind`. Unlike `read_yaml` it does not import PyYAML, which takes long."""
     return _section(kind, json.loads(path.read_text("utf-8")), "")
 
 
 def read_yaml(path: Path, kind: type[T]) -> T:
-    """A YAML file (or JSON, which is YAML) as the dataclass `kind`, with as many dataclasses inside as it has.
+    """A YAML file (or JSON, which is YAML) as the dataclass `kind`, with nested dataclasses.
 
-    A field may be int, float, str, bool, a dataclass, `list[X]`, `tuple[X, ...]`, `X | None`, or `dict[str, str]` (of
-    single characters). Its key may only be left out if it has a default.
+    A field is int, float, str, bool, a dataclass, `list[X]`, `tuple[X, ...]`, `X | None`, or `dict[str, str]` with single
+    characters as keys. A field with a default is optional.
 
     Raises:
-        ConfigError: the first thing that is wrong, with the place's dotted key; the file's name is the caller's to add.
+        ConfigError: the first error, with its dotted key. The caller adds the name of the file.
     """
     with open(path, "rb") as stream:
         content = stream.read(_MAX_BYTES + 1)
@@ -39,12 +39,12 @@ def read_yaml(path: Path, kind: type[T]) -> T:
 
 
 def _parsed(content: bytes) -> Any:
-    """What is in a YAML file."""
+    """The content of a YAML file."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        def compose_node(self, parent, index):
-            if self.check_event(yaml.AliasEvent):  # a few of them can stand for terabytes
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):  # a few of them can expand to terabytes
                 raise ConfigError("aliases (*name) are not allowed; write the values out")
             return super().compose_node(parent, index)
 
@@ -55,12 +55,12 @@ def _parsed(content: bytes) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ConfigError(f"not YAML: {error.problem}{line}; correct it") from None
-    except Exception as error:  # odd input makes PyYAML raise ValueError, IndexError, KeyError, RecursionError ...
+    except Exception as error:  # PyYAML also raises ValueError, IndexError, KeyError, RecursionError ...
         raise ConfigError(f"not YAML that can be read ({type(error).__name__}); is this a model's config?") from None
 
 
 def show(value: Any) -> str:
-    """`value` in a message: short, however long or deep it is."""
+    """`value` for a message: short, even if the value is long or deep."""
     return reprlib.repr(value)
 
 
@@ -71,17 +71,17 @@ def either(names: Iterable[str]) -> str:
 
 
 def near(name: str, names: Iterable[str], most: int = 3) -> list[str]:
-    """Those that may be meant by one that is not among them, the nearest first."""
+    """The names most similar to `name`, the most similar first; at most `most`."""
     from difflib import get_close_matches
 
     return get_close_matches(name, names, most, 0.5)
 
 
 def _section(kind: type[T], data: Any, key: str) -> T:
-    """The dataclass `kind` from a mapping; `key` is the mapping's place in the file, with dots."""
+    """The dataclass `kind` from a mapping; `key` is the dotted key of the mapping in the file."""
     if not isinstance(data, dict):
         raise ConfigError(f"{key or 'the file'}: must be a section of keys and values, not {show(data)}")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     prefix = key and key + "."
     for name in data:
         if name not in fields:
@@ -98,7 +98,7 @@ def _value(kind: Any, value: Any, key: str) -> Any:
     if isinstance(kind, types.UnionType):  # X | None
         return None if value is None else _value(get_args(kind)[0], value, key)
     if dataclasses.is_dataclass(kind):
-        return _section(kind, value, key)
+        return _section(cast("type[Any]", kind), value, key)
     if get_origin(kind) in (list, tuple):
         if not isinstance(value, list) or not value:
             raise ConfigError(f"{key}: must be a list, such as [1, 2], not {show(value)}")

@@ -1,18 +1,18 @@
-"""What a model is: frozen dataclasses with the names, types and defaults of the official configs, and what values make sense.
+"""The schema of a model's config: frozen dataclasses with the names, types and defaults of the official configs; and its rules.
 
 Source: pocket_tts/utils/config.py of the official package.
 """
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..model.shapes import FlowLMShape, LookupTableShape, MimiShape
 from .parse import either, show
 
-# Least and most that makes sense, by key; any other whole number may be 1 to a million.
+# The range of each number, by key; any other number is between 1 and a million.
 _RANGES = {
     "num_layers": (1, 1000),
     "depth": (1, 1000),
@@ -36,120 +36,34 @@ _CHOICES = {
 }
 
 
-# Where a dataclass has no docstring, `dataclasses` makes one, which takes as long as a third of all else about it.
 @dataclass(frozen=True, kw_only=True)
-class FlowConfig:
-    """The MLP that samples latents."""
-
-    dim: int
-    depth: int
-    type: str = "lsd"  # the sampler
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
-    """The backbone."""
-
-    hidden_scale: int
-    max_period: int
-    d_model: int
-    num_heads: int
-    num_layers: int
-    attn_dim: int | None = None  # width of the queries; None: d_model
-    num_kv_heads: int | None = None  # None: num_heads
-    dim_feedforward: int | None = None  # None: d_model * hidden_scale
-
-
-@dataclass(frozen=True, kw_only=True)
-class LookupTableConfig:
+class LookupTableConfig(LookupTableShape):
     """The tokenizer, and the embeddings of its tokens."""
 
-    dim: int
-    n_bins: int
     tokenizer: str
     tokenizer_path: str
-    rank: int | None = None  # None: a full table, without a projection
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowLMConfig:
-    """What makes latents of text."""
+class FlowLMConfig(FlowLMShape):
+    """The flow LM and where its weights are."""
 
     dtype: str
-    flow: FlowConfig
-    transformer: TransformerConfig
-    z_dim: int | None = None  # None: no z_proj
     lookup_table: LookupTableConfig
     weights_path: str | None = None
-    insert_bos_before_voice: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class SEANetConfig:
-    """A convolutional encoder or decoder of samples."""
-
-    dimension: int
-    channels: int
-    n_filters: int
-    n_residual_layers: int
-    ratios: list[int]
-    kernel_size: int
-    residual_kernel_size: int
-    last_kernel_size: int
-    dilation_base: int
-    pad_mode: str
-    compress: int
-
-    @property
-    def hop_length(self) -> int:
-        """Samples a vector: the product of `ratios`."""
-        return math.prod(self.ratios)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MimiTransformerConfig:
-    """The transformer beside a SEANet."""
-
-    d_model: int
-    input_dimension: int
-    output_dimensions: tuple[int, ...]
-    num_heads: int
-    num_layers: int
-    layer_scale: float
-    context: int
-    max_period: float = 10000.0
-    dim_feedforward: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantizerConfig:
-    """What is left of the quantizer: widths."""
-
-    dimension: int
-    output_dimension: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MimiConfig:
-    """What makes samples of latents, and latents of a voice prompt."""
+class MimiConfig(MimiShape):
+    """The codec and where its weights are."""
 
     dtype: str
-    sample_rate: int
-    channels: int
-    frame_rate: float
-    seanet: SEANetConfig
-    transformer: MimiTransformerConfig
-    quantizer: QuantizerConfig
     weights_path: str | None = None
-    inner_dim: int | None = None  # width of what the encoder gives; None: seanet.dimension
-    outer_dim: int | None = None  # width of what the upsampling gets; None: that of the decoder's SEANet
-    decoder_seanet: SEANetConfig | None = None  # None: as the encoder's
-    decoder_transformer: MimiTransformerConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A model."""
+    """A model: its parts, its files, its text rules and its defaults."""
 
     flow_lm: FlowLMConfig
     mimi: MimiConfig
@@ -163,25 +77,25 @@ class Config:
     model_recommended_frames_after_eos: int | None = None
     default_temperature: float = 0.3
     default_eos_threshold: float = -4.0
-    # Our own: facts that the official package keeps in its code.
-    name: str = ""  # if the YAML has none: that of the known model, or of the file without its ending
+    # Not in the official configs: the official package has these facts in its code.
+    name: str = ""  # without one in the file: the name of the file without its extension
     description: str | None = None  # a sentence for people
     language: str | None = None
     default_voice: str | None = None
-    voices_path: str | None = None  # of the catalogue's voices, with {voice} for the name
-    voice_names: list[str] | None = None  # which of the catalogue there are; None: all
-    parameters: int | None = None  # how many weights the file has, the voice encoder's included
-    alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] whose attention is on the text being spoken
-    voice_cloning: bool = True  # False: recordings can't be cloned, whatever the weights have
+    voices_path: str | None = None  # of the voice states; {voice} stands for the name
+    voice_names: list[str] | None = None  # its voices; None: all of the catalogue
+    parameters: int | None = None  # number of weights in the file, including the voice encoder
+    alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] pairs whose attention follows the spoken text
+    voice_cloning: bool = True  # False: this model can not clone a recording
 
 
 def problems(config: Config) -> Iterator[str]:
-    """What is wrong with the values of a config, a line each."""
+    """The errors in the values of a config, one line each."""
     yield from itertools.chain(_nonsense(config), _contradictions(config))
 
 
 def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
-    """What is wrong with single values."""
+    """The errors in single values."""
     for f in dataclasses.fields(section):
         value, key = getattr(section, f.name), prefix + f.name
         least, most = _RANGES.get(f.name, (1, 10**6))
@@ -197,12 +111,14 @@ def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    """What is wrong among values that make sense by themselves."""
+    """The contradictions between values."""
     lm, mimi = config.flow_lm, config.mimi
     decoder_seanet = "decoder_seanet" if mimi.decoder_seanet else "seanet"
     decoder_transformer = "decoder_transformer" if mimi.decoder_transformer else "transformer"
     attentions = [("flow_lm.transformer", lm.transformer.attn_dim or lm.transformer.d_model, lm.transformer.num_heads)]
-    equals = [("flow_lm.lookup_table.dim", lm.lookup_table.dim, "flow_lm.transformer.d_model", lm.transformer.d_model)]
+    equals: list[tuple[str, Any, str, Any]] = [
+        ("flow_lm.lookup_table.dim", lm.lookup_table.dim, "flow_lm.transformer.d_model", lm.transformer.d_model)
+    ]
     for seanet, transformer in (("seanet", "transformer"), (decoder_seanet, decoder_transformer)):
         net, layers = getattr(mimi, seanet), getattr(mimi, transformer)
         attentions.append((f"mimi.{transformer}", layers.d_model, layers.num_heads))
@@ -224,9 +140,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     for key, value, other, wanted in equals:
         if value != wanted:
             yield f"{key}: {value} is not {other} ({wanted}); make them equal"
-    for key, width, heads in attentions:
-        if width % (2 * heads):
-            yield f"{key}.num_heads: {width} numbers do not make {heads} heads of pairs; change one of them"
+    for key, dim, heads in attentions:
+        if dim % (2 * heads):
+            yield f"{key}.num_heads: {dim} numbers do not make {heads} heads of pairs; change one of them"
     if lm.transformer.num_heads % (lm.transformer.num_kv_heads or 1):
         yield f"flow_lm.transformer.num_kv_heads: must divide num_heads ({lm.transformer.num_heads}); choose a divisor"
     for n, place in enumerate(config.alignment_heads or []):

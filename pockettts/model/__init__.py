@@ -1,6 +1,6 @@
 """The graph of Pocket TTS: pure Python over the kernels, without files, threads or logging.
 
-Arrays are float32, time first, channels last: [T, C]. Layers are called as functions; attributes are named as in the official
-checkpoints. What a stream remembers is made by `init_state()` and passed in, so one model serves many streams; feeding a
-sequence in pieces gives what feeding it at once gives.
+Arrays are float32, time first, channels last: [T, C]. Layers are called as functions. Attributes have the names of the official
+checkpoints. `init_state()` makes the state of a stream, and each call takes it, so one model serves many streams. A sequence fed
+in pieces gives the same bits as the sequence fed at once.
 """

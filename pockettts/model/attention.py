@@ -12,7 +12,7 @@ from .state import AttentionProbe, BatchedCaches, KVCache
 
 
 class Attention:
-    """Grouped-query attention: num_heads queries share num_kv_heads keys and values; `context` limits how far back it sees."""
+    """Grouped-query attention: num_heads queries share num_kv_heads keys and values. `context` is the size of the window."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Attention:
         cache: KVCache | BatchedCaches,
         norm: ops.Norm,
         scale: np.ndarray | None = None,
-        wanted: Sequence[int] | None = None,
+        wanted: Sequence[int] | np.ndarray | None = None,
     ) -> np.ndarray:
-        """x + scale * out_proj(attention(in_proj(norm(x)))); of the wanted rows only, if that is said."""
+        """x + scale * out_proj(attention(in_proj(norm(x)))): [T, d_model], or only the rows in `wanted`."""
         qkv = self.in_proj(x, norm=norm)  # [T, (H + 2 H_kv) D]
         y = self.attend(qkv, cache if isinstance(cache, BatchedCaches) else BatchedCaches([cache], [len(x)]))
         if wanted is not None:
@@ -51,7 +51,7 @@ class Attention:
         return self.out_proj(y, scale, x)  # [T, d_model]
 
     def attend(self, qkv: np.ndarray, streams: BatchedCaches) -> np.ndarray:
-        """Put keys and values into the caches, and look at what is there: [T, H D]."""
+        """Append keys and values to the caches, then attend to all of them: [T, H D]."""
         seen = [(n, *cache.extend(n)) for cache, n in zip(streams.caches, streams.counts, strict=True)]
         y = ops.attention(qkv, seen, self.rope(max(cache.offset for cache in streams.caches)), self.context or 0)
         for rows, own in streams.split(qkv):
@@ -61,7 +61,7 @@ class Attention:
 
 
 def record_attention(probe: AttentionProbe, qkv: np.ndarray, cache: KVCache) -> None:
-    """Add what the watched heads of the last row of `qkv` look at, now that its key is in the cache."""
+    """Record the attention of the probed heads for the last row of `qkv`. Its key is already in the cache."""
     probe.rows.append(
         np.stack(
             [
@@ -73,17 +73,17 @@ def record_attention(probe: AttentionProbe, qkv: np.ndarray, cache: KVCache) -> 
 
 
 class Rope:
-    """Cosines and sines of rotary positions (arXiv 2104.09864), in a table that grows with the longest sequence."""
+    """The cosines and sines of rotary positions (arXiv 2104.09864), in a table that grows with the longest sequence."""
 
     def __init__(self, dim: int, max_period: float) -> None:
-        # Rounded to float32 at each step as the reference does: at position 1,000 one ulp of a frequency shows in the audio.
+        # Round to float32 at each step, as the reference does: at position 1,000 one ulp of a frequency is audible.
         exponents = np.arange(dim // 2, dtype=np.float32) * np.float32(-math.log(max_period) * 2 / dim)
         self.frequencies = np.exp(exponents.astype(np.float64)).astype(np.float32)
         self.table = np.empty((2, 0, dim // 2), np.float32)
 
     def __call__(self, n: int) -> np.ndarray:
-        """Cosines and sines [2, n or more, D/2] of positions 0 .. n."""
-        table = self.table  # another thread may put a longer one there
+        """Cosines and sines of positions 0 .. n: float32 [2, n or more, D/2]."""
+        table = self.table  # another thread may replace it by a longer one
         if n > table.shape[1]:
             positions = np.arange(max(2 * table.shape[1], n, 512), dtype=np.float32)
             angles = positions[:, None] * self.frequencies
@@ -91,4 +91,4 @@ class Rope:
         return table
 
 
-rope = cache(Rope)  # layers of the same shape share a table
+rope = cache(Rope)  # layers with the same head width share a table

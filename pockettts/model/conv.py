@@ -1,4 +1,4 @@
-"""Streaming convolutions, channels last: what came before is kept in a state (reference: pocket_tts.modules.conv)."""
+"""Streaming convolutions, channels last. The state holds the previous inputs (reference: pocket_tts.modules.conv)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .state import ConvState
 
 
 class Conv1d:
-    """Causal convolution [T, C_in] -> [T / stride, C_out], of elu(x) if `elu`. T must be a multiple of the stride."""
+    """Causal convolution [T, C_in] -> [T / stride, C_out], applied to elu(x) if `elu`. T must be a multiple of the stride."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Conv1d:
 class ConvTranspose1d:
     """Transposed convolution of elu(x), kernel 2 s and stride s: [T, C_in] -> [T s, C_out].
 
-    Its s outputs at t depend on rows t - 1 and t alone: a convolution of width 2 to s * C_out channels.
+    The s outputs at time t depend only on rows t - 1 and t, so this is a convolution of width 2 with s * C_out channels.
     """
 
     def __init__(self, w: Weights, c_in: int, c_out: int, stride: int) -> None:
@@ -57,7 +57,7 @@ class ConvTranspose1d:
 
 
 class DepthwiseUpsample:
-    """Transposed convolution with a group for each output channel, kernel 2 s and stride s: [T, C_in] -> [T s, C_out]."""
+    """Transposed convolution with one group per output channel, kernel 2 s and stride s: [T, C_in] -> [T s, C_out]."""
 
     def __init__(self, w: Weights, c_in: int, c_out: int, stride: int) -> None:
         self.weight = np.ascontiguousarray(w.vector("weight", c_in, 1, 2 * stride)[:, 0].T)  # [2 s, C_in]

@@ -1,6 +1,6 @@
 """Linear layers, norms and embeddings: a kernel call each."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -8,34 +8,38 @@ from .. import ops
 
 
 class Packed(Protocol):
-    """A weight matrix, repacked for the kernels when first used."""
+    """A weight matrix in the layout of the kernels, packed at first use."""
 
-    matrix: Any
+    @property
+    def matrix(self) -> Any: ...
+
+
+W = TypeVar("W", bound="Weights")
 
 
 class Weights(Protocol):
-    """Where layers take their weights from, by official name; a missing tensor or a wrong shape is an error there."""
+    """The source of a layer's weights, by official name. It raises an error for a missing tensor or a wrong shape."""
 
-    def __truediv__(self, scope: str | int) -> "Weights": ...
+    def __truediv__(self: W, scope: str | int) -> W: ...
 
     def vector(self, name: str, *shape: int) -> np.ndarray:
-        """A small tensor of that shape, as float32."""
+        """A small tensor of this shape, as float32."""
 
     def matrix(self, name: str, *shape: int) -> Packed:
         """The matrix [N, K] of a linear layer, or the kernel [N, C, width] of a convolution as [N, width * C]."""
 
-    def concatenate(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
-        """Matrices [N_i, K] of that name, here and in other scopes, as one [sum(N_i), K]."""
+    def concatenate(self, others: list[Any], name: str, shapes: list[tuple[int, int]]) -> Packed:
+        """The matrices [N_i, K] of this name, in this scope and others, as one matrix [sum(N_i), K]."""
 
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
-        """The kernel [C, N, 2 s] of a transposed convolution with stride s, as [s * N, 2 * C]: see conv.ConvTranspose1d."""
+        """The kernel [C, N, 2 s] of a transposed convolution with stride s, as [s * N, 2 * C]. See conv.ConvTranspose1d."""
 
     def table(self, name: str, *shape: int) -> np.ndarray:
-        """A table of rows as the file has it, float32 or bf16 words."""
+        """A table of rows in the dtype of the file: float32, or bf16 as uint16."""
 
 
 class Linear:
-    """y = x w^T + bias, and what often comes before and after: activation((norm(x) w^T + bias) * scale + add)."""
+    """y = activation((norm(x) w^T + bias) * scale + add), in one kernel call. All but the product are optional."""
 
     def __init__(self, w: Weights, n_in: int, n_out: int, bias: bool = False) -> None:
         self.weight = w.matrix("weight", n_out, n_in)
@@ -53,7 +57,7 @@ class Linear:
 
 
 class ConcatenatedLinear(Linear):
-    """Several layers with the same input as one: their outputs [T, n_i] side by side."""
+    """Several linear layers with the same input as one: their outputs [T, n_i], concatenated."""
 
     def __init__(self, ws: list[Weights], n_in: int, n_outs: list[int]) -> None:
         self.weight = ws[0].concatenate(ws[1:], "weight", [(n, n_in) for n in n_outs])
@@ -82,7 +86,7 @@ def residual_mlp(
 
 
 class Embedding:
-    """A table of rows [n, dim], kept as the file has it: float32, or bf16 words."""
+    """A table of rows [n, dim] in the dtype of the file: float32, or bf16 as uint16."""
 
     def __init__(self, w: Weights, n: int, dim: int) -> None:
         self.weight = w.table("weight", n, dim)

@@ -1,6 +1,7 @@
-"""From noise to a latent: the four ways in which official models use their flow head (reference: pocket_tts.models.flow_lm).
+"""Samplers: from noise to a latent (reference: pocket_tts.models.flow_lm).
 
-Each takes the flow net with its condition bound, `flow(times, x) -> [B, latent_dim]`, noise x [B, latent_dim] and a number of steps n.
+Each takes the flow net with its condition bound, `flow(times, x) -> [B, latent_dim]`, noise x [B, latent_dim], and the number of
+steps n. It returns latents [B, latent_dim].
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ Flow = Callable[[tuple[float, ...], np.ndarray], np.ndarray]
 
 
 def lsd(flow: Flow, x: np.ndarray, n: int) -> np.ndarray:
-    """Lagrangian self-distillation (arXiv 2505.18825): n jumps, each told where it starts and where it ends."""
+    """Lagrangian self-distillation (arXiv 2505.18825): n jumps, each conditioned on its start and end."""
     for i in range(n):
         x = x + flow((i / n, (i + 1) / n), x) / np.float32(n)
     return x
@@ -25,12 +26,12 @@ def flow_matching(flow: Flow, x: np.ndarray, n: int) -> np.ndarray:
 
 
 def drifting(flow: Flow, x: np.ndarray, n: int) -> np.ndarray:
-    """One step: the head's output is the sample."""
+    """One step: the flow net's output is the sample."""
     return flow((), x)
 
 
 def pointwise(flow: Flow, x: np.ndarray, n: int) -> np.ndarray:
-    """One step: the noise plus the head's output."""
+    """One step: the noise plus the flow net's output."""
     return x + flow((), x)
 
 

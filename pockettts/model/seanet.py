@@ -1,12 +1,15 @@
 """SEANet, causal: waveform <-> features (arXiv 2009.02095; reference: pocket_tts.modules.seanet).
 
-Every convolution but the first is preceded by an ELU, which the convolutions apply as they take their input.
+An ELU precedes every convolution except the first. The convolution kernels apply it to their input.
 """
+
+from typing import Any
 
 import numpy as np
 
 from .conv import Conv1d, ConvTranspose1d
 from .layers import Weights
+from .shapes import SEANetShape
 from .state import ConvState
 
 
@@ -26,14 +29,14 @@ class ResnetBlock:
 
 
 class _Stack:
-    """Layers one after the other."""
+    """Layers in sequence."""
 
-    model: list
+    model: list[Any]
 
-    def init_state(self) -> list:
+    def init_state(self) -> list[Any]:
         return [layer.init_state() for layer in self.model]
 
-    def __call__(self, x: np.ndarray, state: list) -> np.ndarray:
+    def __call__(self, x: np.ndarray, state: list[Any]) -> np.ndarray:
         for layer, s in zip(self.model, state, strict=True):
             x = layer(x, s)
         return x
@@ -42,40 +45,58 @@ class _Stack:
 class SEANetEncoder(_Stack):
     """Samples [T, 1] -> features [T / prod(ratios), dimension]."""
 
-    def __init__(self, w: Weights, c) -> None:
-        w, width = w / "model", c.n_filters
-        self.model = [Conv1d(w / "0.conv", c.channels, width, c.kernel_size, pad_mode=c.pad_mode)]
-        at = 1  # index in the checkpoint, where ELUs count
-        for ratio in reversed(c.ratios):
-            for j in range(c.n_residual_layers):
+    def __init__(self, w: Weights, shape: SEANetShape) -> None:
+        w, width = w / "model", shape.n_filters
+        self.model = [Conv1d(w / "0.conv", shape.channels, width, shape.kernel_size, pad_mode=shape.pad_mode)]
+        at = 1  # index in the checkpoint, which counts the ELUs too
+        for ratio in reversed(shape.ratios):
+            for j in range(shape.n_residual_layers):
                 self.model.append(
-                    ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode)
+                    ResnetBlock(
+                        w / at,
+                        width,
+                        shape.residual_kernel_size,
+                        shape.dilation_base**j,
+                        shape.compress,
+                        shape.pad_mode,
+                    )
                 )
                 at += 1
             self.model.append(
-                Conv1d(w / (at + 1) / "conv", width, 2 * width, 2 * ratio, ratio, pad_mode=c.pad_mode, elu=True)
+                Conv1d(w / (at + 1) / "conv", width, 2 * width, 2 * ratio, ratio, pad_mode=shape.pad_mode, elu=True)
             )
             width, at = 2 * width, at + 2
         self.model.append(
-            Conv1d(w / (at + 1) / "conv", width, c.dimension, c.last_kernel_size, pad_mode=c.pad_mode, elu=True)
+            Conv1d(
+                w / (at + 1) / "conv", width, shape.dimension, shape.last_kernel_size, pad_mode=shape.pad_mode, elu=True
+            )
         )
 
 
 class SEANetDecoder(_Stack):
     """Features [T, dimension] -> samples [T * prod(ratios), 1]."""
 
-    def __init__(self, w: Weights, c) -> None:
-        w, width = w / "model", c.n_filters * 2 ** len(c.ratios)
-        self.model = [Conv1d(w / "0.conv", c.dimension, width, c.kernel_size, pad_mode=c.pad_mode)]
+    def __init__(self, w: Weights, shape: SEANetShape) -> None:
+        w, width = w / "model", shape.n_filters * 2 ** len(shape.ratios)
+        self.model = [Conv1d(w / "0.conv", shape.dimension, width, shape.kernel_size, pad_mode=shape.pad_mode)]
         at = 1
-        for ratio in c.ratios:
+        for ratio in shape.ratios:
             self.model.append(ConvTranspose1d(w / (at + 1) / "convtr", width, width // 2, ratio))
             width, at = width // 2, at + 2
-            for j in range(c.n_residual_layers):
+            for j in range(shape.n_residual_layers):
                 self.model.append(
-                    ResnetBlock(w / at, width, c.residual_kernel_size, c.dilation_base**j, c.compress, c.pad_mode)
+                    ResnetBlock(
+                        w / at,
+                        width,
+                        shape.residual_kernel_size,
+                        shape.dilation_base**j,
+                        shape.compress,
+                        shape.pad_mode,
+                    )
                 )
                 at += 1
         self.model.append(
-            Conv1d(w / (at + 1) / "conv", width, c.channels, c.last_kernel_size, pad_mode=c.pad_mode, elu=True)
+            Conv1d(
+                w / (at + 1) / "conv", width, shape.channels, shape.last_kernel_size, pad_mode=shape.pad_mode, elu=True
+            )
         )

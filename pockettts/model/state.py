@@ -1,4 +1,4 @@
-"""What a stream remembers between calls: a KV cache for each attention layer, a few rows for each convolution."""
+"""The state of a stream: a KV cache per attention layer, and a few rows of history per convolution."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 class AttentionProbe:
-    """What some heads of a layer look at while it speaks: their weights on positions start .. stop.
+    """Records the attention of some heads of a layer to positions start .. stop.
 
-    rows: float32 [heads, stop - start] for each step so far that went beyond `stop`.
+    rows: one float32 [heads, stop - start] per step after position `stop`.
     """
 
     def __init__(self, heads: list[int], start: int, stop: int) -> None:
@@ -17,10 +17,10 @@ class AttentionProbe:
 
 
 class KVCache:
-    """Keys and values of one attention layer, [H_kv, capacity, D] each; rows 0 .. length are filled.
+    """Keys and values of one attention layer, float32 [H_kv, capacity, D] each; rows 0 .. length are in use.
 
-    offset: positions seen so far (the next row's place for RoPE). With a `context` only that many rows are kept, and length
-    falls behind offset. watch: set by who wants to know what is looked at.
+    offset: the number of positions so far, which is the RoPE position of the next row. With a `context`, only the last `context`
+    rows are kept, so length is less than offset. probe: if set, each step records its attention there.
     """
 
     def __init__(self, heads: int, dim: int, context: int | None = None, rows: int = 256) -> None:
@@ -32,7 +32,10 @@ class KVCache:
         self.values = np.empty((heads, rows, dim), np.float32)
 
     def extend(self, n: int) -> tuple[np.ndarray, np.ndarray, int, int]:
-        """Make room for n more rows and count them as filled: keys, values, their length, and the position after the last row."""
+        """Make room for n more rows and count them as in use.
+
+        Returns keys, values, the new length, and the position after the last row.
+        """
         start = self.length
         if start + n > self.keys.shape[1]:
             kept = min(start, self.context) if self.context else start
@@ -47,14 +50,14 @@ class KVCache:
         return self.keys, self.values, self.length, self.offset
 
     def rows(self) -> np.ndarray:
-        """What is filled, as the files of voice states have it: [2, T, H_kv, D], keys and values."""
+        """The keys and values in use, in the layout of voice state files: [2, T, H_kv, D]."""
         return np.stack([self.keys[:, : self.length], self.values[:, : self.length]]).transpose(0, 2, 1, 3)
 
     @classmethod
     def restore(cls, layers: Sequence[np.ndarray], room: int) -> list["KVCache"]:
-        """Caches without context that hold the rows [2, T, H_kv, D] of each layer and have room for more.
+        """Caches without a context window, from the rows [2, T, H_kv, D] of each layer, with room for `room` more rows.
 
-        They share a block of memory, since of a large one the system gives large pages, in a quarter of the time.
+        All caches share one block of memory: the system backs a large block with huge pages, which takes a quarter of the time.
         """
         _, n, heads, dim = layers[0].shape
         block = np.empty((len(layers), 2, heads, n + room, dim), np.float32)
@@ -69,27 +72,27 @@ class KVCache:
 
 
 class BatchedCaches:
-    """The KV caches of several streams at one layer, for a step in which each has some of the rows, counts[i] of them."""
+    """The KV caches of several streams at one layer, for one step. Stream i owns counts[i] rows of the step's input."""
 
     def __init__(self, caches: list[KVCache], counts: list[int]) -> None:
         self.caches, self.counts = caches, counts
 
     def split(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, KVCache]]:
-        """Each stream's rows of [sum(counts), C], with its cache."""
+        """The rows of each stream, out of [sum(counts), C], with its cache."""
         end = 0
         for cache, count in zip(self.caches, self.counts, strict=True):
             yield rows[end : (end := end + count)], cache
 
 
 def _moved(rows: np.ndarray, start: int, n: int, capacity: int) -> np.ndarray:
-    """Rows start .. start + n of [H, T, D], put first in a new array of `capacity` rows."""
+    """A new array [H, capacity, D] that begins with rows start .. start + n of `rows` [H, T, D]."""
     target = np.empty((rows.shape[0], capacity, rows.shape[2]), np.float32)
     target[:, :n] = rows[:, start : start + n]
     return target
 
 
 class ConvState:
-    """The last inputs of a convolution, [rows, C], which it moves on; None: as if all had been like the first one."""
+    """The last inputs of a convolution, float32 [rows, C], updated in place. None: replicate the first input."""
 
     def __init__(self, history: np.ndarray | None) -> None:
         self.history = history

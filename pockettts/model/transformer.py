@@ -1,16 +1,20 @@
 """The pre-norm transformer of the flow LM's backbone and of Mimi (reference: pocket_tts.modules.transformer)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .attention import Attention
 from .layers import Linear, Weights, layer_norm, residual_mlp
+from .shapes import CodecTransformerShape
 from .state import BatchedCaches, KVCache
 
 
 class TransformerLayer:
-    def __init__(self, w: Weights, d_model: int, dim_feedforward: int, layer_scale: bool, **attention) -> None:
+    """Pre-norm attention and feed-forward, each with a residual connection and an optional layer scale."""
+
+    def __init__(self, w: Weights, d_model: int, dim_feedforward: int, layer_scale: bool, **attention: Any) -> None:
         self.norm1 = layer_norm(w / "norm1", d_model)
         self.self_attn = Attention(w / "self_attn", d_model, **attention)
         self.norm2 = layer_norm(w / "norm2", d_model)
@@ -20,7 +24,7 @@ class TransformerLayer:
         self.layer_scale_2 = w.vector("layer_scale_2.scale", d_model)[None] if layer_scale else None
 
     def __call__(
-        self, x: np.ndarray, cache: KVCache | BatchedCaches, wanted: Sequence[int] | None = None
+        self, x: np.ndarray, cache: KVCache | BatchedCaches, wanted: Sequence[int] | np.ndarray | None = None
     ) -> np.ndarray:
         # x + layer_scale_1 * self_attn(norm1(x)), then x + layer_scale_2 * linear2(gelu(linear1(norm2(x))))
         x = self.self_attn(x, cache, self.norm1, self.layer_scale_1, wanted)
@@ -28,40 +32,44 @@ class TransformerLayer:
 
 
 class Transformer:
-    def __init__(self, w: Weights, num_layers: int, **layer) -> None:
+    """A stack of layers over one KV cache each."""
+
+    def __init__(self, w: Weights, num_layers: int, **layer: Any) -> None:
         self.layers = [TransformerLayer(w / "layers" / i, **layer) for i in range(num_layers)]
 
     def init_state(self) -> list[KVCache]:
         return [layer.self_attn.init_state() for layer in self.layers]
 
     def __call__(
-        self, x: np.ndarray, state: list[KVCache] | list[BatchedCaches], wanted: Sequence[int] | None = None
+        self, x: np.ndarray, state: Sequence[KVCache | BatchedCaches], wanted: Sequence[int] | np.ndarray | None = None
     ) -> np.ndarray:
-        """All rows, or the wanted ones: of the others the last layer makes keys and values only."""
+        """x [T, d_model] -> [T, d_model], or only the rows in `wanted`: for the others the last layer makes keys and values only."""
         for layer, cache in zip(self.layers, state, strict=True):
             x = layer(x, cache, wanted if layer is self.layers[-1] else None)
         return x  # [T, d_model]
 
 
 class ProjectedTransformer:
-    """Mimi's: windowed, with layer scales, and projections in and out where the widths differ."""
+    """The transformer of Mimi: windowed, with layer scales, and projections in and out if the widths differ."""
 
-    def __init__(self, w: Weights, c) -> None:
+    def __init__(self, w: Weights, shape: CodecTransformerShape) -> None:
         self.transformer = Transformer(
             w / "transformer",
-            c.num_layers,
-            d_model=c.d_model,
-            dim_feedforward=c.dim_feedforward,
+            shape.num_layers,
+            d_model=shape.d_model,
+            dim_feedforward=shape.dim_feedforward,
             layer_scale=True,
-            num_heads=c.num_heads,
-            max_period=c.max_period,
-            context=c.context,
+            num_heads=shape.num_heads,
+            max_period=shape.max_period,
+            context=shape.context,
         )
-        (out,) = c.output_dimensions
+        (out,) = shape.output_dimensions
         self.input_proj = (
-            Linear(w / "input_proj", c.input_dimension, c.d_model) if c.input_dimension != c.d_model else None
+            Linear(w / "input_proj", shape.input_dimension, shape.d_model)
+            if shape.input_dimension != shape.d_model
+            else None
         )
-        self.output_proj = Linear(w / "output_projs" / 0, c.d_model, out) if out != c.d_model else None
+        self.output_proj = Linear(w / "output_projs" / 0, shape.d_model, out) if out != shape.d_model else None
 
     def init_state(self) -> list[KVCache]:
         return self.transformer.init_state()

@@ -63,5 +63,5 @@ def check_place(path: str | Path) -> None:
 
 def cannot_write(path: str | Path, error: OSError) -> str:
     """One line for people: what could not be written, why, and what to do."""
-    advice = _ADVICE.get(error.errno, "write to a place where you may")
+    advice = _ADVICE.get(error.errno or 0, "write to a place where you may")
     return f"can't write {path} ({error.strerror or error}): {advice}"

@@ -1,9 +1,9 @@
-"""Files by name: `hf://owner/repo/file@revision`, `https://...` or a path -> a file on this machine.
+"""Resolve `hf://owner/repo/file@revision`, `https://...` or a path to a file on this machine; download it if necessary.
 
-Hub files go through `huggingface_hub` with its own cache, token and HF_HUB_OFFLINE; web files are kept in its assets
-folder. What is cached is used without asking; only a hub file without a commit, which may have changed, is asked for,
-and taken from the cache if the hub can't be reached. Importing all of `huggingface_hub` takes 0.4 s, so its cache, of
-which it documents the layout, is looked into with no more than its constants.
+Hub files use the cache, the token and HF_HUB_OFFLINE of `huggingface_hub`. Web files are stored in its assets folder. A cached
+file is used without a request, except for a hub file without a commit: it may have changed, so the hub is asked, and the cached
+file is used if the hub does not answer. Importing all of `huggingface_hub` takes 0.4 s, so this module reads the cache, whose
+layout is documented, with no more than the library's constants.
 """
 
 import errno
@@ -13,33 +13,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import DownloadError, GatedError
 from .files import whole_file
 
-_HEAD_SECONDS = 5  # for the hub's first answer: where there is no network, nobody should wait long for nothing
-_READ_SECONDS = 20  # for each piece of a web file
+_HEAD_SECONDS = 5  # for the first response of the hub: without a network the wait is short
+_READ_SECONDS = 20  # for each block of a web file
 _HF_URL = re.compile(r"hf://([\w.-]+/[\w.-]+)/([^@\\]+)(?:@([^@\\]+))?")
 _ELSEWHERE = "run `pockettts download MODEL [VOICE...]` once with a network"
 _progress = True
 
 
 def show_progress(on: bool) -> None:
-    """Whether downloads show a bar (on stderr, if that is a terminal), from the first download on."""
+    """Whether downloads show a progress bar (on stderr, if it is a terminal). Call it before the first download."""
     global _progress
     _progress = on
 
 
 def local_path(source: str | Path) -> Path:
-    """The file that `source` names, downloaded if need be.
+    """The file that `source` names, downloaded if necessary.
 
     Args:
         source: `hf://owner/repo/file[@revision]`, `https://...` (`http://` on this machine only), or a path.
 
     Raises:
-        GatedError: the hub wants a login or accepted terms (401, 403).
-        DownloadError: no such file, no network, a connection that broke, a full disk.
+        GatedError: the hub requires a login or accepted terms (401, 403).
+        DownloadError: no such file, no network, a broken connection, a full disk.
     """
     if "://" not in str(source):
         return _checked(source)
@@ -55,14 +56,14 @@ def local_path(source: str | Path) -> Path:
         return remote.download(cached is not None)
     except DownloadError:
         raise
-    except Exception as error:  # HTTP clients (requests, httpx, urllib) have errors of their own, without a common base
+    except Exception as error:  # the HTTP clients (requests, httpx, urllib) have no common base class of errors
         if cached:
             return cached
         raise _explained(remote, error) from error
 
 
 def is_reachable(seconds: float = 0.7) -> bool:
-    """Whether something answers at the hub's address, or at the proxy on the way there, within so many seconds."""
+    """Whether the hub, or the proxy in front of it, accepts a connection within `seconds`."""
     import socket
     from threading import Thread
     from urllib.request import getproxies, proxy_bypass
@@ -84,7 +85,7 @@ def is_reachable(seconds: float = 0.7) -> bool:
         except (OSError, ValueError):
             pass
 
-    thread = Thread(target=connect, daemon=True)  # looking up a name has no time limit of its own
+    thread = Thread(target=connect, daemon=True)  # name resolution has no time limit
     thread.start()
     thread.join(seconds)
     return bool(connected)
@@ -96,13 +97,13 @@ def is_cached(source: str | Path) -> bool:
 
 
 def local_path_or_open(gated: str, open_source: str | None, ask: bool = False) -> tuple[Path, bool]:
-    """The weights that can clone voices if they can be had, else the open ones; and whether it is the former.
+    """The gated weights, which can clone voices, if available; else the open ones. Returns the file, and whether it can clone.
 
-    Whichever is cached is taken without asking. With `ask`, the hub is asked for the gated file although the open one
-    is cached: so a user who has accepted the terms gets from one to the other.
+    A cached file is used without a request. With `ask`, the hub is asked for the gated file even if the open one is cached, so a
+    user who has accepted the terms gets it.
 
     Raises:
-        GatedError, DownloadError: neither can be had.
+        GatedError, DownloadError: neither file is available.
     """
     sources = [(gated, True), (open_source, False)] if open_source else [(gated, True)]
     for source, can_clone in sources:
@@ -117,7 +118,7 @@ def local_path_or_open(gated: str, open_source: str | None, ask: bool = False) -
 
 
 def assets(kind: str) -> Path:
-    """The folder for files of our own of some kind, in the hub's assets; it need not be there yet."""
+    """The folder for our own files of some kind, in the assets folder of the hub's cache. It may not exist yet."""
     from huggingface_hub import constants
 
     return Path(constants.HF_ASSETS_CACHE, "pockettts", kind)
@@ -125,7 +126,7 @@ def assets(kind: str) -> Path:
 
 @contextmanager
 def assets_in(folder: Path) -> Iterator[None]:
-    """Inside, files of our own go to that folder, from here and from child processes: for what leaves nothing behind."""
+    """Within this context, our own files go to `folder`, also from child processes. For code that must leave nothing behind."""
     from huggingface_hub import constants
 
     before = constants.HF_ASSETS_CACHE, os.environ.get("HF_ASSETS_CACHE")
@@ -139,6 +140,8 @@ def assets_in(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _HubFile:
+    """A file in a repository on the Hugging Face hub."""
+
     repo: str
     name: str
     revision: str
@@ -151,7 +154,7 @@ class _HubFile:
         from huggingface_hub import constants
 
         folder = Path(constants.HF_HUB_CACHE, "models--" + self.repo.replace("/", "--"))
-        ref = folder / "refs" / self.revision  # the commit of a branch or tag when it was last seen
+        ref = folder / "refs" / self.revision  # the last known commit of a branch or tag
         path = folder / "snapshots" / (ref.read_text() if ref.is_file() else self.revision) / self.name
         return path if path.is_file() else None
 
@@ -159,12 +162,12 @@ class _HubFile:
         import logging
 
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what it warns of, we say in one line
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our own message is one line
         if not _progress:
             disable_progress_bars()
-        if not is_cached:  # ask once: without a network, hf_hub_download would go on asking for minutes
+        if not is_cached:  # ask once: without a network, hf_hub_download would retry for minutes
             get_hf_file_metadata(hf_hub_url(self.repo, self.name, revision=self.revision), timeout=_HEAD_SECONDS)
         return Path(hf_hub_download(self.repo, self.name, revision=self.revision, etag_timeout=_HEAD_SECONDS))
 
@@ -174,8 +177,10 @@ class _HubFile:
 
 @dataclass(frozen=True)
 class _WebFile:
+    """A file at an https:// URL."""
+
     url: str
-    unchanging = True  # as far as we are concerned
+    unchanging = True  # web files are not checked for changes
 
     def _place(self) -> Path:
         from hashlib import sha256
@@ -190,10 +195,10 @@ class _WebFile:
     def download(self, is_cached: bool) -> Path:
         from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-        from huggingface_hub.utils import disable_progress_bars, tqdm
+        from huggingface_hub.utils import disable_progress_bars, tqdm  # type: ignore[attr-defined]
 
         class Redirects(HTTPRedirectHandler):
-            def redirect_request(self, request, *args):
+            def redirect_request(self, request: Request, *args: Any) -> Request | None:
                 _check_url(args[-1], secure=request.type == "https")
                 return super().redirect_request(request, *args)
 
@@ -210,7 +215,7 @@ class _WebFile:
             size = response.headers["Content-Length"]
             total = size and int(size)
             label = self.url.rpartition("/")[2][-40:]
-            with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:
+            with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:  # type: ignore[no-untyped-call]
                 while block := response.read(1 << 18):
                     file.write(block)
                     bar.update(len(block))
@@ -235,11 +240,11 @@ def _remote(url: str) -> _HubFile | _WebFile:
 
 
 def _check_url(url: str, secure: bool = False) -> None:
-    """`https://` anywhere; and `http://` on this machine, unless a `secure` server points there."""
+    """Allow `https://` anywhere, and `http://` on this machine unless a `secure` server redirects there. Raises DownloadError."""
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     except ValueError:
-        scheme = host = None
+        scheme, host = "", None
     here = scheme == "http" and host in ("localhost", "127.0.0.1", "::1") and not secure
     if not host or not (scheme == "https" or here):
         raise DownloadError(f"{url}: not an address that can be fetched; use https://, hf:// or a path")
@@ -262,11 +267,11 @@ def _here(source: str | Path) -> Path | None:
 
 
 def _explained(source: _HubFile | _WebFile, error: Exception) -> DownloadError:
-    """`error`, whichever client raised it, in one line for people."""
-    response = getattr(error, "response", error)  # urllib's errors are themselves the response
+    """`error`, of any HTTP client, as a DownloadError with a one-line message."""
+    response = getattr(error, "response", error)  # an error of urllib is itself the response
     status = getattr(response, "status_code", getattr(response, "code", None))
     if status in (401, 403, 404) and isinstance(source, _HubFile):
-        code = response.headers.get("X-Error-Code")
+        code: str = getattr(response, "headers", {}).get("X-Error-Code") or ""
         if status == 404:
             what = {"EntryNotFound": f"file {source.name}", "RevisionNotFound": f"revision {source.revision}"}.get(code)
             return DownloadError(f"{source}: the hub has no {what or 'such repository'} (404); check the spelling")

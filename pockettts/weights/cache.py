@@ -1,11 +1,10 @@
-"""Packed weights, kept beside the hub's files and mapped at the next start, which then neither packs nor copies anything.
+"""The cache of packed weights: files next to the hub's cache. The next start maps such a file, and packs and copies nothing.
 
-An entry is a head, the sizes of the packed matrices, and their lanes. The head says what went into it: the files of weights (path,
-size, time of change), the matrices, and how these kernels pack. It has to be, to the byte, the head that this start would write, and
-the file of the right length. A checksum covers the head, the sizes and the first 4 KiB of each matrix; in full it would take as long
-as packing. So an entry of something else, one cut short and one that never reached the disk are noticed; a bit that fell over in the
-middle is not. What is not right is made again; what can't be written is not kept. Together entries stay below MOST bytes: those not
-used for longest go first.
+A cache file has a checksum, the sizes of the packed matrices, a header and the matrices. The header records the weights files (path,
+size, modification time), the matrices and the layout of the kernels. A file is used only if its header equals, byte by byte, the one
+that this start would write, and its length is right. The checksum covers the header, the sizes and the first 4 KiB of each matrix;
+over everything it would take as long as packing. So a stale, truncated or unwritten file is detected; a flipped bit in the middle
+of a matrix is not. A bad file is replaced. All files together stay below MAX_BYTES; the least recently used go first.
 """
 
 import hashlib
@@ -27,36 +26,44 @@ from ..storage import hub
 from ..storage.files import trim, whole_file
 from .packed import Packed, Weights
 
-LEAST = 16 << 20  # bytes of packed weights: fewer are packed in no time
-MOST = 2 << 30  # bytes
-VERSION = 2  # of how weights.py arranges a matrix; how kernels pack it is found out
+MIN_BYTES = 16 << 20  # of packed weights: packing fewer takes no time
+MAX_BYTES = 2 << 30  # of all cache files
+VERSION = 2  # of the arrangement in packed.py; the layout of the kernels is measured, see _layout
 _PAGE = 4096
-_BYTES = {"f32": 4, "bf16": 2, "int8": 1}  # of a weight, about
+_BYTES = {"f32": 4, "bf16": 2, "int8": 1}  # per weight, approximately
 
 logger = logging.getLogger(__name__)
 
 
 def pack(weights: Weights, model: str, files: Sequence[Path]) -> None:
-    """Pack what has been asked for of a model's weights, from these files, or take it from an entry; leave one for the next time."""
-    if sum(matrix.n * matrix.k * _BYTES[matrix.format] for matrix in weights.packed) < LEAST:
+    """Pack the requested matrices of a model, or map them from the cache. Write a cache file if there is none.
+
+    Args:
+        weights: the matrices that the layers have requested so far.
+        model: the model's name, part of the file name.
+        files: the weights files.
+    """
+    if sum(matrix.n * matrix.k * _BYTES[matrix.format] for matrix in weights.packed) < MIN_BYTES:
         weights.pack()
         return
     entry = _Entry(weights.packed, model, files)
     try:
         if entry.adopt():
             return
-        why = "it is of something else, or damaged"
+        reason = "the cache file is stale or damaged"
     except OSError as error:
-        why = error
+        reason = str(error)
     weights.pack()
     try:
         entry.write()
-        logger.debug("%s: made anew, %s", entry.path, why)
+        logger.debug("%s: written, %s", entry.path, reason)
     except OSError as error:
-        logger.debug("%s: not kept for the next time, %s", entry.path, error)
+        logger.debug("%s: not written, %s", entry.path, error)
 
 
 class _Entry:
+    """One cache file and the matrices that it is for."""
+
     def __init__(self, matrices: Sequence[Packed], model: str, files: Sequence[Path]) -> None:
         self.matrices = matrices
         sources = [(os.path.realpath(file), os.stat(file).st_size, os.stat(file).st_mtime_ns) for file in files]
@@ -71,13 +78,13 @@ class _Entry:
         known = 9 + 8 * len(matrices)  # the checksum, and the sizes
         self.head = head + b" " * (-(known + len(head)) % _PAGE)
         self.start = known + len(self.head)
-        # The next revision of a file on the hub takes the place of this one.
+        # A new revision of a file on the hub replaces this one.
         names = re.sub(r"snapshots/[0-9a-f]{40}/", "", repr([str(file) for file in files]))
         key = hashlib.sha256(repr((names, sorted({matrix.format for matrix in matrices}))).encode()).hexdigest()[:16]
         self.path = hub.assets("weights") / f"{model}-{ops.ISA}-{key}.packed"
 
     def adopt(self) -> bool:
-        """Give the matrices what is there, if it is what they want."""
+        """Map the cache file into the matrices. Returns False if it is stale or damaged."""
         with open(self.path, "rb") as file:
             start = file.read(self.start)
             if len(start) < self.start:
@@ -98,10 +105,11 @@ class _Entry:
         for matrix, own in zip(self.matrices, found, strict=True):
             matrix.matrix = own
         with suppress(OSError):  # read-only
-            os.utime(self.path)  # used just now, so the last to go
+            os.utime(self.path)  # most recently used
         return True
 
     def write(self) -> None:
+        """Write the cache file, whole or not at all, and remove old ones. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lanes = [matrix.matrix.packed for matrix in self.matrices]
         places, end = self._places([len(own) for own in lanes])
@@ -112,25 +120,25 @@ class _Entry:
                 file.write(own)
             file.truncate(end)
             file.flush()
-            os.fsync(file.fileno())  # a name without its content would pass for whole
-        trim(self.path.parent, MOST)
+            os.fsync(file.fileno())  # a crash must not leave a file name without its content
+        trim(self.path.parent, MAX_BYTES)
 
     def _places(self, sizes: Sequence[int]) -> tuple[list[int], int]:
-        """Where matrices of so many words begin, each on a page of its own, and where the last one ends."""
+        """The offset of each matrix of `sizes` words, aligned to pages, and the end of the last one; in bytes."""
         ends = list(accumulate((-(4 * size // -_PAGE) * _PAGE for size in sizes), initial=self.start))
         return ends[:-1], ends[-1]
 
     def _start(self, lanes: Sequence[np.ndarray]) -> bytes:
-        """Checksum, sizes and head of an entry with these lanes."""
+        """The checksum, sizes and header of a cache file with these matrices."""
         known = np.array([len(own) for own in lanes], "<u8").tobytes() + self.head
         checksum = zlib.crc32(known)
         for own in lanes:
-            checksum = zlib.crc32(own[: _PAGE // 4], checksum)
+            checksum = zlib.crc32(own[: _PAGE // 4].tobytes(), checksum)
         return b"%08x\n" % checksum + known
 
 
 def _layout() -> int:
-    """What packing makes of a few numbers: another value wherever kernels want their weights otherwise."""
+    """A checksum of a few packed numbers, which differs between kernels with different layouts."""
     numbers = np.sin(np.arange(40 * 68, dtype=np.float32)).reshape(40, 68)
     upper = (numbers.view(np.uint32) >> 16).astype(np.uint16)
     few = ops.Matrix(numbers), ops.Matrix(upper), ops.Matrix(upper, compress=True), ops.Matrix(numbers, quantize=True)

@@ -14,13 +14,13 @@ from .safetensors import Tensor
 _FLOW_LM = "flow_lm."
 _BACKBONE = "flow_lm.transformer."
 _DECODER = "mimi.decoder"  # its transformer and its SEANet
-_NARROW = 64  # outputs; a row takes longer to round than such a matrix saves
+_NARROW = 64  # outputs; quantizing the input of a narrower matrix takes longer than int8 saves
 
 
 class Packed:
-    """A weight matrix [n, k] that is packed for the kernels when first used: what a run does not need costs nothing.
+    """A weight matrix [n, k], packed for the kernels at first use: an unused matrix costs nothing.
 
-    precision: as for `Weights`, but "int8" is meant for this very matrix.
+    precision: as for `Weights`, but "int8" applies to this matrix.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Packed:
     @cached_property
     def matrix(self) -> "ops.Matrix":
         whole = all(tensor.dtype == "BF16" for tensor in self._tensors) and self.format != "f32"
-        words = [self._arrange(tensor.array if whole else tensor.float32()) for tensor in self._tensors]
-        words = words[0] if len(words) == 1 else np.concatenate(words)
+        parts = [self._arrange(tensor.array if whole else tensor.float32()) for tensor in self._tensors]
+        words = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self.format == "bf16" and not whole:
             words = _rounded_to_bf16(words)
         matrix = ops.Matrix(words, quantize=self.format == "int8", compress=self.name.startswith(_FLOW_LM))
@@ -48,22 +48,22 @@ class Packed:
         return matrix
 
     def of(self, lanes: np.ndarray) -> "ops.Matrix":
-        """The matrix of lanes that were packed before. Raises ValueError where they do not fit."""
+        """The matrix from lanes that were packed before. Raises ValueError if they do not fit."""
         return ops.Matrix.of(self.n, self.k, self.format, lanes)
 
 
 class Weights:
-    """The tensors of a model by official name, seen from one scope of it; asked for by name and shape, each exactly once.
+    """The tensors of a model by official name, within one scope. Layers request each by name and shape, exactly once.
 
-    precision: None keeps matrices as the file has them (bf16 as bf16, all else float32); "f32" or "bf16" converts them; "int8" rounds
-    those of the backbone (attention and MLP, as upstream's `quantize`) and the wide ones of Mimi's decoder, and keeps the others.
+    precision: None keeps the dtype of the file (bf16 as bf16, all others as float32); "f32" or "bf16" converts all matrices; "int8"
+    quantizes those of the backbone (attention and MLP, like the official `quantize`) and the wide ones of Mimi's decoder.
     """
 
     def __init__(
         self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = ""
     ) -> None:
         self.tensors, self.origin, self.precision, self.scope = tensors, origin, precision, scope
-        self.packed: list[Packed] = []  # all that was asked for so far
+        self.packed: list[Packed] = []  # every matrix that was requested so far
         self.unused = set(tensors)
 
     def __truediv__(self, scope: str | int) -> "Weights":
@@ -72,21 +72,21 @@ class Weights:
         return inner
 
     def vector(self, name: str, *shape: int) -> np.ndarray:
-        """A tensor of that shape as float32."""
+        """A tensor of this shape as float32."""
         return np.ascontiguousarray(self._take(name, shape).float32())
 
     def table(self, name: str, *shape: int) -> np.ndarray:
-        """A tensor of that shape as the file has it: a view of float32, or of bf16 words; float32 of all else."""
+        """A tensor of this shape in the dtype of the file: a view of float32, or of bf16 as uint16; float32 for all others."""
         tensor = self._take(name, shape)
         return tensor.array if tensor.dtype in ("F32", "BF16") else tensor.float32()
 
     def matrix(self, name: str, *shape: int) -> Packed:
-        """[N, K] as it is, or the kernel of a convolution [N, C, width] as [N, width * C]."""
+        """A matrix [N, K], or the kernel of a convolution [N, C, width] as [N, width * C]."""
         arrange = (lambda a: a) if len(shape) == 2 else (lambda a: a.transpose(0, 2, 1).reshape(len(a), -1))
         return self._pack([self._take(name, shape)], name, shape[0], math.prod(shape[1:]), arrange)
 
     def concatenate(self, others: "list[Weights]", name: str, shapes: list[tuple[int, int]]) -> Packed:
-        """Matrices [N_i, K] of that name, here and in other scopes, as one [sum(N_i), K]."""
+        """The matrices [N_i, K] of this name, in this scope and others, as one matrix [sum(N_i), K]."""
         tensors = [w._take(name, shape) for w, shape in zip([self, *others], shapes, strict=True)]
         return self._pack(tensors, name, sum(n for n, _ in shapes), shapes[0][1], lambda a: a)
 
@@ -104,7 +104,7 @@ class Weights:
         )
 
     def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
-        """All layers are built: a tensor that none of them asked for means that the file is of another model."""
+        """Call when all layers are built. Raises WeightsError for tensors that no layer requested: the file is of another model."""
         extra = sorted(name for name in self.unused if not ignored(name))
         if extra:
             raise WeightsError(
@@ -112,7 +112,7 @@ class Weights:
             )
 
     def pack(self) -> None:
-        """Pack now what has been asked for so far."""
+        """Pack every matrix that was requested so far."""
         for packed in self.packed:
             packed.matrix  # noqa: B018
 
@@ -139,12 +139,12 @@ class Weights:
 
 
 def has_int8(name: str, n: int) -> bool:
-    """Whether int8 is also meant for the matrix of that name, which has n outputs."""
+    """Whether precision "int8" applies to the matrix with this name and n outputs."""
     return name.startswith(_BACKBONE) or (name.startswith(_DECODER) and n >= _NARROW)
 
 
 def _rounded_to_bf16(x: np.ndarray) -> np.ndarray:
-    """float32 -> bf16 words, to nearest, ties to even."""
+    """float32 -> bf16 as uint16, rounded to nearest, ties to even."""
     bits = np.ascontiguousarray(x).view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
@@ -152,7 +152,3 @@ def _rounded_to_bf16(x: np.ndarray) -> np.ndarray:
 def _listed(names: list[str]) -> str:
     shown = ", ".join(repr(n) for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return f"{shown} {'is' if len(names) == 1 else 'are'}"
-
-
-# Checkpoints of the training code hold the flow LM and Mimi in two files, under other names (reference:
-# pocket_tts.utils.weights_loading).

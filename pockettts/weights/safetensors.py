@@ -8,12 +8,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import WeightsError
 
-# NumPy has no bfloat16: those stay 16-bit words, the upper halves of float32.
+# NumPy has no bfloat16. It stays uint16, the upper half of a float32.
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
@@ -25,24 +26,24 @@ _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a safetensors file. `array` is read-only and, as a rule, a view of the mapped file."""
+    """One tensor of a safetensors file. `array` is read-only and normally a view of the mapped file."""
 
-    dtype: str  # as the file has it: "F32", "BF16", "I64", ...
+    dtype: str  # of the file: "F32", "BF16", "I64", ...
     array: np.ndarray  # BF16 as uint16
-    file: mmap.mmap | None = None  # the whole file, if it is a view of that
+    file: mmap.mmap | None = None  # the mapped file that `array` is a view of
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.array.shape
 
     def float32(self) -> np.ndarray:
-        """The values as float32, same shape; the mapped file itself where they are float32 already."""
+        """The values as float32, in the same shape; a view of the file if they are float32 already."""
         if self.dtype == "BF16":
             return (self.array.astype(np.uint32) << 16).view(np.float32)
         return self.array.astype(np.float32, copy=False)
 
     def release(self) -> None:
-        """What was read of the file no longer counts as this process's memory, until it is read again."""
+        """Release the memory of the mapped file. The next read loads it again."""
         if self.file is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.file.madvise(mmap.MADV_DONTNEED)
 
@@ -54,9 +55,9 @@ class TensorFile(dict[str, Tensor]):
 
 
 def read_safetensors(path: str | Path) -> TensorFile:
-    """Map a safetensors file: nothing is read but its header until a tensor is used.
+    """Map a safetensors file. Only its header is read until a tensor is used.
 
-    The file is not trusted: its tensors must fill it without gap or overlap, each as long as its shape and dtype say.
+    The file is not trusted: its tensors must fill it without gaps or overlaps, and each must be as long as its shape and dtype require.
 
     Raises:
         WeightsError: no such file, or one that is damaged or not safetensors at all.
@@ -79,16 +80,16 @@ def read_safetensors(path: str | Path) -> TensorFile:
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        # Whatever else the JSON holds in place of a header ends here as well.
-        detail = error if type(error) is ValueError else "its header makes no sense"
+        # Any other JSON in place of a header ends here too.
+        detail = error if type(error) is ValueError else "its header is not valid"
         raise WeightsError(f"{path} is damaged or not a safetensors file ({detail}): get it again") from None
     if end != len(data):
         raise WeightsError(f"{path} is damaged ({len(data) - end:,} bytes belong to no tensor): get it again")
     return tensors
 
 
-def _split(path: Path) -> tuple[dict, np.ndarray, mmap.mmap | None]:
-    """The header of a safetensors file, parsed, and its data as uint8 [bytes], mapped; and the mapped file."""
+def _split(path: Path) -> tuple[dict[str, Any], np.ndarray, mmap.mmap | None]:
+    """The parsed header of a safetensors file, its mapped data as uint8 [bytes], and the mapped file."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -104,8 +105,10 @@ def _split(path: Path) -> tuple[dict, np.ndarray, mmap.mmap | None]:
     return header, np.frombuffer(mapped, np.uint8, offset=8 + length), mapped
 
 
-def _tensor(name: str, entry: dict, data: np.ndarray, start: int, file: mmap.mmap | None) -> tuple[Tensor, int]:
-    """The tensor that a header entry describes, which must begin at byte `start` of the data, and the byte it ends at."""
+def _tensor(
+    name: str, entry: dict[str, Any], data: np.ndarray, start: int, file: mmap.mmap | None
+) -> tuple[Tensor, int]:
+    """The tensor of a header entry, and the byte where it ends. It must begin at byte `start` of the data."""
     dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in _DTYPES:
         raise ValueError(f"{name!r} is of type {dtype!r}, which is not supported")
@@ -116,16 +119,14 @@ def _tensor(name: str, entry: dict, data: np.ndarray, start: int, file: mmap.mma
     if end > len(data):
         raise ValueError("truncated")
     array = data[begin:end].view(_DTYPES[dtype]).reshape(shape)
-    return Tensor(
-        dtype, np.require(array, requirements="A"), file
-    ), end  # a header of odd length leaves views unaligned
+    aligned = np.require(array, requirements="A")  # a header of odd length leaves views unaligned
+    return Tensor(dtype, aligned, file), end
 
 
 def fingerprint(tensors: Mapping[str, Tensor], scope: str = "") -> str:
-    """What tells trained weights from others, whatever they are called: 32 hexadecimal digits of the tensors `scope*`.
+    """A fingerprint of the tensors `scope*`, 32 hexadecimal digits: it differs between any two trained models.
 
-    From their names, shapes, types and first 1,024 numbers, which are those that any training changes: in full it would take
-    as long as loading the model.
+    It covers names, shapes, dtypes and the first 1,024 values of each tensor. All values would take as long as loading the model.
     """
     digest = hashlib.sha256()
     for name in sorted(name for name in tensors if name.startswith(scope)):

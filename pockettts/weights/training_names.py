@@ -1,4 +1,7 @@
-"""Separate flow LM and Mimi files in the training names, renamed to the official names."""
+"""Checkpoints of the training code: flow LM and Mimi in two files, under other names. Read under the official names.
+
+Source: pocket_tts.utils.weights_loading of the official package.
+"""
 
 import re
 from pathlib import Path
@@ -48,7 +51,7 @@ def read_mimi(path: str | Path) -> dict[str, Tensor]:
         if name.endswith(".weight_g"):
             name = name.removesuffix("_g")
             if name + "_v" not in tensors:
-                raise WeightsError(f"{path} has {name + '_g'!r} but no {name + '_v'!r}: is it whole?")
+                raise WeightsError(f"{path} has {name + '_g'!r} but no {name + '_v'!r}: get the whole file")
             tensor = _weight_norm(tensors[name + "_v"], tensor)
         name = name.removeprefix("model.").replace(".conv.conv.", ".conv.").replace(".convtr.convtr.", ".convtr.")
         renamed["mimi." + name.replace("in_proj_weight", "in_proj.weight")] = tensor

@@ -12,7 +12,7 @@ from ..reading.chunks import CLOSERS, STOPS
 from ..reading.pauses import MARKS
 from ..reading.tokenizer import Tokenizer
 from ..storage.files import cannot_write, check_place, whole_file
-from ..synthesis import Take
+from ..synthesis import Block, Take
 from .alignment import Faults, Word, faults, spans, times
 
 SEARCH_WORDS = 50  # words of a text among which one that was spoken is looked for: marks and tags are not spoken
@@ -47,7 +47,7 @@ class Timeline:
             0,
         )
 
-    def follow(self, spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[tuple[Take | None, np.ndarray]]:
+    def follow(self, spoken: Iterable[Block]) -> Iterator[Block]:
         """The same takes and blocks; the words of a take are there when it is over."""
         samples = start = 0
         last: Take | None = None
@@ -56,10 +56,10 @@ class Timeline:
                 self._note(last, start, samples)
                 last, start = take, samples
             samples += len(block)
-            yield take, block
+            yield Block(take, block)
         self._note(last, start, samples)
 
-    def events(self, spoken: Iterable[tuple[Take | None, np.ndarray]]) -> Iterator[np.ndarray | Word]:
+    def events(self, spoken: Iterable[Block]) -> Iterator[np.ndarray | Word]:
         """The blocks, and after the last of a take its words."""
         told = 0
         for _, block in self.follow(spoken):
@@ -179,7 +179,8 @@ def _ends(cue: list[Word], following: Word) -> bool:
 
 def _lines(words: Iterable[tuple[str, str]]) -> str:
     """Words, each with a mark to set before it that nobody reads, in lines."""
-    lines, used = [[]], 0
+    lines: list[list[str]] = [[]]
+    used = 0
     for text, mark in words:
         for word in text.split():  # a chunk without alignment has several
             if used and used + len(word) > MAX_LINE_LENGTH:

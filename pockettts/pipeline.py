@@ -1,0 +1,158 @@
+"""One stream as a pipeline of stages:
+
+    Utterance --latents--> Frame --decode--> Block --verify--> Block --stretch--> Block
+
+Each stage is a generator over the events of the stage before. An event names the take that it belongs to; silence belongs to none.
+`words.timestamps` and the writers of the command are further stages over blocks.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from operator import itemgetter
+
+import numpy as np
+
+from . import ops
+from .reading.chunks import Chunk
+from .reading.tokenizer import Tokenizer
+from .sound.stretch import Stretcher
+from .synthesis import Block, Frame, Stepper, Take, Utterance
+
+MAX_TAKES = 4  # of a chunk, while its takes have faults
+
+logger = logging.getLogger("pockettts")
+
+
+def speak(stepper: Stepper, utterance: Utterance, tokenizer: Tokenizer, run_ahead: bool) -> Iterator[Block]:
+    """All stages for one utterance.
+
+    Args:
+        stepper: the model at work.
+        utterance: the text, with voice and options.
+        tokenizer: maps the attention of a take to its words, for `verify`.
+        run_ahead: make the next latent while the decoder works on the last one; see `ahead`.
+    """
+
+    def blocks(utterance: Utterance) -> Iterator[Block]:
+        return decode(stepper, utterance, run_ahead)
+
+    checked = verify(blocks, utterance, tokenizer) if utterance.options.verify else blocks(utterance)
+    return stretch(checked, utterance.options.speed, stepper.sample_rate)
+
+
+def latents(stepper: Stepper, utterance: Utterance) -> Iterator[Frame | Block]:
+    """The frames of an utterance, and blocks of silence, in order."""
+    while not utterance.finished:
+        (event,) = stepper.step([utterance])
+        if event is not None:
+            yield event
+
+
+def decode(stepper: Stepper, utterance: Utterance, run_ahead: bool) -> Iterator[Block]:
+    """The blocks of an utterance: one per frame, and silence."""
+    events, team = latents(stepper, utterance), None
+    if run_ahead and ops.get_threads() > 1:
+        team = ops.Team(ops.get_threads())
+        events = ahead(events, team)
+    for event in events:
+        if isinstance(event, Block):
+            yield event
+            continue
+        with ops.working_as(team):
+            block = stepper.decode(event)
+        yield block
+
+
+def ahead(events: Iterator[Frame | Block], team: ops.Team) -> Iterator[Frame | Block]:
+    """The same events. While the caller works on one with all cores, a thread makes the next one with half of them.
+
+    The flow LM waits for memory and the decoder for arithmetic. Side by side they do not wait for each other at every layer. The
+    team has the other half of the cores, and all of them when the next event is ready. The first event has all cores to itself,
+    since it decides the time to first audio.
+    """
+    cores = team.size
+    own = ops.Team(cores // 2)
+
+    def following() -> Frame | Block | None:
+        with ops.working_as(own):
+            event = next(events, None)
+        team.size = cores
+        return event
+
+    yield from islice(events, 1)
+    from concurrent.futures import ThreadPoolExecutor  # not before the first audio: the import takes time
+
+    event = next(events, None)
+    with ThreadPoolExecutor(1, "pockettts") as worker:
+        while event is not None:
+            team.size = cores - own.size
+            upcoming = worker.submit(following)
+            yield event
+            event = upcoming.result()
+
+
+def verify(
+    blocks: Callable[[Utterance], Iterator[Block]], utterance: Utterance, tokenizer: Tokenizer
+) -> Iterator[Block]:
+    """Of each chunk the blocks of the first take without faults, or of the best of MAX_TAKES. A warning reports other takes.
+
+    Args:
+        blocks: speaks an utterance; called again for a chunk whose take has faults.
+    """
+    for take, group in groupby(blocks(utterance), itemgetter(0)):
+        spoken = list(group)
+        yield from spoken if take is None else _best_take(blocks, utterance, tokenizer, take, spoken)
+
+
+def _best_take(
+    blocks: Callable[[Utterance], Iterator[Block]],
+    utterance: Utterance,
+    tokenizer: Tokenizer,
+    take: Take,
+    spoken: list[Block],
+) -> list[Block]:
+    """The blocks of a take, or of a better one."""
+    from .words.timestamps import take_faults
+
+    takes = [(take_faults(take, tokenizer), spoken)]
+    most = MAX_TAKES if utterance.options.temperature else 1  # without noise all takes are equal
+    while takes[-1][0] and len(takes) < most:
+        again = list(blocks(utterance.again(take, len(takes))))
+        assert again[0].take is not None
+        takes.append((take_faults(again[0].take, tokenizer), again))
+    faults, best = min(takes, key=lambda one: len(one[0]))
+    if takes[0][0]:
+        result = (
+            f"the best of {len(takes)} takes is kept, in which {faults}" if faults else f"take {len(takes)} is good"
+        )
+        logger.warning("%.40r: %s; %s", take.chunk.text, takes[0][0], result)
+    return best
+
+
+def stretch(blocks: Iterable[Block], speed: float, sample_rate: int) -> Iterator[Block]:
+    """The blocks at another speed: each take by itself; silence keeps its length."""
+    stretcher, last = Stretcher(speed, sample_rate), None
+    for take, samples in blocks:
+        if take is not last and len(rest := stretcher.flush()):
+            yield Block(last, rest)
+        last = take
+        out = samples if take is None else stretcher.write(samples)
+        if len(out):
+            yield Block(take, out)
+    if len(rest := stretcher.flush()):
+        yield Block(last, rest)
+
+
+def by_chunk(blocks: Iterable[Block]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:
+    """The samples of the blocks, collected up to the end of each chunk; None: what follows the last chunk."""
+    collected: list[np.ndarray] = []
+    last: Take | None = None
+    for take, samples in blocks:
+        if last is not None and take is not last:
+            yield collected, last.chunk
+            collected = []
+        last = take
+        collected.append(samples)
+    if collected:
+        yield collected, last.chunk if last else None

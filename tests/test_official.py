@@ -1,0 +1,113 @@
+"""What users of the official package type: its Python names, and its options of the command."""
+
+import inspect
+import threading
+
+import numpy as np
+import pytest
+from test_cli import run  # noqa: F401
+
+import pockettts
+from pockettts import TTSModel, cli, export_model_state
+from pockettts.errors import OptionError
+from pockettts.sound.files import read
+
+
+@pytest.fixture(scope="module")
+def model():
+    return TTSModel.load_model("mini", temp=0)
+
+
+def test_the_arguments_and_their_order():
+    """As in pocket-tts 4.0.1."""
+    assert list(inspect.signature(TTSModel.load_model).parameters) == [
+        "language", "config", "temp", "sampler_decode_steps", "noise_clamp", "eos_threshold", "quantize", "checkpoint",
+        "lsd_decode_steps",
+    ]  # fmt: skip
+    assert list(inspect.signature(TTSModel.get_state_for_audio_prompt).parameters)[1:] == [
+        "audio_conditioning",
+        "truncate",
+    ]
+    assert list(inspect.signature(TTSModel.generate_audio).parameters)[1:] == [
+        "model_state", "text_to_generate", "max_tokens", "frames_after_eos", "copy_state",
+    ]  # fmt: skip
+    assert list(inspect.signature(TTSModel.generate_audio_stream).parameters)[-1] == "stop"
+    assert list(inspect.signature(export_model_state).parameters) == ["model_state", "dest"]
+
+
+def test_a_script_of_the_official_readme(model, tmp_path):
+    state = model.get_state_for_audio_prompt("heart")
+    audio = model.generate_audio(state, "Hello world, this is a test.")
+    assert type(audio.numpy()) is np.ndarray and audio.dtype == np.float32 and audio.dim() == 1
+    assert model.device == "cpu" and audio.unsqueeze(0).shape == (1, len(audio))
+    np.testing.assert_array_equal(audio.detach().cpu().numpy(), model.generate("Hello world, this is a test.", "heart"))
+    export_model_state(state, tmp_path / "heart.safetensors")
+    again = model.get_state_for_audio_prompt(tmp_path / "heart.safetensors", truncate=True)
+    np.testing.assert_array_equal(model.generate_audio(again, "Hello world, this is a test."), audio)
+
+
+def test_a_stream_ends_when_it_is_told_to(model):
+    stop = threading.Event()
+    blocks = []
+    for block in model.generate_audio_stream(
+        model.get_state_for_audio_prompt("heart"), "A text of some length.", stop=stop
+    ):
+        blocks.append(block)
+        stop.set()
+    assert len(blocks) == 1 and blocks[0].shape == (1920,)
+
+
+def test_samples_of_one_channel_are_a_voice(tiny_model):
+    model = TTSModel.load_model(config=tiny_model)
+    samples = np.sin(np.arange(24000, dtype=np.float32))
+    alone, channel = (model.get_state_for_audio_prompt(s) for s in (samples, samples[None]))
+    np.testing.assert_array_equal(alone.layers[0], channel.layers[0])
+
+
+def test_a_training_checkpoint_is_refused():
+    with pytest.raises(OptionError, match="checkpoint step.pt is a PyTorch file"):
+        TTSModel.load_model("mini", checkpoint="step.pt")
+
+
+def test_all_names_are_there():
+    assert all(hasattr(pockettts, name) for name in pockettts.__all__)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--output-path", "x.wav", "--sampler-decode-steps", "1", "--device", "cpu", "--language", "mini"],
+        ["--output", "x.wav", "--variant", "mini", "--quantized"],
+    ],
+)
+def test_the_options_of_others(run, tmp_path, monkeypatch, options):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("generate", "--text", "Hi there.", *options)
+    assert (code, out) == (0, b"") and err.startswith("x.wav: ") and err.count("\n") == 1
+    assert len(read("x.wav", 24000)[0]) > 5000
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--text", "hi", "--outputpath", "x.wav"], "'--outputpath': no such option; did you mean --output-path?"),
+        (["--text", "hi", "--nope", "x.wav"], "'--nope': no such option"),
+        (["hi", "-x", "3"], "'-x': no such option"),
+        (["--text", "hi", "--checkpoint", "a.pt"], "the checkpoint a.pt is a PyTorch file"),
+        (["wasm-demo"], "there is no command wasm-demo"),
+        (["serve", "-p", "70000"], "'70000' is not a whole number from 0 to 65535"),
+    ],
+)
+def test_what_is_not_known_is_said_first(run, given, words):  # noqa: F811
+    code, out, err = run(*given)
+    assert code == 2 and out == b"" and words in err and err.count("\n") == 1
+
+
+def test_negative_numbers_are_no_options(run, tmp_path):  # noqa: F811
+    code, _, err = run("Hi.", "--variant", "mini", "--eos-threshold", "-4", "-o", tmp_path / "x.wav")
+    assert code == 0, err
+
+
+def test_another_device_gets_a_line(run, tmp_path):  # noqa: F811
+    code, _, err = run("Hi.", "--variant", "mini", "--device", "cuda", "-o", tmp_path / "x.wav")
+    assert code == 0 and "--device cuda: this program runs on the CPU" in err and cli.COMMANDS
