@@ -17,6 +17,7 @@ from faster_whisper import WhisperModel
 from num2words import num2words
 
 RATE = 16000  # Hz, of what the recogniser hears
+WINDOW, GAP = 28.0, 0.5  # seconds that are heard at once, and of silence between sounds
 
 
 @cache
@@ -65,3 +66,27 @@ def word_error_rate(pairs: Iterable[tuple[str, str]]) -> float:
     """Of texts and what was heard of each: wrong words to words of the texts."""
     pairs = list(pairs)
     return sum(errors(text, heard) for text, heard in pairs) / sum(len(words(text)) for text, _ in pairs)
+
+
+def windows(sounds: list[np.ndarray], rate: int) -> list[list[int]]:
+    """Indices of sounds in groups that fit a window of the recogniser, which takes as long for one sound as for a full window."""
+    groups: list[list[int]] = [[]]
+    used = 0.0
+    for i, sound in enumerate(sounds):
+        seconds = len(sound) / rate + GAP
+        if used + seconds > WINDOW and groups[-1]:
+            groups.append([])
+            used = 0.0
+        groups[-1].append(i)
+        used += seconds
+    return groups
+
+
+def heard_errors(texts: list[str], sounds: list[np.ndarray], rate: int) -> float:
+    """The word error rate of sounds, heard several at a time with silence between them: a fifth of the time of one by one."""
+    silence = np.zeros(round(GAP * rate), np.float32)
+    pairs = []
+    for group in windows(sounds, rate):
+        sound = np.concatenate([part for i in group for part in (sounds[i], silence)])
+        pairs.append((" ".join(texts[i] for i in group), hear(sound, rate)))
+    return word_error_rate(pairs)
