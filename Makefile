@@ -6,7 +6,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
 
 # Editable, so that a change in Python needs no new install; a change in the kernels rebuilds them.
-$(VENV)/installed: pyproject.toml setup.py pockettts/_ops.pyx pockettts/_tile.h pockettts/_pool.h
+$(VENV)/installed: pyproject.toml setup.py pockettts/_ops.pyx $(wildcard pockettts/kernels/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@

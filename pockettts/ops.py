@@ -48,7 +48,9 @@ join = _kernels.join
 linear = _kernels.linear
 mlp = _kernels.mlp
 multiply_all = _kernels.multiply_all
+OPENMP: bool = _kernels.OPENMP
 read_all = _kernels.read_all
+release_threads = _kernels.release_threads
 set_threads = _kernels.set_threads
 
 

@@ -22,6 +22,7 @@ from .options import NUMBERS, PRECISIONS, Options
 from .pipeline import speak
 from .reading import chunks as text
 from .reading.tokenizer import Tokenizer, load_tokenizer
+from .schedule import Schedule
 from .sound import files as audio
 from .sound.quality import problems as recording_problems
 from .storage import hub
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from .words.timestamps import Timeline
 
 VOICE_SECONDS = 30  # of a voice prompt that are used
-# Bytes of backbone from which latents are made ahead. The kernels of smaller models are too short for two threads, which then
-# wait for Python's lock (the 2m model took 1.6 times as long).
-OVERLAP = 32 << 20
 
 logger = logging.getLogger("pockettts")
 
@@ -64,12 +62,11 @@ class TTSModel(OfficialMethods):
         flow_lm: FlowLM,
         decoder: MimiDecoder,
         encoder: MimiEncoder | None,
-        overlap: bool,
         fingerprint: Callable[[], str],
         voice_cache: VoiceCache | None,
     ) -> None:
         self.config, self.options, self.tokenizer = config, options, tokenizer
-        self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
+        self.flow_lm, self.decoder, self.encoder, self.schedule = flow_lm, decoder, encoder, Schedule()
         self.fingerprint, self.voice_cache = fingerprint, voice_cache  # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
@@ -118,9 +115,7 @@ class TTSModel(OfficialMethods):
             w.pack()
         encoder = MimiEncoder(w / "mimi", c.mimi)  # packed when the first voice is cloned
         w.finish()
-        backbone = sum(
-            tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer.")
-        )
+        ops.release_threads()
         voice_cache = VoiceCache(partial(fingerprint, tensors), precision, VOICE_SECONDS) if cache else None
         return cls(
             c,
@@ -129,7 +124,6 @@ class TTSModel(OfficialMethods):
             flow_lm,
             decoder,
             encoder if can_clone else None,
-            backbone > OVERLAP,
             lru_cache(partial(fingerprint, tensors, "flow_lm.")),
             voice_cache,
         )
@@ -203,6 +197,7 @@ class TTSModel(OfficialMethods):
             prompt = np.concatenate([lm.bos_before_voice, prompt])
         state = lm.init_state()
         lm.prefill(prompt, state)
+        ops.release_threads()
         return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
 
     # --- speech --------------------------------------------------------------------------------------------------------------
@@ -260,7 +255,7 @@ class TTSModel(OfficialMethods):
 
     def speak(self, utterance: Utterance) -> Iterator[Block]:
         """The blocks of an utterance, as `generate_stream` returns them, each with its take."""
-        return speak(self.stepper, utterance, self.tokenizer, self.overlap)
+        return speak(self.stepper, utterance, self.tokenizer, self.schedule)
 
 
 def _config(source: str | Path | None) -> Config:

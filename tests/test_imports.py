@@ -11,8 +11,9 @@ PACKAGE = Path(pockettts.__file__).parent
 
 # From the top down. A name is a package or a module of `pockettts`.
 ORDER = [
-    "__main__", "cli", "bench", "server", "engine", "tts", "official", "pipeline", "words", "synthesis", "default", "voices",
-    "sound", "reading", "weights", "config", "storage", "model", "ops", "options", "errors", "__init__", "_ops",
+    "__main__", "cli", "bench", "server", "engine", "tts", "official", "pipeline", "schedule", "words", "synthesis",
+    "default", "voices", "sound", "reading", "weights", "config", "storage", "model", "ops", "options", "errors",
+    "__init__", "_ops",
 ]  # fmt: skip
 
 # Within a package, from the top down. Modules that are not listed do not know each other.

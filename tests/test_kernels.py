@@ -2,6 +2,7 @@
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -498,6 +499,57 @@ def test_depthwise_upsample(kernels, c, stride):
 
 
 # --- threads -----------------------------------------------------------------------------------------------------------------
+
+def test_only_as_many_helpers_as_the_process_may_use(kernels):
+    """A second caller works alone until the first has released its helpers, or its thread has ended."""
+    x, matrix, free = numbers(40, 600), kernels.Matrix(numbers(500, 600)), kernels.free_helpers
+    kernels.release_threads()
+    kernels.set_threads(3)
+    assert free() == 2
+    expected, seen = kernels.linear(x, matrix), []
+    assert free() == (0 if kernels.OPENMP else 2)
+
+    def call():
+        same(kernels.linear(x, matrix), expected)
+        seen.append(free())
+
+    for left in (0, 0, 2):
+        if left:
+            kernels.release_threads()
+            assert free() == left
+        caller = threading.Thread(target=call)
+        caller.start()
+        caller.join()
+    assert seen == ([0, 0, 0] if kernels.OPENMP else [2, 2, 2])
+    deadline = time.monotonic() + 10                        # Python joins a thread shortly before it ends
+    while free() < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert free() == 2
+
+
+def test_a_team_gets_smaller_while_helpers_come_late(kernels):
+    """Work of 1 ms, first on time, then 5 ms late; times are given."""
+    pacer, now = kernels.Pacer(), 0.0
+
+    def region(seconds):
+        nonlocal now
+        threads = pacer.begin(4, 1e6, now)
+        now += seconds
+        if threads > 1:
+            pacer.end(now)
+        return threads
+
+    assert [region(0.001) for _ in range(5)] == [4] * 5
+    assert region(0.003) == 4 and region(0.001) == 4            # slower, but not late
+    assert region(0.006) == 4
+    assert [region(0.001) for _ in range(3)] == [3] * 3         # for 12 ms
+    now += 0.012
+    assert region(0.001) == 4 and region(0.001) == 4
+    tried = [region(0.006) for _ in range(200)]                 # always late: one after the other is left out
+    assert tried[0] == 4 and min(tried) == 1 and sum(threads > 1 for threads in tried[100:]) < 20
+    now += 10
+    assert [region(0.001) for _ in range(2000)][-1] == 4        # all of them again
+
 
 def test_many_callers_share_the_helpers(kernels):
     """Each at its own work, with more threads than there are cores: nothing is lost, left out or done twice."""

@@ -31,14 +31,25 @@ COMMANDS = {
 }
 
 
+# Read by libraries when they are loaded; what the user has set stays.
+THREAD_SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",       # NumPy's BLAS, which nothing here calls, would start threads that spin on the cores that speak
+    # OpenMP's threads wait for the next kernel for about half a millisecond, then they sleep. By default they would spin for up to
+    # 20 ms and take the cores from others; asleep at once, each kernel would wait until they are awake.
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "10000",         # GCC's libgomp: times of looking
+    "KMP_BLOCKTIME": "1",              # LLVM's libomp: milliseconds
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments, by default the process's, and return its exit code.
 
     Whatever goes wrong is one line on stderr; with --debug, a traceback as well.
     """
     argv = sys.argv[1:] if argv is None else argv
-    # NumPy's BLAS, which nothing here calls, starts threads when it is imported, and they spin for a while on the cores that speak.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name, value in THREAD_SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         _exit_on_signals()
         try:

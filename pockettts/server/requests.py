@@ -39,7 +39,7 @@ def from_json(request: bottle.BaseRequest, settings: Settings, own: Options) -> 
 
 
 def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
-    """The body of /tts, multipart or urlencoded: `text`, and `voice_url` or an upload, `voice_wav`."""
+    """The body of /tts, multipart or urlencoded: `text`, `voice_url` or an upload, `voice_wav`, and options such as `speed`."""
     try:
         forms, files = request.forms, request.files
         data = {name: forms.getunicode(name) for name in forms}
@@ -55,7 +55,7 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> 
         if voice and content:
             raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
         voice = _limited(content, settings, "voice_wav") or voice
-    return Speech(text=_text(data, "text", settings), voice=voice, options=own)
+    return Speech(text=_text(data, "text", settings), voice=voice, options=_options(_numbers(data), own))
 
 
 def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
@@ -135,6 +135,15 @@ def _limited(content: bytes, settings: Settings, name: str) -> bytes:
 
 def _too_large(settings: Settings, name: str) -> RequestError:
     return RequestError(f"{name} is larger than {settings.max_upload / 2**20:g} MB: 30 seconds are enough", 413, name)
+
+
+def _numbers(data: dict[str, str]) -> dict[str, float]:
+    """The options of speech among the fields of a form, as numbers."""
+    try:
+        return {name: SPEECH_OPTIONS[name].kind(value) for name, value in data.items() if name in SPEECH_OPTIONS}
+    except ValueError:
+        name = next(name for name in data if name in SPEECH_OPTIONS and not re.fullmatch(r"[-+.\deE]+", data[name]))
+        raise RequestError(f"{name} {data[name][:20]!r}: give {SPEECH_OPTIONS[name].range}", param=name) from None
 
 
 def _options(data: dict, own: Options) -> Options:
