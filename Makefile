@@ -16,6 +16,9 @@ build: $(VENV)/installed  ## compile the kernels and install into .venv
 test: build  ## run the tests
 	$(BIN)/python -m pytest -q
 
+test-install: build  ## run the README's first command in a clone, and build the packages
+	$(BIN)/python -m pytest -q -m install tests/test_install.py
+
 test-arm64: build  ## run the kernel tests on ARM64, under qemu-user
 	scripts/test_arm64.sh
 
@@ -50,4 +53,4 @@ soak: build  ## load and faults against the server
 clean:  ## remove all that was built
 	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache
 
-.PHONY: help build test test-arm64 test-emulated lint wheel wheels parity bench soak clean
+.PHONY: help build test test-install test-arm64 test-emulated lint wheel wheels parity bench soak clean
