@@ -74,18 +74,20 @@ def test_vorbis_comments(tmp_path, suffix):
     file = mutagen.File(made(tmp_path / f"x.{suffix}"))
     assert file["LANGUAGE"] == ["en-GB"] and file["TRACKNUMBER"] == ["2"] and file["TRACKTOTAL"] == ["12"]
     assert file["CHAPTER001"] == ["00:00:01.250"] and file["CHAPTER001NAME"] == ["Second"]
-    if suffix == "flac":
-        picture = file.pictures[0]
-    else:
-        picture = mutagen.flac.Picture(base64.b64decode(file["METADATA_BLOCK_PICTURE"][0]))
+    pictures = (
+        file.pictures
+        if suffix == "flac"
+        else [mutagen.flac.Picture(base64.b64decode(data)) for data in file["METADATA_BLOCK_PICTURE"]]
+    )
+    (picture,) = pictures
     assert (picture.data, picture.mime, picture.type) == (png(), "image/png", 3)
 
 
 def test_id3(tmp_path):
     tags = mutagen.File(made(tmp_path / "x.mp3")).tags
     assert tags["TLAN"].text == ["eng"] and tags["TRCK"].text == ["2/12"] and tags["APIC:"].data == png()
-    assert tags["CHAP:ch1"].start_time == 1250 and tags["CHAP:ch1"].sub_frames["TIT2"].text == ["Second"]
-    assert tags["CTOC:toc"].child_element_ids == ["ch0", "ch1"]
+    second = tags["CHAP:" + tags["CTOC:toc"].child_element_ids[1]]
+    assert second.start_time == 1250 and second.sub_frames["TIT2"].text == ["Second"]
 
 
 def test_audiobook(tmp_path):
@@ -107,7 +109,10 @@ def test_wav_with_tags_is_whole(tmp_path):
 def test_the_same_tags_give_the_same_bytes_and_none_change_nothing(tmp_path, suffix):
     one, two = (made(tmp_path / f"{name}.{suffix}").read_bytes() for name in "ab")
     assert one == two
-    bare, none = (made(tmp_path / f"{name}.{suffix}", tags).read_bytes() for name, tags in (("c", Tags()), ("d", None)))
+    bare, none = (
+        made(tmp_path / f"{name}.{suffix}", tags).read_bytes()
+        for name, tags in (("c", Tags()), ("d", Tags(chapters=[])))
+    )
     assert bare == none and (bare != one) == (suffix != "aac")
 
 
@@ -134,7 +139,7 @@ def test_many_chapters(tmp_path):
     chapters = [Chapter(f"Chapter {n}", n / 100, (n + 1) / 100) for n in range(300)]
     for suffix in ("m4b", "mp3", "opus"):
         path = made(tmp_path / f"x.{suffix}", Tags(title="Long", chapters=chapters))
-        assert len(probed(path)[1]) == 300
+        assert [title for title, _, _ in probed(path)[1]] == [chapter.title for chapter in chapters]
 
 
 def test_a_stream_has_no_tags():

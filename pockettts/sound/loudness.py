@@ -357,6 +357,7 @@ def level_blocks(
     if target is not None and math.isfinite(measured) and volume > 0:
         aim = target + 20 * math.log10(volume)
         peak = meter.peak * 10 ** ((aim - measured) / 20)
+        slope, last = 1.0, None  # LU that a dB of gain brings, which gets less the more is limited
         for _ in range(6 if peak > 10 ** (CEILING / 20) / 2 else 0):
             after = Meter(sample_rate)
             for block in made():
@@ -364,7 +365,10 @@ def level_blocks(
             missing = aim - after.integrated()
             if abs(missing) < _TOLERANCE or correction == _MAX_CORRECTION:
                 break
-            correction = min(_MAX_CORRECTION, correction + missing)
+            if last is not None and correction > last[0]:
+                slope = min(1.0, max(0.2, (last[1] - missing) / (correction - last[0])))
+            last = correction, missing
+            correction = min(_MAX_CORRECTION, max(0.0, correction + missing / slope))
     yield from made()
 
 
