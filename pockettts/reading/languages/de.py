@@ -158,7 +158,7 @@ BEFORE_NUMBERS = {
 ABBREVIATIONS = {
     "bzw.": "beziehungsweise", "ca.": "circa", "evtl.": "eventuell", "ggf.": "gegebenenfalls", "inkl.": "inklusive",
     "exkl.": "exklusive", "einschl.": "einschließlich", "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
-    "vgl.": "vergleiche", "sog.": "sogenannte", "s.": "siehe", "u.": "und", "od.": "oder", "v.": "von", "gem.": "gemäß",
+    "vgl.": "vergleiche", "sog.": "sogenannte", "od.": "oder", "gem.": "gemäß",
     "bes.": "besonders", "allg.": "allgemein", "geb.": "geboren", "gest.": "gestorben", "verh.": "verheiratet",
     "franz.": "französisch", "frz.": "französisch", "engl.": "englisch", "dt.": "deutsch", "lat.": "lateinisch",
     "griech.": "griechisch", "ital.": "italienisch", "kath.": "katholisch", "ev.": "evangelisch", "ehem.": "ehemals",
@@ -167,7 +167,7 @@ ABBREVIATIONS = {
     "vorm.": "vormittags", "näml.": "nämlich", "rd.": "rund", "resp.": "respektive", "stellv.": "stellvertretend",
     "teilw.": "teilweise", "urspr.": "ursprünglich", "versch.": "verschieden", "vs.": "versus", "wg.": "wegen",
     "zzgl.": "zuzüglich", "zw.": "zwischen", "abzgl.": "abzüglich", "durchschn.": "durchschnittlich", "erg.": "ergänze",
-    "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "o.": "oder", "österr.": "österreichisch",
+    "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "österr.": "österreichisch",
     "tel.": "telefonisch", "Tel.": "Telefon", "Nr.": "Nummer", "Abb.": "Abbildung", "Kap.": "Kapitel", "Bd.": "Band",
     "Univ.": "Universität", "Dipl.": "Diplom", "i.V.": "in Vertretung", "bspw.": "beispielsweise",
     "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H",
@@ -182,6 +182,7 @@ ENDING_ABBREVIATIONS = {
     "Jan.": "Januar", "Feb.": "Februar", "Apr.": "April", "Aug.": "August", "Sep.": "September", "Sept.": "September",
     "Okt.": "Oktober", "Nov.": "November", "Dez.": "Dezember",
 }  # fmt: skip
+SINGLE = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
 SPACED = {
     "z. B.": "zum Beispiel", "d. h.": "das heißt", "d. i.": "das ist", "u. a.": "unter anderem", "u. Ä.": "und Ähnliches",
     "u. ä.": "und ähnliches", "o. Ä.": "oder Ähnliches", "o. ä.": "oder ähnliches", "i. d. R.": "in der Regel",
@@ -281,7 +282,7 @@ PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
 PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
 DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
-FOLD = re.compile(r"(\d+)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
+FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
 POSTCODE = re.compile(r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])")
 ROMAN = re.compile(rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])")
 
@@ -345,6 +346,11 @@ def _place_alone(match: re.Match[str]) -> str | None:
     return None if match.string[: match.start()].strip() else LANGUAGE.ordinal(int(match[1]))
 
 
+def _number(written: str) -> str:
+    before, _, decimals = written.partition(",")
+    return LANGUAGE.number(Number(int(before), decimals), "n")
+
+
 def _decade(match: re.Match[str]) -> str:
     return f"{LANGUAGE.year(int(match[1]))}er{match[2] or ''}"
 
@@ -363,7 +369,7 @@ def _roman(match: re.Match[str]) -> str | None:
     if before not in REGNAL and (len(match[1]) == 1 or not match[2]):
         return None
     place = LANGUAGE.ordinal(n).capitalize()
-    earlier = (name[2] or "").lower()
+    earlier = (name[2] or name[1] or "").lower()
     if earlier in RULERS:
         earlier = (name[1] or "").lower()
     is_woman = before in REGNAL_WOMEN
@@ -447,11 +453,16 @@ class German(European):
         Rule(PLACE, _place),
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
-        Rule(FOLD, lambda match: LANGUAGE.cardinal(int(match[1]), "n") + match[2]),
+        Rule(FOLD, lambda match: _number(match[1]) + match[2]),
+        Rule(
+            re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
+            lambda match: f"{_number(match[1])}prozentig{match[2]}",
+        ),
         Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
         Rule(re.compile(r"(\d+)[x×](?= [^\W\d_])"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
         *common_rules(lambda: LANGUAGE),
         spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
+        Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(
             re.compile(rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)"),

@@ -134,17 +134,17 @@ TITLES = {
     "Arq.": "arquitecto", "Gral.": "general", "Cnel.": "coronel", "Cap.": "capitán", "Tte.": "teniente", "Sgto.": "sargento",
     "Sto.": "santo", "Sta.": "santa", "Fr.": "fray", "Pbro.": "presbítero", "Mons.": "monseñor", "Excmo.": "excelentísimo",
     "Excma.": "excelentísima", "Ilmo.": "ilustrísimo", "Ilma.": "ilustrísima", "Rvdo.": "reverendo", "Pdte.": "presidente",
-    "Pdta.": "presidenta", "Hno.": "hermano", "Hna.": "hermana", "S.": "san", "Mtro.": "maestro", "Mtra.": "maestra",
+    "Pdta.": "presidenta", "Hno.": "hermano", "Hna.": "hermana", "Mtro.": "maestro", "Mtra.": "maestra",
     "Sr": "señor", "Sra": "señora", "Dr": "doctor", "Dra": "doctora", "Srta": "señorita",
 }  # fmt: skip
 BEFORE_NUMBERS = {
     "n.º": "número", "nº": "número", "núm.": "número", "No.": "número", "núms.": "números", "nro.": "número",
-    "Nro": "número", "pág.": "página", "págs.": "páginas", "p.": "página", "pp.": "páginas", "cap.": "capítulo",
-    "caps.": "capítulos", "art.": "artículo", "arts.": "artículos", "vol.": "volumen", "t.": "tomo", "fig.": "figura",
-    "sec.": "sección", "ed.": "edición", "tel.": "teléfono", "tfno.": "teléfono", "teléf.": "teléfono", "tlf.": "teléfono",
-    "ext.": "extensión", "km.": "kilómetro", "km": "kilómetro", "av.": "avenida", "c.": "circa", "ca.": "circa",
-    "v.": "versículo", "lám.": "lámina", "apdo.": "apartado", "aptdo.": "apartado", "dpto.": "departamento", "op.": "opus",
-    "CP": "C P",
+    "Nro": "número", "pág.": "página", "págs.": "páginas", "p.": "página", "pp.": "páginas", "s.": "siglo", "ss.": "siglos",
+    "cap.": "capítulo", "caps.": "capítulos", "art.": "artículo", "arts.": "artículos", "vol.": "volumen", "t.": "tomo",
+    "fig.": "figura", "sec.": "sección", "ed.": "edición", "tel.": "teléfono", "tfno.": "teléfono", "teléf.": "teléfono",
+    "tlf.": "teléfono", "ext.": "extensión", "km.": "kilómetro", "km": "kilómetro", "av.": "avenida", "c.": "circa",
+    "ca.": "circa", "v.": "versículo", "lám.": "lámina", "apdo.": "apartado", "aptdo.": "apartado", "dpto.": "departamento",
+    "op.": "opus", "CP": "C P",
 }  # fmt: skip
 ABBREVIATIONS = {
     "aprox.": "aproximadamente", "máx.": "máximo", "mín.": "mínimo", "vs.": "versus", "vs": "versus", "cf.": "compárese",
@@ -226,7 +226,7 @@ NUMBERED = {
 NO_NOUNS = COMMON - words("""
 casa día días año años tiempo mundo hombre mujer vida salida entrada parte capítulo libro ayuda oferta
 """) | words("""
-ante bajo cabe horas hora minutos euros am pm mil millón millones billones llegó dice trata es habla empieza termina equivale
+ante bajo cabe horas hora euros am pm mil millón millones billones llegó dice trata es habla empieza termina equivale
 mide pesa vale
 """)
 NEVER_COUNTED = ROMAN_AFTER | words("""
@@ -326,7 +326,7 @@ class Spanish(Romance):
     bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
-    century_words = words("siglo siglos")
+    century_words = words("siglo siglos s ss")
     numbered = NUMBERED
     no_nouns = NO_NOUNS
     never_counted = NEVER_COUNTED

@@ -21,12 +21,24 @@ VERSE = re.compile(r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)")
 PART = re.compile(r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
 VULGAR_PART = re.compile(r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
 VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
+ROUND_PRICE = re.compile(r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Euro|euros?|\$|£)(?!\w)")
+ANGLO_NUMBER = re.compile(
+    r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
+)
 DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
 ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 NEXT_WORD = re.compile(r"[ \u00a0\u202f]+([^\W\d_]+)")
 
 
+ROMANS = {
+    tens + ones: 10 * ten + one
+    for ten, tens in enumerate(("", "x", "xx", "xxx"))
+    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
+    if ten or one
+}
+_NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
+ROMAN_RANGE = re.compile(rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)")
 SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
 
 
@@ -80,7 +92,8 @@ def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Rule:
         first, rest = key[0], re.escape(key[1:].removesuffix(".")).replace(r"\ ", f"{SPACES}?")
         stays = rf"{CLOSERS}\s*\Z" + (rf"|{CLOSERS}\s+[A-ZÀ-Þ]" if key in ends else "")
         alternatives.append(
-            f"[{first.lower()}{first.upper()}]{rest}" + (rf"(?:\.(?!{stays})|(?=\.))" if key.endswith(".") else "")
+            f"[{first.lower()}{first.upper()}]{rest}"
+            + (rf"(?:\.(?!{stays})|(?=\.)|(?![.\w]))" if key.endswith(".") else "")
         )
     return Rule(
         re.compile(rf"(?:{'|'.join(alternatives)})(?!\w)"),
@@ -142,6 +155,7 @@ class European(Language):
     never_counted: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words after which a number counts nothing: "page", "chapitre"
+    century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
     bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" behind it is no time
     no_nouns: ClassVar[frozenset[str]] = frozenset()  # words that are no nouns, but stand behind numbers
 
@@ -188,6 +202,14 @@ class European(Language):
             return None
         return f" {self.dot} ".join(self.cardinal(int(part)) for part in parts)
 
+    def roman_range(self, match: re.Match[str]) -> str | None:
+        """`siglos XV-XVI`."""
+        before = word_before(match)
+        if before not in self.roman_after and before not in self.century_words:
+            return None
+        first, last = (self.roman(ROMANS[numeral.lower()], before) for numeral in match.groups())
+        return first and last and self.range(first, last)
+
     def verse(self, match: re.Match[str]) -> str | None:
         """`Johannes 3:16`, which is no time."""
         if word_before(match) not in self.bible_books:
@@ -218,6 +240,22 @@ class European(Language):
         """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
         said = self.fraction(whole, numerator, denominator)
         return f"{said} {noun.one if whole is None else noun.many}"
+
+    def round_price(self, match: re.Match[str]) -> str | None:
+        """`5,- €`."""
+        currency = self.currencies.get(self.currency_signs.get(match[2], match[2]))
+        return self.money(Number(whole(match[1])), currency) if currency else None
+
+    def anglo_number(self, match: re.Match[str]) -> str | None:
+        """`1,250,000` and `1,250.50`, as they are written in English, with what is counted."""
+        n = Number(whole(match[1]), (match[2] or "").lstrip("."))
+        symbol = match[3]
+        currency = self.currencies.get(self.currency_signs.get(symbol or "", symbol or ""))
+        if currency:
+            return self.money(n, currency)
+        if symbol and symbol in self.units:
+            return self.quantity(n, self.units[symbol])
+        return f"{self.number(n)} {symbol}" if symbol else self.number(n)
 
     def anglo_money(self, match: re.Match[str]) -> str | None:
         """`$1,250.50`, as it is written in English."""
@@ -269,6 +307,10 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     """The rules of `European`, for a language that is made later than its rules."""
     return (
         Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(ROUND_PRICE, lambda match: language().round_price(match)),
+        Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
+        Rule(re.compile(r"km/h(?!\w)"), lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
+        Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
         Rule(PART, lambda match: language().part(match)),
         Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
         Rule(VULGAR_PART, lambda match: language().vulgar_part(match), "other"),
@@ -293,12 +335,6 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     )
 
 
-ROMANS = {
-    tens + ones: 10 * ten + one
-    for ten, tens in enumerate(("", "x", "xx", "xxx"))
-    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
-    if ten or one
-}
 NUMBER_SIGN = re.compile(r"[nN]°(?=[ \u00a0]?\d)")
 THOUSANDS = re.compile(r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))")
 ELIDED = re.compile(r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])")
@@ -308,7 +344,6 @@ class Romance(European):
     half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
     half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
     last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
-    century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo"
     regnal_women: ClassVar[frozenset[str]] = frozenset()
     numbered: ClassVar[Mapping[str, str]] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
 
@@ -325,6 +360,16 @@ class Romance(European):
         if whole:
             return super().part_of(whole, numerator, denominator, noun)
         return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
+
+    def part(self, match: re.Match[str]) -> str | None:
+        """Halves of other nouns too: "media taza", "dos tazas y media"."""
+        if said := super().part(match):
+            return said
+        number, numerator, denominator, noun = match.groups()
+        if (numerator, denominator) != ("1", "2") or not self._is_noun(noun):
+            return None
+        gender = self.gender_of(noun.lower(), number is None or number == "1")
+        return self.part_of(int(number) if number else None, 1, 2, Noun(noun, noun, gender)) if gender else None
 
     def placed(self, n: int, gender: str) -> str:
         """An ordinal of a gender."""
@@ -392,7 +437,7 @@ def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, .
         Rule(THOUSANDS, lambda match: language().thousands(match)),
         Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
         Rule(
-            re.compile(rf"({'|'.join(sorted(map(str.upper, ROMANS), key=len, reverse=True))})[ \u00a0]([^\W\d_]+)"),
+            re.compile(rf"({_NUMERAL})[ \u00a0]([^\W\d_]+)"),
             lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
             "letter",
             frozenset(ROMANS),

@@ -323,7 +323,7 @@ class Italian(Romance):
     bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
-    century_words = words("secolo secoli")
+    century_words = words("secolo secoli sec")
     numbered = NUMBERED
     no_nouns = NO_NOUNS
     never_counted = NEVER_COUNTED
@@ -382,6 +382,8 @@ class Italian(Romance):
         return super().part_of(whole, numerator, denominator, noun)
 
     def gender_of(self, noun: str, is_one: bool) -> str:
+        if not is_one:
+            return "f" if noun.endswith(("e", "zioni", "sioni", "tà")) else "m" if noun.endswith("i") else ""
         if noun in MASCULINE:
             return "m"
         is_feminine = noun in FEMININE or noun.endswith(("a", "zione", "sione", "tà", "tù", "trice", "gione"))

@@ -155,7 +155,7 @@ BEFORE_NUMBERS = {
 }  # fmt: skip
 ABBREVIATIONS = {
     "aprox.": "aproximadamente", "máx.": "máximo", "mín.": "mínimo", "vs.": "versus", "vs": "versus", "cf.": "confira",
-    "p.ex.": "por exemplo", "ex.": "exemplo", "obs.": "observação", "av.": "avenida", "r.": "rua", "pça.": "praça",
+    "p.ex.": "por exemplo", "ex.": "exemplo", "obs.": "observação", "av.": "avenida", "pça.": "praça",
     "pç.": "praça", "al.": "alameda", "rod.": "rodovia", "estr.": "estrada", "tel.": "telefone", "depto.": "departamento",
     "dept.": "departamento", "univ.": "universidade", "gov.": "governo", "adm.": "administração", "ref.": "referência",
     "séc.": "século", "sécs.": "séculos", "pág.": "página", "hab.": "habitantes", "núm.": "número", "c/": "com", "s/": "sem",
@@ -327,7 +327,7 @@ class Portuguese(Romance):
     bible_books = BIBLE_BOOKS
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
-    century_words = words("século séculos")
+    century_words = words("século séculos séc sécs")
     numbered = NUMBERED
     no_nouns = NO_NOUNS
     never_counted = NEVER_COUNTED
@@ -339,6 +339,9 @@ class Portuguese(Romance):
         Rule(
             re.compile(r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?"),
             lambda match: LANGUAGE.time(int(match[1]), int(match[2])),
+        ),
+        Rule(
+            re.compile(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)"), lambda match: "rua", "letter", words("r")
         ),
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
