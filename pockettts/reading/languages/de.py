@@ -15,6 +15,7 @@ from .european import (
     common_rules,
     currencies,
     metric,
+    months_with_dot,
     powers,
     spaced,
     word_after,
@@ -153,11 +154,12 @@ BEFORE_NUMBERS = {
     "Hs.": "Handschrift", "Tel.": "Telefon", "tel.": "Telefon", "Fax.": "Fax", "ca.": "circa", "geb.": "geboren",
     "gest.": "gestorben", "v.": "von", "Lfg.": "Lieferung", "Op.": "Opus", "op.": "Opus", "Kl.": "Klasse", "Sp.": "Spalte",
     "Vers.": "Version", "Jg.": "Jahrgang", "Bl.": "Blatt", "Taf.": "Tafel", "Fn.": "Fußnote", "Rn.": "Randnummer",
-    "Az.": "Aktenzeichen", "um.": "um", "PLZ": "Postleitzahl",
+    "Az.": "Aktenzeichen", "PLZ": "Postleitzahl",
+    "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
 }  # fmt: skip
 ABBREVIATIONS = {
     "bzw.": "beziehungsweise", "ca.": "circa", "evtl.": "eventuell", "ggf.": "gegebenenfalls", "inkl.": "inklusive",
-    "exkl.": "exklusive", "einschl.": "einschließlich", "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
+    "exkl.": "exklusive", "einschl.": "einschließlich",
     "vgl.": "vergleiche", "sog.": "sogenannte", "od.": "oder", "gem.": "gemäß",
     "bes.": "besonders", "allg.": "allgemein", "geb.": "geboren", "gest.": "gestorben", "verh.": "verheiratet",
     "franz.": "französisch", "frz.": "französisch", "engl.": "englisch", "dt.": "deutsch", "lat.": "lateinisch",
@@ -179,8 +181,7 @@ ENDING_ABBREVIATIONS = {
     "Jhdt.": "Jahrhundert", "Mio.": "Millionen", "Mrd.": "Milliarden", "Tsd.": "Tausend", "Hrsg.": "Herausgeber",
     "Aufl.": "Auflage", "Jr.": "Junior", "jr.": "junior", "Sen.": "Senior", "sen.": "senior", "Pl.": "Platz",
     "Stk.": "Stück", "Pkt.": "Punkte", "ff.": "folgende", "f.": "folgende", "Red.": "Redaktion", "Verf.": "Verfasser",
-    "Jan.": "Januar", "Feb.": "Februar", "Apr.": "April", "Aug.": "August", "Sep.": "September", "Sept.": "September",
-    "Okt.": "Oktober", "Nov.": "November", "Dez.": "Dezember",
+   
 }  # fmt: skip
 SINGLE = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
 SPACED = {
@@ -463,6 +464,7 @@ class German(European):
         *common_rules(lambda: LANGUAGE),
         spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
         Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(
             re.compile(rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)"),

@@ -3,11 +3,25 @@
 import re
 
 from .base import Rule, nouns, words
-from .european import SPACED_UNITS, Romance, currencies, metric, powers, romance_rules, spaced, weekdays_with_dot
+from .european import (
+    SPACED_UNITS,
+    Romance,
+    currencies,
+    metric,
+    months_with_dot,
+    powers,
+    romance_rules,
+    spaced,
+    weekdays_with_dot,
+)
 
 MONTHS = (
     "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre",
 )  # fmt: skip
+MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)} | {
+    "ene": 1, "feb": 2, "mar": 3, "abr": 4, "may": 5, "jun": 6, "jul": 7, "ago": 8, "sep": 9, "sept": 9, "set": 9, "setiembre": 9,
+    "oct": 10, "nov": 11, "dic": 12,
+}  # fmt: skip
 DAYS = {
     "lun": "lunes", "mar": "martes", "mié": "miércoles", "mie": "miércoles", "jue": "jueves", "vie": "viernes", "sáb": "sábado",
     "sab": "sábado", "dom": "domingo",
@@ -145,23 +159,23 @@ BEFORE_NUMBERS = {
     "tlf.": "teléfono", "ext.": "extensión", "km.": "kilómetro", "km": "kilómetro", "av.": "avenida", "c.": "circa",
     "ca.": "circa", "v.": "versículo", "lám.": "lámina", "apdo.": "apartado", "aptdo.": "apartado", "dpto.": "departamento",
     "op.": "opus", "CP": "C P",
+    "máx.": "máximo", "mín.": "mínimo",
 }  # fmt: skip
 ABBREVIATIONS = {
-    "aprox.": "aproximadamente", "máx.": "máximo", "mín.": "mínimo", "vs.": "versus", "vs": "versus", "cf.": "compárese",
+    "aprox.": "aproximadamente", "vs.": "versus", "vs": "versus", "cf.": "compárese",
     "admón.": "administración", "depto.": "departamento", "dpto.": "departamento", "esq.": "esquina", "incl.": "inclusive",
     "izq.": "izquierda", "dcha.": "derecha", "der.": "derecha", "prov.": "provincia", "pza.": "plaza", "pl.": "plaza",
     "avda.": "avenida", "av.": "avenida", "ctra.": "carretera", "c/": "calle", "p.ej.": "por ejemplo", "ej.": "ejemplo",
     "pág.": "página", "tel.": "teléfono", "núm.": "número", "ref.": "referencia", "gob.": "gobierno", "univ.": "universidad",
-    "min.": "minutos", "EEUU": "Estados Unidos", "EE.UU": "Estados Unidos", "vda.": "viuda", "adj.": "adjunto",
+    "EEUU": "Estados Unidos", "EE.UU": "Estados Unidos", "vda.": "viuda", "adj.": "adjunto",
     "atte.": "atentamente", "fdo.": "firmado", "hab.": "habitantes", "c/u": "cada uno", "24/7": "veinticuatro siete",
     "s/n": "sin número",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "etc.": "etcétera", "etc": "etcétera", "Ud.": "usted", "Uds.": "ustedes", "Vd.": "usted", "Vds.": "ustedes",
     "Cía.": "compañía", "Hnos.": "hermanos", "S.A.": "S A", "S.L.": "S L", "S.A.U.": "S A U", "a.m.": "a m", "p.m.": "p m",
-    "Jr.": "júnior", "ss.": "siguientes", "sig.": "siguiente", "seg.": "segundos", "hrs.": "horas", "ene.": "enero",
-    "feb.": "febrero", "abr.": "abril", "jun.": "junio", "jul.": "julio", "ago.": "agosto", "sept.": "septiembre",
-    "oct.": "octubre", "nov.": "noviembre", "dic.": "diciembre", "O.N.U.": "ONU", "U.E.": "U E", "D.N.I.": "D N I",
+    "Jr.": "júnior", "ss.": "siguientes", "sig.": "siguiente", "seg.": "segundos", "hrs.": "horas",
+    "O.N.U.": "ONU", "U.E.": "U E", "D.N.I.": "D N I",
     "D.F.": "D F",
 }  # fmt: skip
 SPACED = {
@@ -297,10 +311,7 @@ class Spanish(Romance):
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "por"
 
-    months = {name: number for number, name in enumerate(MONTHS, 1)} | {
-        "ene": 1, "feb": 2, "mar": 3, "abr": 4, "may": 5, "jun": 6, "jul": 7, "ago": 8, "sep": 9, "sept": 9, "set": 9, "setiembre": 9,
-        "oct": 10, "nov": 11, "dic": 12,
-    }  # fmt: skip
+    months = MONTH_NUMBERS
     month_names = MONTHS
     date_joint = r"\s+(?:del?\s+)?"
     hour_marks = r":|[ ]?h[ ]?(?=\d\d)|\.(?=\d\d[ \u00a0]?(?:h|hs|hrs|horas)\b)"
@@ -324,6 +335,7 @@ class Spanish(Romance):
     common_words = COMMON
     roman_after = ROMAN_AFTER
     bible_books = BIBLE_BOOKS
+    before_dates = frozenset(DAYS.values()) | words("día")
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
     century_words = words("siglo siglos s ss")
@@ -338,6 +350,7 @@ class Spanish(Romance):
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
         weekdays_with_dot(DAYS),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
     # --- numbers --------------------------------------------------------------------------------------------------------------

@@ -103,6 +103,17 @@ def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Rule:
     )
 
 
+def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
+    """A rule for abbreviated months before a year: "sept. 2026", not "J'en ai sept."."""
+    short = sorted((month for month in months if month not in map(str.lower, names)), key=len, reverse=True)
+    return Rule(
+        re.compile(rf"({'|'.join(short)})\.(?={SPACES}+(?:del?{SPACES})?\d{{4}}(?!\d))", re.I),
+        lambda match: names[months[match[1].lower()] - 1],
+        "letter",
+        frozenset(short),
+    )
+
+
 def weekdays_with_dot(days: Mapping[str, str]) -> Rule:
     """A rule for abbreviated weekdays before a date: "lun. 3 mars"."""
     names = "|".join(map(re.escape, days))
@@ -156,6 +167,7 @@ class European(Language):
         frozenset()
     )  # words after which a number counts nothing: "page", "chapitre"
     century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
+    before_dates: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
     bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" behind it is no time
     no_nouns: ClassVar[frozenset[str]] = frozenset()  # words that are no nouns, but stand behind numbers
 
@@ -219,22 +231,21 @@ class European(Language):
     def day_and_month(self, match: re.Match[str]) -> str | None:
         """`24/12`, which is no fraction."""
         day, month = int(match[1]), int(match[2])
-        return self.date(day, month, None) if 12 < day <= 31 and 1 <= month <= 12 else None
+        is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.before_dates)
+        return self.date(day, month, None) if is_date else None
 
     def part(self, match: re.Match[str]) -> str | None:
         """`1/2 kg`, `2 1/2 h`, where the symbol is a unit."""
         whole, numerator, denominator, symbol = match.groups()
+        return self._part(whole, int(numerator), int(denominator), symbol) if int(denominator) else None
+
+    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
         noun = self.units.get(symbol)
-        if noun is None or int(denominator) == 0:
-            return None
-        return self.part_of(int(whole) if whole else None, int(numerator), int(denominator), noun)
+        return self.part_of(int(whole) if whole else None, numerator, denominator, noun) if noun else None
 
     def vulgar_part(self, match: re.Match[str]) -> str | None:
         """`½ kg`, `2½ h`."""
-        noun = self.units.get(match[3])
-        if noun is None:
-            return None
-        return self.part_of(int(match[1]) if match[1] else None, *VULGAR[match[2]], noun)
+        return self._part(match[1], *VULGAR[match[2]], match[3])
 
     def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
@@ -310,6 +321,7 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
         Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
         Rule(re.compile(r"km/h(?!\w)"), lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
+        Rule(re.compile(r"°[CF](?!\w)"), lambda match: language().units[match[0]].many, "other"),
         Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
         Rule(PART, lambda match: language().part(match)),
         Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
@@ -361,15 +373,14 @@ class Romance(European):
             return super().part_of(whole, numerator, denominator, noun)
         return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
 
-    def part(self, match: re.Match[str]) -> str | None:
+    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
         """Halves of other nouns too: "media taza", "dos tazas y media"."""
-        if said := super().part(match):
+        if said := super()._part(whole, numerator, denominator, symbol):
             return said
-        number, numerator, denominator, noun = match.groups()
-        if (numerator, denominator) != ("1", "2") or not self._is_noun(noun):
+        if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
             return None
-        gender = self.gender_of(noun.lower(), number is None or number == "1")
-        return self.part_of(int(number) if number else None, 1, 2, Noun(noun, noun, gender)) if gender else None
+        gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
+        return self.part_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
 
     def placed(self, n: int, gender: str) -> str:
         """An ordinal of a gender."""
@@ -388,9 +399,6 @@ class Romance(European):
         if name in self.roman_after:
             return self.cardinal(n)
         return self.regnal(n, name) if name in self.regnal_names else None
-
-    def roman_after_name(self, n: int) -> str | None:
-        return self.regnal(n, "")
 
     def roman_before(self, match: re.Match[str]) -> str | None:
         """`XX secolo`, `II Guerra Mundial`."""
