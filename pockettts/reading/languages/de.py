@@ -269,6 +269,7 @@ am im vom zum zur beim den dem des ins ans seit ab bis nach vor einen einem eine
 seiner ihren ihrem ihrer unseren unserem unserer diesem diesen jedem jeden dessen deren keinen keinem
 """)
 TAKES_E_IF_MIXED = words("eine meine deine seine ihre unsere eure keine")
+DAYS_AFTER = words("am vom zum")
 DATIVE = words("von unter mit bei zu nach seit aus vom dem zum beim im gegenüber außer")
 ACCUSATIVE = words("für gegen durch ohne um den")
 RULERS = words("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
@@ -281,6 +282,7 @@ NUMERIC_DAY = re.compile(r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\
 ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)")
 PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
+PLACE_AT_END = re.compile(rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)")
 PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
 DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
 FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
@@ -333,6 +335,8 @@ def _place(match: re.Match[str]) -> str | None:
         or before in TAKES_EN
         or before in ("ein", "mein", "sein", "kein")
     )
+    if before in DAYS_AFTER and lower in STARTERS and noun[0].isupper():
+        return f"{LANGUAGE.ordinal(n)}n."  # "am 5. Danach"
     if noun[0].isupper():
         if lower in STARTERS and lower not in ORDINAL_NOUNS or not (is_after or lower in ORDINAL_NOUNS):
             return None
@@ -341,6 +345,11 @@ def _place(match: re.Match[str]) -> str | None:
     if found := FURTHER.match(match.string, match.end()):
         noun = found[1]
     return LANGUAGE.ordinal(n)[:-1] + _ending(match, noun)
+
+
+def _place_at_end(match: re.Match[str]) -> str | None:
+    """`Er kommt am 5.`"""
+    return f"{LANGUAGE.ordinal(int(match[1]))}n" if word_before(match) in DAYS_AFTER else None
 
 
 def _place_alone(match: re.Match[str]) -> str | None:
@@ -452,6 +461,7 @@ class German(European):
         Rule(NUMERIC_DAY, _numeric_day),
         Rule(DAY, _day),
         Rule(PLACE, _place),
+        Rule(PLACE_AT_END, _place_at_end),
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
         Rule(FOLD, lambda match: _number(match[1]) + match[2]),
