@@ -59,7 +59,7 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
 
     if "speech" in official:
         speak = dict(eos_threshold=float(official["eos_threshold"]), max_tokens=int(official["max_tokens"]))
-        out["speech"] = np.concatenate([model.generate(str(text), voice, **speak) for text in official["sentences"]])
+        out["speech"] = np.concatenate([model.generate(str(text), voice, verbatim=True, **speak) for text in official["sentences"]])
     return out
 
 

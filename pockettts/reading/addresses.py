@@ -10,6 +10,10 @@ PATH = r"(?::\d{1,5})?(?:[/?#][^\s<>\"“”«»|\\^`{}\[\]]*)?"
 HOST = re.compile(rf"(?:[^\W_][\w-]*\.)+([^\W\d_]{{2,24}})(?![\w-]){PATH}")
 REST = re.compile(r"[^\s<>\"“”«»|\\^`{}\[\]]+")
 FILE = re.compile(r"[\w-]+(?:\.[\w-]+)*\.([A-Za-z][A-Za-z0-9]{0,5}|7z)(?![\w-])")
+UNIX_PATH = re.compile(
+    r"(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})?(?:/[\w.@%+-]+){2,}/?|(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})/[\w.@%+-]+/?"
+)
+WINDOWS_PATH = re.compile(r"[A-Za-z]:\\[^\s\"<>|*?]*")
 TRAILING = ".,;:!?'\"\u2019\u201d)"
 # Ends of addresses. Those of two letters are countries'; of others only common ones are taken for an address without www.
 DOMAINS = frozenset(
@@ -44,6 +48,12 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
     if (match := FILE.match(text, i)) and _is_file(match, language):
         return _read(text, i, match.end(), language)
     return None
+
+
+def path_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
+    """A path that begins at i: `/usr/local/bin`, `~/notes/a.txt`, `C:\\Users`."""
+    match = UNIX_PATH.match(text, i) or WINDOWS_PATH.match(text, i)
+    return _read(text, i, match.end(), language) if match and language.in_addresses else None
 
 
 def _is_file(match: re.Match[str], language: Language) -> bool:
@@ -82,4 +92,4 @@ def _read_word(word: str, is_behind_dot: bool, language: Language) -> str:
     if lower in language.address_words or len(word) == 1:
         return word
     is_short = len(word) < 4 and is_behind_dot
-    return language.letters(word) if is_short or not language.is_readable(lower) else word
+    return language.letters(word) if is_short or not set(lower) & set(language.vowels) else word

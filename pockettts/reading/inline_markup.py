@@ -32,13 +32,13 @@ ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,3
 
 # --- Markdown ---
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^`]*$")
-HEADING = re.compile(r"[ \t]{0,3}#{1,6}[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*$")
-QUOTE = re.compile(r"[ \t]{0,3}(?:>[ \t]?)+(?=[^\s=>])")
+HEADING = re.compile(r"\A[ \t]{0,3}#{1,6}[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*$")
+QUOTE = re.compile(r"\A[ \t]{0,3}(?:>[ \t]?)+(?=[^\s=>\d]|(?<=[ \t])\d)")
 DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
 DEFINITION = re.compile(
     r"[ \t]{0,3}\[(?!\^)([^\]\n]+)\]:[ \t]*<?\S+>?(?:[ \t]+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?[ \t]*$"
 )
-FOOTNOTE_TEXT = re.compile(r"([ \t]{0,3})\[\^[^\]\s]+\]:[ \t]*")
+FOOTNOTE_TEXT = re.compile(r"\A([ \t]{0,3})\[\^[^\]\s]+\]:[ \t]*")
 FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 CODE = re.compile(r"(?<!`)(`{1,2})(?!`)[ ]?([^`\n]+?)[ ]?\1(?!`)")
 IMAGE_OR_LINK = re.compile(

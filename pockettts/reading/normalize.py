@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from .addresses import path_at
 from .inline_markup import BREAK, split_notes, unmarked
 from .languages import find_language
-from .languages.base import Language
+from .languages.base import Language, Number
 from .lexicon import EMPTY, Lexicon, find_lexicon
-from .unicode import Emoji, composed, is_pictograph, pictograph_name, visible
+from .unicode import LETTER, Emoji, composed, is_pictograph, pictograph_name, visible
 from .word_forms import WORD, WordForms, word_forms
 from .written_forms import Found
 
@@ -23,7 +24,9 @@ Edit = tuple[int, int, str]  # characters start .. stop are said like this
 
 TOKEN = re.compile(r"\S+")
 PLAIN = re.compile(
-    r"[(\[\"'\u201c\u2018\u201e\u00ab\u00bf\u00a1\u2014\u2013-]*([^\W\d_]+(?:['\u2019-][^\W\d_]+)*)['\u2019]?[.,;:!?\u2026)\]\"'\u201d\u2019\u00bb\u2014\u2013-]*"
+    r"[(\[\"'\u201c\u2018\u201e\u00ab\u00bf\u00a1\u2014\u2013-]*"
+    rf"({LETTER}+(?:['\u2019-]{LETTER}+)*)['\u2019]?"
+    r"[.,;:!?\u2026)\]\"'\u201d\u2019\u00bb\u2014\u2013-]*"
 )
 MARKS = frozenset(
     ".,;:!?\u2026'\"\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a\u00ab\u00bb()[]\u00a1\u00bf-\u2010\u2011\u2012\u2013\u2014\u2015\u3001\u3002\u300c\u300d"
@@ -216,6 +219,7 @@ class _Reader:
         self._lexicon_words: dict[str, list[str]] = {}  # entries by their first word, in lower case, the longest first
         for entry in sorted(table, key=len, reverse=True):
             self._lexicon_words.setdefault(_first_word(entry).lower(), []).append(entry)
+        self._special = {*self.words.triggers, *self._lexicon_words}
         self._plain: set[str] = set()
 
     def edits(self, text: str, notes: list[Edit]) -> Iterator[Edit]:
@@ -247,11 +251,8 @@ class _Reader:
             return False
         core = match[1]
         lower = core.lower()
-        if (
-            lower in self.words.triggers
-            or lower in self._lexicon_words
-            or lower.partition("-")[0] in self._lexicon_words
-        ):
+        first = lower.partition("-")[0]
+        if not self._special.isdisjoint((lower, first)):
             return False
         if not (core.islower() or core.istitle() and len(core) > 1 or "-" not in core and core[1:].islower()):
             return not any(a.isupper() and b.isupper() for a, b in zip(core, core[1:], strict=False)) and len(core) > 2
@@ -293,6 +294,8 @@ class _Reader:
                 if found is None:
                     i = skip
                     continue
+            elif mark in "/~." and (found := path_at(text, i, self.language)):
+                pass
             elif mark in MARKS:
                 found = self.forms.sign_at(text, i)
                 is_number = found is not None
@@ -347,6 +350,10 @@ class _Reader:
             return i + 1, " "
         if text[i] == "." and after.isalnum() and not before.isalnum() and self.language.in_addresses.get("."):
             return i + 1, self.language.in_addresses["."]  # ".com"
+        if text[i : i + 2] in ("->", "!="):
+            return i + 2, self.language.symbols.get({"->": "→", "!=": "≠"}[text[i : i + 2]], "")
+        if before.isdigit() and text[i] in ",;" and after.isalpha():
+            return i + 1, f"{text[i]} "
         if before.isalpha() and (match := RUN_TOGETHER.match(text, i)):
             if text[i] != "." or before.islower() and text[match.end()].isupper() or self._is_common(text, match.end()):
                 return match.end(), f"{match[0]} "
@@ -362,8 +369,14 @@ class _Reader:
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if mark == "#" and after.isalnum():
             return i + 1, n.number_sign if after.isdigit() else n.hashtag
+        if text[i : i + 2] in ("=>", "==") and text[i + 2 : i + 3] != "=" and before != "=":
+            return i + 2, n.symbols.get("→" if text[i + 1] == ">" else "=", "")
         if mark in "<>" and (found := self._angle(text, i, before, after)) is not None:
             return found
+        if mark == "/" and before == after == " " and text[i - 2 : i - 1].isdigit() and text[i + 2 : i + 3].isdigit():
+            return i + 1, n.symbols.get("÷", "")
+        if unicodedata.category(mark) in ("No", "Sm") and unicodedata.decomposition(mark).startswith("<super>"):
+            return self._superscript(text, i, before)
         if mark in "/\\|" and before.isalpha() and after.isalpha():
             return i + 1, " "
         if mark == "*" and TIMES.match(text, i) and text[:i].rstrip()[-1:].isalnum():
@@ -377,6 +390,27 @@ class _Reader:
         if unicodedata.category(mark)[0] in "LN":
             return None
         return i + 1, ""
+
+    def _superscript(self, text: str, i: int, before: str) -> Found:
+        """`x²`, `10⁶`; after a word it is the mark of a note, which is not spoken."""
+        end = i
+        while end < len(text) and unicodedata.decomposition(text[end]).startswith("<super>"):
+            end += 1
+        said = self.language.symbols.get(text[i:end])
+        if (
+            said is not None
+            and before.isalnum()
+            and not text[max(0, i - 3) : i].isalpha()
+            or i < 3
+            and said
+            and before.isalpha()
+        ):
+            return end, said
+        power = unicodedata.normalize("NFKC", text[i:end]).replace("\u2212", "-")
+        words = self.language.symbols.get("^")
+        if not words or not before.isdigit() or not re.fullmatch(r"-?\d+", power):
+            return end, ""
+        return end, f"{words} {self.language.number(Number(abs(int(power)), '', power[0] == '-'))}"
 
     def _angle(self, text: str, i: int, before: str, after: str) -> Found | None:
         """`<` and `>`: comparisons between things, arrows, or brackets around a word, which are not spoken."""

@@ -66,7 +66,10 @@ def split_at_pauses(text: str, gap: float = 0.0, emoji: Emoji = "drop") -> list[
     cut = [item for part in parts for item in ([part] if isinstance(part, _Shown) else _cut(part, marks, ignored))]
     if ignored:
         names = ", ".join(f"<{name}>" for name in sorted(ignored))
-        logger.warning("of SSML, only <break>, <sub> and <say-as> have an effect: %.80s are left out, their words are spoken", names)
+        logger.warning(
+            "of SSML, only <break>, <sub> and <say-as> have an effect: %.80s are left out, their words are spoken",
+            names,
+        )
     return list(_merged(cut, gap, emoji))
 
 

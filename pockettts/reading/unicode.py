@@ -19,7 +19,8 @@ SPACING = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"  # control characters that part words
 UNSEEN = ("VARIATION SELECTOR", "COMBINING GRAPHEME JOINER", "HANGUL FILLER", "HALFWIDTH HANGUL FILLER")
 # Kinds of compatibility characters that are another way to write the same letter; superscripts and fractions mean something else.
 SAME = ("<font>", "<wide>", "<narrow>")
-SAME_IF_LETTER = ("<compat>", "<circle>", "<square>")
+SAME_IF_LETTER = ("<compat>", "<circle>", "<square>", "<sub>")
+LETTER = r"[^\W\d_\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f\u2150-\u215f\u2189]"  # regex: no digits, nor ² and ½
 SIGNS = "&%@\u00a7"  # marks that are words by themselves
 
 

@@ -3,16 +3,20 @@
 import re
 from functools import lru_cache
 
-from .addresses import address_at
+from .addresses import address_at, path_at
 from .languages.base import Language
+from .unicode import LETTER
 from .written_forms import Found, WrittenForms, last_word, next_word, written_forms
 
-WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
 INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
 SERIAL_PARTS = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
+# Words in capitals beside one another: a text that shouts.
+SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
+SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -41,6 +45,7 @@ class WordForms:
             *(key.lower() for key in self._dotless),
             *n.months, *n.weekdays, *(word for rule in self._rules for word in rule.triggers),
             *(key.lower() for key in self._money_start),
+            *(_roman_numeral(value) for value in range(2, 40) if n.roman_after),
         }  # fmt: skip
 
     def letter_at(self, text: str, i: int, token_end: int) -> Found | None:
@@ -55,7 +60,9 @@ class WordForms:
                     return found.end(), said
         if after == "." and (found_word := self._abbreviation(text, i, after, True)):
             return found_word
-        if after in (".", "@", ":", "_", "-", "%", "+") or after.isdigit():
+        if after == ":" and len(word) == 1 and (found_path := path_at(text, i, self.language)):
+            return found_path
+        if after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal():
             if found_address := address_at(text, i, self.language):
                 return found_address
         if key in self.language.months and (found_date := self.forms.month_at(text, i)):
@@ -67,7 +74,7 @@ class WordForms:
                 return found_word
         if word in self._money_start and (found_money := self.forms.money_at(text, i)):
             return found_money
-        if after.isdigit() or after == "-":
+        if after.isdecimal() or after == "-":
             if found_serial := self._serial(text, i):
                 return found_serial
         if ROMAN_LETTERS.issuperset(word.upper()) and (found_roman := self._roman(text, i, word)):
@@ -113,13 +120,14 @@ class WordForms:
             return end, said
         title = n.titles.get(key)
         street = n.ending_abbreviations.get(key)
-        if title is not None and text[end : end + 1].isspace() and next_word(text, end)[:1].isupper():
-            if street is None or not last_word(text, i)[:1].isupper():
-                return end, title
+        is_before_name = text[end : end + 1].isspace() and next_word(text, end)[:1].isupper()
+        if title is not None and (street is None or is_before_name and not last_word(text, i)[:1].isupper()):
+            return end if is_before_name else self.forms.without_stop(text, end), title
         if (said := _get(n.abbreviations, key, lower)) is not None:
             return end, said
         if (said := _get(n.ending_abbreviations, key, lower)) is not None:
-            return self.forms.without_stop(text, end), said
+            is_date = key.rstrip(".").lower() in n.months and NUMBER_BEHIND.match(text, end)
+            return end if is_date else self.forms.without_stop(text, end), said
         return None
 
     def _is_end(self, text: str, i: int, end: int) -> bool:
@@ -151,15 +159,14 @@ class WordForms:
         n = self.language
         if word in n.read_acronyms or word in n.spelled_acronyms:
             return False
-        neighbours = [
-            *re.findall(r"[^\W\d_]+", text[max(0, start - 40) : start])[-3:],
-            *re.findall(r"[^\W\d_]+", text[end : end + 40])[:3],
-        ]
-        capitals = [other for other in neighbours if other.isupper() and len(other) > 1]
         if len(word) > 3 and word.lower() in n.common_words:
             return True
-        is_run = any(other.lower() in n.common_words for other in [*capitals, word]) and len(capitals) > 0
-        return is_run and (word.lower() in n.common_words or n.is_readable(word.lower()))
+        beside = f"{SHOUTED_BEFORE.search(text, max(0, start - 60), start)[0]} {SHOUTED_AFTER.match(text, end)[0]}"
+        run = [other.strip("'\u2019").lower() for other in [*beside.split(), word]]
+        common = [other for other in run if other in n.common_words and len(other) > 1]
+        if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):
+            return False
+        return word.lower() in n.common_words or n.is_readable(word.lower())
 
     def _roman(self, text: str, i: int, word: str) -> Found | None:
         n = self.language
@@ -186,7 +193,7 @@ class WordForms:
     def _serial(self, text: str, i: int) -> Found | None:
         """`A320`, `covid-19`, `b2b`, `F-16`: words and numbers in turn."""
         match = SERIAL.match(text, i)
-        if match is None or not any(map(str.isdigit, match[0])):
+        if match is None or not any(map(str.isdecimal, match[0])):
             return None
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
@@ -208,3 +215,9 @@ def _get(table, key: str, lower: str) -> str | None:  # type: ignore[no-untyped-
 def _roman_value(numeral: str) -> int:
     values = [VALUES[letter] for letter in numeral]
     return sum(-value if value < max(values[k:]) else value for k, value in enumerate(values))
+
+
+def _roman_numeral(value: int) -> str:
+    """A number below 40, in small letters."""
+    tens, ones = divmod(value, 10)
+    return "x" * tens + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[ones]

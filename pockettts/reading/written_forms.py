@@ -76,8 +76,14 @@ class WrittenForms:
         group = f"[{re.escape(n.group_marks)}'\u2019\u00a0\u202f\u2009{' ' * n.spaces_group}]"
         mark = re.escape(n.decimal_mark)
         self._other_mark = "." if n.decimal_mark == "," else ","
-        other = rf"|\d+\.\d+(?![.,]?\d)(?<!\.\d\d\d)|0\.\d+" if n.decimal_mark == "," else ""
-        number = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+(?!\d)(?:{mark}\d+)?{other}|\d+(?:{mark}\d+)?)"
+        foreign = re.escape(self._other_mark)  # "1.250,00" in English, "1,250.00" in German
+        other = rf"\d{{1,3}}(?:{mark}\d{{3}})+{foreign}\d{{1,2}}(?!\d)|"
+        if n.decimal_mark == ",":
+            other += r"0\.\d+|\d+\.\d+(?![.,]?\d)(?<!\.\d\d\d)|"
+        self._foreign = re.compile(
+            rf"\d{{1,3}}(?:{mark}\d{{3}})+{foreign}\d{{1,2}}|0{foreign}\d+|\d+{foreign}(?!\d{{3}}\b)\d+"
+        )
+        number = rf"(?:{other}\d{{1,3}}(?:{group}\d{{3}})+(?!\d)(?:{mark}\d+)?|\d{{1,3}}(?: \d{{3}}){{2,}}(?!\d)|\d+(?:{mark}\d+)?)"
         magnitude = rf"(?:{SPACE}?({any_of(n.magnitudes)})(?!\w))?"
         self._spaced_magnitudes = {key for key in n.magnitudes if len(key) > 2}
         signs, codes = any_of(n.currency_signs), any_of(n.currencies)
@@ -90,8 +96,10 @@ class WrittenForms:
         self._unit = re.compile(rf"{SPACE}?({unit})(?![\w²³]|-\d)")
         self._per_unit = re.compile(rf"/({unit})(?![\w²³]|-\d)")
         self._per_word = re.compile(r"/(?=[^\W\d_]{2,})")
+        self._weekdays = re.compile(rf"\.?{SPACE}?[{DASH}]{SPACE}?({any_of(n.weekdays)})(?!\w)", re.I)
         self._before_date = re.compile(rf"\.?,?\s+(?=(?:{month})\b|\d{{1,2}}\D)", re.I)
         self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}){magnitude}")
+        self._money_range = re.compile(rf"[{DASH}]({number}){magnitude}(?!\w|[{DASH}./]\d)")
         self._month_first = re.compile(
             rf"({month})\.?\s+(\d{{1,2}}){suffix}(?:{SPACE}?([-\u2013]){SPACE}?(\d{{1,2}}){suffix})?(?:,?\s+(\d{{4}}))?"
             rf"(?!\w|[.,:/]\d|{SPACE}?%)", re.I,
@@ -191,13 +199,19 @@ class WrittenForms:
             return None
         end, magnitude = self._magnitude(match, 4, True)
         number = self.parse(match[3], magnitude, bool(match[2]))
+        if last := self._money_range.match(text, end):  # "$5-10"
+            end, magnitude = self._magnitude(last, 2, True)
+            said = n.money(self.parse(last[1], magnitude), currency)
+            return self._per(text, end, n.range(n.number(number), said))
         return self._per(text, end, n.money(number, currency))
 
     def connector_at(self, text: str, i: int) -> Found | None:
         """What is said for the mark at i between two numbers, of which the first ends there."""
         for pattern, said in self._connectors:
             if said and (match := pattern.match(text, i)):
-                return match.end(), said
+                return match.end(), " " if said == self.language.number_ranges and _is_same(
+                    text, i, match.end()
+                ) else said
         return None
 
     def month_at(self, text: str, i: int) -> Found | None:
@@ -214,8 +228,10 @@ class WrittenForms:
         return match.end(), n.date(int(match[2]), month, year, "", True)
 
     def weekday_at(self, text: str, i: int, word: str) -> Found | None:
-        """An abbreviated weekday before a date."""
-        end = i + len(word)
+        """An abbreviated weekday before a date, or a range of weekdays."""
+        end, n = i + len(word), self.language
+        if match := self._weekdays.match(text, end):
+            return match.end(), n.range(n.weekdays[word.lower()], n.weekdays[match[1].lower()])
         if not (match := self._before_date.match(text, end)):
             return None
         return end + text[end : match.end()].count("."), self.language.weekdays[word.lower()]
@@ -224,14 +240,11 @@ class WrittenForms:
 
     def parse(self, written: str, magnitude: str = "", negative: bool = False) -> Number:
         """A number of the pattern for numbers."""
-        whole, mark, decimals = written.partition(self.language.decimal_mark)
-        if (
-            not mark
-            and self._other_mark == "."
-            and re.fullmatch(r"\d+\.\d+", written)
-            and not re.fullmatch(r"\d{1,3}\.\d{3}", written)
-        ):
-            whole, _, decimals = written.partition(".")
+        is_foreign = self._foreign.fullmatch(written) and (
+            self._other_mark == "." or self.language.decimal_mark in written
+        )
+        mark = self._other_mark if is_foreign else self.language.decimal_mark
+        whole, _, decimals = written.partition(mark)
         return Number(int("".join(filter(str.isdigit, whole)) or 0), decimals, negative, magnitude)
 
     def _magnitude(self, match: re.Match[str], group: int, is_money: bool = False) -> Found:
@@ -270,7 +283,7 @@ class WrittenForms:
 
     def _magnified(self, match: re.Match[str]) -> Found | None:
         """`5k`, `3M`, `2bn`; what is also a unit in small letters is the unit: `5m`."""
-        if match[2].islower() and match[2] in self.language.units:
+        if match[2].islower() and match[2] in self.language.units or len(match[2]) == 1 and match[2] not in "kKM":
             return None
         return match.end(), self.language.number(self.parse(match[1], match[2]))
 
@@ -288,6 +301,10 @@ class WrittenForms:
         whole, numerator, denominator = (int(part) if part else None for part in match.groups())
         if not denominator or numerator is None:
             return None
+        n = self.language
+        if whole is None and numerator == denominator and n.out_of:  # "5/5 stars", "50/50"
+            joint = f" {n.out_of} " if numerator <= 10 else " "
+            return match.end(), joint.join([n.cardinal(numerator)] * 2)
         if whole is not None and (numerator >= denominator or match.string[match.end(1)] == "-" and denominator > 16):
             return None
         return self._with_unit(
@@ -332,13 +349,18 @@ class WrittenForms:
         end, magnitude = self._magnitude(match, 2)
         if match[2] and not magnitude or not self._is_unit(match.string, symbol, bool(match[3]), match.end()):
             return None
+        if match[3] == "-" and len(symbol) == 1:  # "10-K"
+            return None
         number = self.parse(match[1], magnitude)
         noun = n.units[symbol]
         if match[3] == "-":
             said = f"{n.number(number, noun.gender)} {noun.one}"
         else:
             said = n.quantity(number, noun)
-        return self._per(match.string, match.end(), said)
+        end = match.end()
+        if match.string[end : end + 1] == "." and symbol[-1].isalpha() and len(symbol) > 1:  # "2 tbsp. of"
+            end = self.without_stop(match.string, end + 1)
+        return self._per(match.string, end, said)
 
     def _is_unit(self, text: str, symbol: str, is_apart: bool, end: int) -> bool:
         """Whether it is a unit and not a word: "5 in the morning", "5 a day"."""
@@ -363,7 +385,7 @@ class WrittenForms:
             return None
         said = self._date(match, int(day), int(month), int(year), self.language.date_order == "mdy")
         if hours:
-            said += " " + self.language.time(int(hours), int(minutes), int(seconds) if seconds else None)
+            said += " " + self.language.time(int(hours), int(minutes), int(seconds or 0) or None)
         return match.end(), said
 
     def _numeric_date(self, match: re.Match[str]) -> Found | None:
@@ -406,7 +428,7 @@ class WrittenForms:
             return None
         if hours > 24:
             return (match.end(3), n.duration(hours, minutes, seconds)) if seconds is not None else None
-        return self._with_half(match, 4, n.time(hours, minutes, seconds, _key(match[4])))
+        return self._with_half(match, 4, n.time(hours, minutes, seconds or None, _key(match[4])))
 
     def _hour(self, match: re.Match[str]) -> Found | None:
         if int(match[1]) > 24:
@@ -451,6 +473,12 @@ class WrittenForms:
 
 def _is_date(day: int, month: int) -> bool:
     return 1 <= month <= 12 and 1 <= day <= (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+
+
+def _is_same(text: str, i: int, j: int) -> bool:
+    """Whether the digits before i are those from j on: "50-50"."""
+    before, after = re.search(r"\d*\Z", text[max(0, i - 20) : i]), re.match(r"\d*", text[j : j + 20])
+    return bool(before and after and before[0] and before[0] == after[0])
 
 
 def _key(half: str | None) -> str:

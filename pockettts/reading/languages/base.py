@@ -295,6 +295,8 @@ class Language:
 
     def is_readable(self, word: str) -> bool:
         """Whether letters can be read as a word; `word` is in lower case. No long runs of vowels or of consonants."""
+        if len(word) > 1 and word[0] not in self.vowels + "szk" and word[1] not in self.vowels + "lrhwyjn":
+            return False
         runs = re.findall(f"[{self.vowels}]+|[^{self.vowels}]+", word)
         return (
             any(run[0] in self.vowels for run in runs)
@@ -316,7 +318,7 @@ class Language:
     def ends_sentence(self, before: str, after: str) -> bool:
         """Whether a sentence ends at a dot, mark included in neither: the word before it, and the text behind it, past the space."""
         first = after.lstrip("\"'“‘«„([¿¡—–-")[:1]
-        return not first.islower()
+        return not first.islower() and (not first or first not in "&+=/<>@%*")
 
 
 @lru_cache(10_000)

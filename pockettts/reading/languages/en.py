@@ -2,7 +2,7 @@
 
 import re
 
-from .base import Currency, Language, Noun, Rule, nouns, words
+from .base import Currency, Language, Noun, Number, Rule, nouns, words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -80,7 +80,6 @@ bit: bit, bits
 kbit kb Kb: kilobit, kilobits
 Mbit Mb: megabit, megabits
 Gbit Gb: gigabit, gigabits
-B: byte, bytes
 kB KB: kilobyte, kilobytes
 MB: megabyte, megabytes
 GB: gigabyte, gigabytes
@@ -161,6 +160,7 @@ ppb: part per billion, parts per billion
 mph MPH: mile per hour, miles per hour
 km/h kmh kph: kilometer per hour, kilometers per hour
 m/s: meter per second, meters per second
+m/s² m/s2: meter per second squared, meters per second squared
 mpg: mile per gallon, miles per gallon
 kn kts: knot, knots
 """)
@@ -242,7 +242,7 @@ SYMBOLS = {
     "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§": "section",
     "©": "copyright", "®": "registered", "™": "trademark", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "→": "to", "∑": "sum",
     "∆": "delta", "µ": "micro", "Ω": "ohm", "^": "to the power of", "−": "minus", "·": "times", "/": "slash", "\\": "backslash",
-    "_": "underscore", "№": "number", "¢": "cent", "‰": "per mille",
+    "_": "underscore", "№": "number", "²": "squared", "³": "cubed", "¢": "cent", "‰": "per mille",
 }  # fmt: skip
 IN_ADDRESSES = {
     ".": "dot", "/": "slash", "@": "at", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals", "&": "and",
@@ -253,7 +253,7 @@ IN_ADDRESSES = {
 READ = words("""
 AIDS NASA NATO UNICEF UNESCO OPEC NAFTA ASEAN FIFA UEFA SCUBA LASER RADAR SONAR SIM PIN RAM ROM LAN WAN GIF JPEG MIDI BIOS ASCII
 UNIX LINUX COVID SARS MERS SWAT SEAL OSHA FEMA YOLO LOL ZIP CAD BASIC COBOL JSON YAML WASM SaaS RAID VAT GMAT ACE BAFTA GIS
-POTUS SCOTUS FOMO IKEA NASDAQ DARPA CAPTCHA GUI CERN DOS VoIP PAC NIMBY WASP LIDAR
+OK POTUS SCOTUS FOMO IKEA NASDAQ DARPA CAPTCHA GUI CERN DOS VoIP PAC NIMBY WASP LIDAR
 """)  # fmt: skip
 SPELLED = words("IEEE UCLA AARP AOL IOU OECD YMCA UEA AAA EEA ISBN ISSN")
 COMMON = words("""
@@ -290,6 +290,41 @@ to and spring summer fall autumn winter
 ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
 
 
+def _feet(match: re.Match[str]) -> str:
+    """5'10" """
+    return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _angle(match: re.Match[str]) -> str:
+    """40°26'46\""""
+    names = ("degree", "minute", "second")
+    parts = ((int(part), name) for part, name in zip(match.groups(), names, strict=True) if part)
+    return " ".join(f"{LANGUAGE.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts)
+
+
+def _inches(match: re.Match[str]) -> str | None:
+    """A 12\" pizza, unless a quotation that began before it ends there."""
+    text = match.string
+    if text.count('"', 0, match.start()) % 2 or text.count("\u201c", 0, match.start()) > text.count(
+        "\u201d", 0, match.start()
+    ):
+        return None
+    whole, _, decimals = match[1].partition(".")
+    return f"{LANGUAGE.number(Number(int(whole), decimals))} inch"
+
+
+def _toll_free(match: re.Match[str]) -> str:
+    """1-800-FLOWERS"""
+    number = "eight hundred" if match[1] == "800" else LANGUAGE.digits(match[1])
+    word = match[2] if not LANGUAGE.is_readable(match[2].lower()) else match[2].lower()
+    return f"one {number} {word}"
+
+
+def _resolution(match: re.Match[str]) -> str:
+    """1920x1080"""
+    return f"{LANGUAGE.serial_number(match[1])} by {LANGUAGE.serial_number(match[2])}"
+
+
 class English(Language):
     code = "en"
     num2words = "en"
@@ -305,6 +340,7 @@ class English(Language):
         dozen: dozen
     """)  # fmt: skip
 
+    currency_signs = {**Language.currency_signs, "Rs.": "INR", "Rs": "INR"}
     currencies = CURRENCIES
     units = UNITS
 
@@ -332,6 +368,14 @@ class English(Language):
     roman_after = ROMAN_AFTER
     regnal_names = REGNAL
     rules = (
+        Rule(re.compile(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?"), _angle),
+        Rule(re.compile(r"(\d+(?:\.\d+)?)[\"\u2033\u201d](?= [a-z])"), _inches),
+        Rule(re.compile(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)"), _toll_free),
+        Rule(re.compile(r"(\d{1,2})['\u2032](\d{1,2})[\"\u2033\u201d]"), _feet),
+        Rule(re.compile(r"(\d{3,4})[x×](\d{3,4})(?!\w)"), _resolution),
+        Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
+        Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
+        Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
         Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
         Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
     )
@@ -393,11 +437,13 @@ class English(Language):
         return " ".join(f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n)
 
     def serial_number(self, digits: str) -> str:
-        if len(digits) == 3 and "0" not in digits[:2] and digits[1:] != "00":
+        if len(digits) == 3 and digits[0] != "0" and digits[1] == "0" and digits[2] != "0":
+            return f"{self.cardinal(int(digits[0]))} oh {self.cardinal(int(digits[2]))}"
+        if len(digits) == 3 and "0" not in digits[:2]:
             rest = digits[1:]
             return f"{self.cardinal(int(digits[0]))} {self.cardinal(int(rest))}"
         if len(digits) == 4 and digits[0] != "0" and digits[2:] != "00":
-            return self.year(int(digits)) if digits[1] != "0" else self.cardinal(int(digits))
+            return self.year(int(digits)) if digits[1] != "0" or digits[2] != "0" else self.cardinal(int(digits))
         return super().serial_number(digits)
 
     def roman(self, n: int, before: str) -> str | None:
