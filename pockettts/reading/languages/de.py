@@ -283,6 +283,8 @@ ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)")
 PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
 PLACE_AT_END = re.compile(rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)")
+PLACE_OF_TWO = re.compile(r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))")
+FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.[-\u2013/]\Z")
 PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
 DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
 FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
@@ -294,6 +296,8 @@ def _ending(match: re.Match[str], noun: str) -> str:
     """The ending of an ordinal: "er", "e", "es" or "en"."""
     before = word_before(match)
     gender = LANGUAGE.gender_of(noun.lower(), True)
+    if not before and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
+        before = found[1].lower()
     if before in TAKES_EN or before == "der" and gender == "f":
         return "en"
     if before in TAKES_E or before in TAKES_E_IF_MIXED:
@@ -348,8 +352,22 @@ def _place(match: re.Match[str]) -> str | None:
 
 
 def _place_at_end(match: re.Match[str]) -> str | None:
-    """`Er kommt am 5.`"""
-    return f"{LANGUAGE.ordinal(int(match[1]))}n" if word_before(match) in DAYS_AFTER else None
+    """`Er kommt am 5.`, `Sie ist die 3.`"""
+    before = word_before(match)
+    ending = (
+        ""
+        if before in ("der", "die", "das")
+        else "n"
+        if before in DAYS_AFTER or before in ("den", "dem", "des")
+        else None
+    )
+    return None if ending is None else LANGUAGE.ordinal(int(match[1])) + ending
+
+
+def _place_of_two(match: re.Match[str]) -> str:
+    """`vom 1.–3. Mai`, `am 3./4. März`."""
+    said = LANGUAGE.ordinal(int(match[1]))
+    return said + ("n" if word_before(match) in TAKES_EN else "r") + (" und" if match[2] else "")
 
 
 def _place_alone(match: re.Match[str]) -> str | None:
@@ -460,6 +478,7 @@ class German(European):
         Rule(ISO_DAY, lambda match: _date(match, int(match[3]), int(match[2]), int(match[1]))),
         Rule(NUMERIC_DAY, _numeric_day),
         Rule(DAY, _day),
+        Rule(PLACE_OF_TWO, _place_of_two),
         Rule(PLACE, _place),
         Rule(PLACE_AT_END, _place_at_end),
         Rule(PLACE_ALONE, _place_alone),

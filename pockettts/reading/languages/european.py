@@ -25,6 +25,7 @@ ROUND_PRICE = re.compile(r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Eur
 ANGLO_NUMBER = re.compile(
     r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
 )
+SEASON = re.compile(r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)")
 DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
 ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
@@ -252,6 +253,11 @@ class European(Language):
         said = self.fraction(whole, numerator, denominator)
         return f"{said} {noun.one if whole is None else noun.many}"
 
+    def season(self, match: re.Match[str]) -> str:
+        """`2023/24`."""
+        first, last = map(int, match.groups())
+        return f"{self.year(first)} {self.year(last) if last > 99 else self.cardinal(last)}"
+
     def round_price(self, match: re.Match[str]) -> str | None:
         """`5,- €`."""
         currency = self.currencies.get(self.currency_signs.get(match[2], match[2]))
@@ -318,6 +324,7 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     """The rules of `European`, for a language that is made later than its rules."""
     return (
         Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(SEASON, lambda match: language().season(match)),
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
         Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
         Rule(re.compile(r"km/h(?!\w)"), lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
