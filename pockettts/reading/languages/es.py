@@ -366,11 +366,9 @@ class Spanish(Romance):
         return said
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        said = {11: "undécimo", 12: "duodécimo"}.get(n % 100) if n < 100 else None
-        if said is None:
-            said = super().ordinal(n)
-            if 13 <= n <= 19:
-                said = said.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
+        said = super().ordinal(n).replace("décimoprimero", "undécimo").replace("décimosegundo", "duodécimo")
+        if 13 <= n <= 19:
+            said = said.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
         ending = suffix.lstrip(".")
         if ending.rstrip("s")[-1:] in ("a", "ª"):
             said = re.sub(r"o\b", "a", said)
@@ -385,6 +383,9 @@ class Spanish(Romance):
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
         if denominator == 2 and numerator == 1 and whole:
             return f"{self.cardinal(whole)} y medio"
+        if denominator > 100 and denominator != 1000:
+            over = f"{self.cardinal(numerator)} sobre {self.cardinal(denominator)}"
+            return over if whole is None else f"{self.cardinal(whole)} y {over}"
         names = {2: "medio", 3: "tercio", 100: "centésimo", 1000: "milésimo"}
         name = names.get(denominator)
         if name is None:
@@ -394,7 +395,7 @@ class Spanish(Romance):
 
     def _avo(self, n: int) -> str:
         """12: "doceavo", 24: "veinticuatroavo"."""
-        said = re.sub(r" y ", "i", self.cardinal(n)).replace(" ", "")
+        said = self.cardinal(n)
         plain = said.translate(str.maketrans("áéíóú", "aeiou"))
         return plain + ("vo" if plain.endswith("a") else "avo")
 
