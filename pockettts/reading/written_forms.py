@@ -253,6 +253,8 @@ class WrittenForms:
         if not found:
             return match.end(group - 1), ""
         is_apart = match.start(group) > match.end(group - 1)
+        if not is_money and len(found) == 1 and found not in "kKM":
+            return match.end(group - 1), ""
         if is_apart and found not in self._spaced_magnitudes and not (is_money and len(found) > 1):
             return match.end(group - 1), ""
         return match.end(group), found
