@@ -9,6 +9,7 @@ import re
 from .base import Currency, Noun, Number, Rule, nouns, words
 from .european import (
     CLOSERS,
+    LETTERS,
     ROMANS,
     SPACED_UNITS,
     European,
@@ -603,7 +604,7 @@ class German(European):
         return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
 
     def roman(self, n: int, before: str) -> str | None:
-        return self.cardinal(n) if before.lower() in self.roman_after else None
+        return self.cardinal(n) if before.lower() in self.roman_after and n not in LETTERS else None
 
     def ends_sentence(self, before: str, after: str) -> bool:
         """Nouns have capitals too: a sentence starts with a word that often does."""

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from .base import Currency, Language, Noun, Number, Rule
 
+LETTERS = (50, 100, 500, 1000)  # L, C, D and M are more often letters: "tipo D"
 LONG = 4  # decimals from here on are read digit by digit
 CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
@@ -26,6 +27,7 @@ ANGLO_NUMBER = re.compile(
     r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
 )
 SEASON = re.compile(r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)")
+YEARS = re.compile(r"(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)")
 DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
 ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
@@ -324,6 +326,17 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     """The rules of `European`, for a language that is made later than its rules."""
     return (
         Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(
+            YEARS,
+            lambda match: language().range(language().cardinal(int(match[1])), language().year(int(match[2]))),
+        ),
+        Rule(re.compile(r"C#(?!\w)"), lambda match: "C sharp", "letter", frozenset("c")),
+        Rule(
+            re.compile(r"C\+\+(?!\w)"),
+            lambda match: f"C {language().symbols['+']} {language().symbols['+']}",
+            "letter",
+            frozenset("c"),
+        ),
         Rule(SEASON, lambda match: language().season(match)),
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
         Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
@@ -401,6 +414,8 @@ class Romance(European):
 
     def roman(self, n: int, before: str) -> str | None:
         name = before.lower()
+        if n in LETTERS:
+            return None
         if name in self.century_words:
             return self.placed(n, "m") if n <= self.last_regnal else self.cardinal(n)
         if name in self.roman_after:

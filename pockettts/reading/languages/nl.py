@@ -4,6 +4,7 @@ import re
 
 from .base import Currency, Number, Rule, nouns, words
 from .european import (
+    LETTERS,
     ROMANS,
     SPACED_UNITS,
     European,
@@ -114,13 +115,13 @@ BEFORE_NUMBERS = {
     "max.": "maximaal", "min.": "minimaal",
 }  # fmt: skip
 ABBREVIATIONS = {
-    "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "m.b.t.": "met betrekking tot", "o.a.": "onder andere",
-    "d.w.z.": "dat wil zeggen", "t.a.v.": "ter attentie van", "i.v.m.": "in verband met", "a.u.b.": "alstublieft",
-    "n.a.v.": "naar aanleiding van", "i.p.v.": "in plaats van", "o.b.v.": "op basis van", "t.o.v.": "ten opzichte van",
-    "z.s.m.": "zo snel mogelijk", "ca.": "circa", "incl.": "inclusief", "excl.": "exclusief",
-    "evt.": "eventueel", "resp.": "respectievelijk", "vgl.": "vergelijk", "zgn.": "zogenaamde",
-    "m.n.": "met name", "i.h.b.": "in het bijzonder", "t.e.m.": "tot en met", "t/m": "tot en met", "geb.": "geboren",
-    "vs.": "versus", "p/st": "per stuk", "i.s.m.": "in samenwerking met", "d.m.v.": "door middel van", "e.a.": "en anderen",
+    "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "b.v.": "bijvoorbeeld", "m.b.t.": "met betrekking tot",
+    "o.a.": "onder andere", "d.w.z.": "dat wil zeggen", "t.a.v.": "ter attentie van", "i.v.m.": "in verband met",
+    "a.u.b.": "alstublieft", "n.a.v.": "naar aanleiding van", "i.p.v.": "in plaats van", "o.b.v.": "op basis van",
+    "t.o.v.": "ten opzichte van", "z.s.m.": "zo snel mogelijk", "ca.": "circa", "incl.": "inclusief", "excl.": "exclusief",
+    "evt.": "eventueel", "resp.": "respectievelijk", "vgl.": "vergelijk", "zgn.": "zogenaamde", "m.n.": "met name",
+    "i.h.b.": "in het bijzonder", "t.e.m.": "tot en met", "t/m": "tot en met", "geb.": "geboren", "vs.": "versus",
+    "p/st": "per stuk", "i.s.m.": "in samenwerking met", "d.m.v.": "door middel van", "e.a.": "en anderen",
     "a.d.h.v.": "aan de hand van", "afd.": "afdeling", "tel.": "telefoon", "m.a.w.": "met andere woorden",
     "t.g.v.": "ten gevolge van", "i.t.t.": "in tegenstelling tot", "o.l.v.": "onder leiding van",
     "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V",
@@ -279,7 +280,7 @@ class Dutch(European):
         return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
 
     def roman(self, n: int, before: str) -> str | None:
-        if before.lower() in self.roman_after:
+        if before.lower() in self.roman_after and n not in LETTERS:
             return self.cardinal(n)
         return f"de {self.ordinal(n).capitalize()}" if before.lower() in self.regnal_names else None
 
