@@ -1,7 +1,9 @@
 """Builds the kernels: `pockettts/_ops.pyx`, once for every instruction set of this architecture (`ops.py` picks one at import)."""
+
 import os
 import platform
 import shutil
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -18,13 +20,27 @@ X86 = {
     "avxvnni": ["-mavx2", "-mfma", "-mavxvnni"],
     "avx512": AVX512,
     "avx512vnni": [*AVX512, "-mavx512vnni"],
+    "avx512amx": [*AVX512, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
 }
-ARM = {"base": [], "dotprod": ["-march=armv8.2-a+dotprod"]}
+ARM = {"base": [], "dotprod": ["-march=armv8.2-a+dotprod"], "i8mm": ["-march=armv8.2-a+dotprod+i8mm"]}
 MACHINES = {"x86_64": X86, "amd64": X86, "aarch64": ARM, "arm64": ARM}
-# Strict arithmetic (see _tile.h): of the fast-math family only what changes no result.
+# Strict arithmetic (see kernels/gemm.h): of the fast-math family only what changes no result.
 FLAGS = ["-O2", "-fno-math-errno", "-fno-trapping-math", "-g0", "-w"]
-WHERE_KNOWN = ["-ftree-vectorize", "-fvect-cost-model=dynamic"]         # not to Clang, which vectorises anyway
+WHERE_KNOWN = ["-ftree-vectorize", "-fvect-cost-model=dynamic"]  # not to Clang, which vectorises anyway
 HERE = Path(__file__).parent
+# Flags for OpenMP, to compile and to link; the first pair that works is used. Apple's Clang needs `brew install libomp`.
+APPLE = ["-Xpreprocessor", "-fopenmp"]
+OPENMP = [
+    (["-fopenmp"], ["-fopenmp"]),
+    (APPLE, ["-lomp"]),
+    *(
+        ([*APPLE, f"-I{folder}/include"], [f"-L{folder}/lib", f"-Wl,-rpath,{folder}/lib", "-lomp"])
+        for folder in ("/opt/homebrew/opt/libomp", "/usr/local/opt/libomp")
+        if Path(folder).is_dir()
+    ),
+]
+PROBE = "int main(void) { return 0; }\n"
+OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 GENERATED = HERE / "build" / "kernels"
 
 
@@ -42,32 +58,46 @@ def kernels() -> list[Extension]:
         suffix = "" if isa == "base" else f"_{isa}"
         source = GENERATED / f"_ops{suffix}.pyx"
         shutil.copyfile(HERE / "pockettts" / "_ops.pyx", source)
-        extensions.append(Extension(
-            f"pockettts._ops{suffix}", [os.path.relpath(source, HERE)], include_dirs=["pockettts"],
-            depends=["pockettts/_tile.h", "pockettts/_pool.h"], extra_compile_args=FLAGS + flags, optional=isa != "base"))
+        extensions.append(
+            Extension(
+                f"pockettts._ops{suffix}",
+                [os.path.relpath(source, HERE)],
+                include_dirs=["pockettts"],
+                depends=[
+                    os.path.relpath(header, HERE) for header in sorted((HERE / "pockettts" / "kernels").glob("*.h"))
+                ],
+                extra_compile_args=FLAGS + flags,
+                optional=isa != "base",
+            )
+        )
     return cythonize(extensions, nthreads=0, quiet=True)
 
 
 class BuildKernels(build_ext):
-    """Adds what a compiler may lack: GCC's own flags, and the one that links threads where the C library has them apart."""
+    """Adds what a compiler may lack: GCC's own flags, and OpenMP, without which the kernels use one thread."""
 
     def build_extensions(self) -> None:
-        flags = [flag for flag in WHERE_KNOWN if self.builds(flag)]
-        threads = ["-pthread"] if self.builds("-pthread") else []
+        flags = [flag for flag in WHERE_KNOWN if self.builds(PROBE, [flag], [])]
+        compile_openmp, link_openmp = next((pair for pair in OPENMP if self.builds(OPENMP_PROBE, *pair)), ([], []))
+        if not link_openmp:
+            print(
+                "pockettts: this compiler has no OpenMP: the kernels will use one thread (macOS: brew install libomp)",
+                file=sys.stderr,
+            )
         for extension in self.extensions:
-            extension.extra_compile_args += flags + threads
-            extension.extra_link_args += threads
+            extension.extra_compile_args += flags + compile_openmp
+            extension.extra_link_args += link_openmp
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
-    def builds(self, flag: str) -> bool:
-        """Whether a program can be compiled and linked with this flag."""
+    def builds(self, program: str, compile_flags: list[str], link_flags: list[str]) -> bool:
+        """Whether the compiler can build a program with these flags."""
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / "probe.c"
-            probe.write_text("int main(void) { return 0; }\n")
+            probe.write_text(program)
             try:
-                objects = self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=[flag])
-                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=[flag])
+                objects = self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=compile_flags)
+                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=link_flags)
             except Exception:
                 return False
         return True

@@ -1,12 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, embedsignature=True
 """Every kernel of the engine.
 
-Arrays are float32 and C-contiguous unless said otherwise; time comes first, channels last: x [T, C]. Results are new arrays.
-T, K, N are rows, inputs and outputs of a product; H heads, H_kv key/value heads, D the width of a head.
+Arrays are float32 and C-contiguous unless said otherwise; time comes first, channels last: x [T, C]. A result is a new array and shares
+no memory with an argument. T, K, N are the rows, inputs and outputs of a product; H heads, H_kv key/value heads, D the width of a head.
 
-Work is shared among threads (_pool.h) by outputs, never within a sum, so the bits of a result do not depend on their number.
-This file is compiled once per instruction set (setup.py); `ops.py` picks the build that suits the CPU.
+A kernel splits its outputs into blocks and shares them among threads with OpenMP: `prange` over blocks of panels and rows, or over
+heads. Blocks are dealt out statically, so a thread keeps its rows, panels and heads from layer to layer, and finds them in its cache.
+A sum is never split, so the bits of a result do not depend on the number of threads. Small kernels run without a parallel region, and
+so do all where the compiler has no OpenMP; see kernels/threads.h.
+
+This file is compiled once per instruction set (setup.py), and `ops.py` picks the build that suits the CPU. What differs is in the C
+headers in kernels/.
 """
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.parallel cimport parallel, prange
 from libc.math cimport sqrtf
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
@@ -14,73 +21,114 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-cdef extern from "_tile.h" nogil:
-    const long NR, MR, MAX_PANELS
-    ctypedef struct Epilogue:
+cdef extern from "kernels/threads.h" nogil:
+    const int HAVE_OPENMP
+    int process_threads               # threads of kernels, unless the calling thread has a number of its own:
+    int helpers_taken                 # by all teams
+    const int *own_threads            # NULL, or how many the calling thread's kernels use
+    int team_size()                   # threads that the calling thread's kernels want,
+    int team_grant()                  # and those that they get
+    int region_begin(long work)       # threads for a kernel of so much work; if more than 1, call region_end after the region
+    void region_end()
+    void barrier()                    # inside a region: wait until every thread has finished its part of the loop before
+    void team_release()
+    void init_threads()
+    ctypedef struct TeamState:
+        pass
+    int team_begin(TeamState *t, int size, double work, double now)
+    void team_end(TeamState *t, double now)
+
+cdef extern from "kernels/simd.h" nogil:
+    const long NR, MR                 # outputs in a panel of weights, rows in the tallest register tile
+    bint cpu_supports(const char *isa)
+
+cdef extern from "kernels/rows.h" nogil:
+    const long MAX_K8, PROBE_OPS
+    long DEPTH8(long K)
+    long ROW8(long K)
+    void quantize_row(const float *x, long K, uint32_t *row)
+    float row_sum(const float *a, long n)
+    float row_sum_of_squares(const float *a, float mean, long n)
+    float softmax_exp(float *w, long n)
+    void gelu_row(const float *x, float *y, long n) noexcept
+    void silu_row(const float *x, float *y, long n) noexcept
+    void elu_row(const float *x, float *y, long n) noexcept
+    void dot_rows(const float *q, const float *keys, long n, long ld, long D, float scale, float *scores)
+    void add_weighted_rows(const float *w, const float *values, long n, long D, float *y)
+    float read_probe(const float *x, long n)
+    float fma_probe(long rounds)
+    float dot_probe(long rounds)
+
+cdef extern from "kernels/bf16_12.h" nogil:
+    const long ESCAPE
+    bint CAN_COMPRESS(long K)
+    long PANEL12(long K)
+    long choose_table(const uint32_t *words, long K, uint8_t *table)
+    void compress_panel(const uint32_t *words, long K, uint32_t *panel, uint32_t *escape)
+    bint exceptions_valid(const uint32_t *panel, long room, long K)
+
+cdef extern from "kernels/gemm.h" nogil:
+    ctypedef struct Epilogue:         # y = (sum + bias) * scale + add
         const float *bias
         const float *scale
         const float *add
         long ld_scale, ld_add
+    Epilogue epilogue_at(const Epilogue *e, long row, long col)
     void panels_f32(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                     const Epilogue *e, float *y, long ldy, long n)
     void panels_bf16(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
-    void panels_coded(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
-                      const Epilogue *e, float *y, long ldy, long n)
+    void panels_bf16_12(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
+                        const Epilogue *e, float *y, long ldy, long n)
     void panels_int8(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
                      const Epilogue *e, float *y, long ldy, long n)
-    const long MAX_K8
-    const long ODD_ROW
-    bint CAN_CODE(long K)
-    long CODED_PANEL(long K)
-    long choose_codes(const uint32_t *lanes, long K, uint8_t *table)
-    void encode(const uint32_t *lanes, long K, uint32_t *panel, uint32_t *odd)
-    bint odd_rows_fit(const uint32_t *panel, long room, long K)
-    long DEPTH8(long K)
-    long ROW8(long K)
-    void quantize_row(const float *x, long K, uint32_t *row)
-    float sum(const float *a, long n)
-    float sum_of_squares(const float *a, float mean, long n)
-    float exp_weights(float *w, long n)
-    void gelu_row(const float *x, float *y, long n) noexcept
-    void silu_row(const float *x, float *y, long n) noexcept
-    void elu_row(const float *x, float *y, long n) noexcept
-    void score(const float *q, const float *keys, long n, long ld, long D, float scale, float *scores)
-    void mix(const float *w, const float *values, long n, long D, float *y)
-    float read_probe(const float *x, long n)
-    float fma_probe(long rounds)
-    float dot_probe(long rounds)
-    bint cpu_runs(const char *isa)
 
-cdef extern from "_pool.h" nogil:
-    const int MOST_THREADS
-    const int *own_team               # how many threads the calling thread's kernels use; NULL: n_threads
-    ctypedef void (*Task)(const void *job, long i) noexcept nogil
-    void share(Task task, const void *job, long tasks, int threads)
-
-cdef int n_threads = 1
+init_threads()
+OPENMP = bool(HAVE_OPENMP)            # False: built by a compiler without OpenMP, so every kernel runs on one thread
 
 
-cdef inline long effort(long numbers, long rows) noexcept nogil:
-    """Of reading so many numbers and multiplying them with each of so many rows; for fewer than 6 rows it is the reading that takes
-    the time."""
-    return numbers * max(rows, 6)
-
-
-cdef inline int threads_for(long effort) noexcept nogil:
-    """The team, for work of more than some 3 us, which is worth a call for help (_pool.h); else the caller alone."""
-    return team() if effort > 1 << 17 else 1
-
+# --- threads -----------------------------------------------------------------------------------------------------------------
 
 def supports(isa: str) -> bool:
-    """Whether this CPU runs a build for `isa`, one of those in setup.py but "base"."""
-    return cpu_runs(isa.encode())
+    """Whether this CPU runs the build for `isa`, one of those in setup.py except "base"."""
+    return cpu_supports(isa.encode())
 
 
 def set_threads(int n):
-    """Use `n` threads from now on (process-wide)."""
-    global n_threads
-    n_threads = max(1, n)
+    """Use `n` threads from now on, in the whole process."""
+    global process_threads
+    process_threads = max(1, n)
+
+
+def get_threads() -> int:
+    """How many threads a large kernel called by this thread uses, if other callers leave it as many; 1 without OpenMP."""
+    return team_size()
+
+
+def release_threads():
+    """End the helpers of the calling thread, so that other callers may have as many. Its next large kernel starts new ones."""
+    team_release()
+
+
+def free_helpers() -> int:
+    """How many helpers a thread that has none may have: for tests."""
+    return process_threads - 1 - helpers_taken
+
+
+cdef class Pacer:
+    """The rule by which a team gets smaller while its helpers come late (kernels/threads.h), with times given: for tests."""
+    cdef TeamState state
+
+    def __cinit__(self):
+        memset(&self.state, 0, sizeof(TeamState))
+
+    def begin(self, int size, double work, double now) -> int:
+        """A region begins: how many threads of `size` it uses."""
+        return team_begin(&self.state, size, work, now)
+
+    def end(self, double now):
+        """The region is over."""
+        team_end(&self.state, now)
 
 
 cdef class Team:
@@ -105,20 +153,16 @@ def join(Team team):
 
     The caller sees to it that the team lives until then.
     """
-    global own_team
-    own_team = NULL if team is None else &team._size
+    global own_threads
+    own_threads = NULL if team is None else &team._size
 
 
-def get_threads() -> int:
-    """How many threads a kernel would use now."""
-    return team()
+cdef inline long cost(long weights, long rows) noexcept nogil:
+    """Cost estimate of a product: weights x rows. Below 6 rows reading the weights takes the time."""
+    return weights * max(rows, 6)
 
 
-cdef inline int team() noexcept nogil:
-    return own_team[0] if own_team else n_threads
-
-
-# --- activations -------------------------------------------------------------------------------------------------------------
+# --- rows: activations and normalisation -------------------------------------------------------------------------------------
 
 ctypedef void (*Activation)(const float *x, float *y, long n) noexcept nogil
 
@@ -133,364 +177,59 @@ cdef Activation activation_row(str name) except? NULL:
     raise ValueError(f"there is no activation {name!r}")
 
 
-cdef struct Elements:
-    const float *x
-    float *y
-    long n
-
-
 cdef enum:
-    ELEMENTS = 4096                   # of a task: whole vectors, so that each element meets the same code
+    ELEMENTS = 4096                   # of an elementwise block: whole vectors
 
 
-cdef void elu_task(const void *elements, long i) noexcept nogil:
-    cdef const Elements *e = <const Elements *>elements
-    elu_row(e.x + i * ELEMENTS, e.y + i * ELEMENTS, min(<long>ELEMENTS, e.n - i * ELEMENTS))
-
-
-cdef void elu_rows(const float *x, float *y, long n) noexcept nogil:
-    cdef Elements e
-    e.x, e.y, e.n = x, y, n
-    share(elu_task, &e, (n + ELEMENTS - 1) // ELEMENTS, threads_for(effort(n, 32)))
+cdef inline void elu_block(const float *x, float *y, long n, long i) noexcept nogil:
+    """Block i of y [n] = elu(x [n])."""
+    elu_row(x + i * ELEMENTS, y + i * ELEMENTS, min(<long>ELEMENTS, n - i * ELEMENTS))
 
 
 def elu(const float[:, ::1] x):
-    """x where x > 0, else exp(x) - 1, of x [T, C]."""
+    """y = x where x > 0, else exp(x) - 1, of x [T, C]: float32 [T, C]."""
     out = np.empty((x.shape[0], x.shape[1]), np.float32)
     cdef float[:, ::1] y = out
-    if x.shape[0] * x.shape[1]:
-        with nogil:
-            elu_rows(&x[0, 0], &y[0, 0], x.shape[0] * x.shape[1])
-    return out
-
-
-# --- matrix product ----------------------------------------------------------------------------------------------------------
-
-cdef class Matrix:
-    """Weights [N, K], repacked for the register tile: panels of NR outputs, k by k, as 32-bit lanes.
-
-    float32 -> lanes [N/NR, K, NR]; bf16 (as uint16 words) -> [N/NR, K, NR/2], a lane holding output c (low half) and c + NR/2 (high),
-    or, with `compress`, the same in 12 bits for each weight, where that takes less room (see _tile.h); either, with `quantize` -> int8,
-    [N/NR, K/4 + 1, NR], a lane holding four k, and at the end each output's scale.
-    """
-    cdef readonly long n, k
-    cdef readonly str format          # "f32", "bf16", "int8"
-    cdef readonly object packed       # the lanes: uint32 [words]
-    cdef const uint32_t[::1] lanes
-    cdef long panels, panel           # how many, of so many words
-    cdef readonly bint compressed
-
-    def __init__(self, w, bint quantize=False, bint compress=False):
-        """Of weights [N, K], float32 or bf16 words."""
-        n, k = w.shape
-        self._describe(n, k, "int8" if quantize else "bf16" if w.dtype == np.uint16 else "f32")
-        w = np.ascontiguousarray(w, np.uint16 if w.dtype == np.uint16 else np.float32)
-        packed = np.empty(self.panels * self.panel, np.uint32)
-        cdef uint32_t[::1] lanes = packed
-        cdef const uint16_t[:, ::1] half
-        cdef const float[:, ::1] full
-        cdef Packing p
-        p.n, p.k, p.panel, p.lanes = n, k, self.panel, &lanes[0]
-        if w.dtype == np.uint16:
-            half = w
-            p.half, p.full = &half[0, 0], NULL
-        else:
-            full = w
-            p.half, p.full = NULL, &full[0, 0]
-        cdef Task task = pack_int8 if quantize else pack_bf16 if p.half else pack_f32
-        with nogil:
-            share(task, &p, self.panels, team())
-        self.packed = self.lanes = packed
-        if compress and self.format == "bf16" and n > 1 and CAN_CODE(k):
-            self._compress()
-
-    def _compress(self):
-        """The lanes of bf16 in 12 bits, unless there are many odd rows, which take time and room."""
-        cdef const uint32_t[::1] lanes = self.lanes
-        tables, odd = np.empty((self.panels, 16), np.uint8), np.empty(self.panels + 1, np.int64)
-        cdef Coding c
-        cdef uint8_t[:, ::1] table = tables
-        cdef int64_t[::1] places = odd
-        cdef uint32_t[::1] coded
-        c.lanes, c.panel, c.k, c.wide, c.tables, c.places = &lanes[0], CODED_PANEL(self.k), self.k, self.panel, &table[0, 0], &places[0]
-        with nogil:
-            share(choose_task, &c, self.panels, team())
-        odd[1:] = np.cumsum(odd[: self.panels] * ODD_ROW + 1)
-        odd[0] = 0
-        odd += self.panels * c.panel
-        if places[self.panels] > len(self.packed) * 13 // 16:
-            return
-        packed = np.empty(places[self.panels], np.uint32)
-        coded = packed
-        c.coded = &coded[0]
-        with nogil:
-            share(encode_task, &c, self.panels, team())
-        self.packed = self.lanes = packed
-        self.panel, self.compressed = c.panel, True
-
-    @staticmethod
-    def of(long n, long k, str format, packed) -> Matrix:
-        """A matrix whose weights were packed before: `packed` of another one. Raises ValueError where the lanes do not fit."""
-        cdef Matrix m = Matrix.__new__(Matrix)
-        cdef long i
-        m._describe(n, k, format)
-        m.packed = m.lanes = packed
-        if format == "bf16" and len(packed) != m.panels * m.panel and CAN_CODE(k):
-            m.panel, m.compressed = CODED_PANEL(k), True
-        fits = len(packed) >= m.panels * m.panel if m.compressed else len(packed) == m.panels * m.panel
-        for i in range(m.panels if fits and m.compressed else 0):
-            fits = fits and odd_rows_fit(&m.lanes[i * m.panel], len(packed) - i * m.panel, k)
-        if not fits:
-            raise ValueError(f"{len(packed)} lanes are none of a matrix {n} x {k} of {format}")
-        return m
-
-    cdef int _describe(self, long n, long k, str format) except -1:
-        if format == "int8" and k > MAX_K8:
-            raise ValueError(f"int8: {k} inputs are more than {MAX_K8}")
-        self.n, self.k, self.format, self.panels = n, k, format, (n + NR - 1) // NR
-        self.panel = k * NR if format == "f32" else k * NR // 2 if format == "bf16" else (DEPTH8(k) + 1) * NR
-        return 0
-
-
-cdef struct Packing:
-    const uint16_t *half
-    const float *full
-    long n, k, panel
-    uint32_t *lanes
-
-
-cdef void pack_f32(const void *packing, long b) noexcept nogil:
-    """Panel b."""
-    cdef const Packing *p = <const Packing *>packing
-    cdef const uint32_t *w = <const uint32_t *>p.full + b * NR * p.k
-    cdef uint32_t *lanes = p.lanes + b * p.panel
-    cdef long n = p.n - b * NR, c, k
-    for k in range(p.k):
-        for c in range(NR):
-            lanes[k * NR + c] = w[c * p.k + k] if c < n else 0
-
-
-cdef void pack_bf16(const void *packing, long b) noexcept nogil:
-    cdef const Packing *p = <const Packing *>packing
-    cdef const uint16_t *w = p.half + b * NR * p.k
-    cdef uint32_t *lanes = p.lanes + b * p.panel
-    cdef long n = p.n - b * NR, c, k, half = NR // 2
-    cdef uint32_t low, high
-    for k in range(p.k):
-        for c in range(half):
-            low = w[c * p.k + k] if c < n else 0
-            high = w[(c + half) * p.k + k] if c + half < n else 0
-            lanes[k * half + c] = low | (high << 16)
-
-
-cdef void pack_int8(const void *packing, long b) noexcept nogil:
-    cdef const Packing *p = <const Packing *>packing
-    cdef uint32_t *lanes = p.lanes + b * p.panel
-    cdef long c, k, row, D = DEPTH8(p.k)
-    cdef uint32_t *wide = <uint32_t *>malloc((p.k + ROW8(p.k)) * sizeof(uint32_t))      # a row as floats, then as bytes
-    cdef uint32_t *bytes = wide + p.k
-    memset(lanes, 0, p.panel * sizeof(uint32_t))
-    for c in range(min(NR, p.n - b * NR)):
-        row = (b * NR + c) * p.k
-        for k in range(p.k):
-            wide[k] = <uint32_t>p.half[row + k] << 16 if p.half else (<const uint32_t *>p.full)[row + k]
-        quantize_row(<const float *>wide, p.k, bytes)
-        for k in range(D + 1):        # the scale included
-            lanes[k * NR + c] = bytes[k]
-    free(wide)
-
-
-cdef struct Coding:                   # of panels of bf16, `wide` words each, in 12 bits
-    const uint32_t *lanes
-    long panel, k, wide
-    uint8_t *tables
-    int64_t *places                   # of each panel's odd rows; at first, how many they are
-    uint32_t *coded
-
-
-cdef void choose_task(const void *coding, long b) noexcept nogil:
-    cdef const Coding *c = <const Coding *>coding
-    c.places[b] = choose_codes(c.lanes + b * c.wide, c.k, c.tables + 16 * b)
-
-
-cdef void encode_task(const void *coding, long b) noexcept nogil:
-    cdef const Coding *c = <const Coding *>coding
-    cdef uint32_t *panel = c.coded + b * c.panel
-    memcpy(panel, c.tables + 16 * b, 16)
-    encode(c.lanes + b * c.wide, c.k, panel, c.coded + c.places[b])
-
-
-ctypedef void (*Multiplication)(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
-                                const Epilogue *e, float *y, long ldy, long n) noexcept nogil
-
-
-cdef struct Product:
-    const uint32_t *lanes
-    Multiplication multiply
-    long panel, panels, n, K          # lanes in a panel, panels, outputs, inputs
-    const float *x
-    long ldx, T
-    Epilogue epilogue
-    Activation activation             # of what is in y then; NULL: none
-    float *y
-    long ldy
-    long group, splits, rows          # a task: `group` panels and one of `splits` blocks of `rows` rows
-    long tasks
-    bint by_rows                      # tasks of the same rows come one after the other; else those of the same panels
-
-
-cdef void product_task(const void *product, long i) noexcept nogil:
-    cdef const Product *p = <const Product *>product
-    cdef long groups = p.tasks // p.splits, b = (i % groups if p.by_rows else i // p.splits) * p.group
-    cdef long t = (i // groups if p.by_rows else i % p.splits) * p.rows
-    cdef long T = min(p.rows, p.T - t), panels = min(p.group, p.panels - b), col = b * NR, r
-    cdef Epilogue e = p.epilogue
-    if T <= 0:
-        return
-    if e.bias: e.bias += col
-    if e.scale: e.scale += t * e.ld_scale + col
-    if e.add: e.add += t * e.ld_add + col
-    p.multiply(p.lanes + b * p.panel, p.panel, panels, p.x + t * p.ldx, p.ldx, T, p.K, &e, p.y + t * p.ldy + col, p.ldy, p.n - col)
-    if p.activation:
-        for r in range(t, t + T):
-            p.activation(p.y + r * p.ldy + col, p.y + r * p.ldy + col, min(panels * NR, p.n - col))
-
-
-cdef struct Rows:                     # of floats, to be rows of bytes
-    const float *x
-    long ldx, K
-    uint32_t *bytes
-
-
-cdef void quantize_task(const void *rows, long t) noexcept nogil:
-    cdef const Rows *r = <const Rows *>rows
-    quantize_row(r.x + t * r.ldx, r.K, r.bytes + t * ROW8(r.K))
-
-
-cdef void dots(const float *x, long ldx, long T, Matrix w, const Epilogue *e, Activation activation, float *y) except *:
-    """`multiply` by a single output's weights, of which a panel would be mostly empty."""
-    cdef long k, t
-    column = np.empty(w.k, np.uint32)
-    cdef uint32_t[::1] words = column
-    cdef bint bf16 = w.format == "bf16"
-    for k in range(w.k):
-        words[k] = w.lanes[k * (NR // 2)] << 16 if bf16 else w.lanes[k * NR]
-    score(<const float *>&words[0], x, T, ldx, w.k, 1, y)
-    for t in range(T):
-        if e.bias: y[t] += e.bias[0]
-        if e.scale: y[t] *= e.scale[t * e.ld_scale]
-        if e.add: y[t] += e.add[t * e.ld_add]
-        if activation: activation(y + t, y + t, 1)
-
-
-cdef void multiply(const float *x, long ldx, long T, Matrix w, const Epilogue *epilogue, Activation activation, float *y) except *:
-    """y [T, N] = activation((x w^T + bias) * scale + add), T rows of x lying ldx floats apart."""
-    cdef int threads = team()
-    cdef bint int8 = w.format == "int8"
-    cdef Product p
-    if T == 0:
-        return
-    if w.n == 1 and not int8:
-        dots(x, ldx, T, w, epilogue, activation, y)
-        return
-    p.lanes, p.panel, p.panels, p.n, p.K = &w.lanes[0], w.panel, w.panels, w.n, w.k
-    p.multiply = panels_coded if w.compressed else panels_bf16 if w.format == "bf16" else panels_int8 if int8 else panels_f32
-    p.x, p.ldx, p.T, p.y, p.ldy, p.epilogue, p.activation = x, ldx, T, y, w.n, epilogue[0], activation
-    # One row streams the weights past: panels in groups. Many rows: panels one by one, and few wide panels are cut by rows too. Of very
-    # many rows and few weights a thread takes the same rows in each layer, since they are in its cache.
-    p.group = MAX_PANELS if T == 1 else 1
-    cdef long groups = (p.panels + p.group - 1) // p.group
-    p.by_rows = T >= 64 and w.n * w.k <= 1 << 19
-    if p.by_rows:
-        p.splits = 4 * threads
-    else:
-        p.splits = 1 if groups >= 4 * threads or T < 2 * MR else min(4 * threads, T // MR)
-    p.rows = (T + p.splits - 1) // p.splits
-    p.tasks = groups * p.splits
-    threads = threads_for(effort(w.n * w.k, T))
-    cdef uint32_t[:, ::1] bytes
-    cdef Rows rows
-    if int8:
-        bytes = np.empty((T, ROW8(p.K)), np.uint32)
-        rows.x, rows.ldx, rows.K, rows.bytes = x, ldx, p.K, &bytes[0, 0]
-        p.x, p.ldx = <const float *>&bytes[0, 0], ROW8(p.K)
+    cdef long n = x.shape[0] * x.shape[1], blocks = (n + ELEMENTS - 1) // ELEMENTS, i
+    cdef const float *source = &x[0, 0] if n else NULL
+    cdef float *target = &y[0, 0] if n else NULL
+    cdef int threads = region_begin(cost(n, 32))
     with nogil:
-        if int8:
-            share(quantize_task, &rows, T, threads)
-        share(product_task, &p, p.tasks, threads)
-
-
-def linear(const float[:, ::1] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
-           const float[:, :] add=None, Norm norm=None, str activation=None):
-    """y = activation((norm(x) w^T + bias) * scale + add): float32 [T, N].
-
-    x [T, K]; bias [N]; scale, add [1 or T, N] (rows may lie apart); activation "gelu" or "silu"; each may be left out.
-    With int8 weights each row of x is rounded to int8 as well, with a scale of its own.
-    Raises ValueError where shapes do not match.
-    """
-    cdef long T = x.shape[0]
-    if x.shape[1] != w.k:
-        raise ValueError(f"linear: x has {x.shape[1]} columns, the weights want {w.k}")
-    if (bias is not None and bias.shape[0] != w.n) or (add is not None and not fits(add, T, w.n)) or \
-            (scale is not None and not fits(scale, T, w.n)):
-        raise ValueError(f"linear: bias, scale or add do not fit {T} x {w.n}")
-    out = np.empty((T, w.n), np.float32)
-    cdef float[:, ::1] y = out, normed
-    cdef Activation f = activation_row(activation)
-    if T == 0:
-        return out
-    cdef Epilogue e
-    e.bias = NULL if bias is None else &bias[0]
-    e.scale, e.ld_scale = NULL if scale is None else &scale[0, 0], 0 if scale is None else row_step(scale)
-    e.add, e.ld_add = NULL if add is None else &add[0, 0], 0 if add is None else row_step(add)
-    if norm is None:
-        multiply(&x[0, 0], w.k, T, w, &e, f, &y[0, 0])
-    else:
-        norm.check(T, w.k, None, None)
-        normed = np.empty((T, w.k), np.float32)
-        norm.modulate(&x[0, 0], T, w.k, None, None, &normed[0, 0])
-        multiply(&normed[0, 0], w.k, T, w, &e, f, &y[0, 0])
+        if threads == 1:
+            for i in range(blocks):
+                elu_block(source, target, n, i)
+        else:
+            for i in prange(blocks, num_threads=threads, schedule="static"):
+                elu_block(source, target, n, i)
+            region_end()
     return out
 
 
-def mlp(const float[:, ::1] x, Norm norm, Matrix w1, const float[::1] bias1, str activation, Matrix w2, const float[::1] bias2,
-        const float[:, :] gate=None, const float[:, :] shift=None, const float[:, :] scale=None):
-    """A residual block: x + gate * (w2 f(w1 norm(x) + bias1) + bias2), float32 [T, C], in which norm is told shift and scale.
-
-    x [T, C]; w1 [hidden, C], w2 [C, hidden]; biases may be None; gate, shift, scale [1 or T, C] (rows may lie apart), or left out.
-    activation: "gelu" or "silu". Raises ValueError where shapes do not match.
-    """
-    cdef long T = x.shape[0], C = x.shape[1]
-    if w1.k != C or w2.n != C or w2.k != w1.n or (bias1 is not None and bias1.shape[0] != w1.n) or \
-            (bias2 is not None and bias2.shape[0] != C) or (gate is not None and not fits(gate, T, C)):
-        raise ValueError(f"mlp: weights, biases or gate do not fit {T} x {C}")
-    norm.check(T, C, shift, scale)
-    cdef Activation f = activation_row(activation)
-    out = np.empty((T, C), np.float32)
-    if T == 0:
-        return out
-    cdef float[:, ::1] y = out, normed = np.empty((T, C), np.float32), hidden = np.empty((T, w1.n), np.float32)
-    cdef Epilogue first, second
-    first.bias, first.scale, first.add, first.ld_scale, first.ld_add = NULL if bias1 is None else &bias1[0], NULL, NULL, 0, 0
-    second.bias, second.add, second.ld_add = NULL if bias2 is None else &bias2[0], &x[0, 0], C
-    second.scale, second.ld_scale = NULL if gate is None else &gate[0, 0], 0 if gate is None else row_step(gate)
-    norm.modulate(&x[0, 0], T, C, shift, scale, &normed[0, 0])
-    multiply(&normed[0, 0], C, T, w1, &first, f, &hidden[0, 0])
-    multiply(&hidden[0, 0], w1.n, T, w2, &second, NULL, &y[0, 0])
-    return out
+cdef struct LayerNorm:                # y [C] = (x - mean) / sqrt(variance + eps) * weight + bias, then * (1 + scale) + shift
+    const float *weight               # [C]; NULL: without weight and bias
+    const float *bias
+    float eps
+    const float *shift                # [1 or T, C]; NULL: without shift and scale. ld: floats from a row to the next, 0 for one row
+    const float *scale
+    long ld_shift, ld_scale
 
 
-cdef inline bint fits(const float[:, :] rows, long T, long n) noexcept:
-    """[1 or T, n], each row contiguous."""
-    return rows.shape[1] == n and rows.shape[0] in (1, T) and rows.strides[1] == 4
+cdef void norm_row(const LayerNorm *norm, const float *x, long C, long t, float *y) noexcept nogil:
+    """Row t: x [C] -> y [C]. y is not x."""
+    cdef const float *shift = norm.shift + t * norm.ld_shift
+    cdef const float *scale = norm.scale + t * norm.ld_scale
+    cdef float mean = row_sum(x, C) / C
+    cdef float inv = 1 / sqrtf(row_sum_of_squares(x, mean, C) / C + norm.eps)
+    cdef long c
+    for c in range(C):
+        y[c] = (x[c] - mean) * inv
+    if norm.weight:
+        for c in range(C):
+            y[c] = y[c] * norm.weight[c] + norm.bias[c]
+    if norm.shift:
+        for c in range(C):
+            y[c] = y[c] * (1 + scale[c]) + shift[c]
 
-
-cdef inline long row_step(const float[:, :] rows) noexcept:
-    """Floats from a row to the next; one row serves all."""
-    return 0 if rows.shape[0] == 1 else rows.strides[0] // 4
-
-
-# --- normalisation -----------------------------------------------------------------------------------------------------------
 
 cdef class Norm:
     """LayerNorm over the channels of each row (arXiv 1607.06450), with or without weights: (x - mean) / sqrt(variance + eps) * w + b.
@@ -507,46 +246,416 @@ cdef class Norm:
         self.weight, self.bias, self.eps = weight, bias, eps
 
     def __call__(self, const float[:, ::1] x, const float[:, :] shift=None, const float[:, :] scale=None):
-        self.check(x.shape[0], x.shape[1], shift, scale)
-        out = np.empty((x.shape[0], x.shape[1]), np.float32)
+        cdef long T = x.shape[0], C = x.shape[1], t
+        cdef LayerNorm norm = self.of(T, C, shift, scale)
+        out = np.empty((T, C), np.float32)
         cdef float[:, ::1] y = out
-        if x.shape[0]:
-            self.modulate(&x[0, 0], x.shape[0], x.shape[1], shift, scale, &y[0, 0])
+        for t in range(T):
+            norm_row(&norm, &x[t, 0], C, t, &y[t, 0])
         return out
 
-    cdef int check(self, long T, long C, const float[:, :] shift, const float[:, :] scale) except -1:
+    cdef LayerNorm of(self, long T, long C, const float[:, :] shift, const float[:, :] scale) except *:
+        """For rows [T, C]. Raises ValueError where shapes do not match."""
+        cdef LayerNorm norm
         if (self.weight is not None and self.weight.shape[0] != C) or (shift is None) != (scale is None) or \
                 (shift is not None and not (fits(shift, T, C) and fits(scale, T, C))):
             raise ValueError(f"Norm: weight, bias, shift or scale do not fit {T} x {C}")
+        norm.weight = NULL if self.weight is None or C == 0 else &self.weight[0]
+        norm.bias = NULL if self.weight is None or C == 0 else &self.bias[0]
+        norm.eps = self.eps
+        norm.shift, norm.ld_shift = row_pointer(shift), row_step(shift)
+        norm.scale, norm.ld_scale = row_pointer(scale), row_step(scale)
+        return norm
+
+
+cdef inline bint fits(const float[:, :] rows, long T, long n) noexcept:
+    """[1 or T, n], each row contiguous."""
+    return rows.shape[1] == n and rows.shape[0] in (1, T) and rows.strides[1] == 4
+
+
+cdef inline const float *row_pointer(const float[:, :] rows) noexcept:
+    return &rows[0, 0] if rows is not None and rows.shape[0] and rows.shape[1] else NULL
+
+
+cdef inline long row_step(const float[:, :] rows) noexcept:
+    """Floats from a row to the next; 0 where one row serves all."""
+    return 0 if rows is None or rows.shape[0] == 1 else rows.strides[0] // 4
+
+
+# --- weights -----------------------------------------------------------------------------------------------------------------
+
+cdef class Matrix:
+    """Weights w [N, K] of a product, packed for the register tiles: panels of NR outputs, k by k, in 32-bit words (kernels/gemm.h).
+
+    float32 -> words [N/NR, K, NR]; bf16 (as uint16) -> [N/NR, K, NR/2], a word holding outputs c (low half) and c + NR/2 (high half),
+    or, with `compress`, 12 bits a weight where that is smaller (kernels/bf16_12.h); either, with `quantize` -> int8,
+    [N/NR, K/4 + 1, NR], a word holding four k, and at the end each output's scale.
+    """
+    cdef readonly long n, k
+    cdef readonly str format          # "f32", "bf16", "int8"
+    cdef readonly bint compressed
+    cdef readonly object packed       # uint32 [words]
+    cdef const uint32_t[::1] words
+    cdef long panels, panel           # their number; words in each
+    cdef float[::1] row               # N = 1, f32 or bf16: the weights [K], since a panel would be mostly padding; else None
+
+    def __init__(self, w, bint quantize=False, bint compress=False):
+        """w [N, K], float32 or bf16 as uint16."""
+        n, k = w.shape
+        self._describe(n, k, "int8" if quantize else "bf16" if w.dtype == np.uint16 else "f32")
+        w = np.ascontiguousarray(w, np.uint16 if w.dtype == np.uint16 else np.float32)
+        packed = np.empty(self.panels * self.panel, np.uint32)
+        cdef uint32_t[::1] words = packed
+        cdef const uint16_t[:, ::1] half
+        cdef const float[:, ::1] full
+        cdef const uint16_t *w16 = NULL
+        cdef const float *w32 = NULL
+        cdef long N = n, K = k, panels = self.panels, panel = self.panel, b
+        cdef int threads = team_grant()
+        if w.dtype == np.uint16:
+            half = w
+            w16 = &half[0, 0]
+        else:
+            full = w
+            w32 = &full[0, 0]
+        for b in prange(panels, num_threads=threads, schedule="static", nogil=True):
+            if quantize:
+                pack_int8(w16, w32, N, K, b, &words[b * panel])
+            elif w16:
+                pack_bf16(w16, N, K, b, &words[b * panel])
+            else:
+                pack_f32(w32, N, K, b, &words[b * panel])
+        self._take(packed)
+        if compress and self.format == "bf16" and n > 1 and CAN_COMPRESS(k):
+            self._compress()
+
+    def _compress(self):
+        """Store bf16 in 12 bits, unless many exceptions would cost time and room."""
+        cdef const uint32_t[::1] words = self.words
+        cdef long panels = self.panels, K = self.k, wide = self.panel, narrow = PANEL12(K), b
+        cdef int threads = team_grant()
+        tables, ends = np.empty((panels, 16), np.uint8), np.empty(panels + 1, np.int64)
+        cdef uint8_t[:, ::1] table = tables
+        cdef int64_t[::1] escapes = ends                     # number of exceptions, then where those of each panel begin
+        cdef uint32_t[::1] small
+        for b in prange(panels, num_threads=threads, schedule="static", nogil=True):
+            escapes[b] = choose_table(&words[b * wide], K, &table[b, 0])
+        ends[1:] = np.cumsum(ends[:panels] * ESCAPE + 1)
+        ends[0] = 0
+        ends += panels * narrow
+        if escapes[panels] > len(self.packed) * 13 // 16:
+            return
+        packed = np.empty(escapes[panels], np.uint32)
+        small = packed
+        for b in prange(panels, num_threads=threads, schedule="static", nogil=True):
+            memcpy(&small[b * narrow], &table[b, 0], 16)
+            compress_panel(&words[b * wide], K, &small[b * narrow], &small[escapes[b]])
+        self.panel, self.compressed = narrow, True
+        self._take(packed)
+
+    @staticmethod
+    def of(long n, long k, str format, packed) -> Matrix:
+        """A matrix from the `packed` words of another one. Raises ValueError where they do not fit: they may come from a file."""
+        cdef Matrix m = Matrix.__new__(Matrix)
+        cdef const uint32_t[::1] words = packed
+        cdef long i
+        m._describe(n, k, format)
+        if format == "bf16" and len(packed) != m.panels * m.panel and CAN_COMPRESS(k):
+            m.panel, m.compressed = PANEL12(k), True
+        valid = len(packed) >= m.panels * m.panel if m.compressed else len(packed) == m.panels * m.panel
+        for i in range(m.panels if valid and m.compressed else 0):
+            valid = valid and exceptions_valid(&words[i * m.panel], len(packed) - i * m.panel, k)
+        if not valid:
+            raise ValueError(f"{len(packed)} lanes are none of a matrix {n} x {k} of {format}")
+        m._take(packed)
+        return m
+
+    cdef int _describe(self, long n, long k, str format) except -1:
+        if format == "int8" and k > MAX_K8:
+            raise ValueError(f"int8: {k} inputs are more than {MAX_K8}")
+        self.n, self.k, self.format, self.panels = n, k, format, (n + NR - 1) // NR
+        self.panel = k * NR if format == "f32" else k * NR // 2 if format == "bf16" else (DEPTH8(k) + 1) * NR
         return 0
 
-    cdef void modulate(self, const float *x, long T, long C, const float[:, :] shift, const float[:, :] scale, float *y) noexcept:
-        if shift is None:
-            self.apply(x, T, C, NULL, 0, NULL, 0, y)
-        else:
-            self.apply(x, T, C, &shift[0, 0], row_step(shift), &scale[0, 0], row_step(scale), y)
+    cdef int _take(self, packed) except -1:
+        self.packed = self.words = packed
+        if self.n == 1 and self.format != "int8":
+            first = np.asarray(packed)[:: NR if self.format == "f32" else NR // 2]
+            self.row = (first << 16 if self.format == "bf16" else first.copy()).view(np.float32)
+        return 0
 
-    cdef void apply(self, const float *x, long T, long C, const float *shift, long ld_shift, const float *scale, long ld_scale,
-                    float *y) noexcept nogil:
-        cdef long t, c
-        cdef float mean, inv
-        cdef const float *w = &self.weight[0] if self.weight is not None else NULL
-        cdef const float *b = &self.bias[0] if self.weight is not None else NULL
-        for t in range(T):
-            mean = sum(x, C) / C
-            inv = 1 / sqrtf(sum_of_squares(x, mean, C) / C + self.eps)
-            for c in range(C):
-                y[c] = (x[c] - mean) * inv
-            if w:
-                for c in range(C):
-                    y[c] = y[c] * w[c] + b[c]
-            if shift:
-                for c in range(C):
-                    y[c] = y[c] * (1 + scale[c]) + shift[c]
-            x, y, shift, scale = x + C, y + C, shift + ld_shift, scale + ld_scale
+
+cdef void pack_f32(const float *w, long N, long K, long b, uint32_t *words) noexcept nogil:
+    """Panel b of w [N, K] -> words [K][NR]."""
+    cdef const uint32_t *rows = <const uint32_t *>w + b * NR * K
+    cdef long n = N - b * NR, c, k
+    for k in range(K):
+        for c in range(NR):
+            words[k * NR + c] = rows[c * K + k] if c < n else 0
+
+
+cdef void pack_bf16(const uint16_t *w, long N, long K, long b, uint32_t *words) noexcept nogil:
+    """Panel b of w [N, K] -> words [K][NR/2]: c in the low half, c + NR/2 in the high half."""
+    cdef const uint16_t *rows = w + b * NR * K
+    cdef long n = N - b * NR, c, k, half = NR // 2
+    cdef uint32_t low, high
+    for k in range(K):
+        for c in range(half):
+            low = rows[c * K + k] if c < n else 0
+            high = rows[(c + half) * K + k] if c + half < n else 0
+            words[k * half + c] = low | (high << 16)
+
+
+cdef void pack_int8(const uint16_t *w16, const float *w32, long N, long K, long b, uint32_t *words) noexcept nogil:
+    """Panel b of w [N, K], bf16 or float32, each output rounded with a scale of its own -> words [DEPTH8(K) + 1][NR]."""
+    cdef long c, k, row, D = DEPTH8(K)
+    cdef uint32_t *wide = <uint32_t *>malloc((K + ROW8(K)) * sizeof(uint32_t))           # a row as floats, then in int8
+    cdef uint32_t *small = wide + K
+    memset(words, 0, (D + 1) * NR * sizeof(uint32_t))
+    for c in range(min(NR, N - b * NR)):
+        row = (b * NR + c) * K
+        for k in range(K):
+            wide[k] = <uint32_t>w16[row + k] << 16 if w16 else (<const uint32_t *>w32)[row + k]
+        quantize_row(<const float *>wide, K, small)
+        for k in range(D + 1):        # the scale included
+            words[k * NR + c] = small[k]
+    free(wide)
+
+
+# --- matrix product ----------------------------------------------------------------------------------------------------------
+
+ctypedef void (*Panels)(const uint32_t *P, long panel, long panels, const float *x, long ldx, long T, long K,
+                        const Epilogue *e, float *y, long ldy, long n) noexcept nogil
+
+
+# y [T, N] = f((x [T, K] w^T + bias) * scale + add), in blocks of panels and rows. Before that x may have to be made from a source,
+# row by row: normalised, or rounded to int8, or both.
+cdef struct Product:
+    long T, N, K
+    const float *x                    # rows begin ldx floats (int8: words) apart
+    long ldx
+    const uint32_t *words             # of the weights: `panels` panels of `panel` words
+    long panel, panels
+    Panels multiply
+    const float *row                  # or, for N = 1, the weights [K]
+    Epilogue epilogue
+    Activation activation             # f; NULL: none
+    float *y
+    LayerNorm norm
+    const float *source               # rows to prepare, ld_source floats apart
+    long ld_source, to_prepare        # to_prepare: T, or 0 where x is ready
+    float *normed                     # [T, K]; NULL: no norm
+    uint32_t *int8                    # [T, ROW8(K)]; NULL: not int8
+    long panel_blocks, row_blocks     # blocks
+    bint rows_outside                 # the blocks of a row block are neighbours; else those of a panel block
+
+
+cdef inline float *floats(bytes memory) noexcept:
+    return <float *>PyBytes_AS_STRING(memory)
+
+
+cdef bytes set_product(Product *p, Matrix w, const float *x, long ldx, long T, const Epilogue *epilogue, Activation activation,
+                        float *y, const LayerNorm *norm=NULL):
+    """Fill p in. Returns the memory for prepared rows, which the caller keeps until the product is made."""
+    cdef bint int8 = w.format == "int8"
+    cdef long normed = T * w.k if norm != NULL else 0
+    cdef bytes memory = PyBytes_FromStringAndSize(NULL, 4 * (normed + (T * ROW8(w.k) if int8 else 0)))
+    memset(p, 0, sizeof(Product))
+    p.T, p.N, p.K, p.x, p.ldx, p.y = T, w.n, w.k, x, ldx, y
+    p.words, p.panel, p.panels = &w.words[0], w.panel, w.panels
+    p.row = NULL if w.row is None else &w.row[0]
+    p.multiply = panels_bf16_12 if w.compressed else panels_bf16 if w.format == "bf16" else panels_int8 if int8 else panels_f32
+    p.epilogue, p.activation = epilogue[0], activation
+    if norm != NULL or int8:
+        p.source, p.ld_source, p.to_prepare = x, ldx, T
+    if norm != NULL:
+        p.norm, p.normed = norm[0], floats(memory)
+        p.x, p.ldx = p.normed, p.K
+    if int8:
+        p.int8 = <uint32_t *>floats(memory) + normed
+        p.x, p.ldx = <const float *>p.int8, ROW8(p.K)
+    return memory
+
+
+cdef inline long product_cost(const Product *p) noexcept nogil:
+    return cost(p.N * p.K, p.T)
+
+
+cdef inline long split(Product *p, int threads) noexcept nogil:
+    """Cut the product into blocks, as many for each thread as can be; returns their number.
+
+    One row streams the weights past: a thread takes neighbouring panels in one block. Many rows take one panel after the other, and
+    where panels are few they are cut by rows too. Very many rows and few weights: a thread takes the same rows in each layer.
+    """
+    p.rows_outside = p.T >= 64 and p.N * p.K <= 1 << 19
+    p.panel_blocks, p.row_blocks = p.panels, 1
+    if p.row:
+        p.row_blocks = min(p.T, threads)
+    elif p.T == 1:
+        p.panel_blocks = min(p.panels, threads)
+    elif p.rows_outside:
+        p.row_blocks = min(p.T, 4 * threads)
+    else:
+        while p.panels * p.row_blocks % threads and p.panels * p.row_blocks < 8 * threads and (p.row_blocks + 1) * MR <= p.T:
+            p.row_blocks += 1
+    return p.panel_blocks * p.row_blocks
+
+
+cdef void prepare_row(const Product *p, long t) noexcept nogil:
+    """Row t of x from the source."""
+    cdef const float *x = p.source + t * p.ld_source
+    if p.normed:
+        norm_row(&p.norm, x, p.K, t, p.normed + t * p.K)
+        x = p.normed + t * p.K
+    if p.int8:
+        quantize_row(x, p.K, p.int8 + t * ROW8(p.K))
+
+
+cdef void multiply_block(const Product *p, long i) noexcept nogil:
+    """Block i of y."""
+    cdef long a = i // p.panel_blocks if p.rows_outside else i % p.row_blocks           # its row block and its panel block
+    cdef long b = i % p.panel_blocks if p.rows_outside else i // p.row_blocks
+    cdef long t0 = p.T * a // p.row_blocks, t1 = p.T * (a + 1) // p.row_blocks, t
+    cdef long first = p.panels * b // p.panel_blocks, panels = p.panels * (b + 1) // p.panel_blocks - first
+    cdef long col = first * NR, n = min(panels * NR, p.N - col)
+    cdef float *y = p.y + t0 * p.N + col
+    cdef Epilogue e = epilogue_at(&p.epilogue, t0, col)
+    if p.row:
+        dot_rows(p.row, p.x + t0 * p.ldx, t1 - t0, p.ldx, p.K, 1, y)
+        for t in range(t1 - t0):
+            if e.bias: y[t] += e.bias[0]
+            if e.scale: y[t] *= e.scale[t * e.ld_scale]
+            if e.add: y[t] += e.add[t * e.ld_add]
+    elif t1 > t0:
+        p.multiply(p.words + first * p.panel, p.panel, panels, p.x + t0 * p.ldx, p.ldx, t1 - t0, p.K, &e, y, p.N, n)
+    if p.activation:
+        for t in range(t1 - t0):
+            p.activation(y + t * p.N, y + t * p.N, n)
+
+
+cdef void multiply(Product *p) noexcept nogil:
+    """A whole product on the calling thread."""
+    cdef long i
+    for i in range(p.to_prepare):
+        prepare_row(p, i)
+    for i in range(split(p, 1)):
+        multiply_block(p, i)
+
+
+def linear(const float[:, ::1] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
+           const float[:, :] add=None, Norm norm=None, str activation=None):
+    """y = activation((norm(x) w^T + bias) * scale + add): float32 [T, N].
+
+    x [T, K]; bias [N]; scale, add [1 or T, N] (rows may lie apart); activation "gelu" or "silu"; each may be left out.
+    With int8 weights each row of x is rounded to int8 as well, with a scale of its own.
+    Raises ValueError where shapes do not match.
+    """
+    cdef long T = x.shape[0], K = w.k, blocks, i
+    if x.shape[1] != w.k:
+        raise ValueError(f"linear: x has {x.shape[1]} columns, the weights want {w.k}")
+    if (bias is not None and bias.shape[0] != w.n) or (add is not None and not fits(add, T, w.n)) or \
+            (scale is not None and not fits(scale, T, w.n)):
+        raise ValueError(f"linear: bias, scale or add do not fit {T} x {w.n}")
+    out = np.empty((T, w.n), np.float32)
+    cdef float[:, ::1] y = out
+    cdef Activation f = activation_row(activation)
+    cdef LayerNorm own
+    if norm is not None:
+        own = norm.of(T, K, None, None)
+    if T == 0:
+        return out
+    cdef Epilogue e = epilogue(bias, scale, add)
+    cdef Product p
+    cdef bytes memory = set_product(&p, w, &x[0, 0], K, T, &e, f, &y[0, 0], NULL if norm is None else &own)
+    cdef int threads = region_begin(product_cost(&p))
+    with nogil:
+        if threads == 1:
+            multiply(&p)
+        else:
+            blocks = split(&p, threads)
+            with parallel(num_threads=threads):
+                for i in prange(p.to_prepare, schedule="static"):
+                    prepare_row(&p, i)
+                barrier()
+                for i in prange(blocks, schedule="static"):
+                    multiply_block(&p, i)
+            region_end()
+    return out
+
+
+cdef inline Epilogue epilogue(const float[::1] bias, const float[:, :] scale, const float[:, :] add) noexcept:
+    cdef Epilogue e
+    e.bias = NULL if bias is None else &bias[0]
+    e.scale, e.ld_scale = row_pointer(scale), row_step(scale)
+    e.add, e.ld_add = row_pointer(add), row_step(add)
+    return e
+
+
+def mlp(const float[:, ::1] x, Norm norm, Matrix w1, const float[::1] bias1, str activation, Matrix w2, const float[::1] bias2,
+        const float[:, :] gate=None, const float[:, :] shift=None, const float[:, :] scale=None):
+    """A residual block: y = x + gate * (w2 f(w1 norm(x) + bias1) + bias2), float32 [T, C]; shift and scale are those of the norm.
+
+    x [T, C]; w1 [hidden, C], w2 [C, hidden]; biases may be None; gate, shift, scale [1 or T, C] (rows may lie apart), or left out.
+    activation: "gelu" or "silu". Raises ValueError where shapes do not match.
+    """
+    cdef long T = x.shape[0], C = x.shape[1], blocks1, blocks2, i
+    if w1.k != C or w2.n != C or w2.k != w1.n or (bias1 is not None and bias1.shape[0] != w1.n) or \
+            (bias2 is not None and bias2.shape[0] != C) or (gate is not None and not fits(gate, T, C)):
+        raise ValueError(f"mlp: weights, biases or gate do not fit {T} x {C}")
+    cdef LayerNorm own = norm.of(T, C, shift, scale)
+    cdef Activation f = activation_row(activation)
+    out = np.empty((T, C), np.float32)
+    if T == 0:
+        return out
+    cdef float[:, ::1] y = out
+    cdef bytes memory = PyBytes_FromStringAndSize(NULL, 4 * T * w1.n)
+    cdef float *hidden = floats(memory)                                                  # [T, hidden]
+    cdef Epilogue e1 = epilogue(bias1, None, None), e2 = epilogue(bias2, gate, x)
+    cdef Product p1, p2
+    cdef bytes rows1 = set_product(&p1, w1, &x[0, 0], C, T, &e1, f, hidden, &own)
+    cdef bytes rows2 = set_product(&p2, w2, hidden, w1.n, T, &e2, NULL, &y[0, 0])
+    cdef int threads = region_begin(product_cost(&p1) + product_cost(&p2))
+    with nogil:
+        if threads == 1:
+            multiply(&p1)             # hidden = f(w1 norm(x) + bias1)
+            multiply(&p2)             # y = x + gate * (w2 hidden + bias2)
+        else:
+            blocks1, blocks2 = split(&p1, threads), split(&p2, threads)
+            with parallel(num_threads=threads):
+                for i in prange(p1.to_prepare, schedule="static"):
+                    prepare_row(&p1, i)
+                barrier()
+                for i in prange(blocks1, schedule="static"):
+                    multiply_block(&p1, i)
+                barrier()
+                for i in prange(p2.to_prepare, schedule="static"):
+                    prepare_row(&p2, i)
+                barrier()
+                for i in prange(blocks2, schedule="static"):
+                    multiply_block(&p2, i)
+            region_end()
+    return out
 
 
 # --- attention ---------------------------------------------------------------------------------------------------------------
+
+cdef struct Queries:                  # the T queries of one stream, and its KV cache: see `attention`
+    float *qkv                        # [T, (H + 2 H_kv) D]
+    float *keys                       # [H_kv, capacity, D], as values
+    float *values
+    float *scores                     # [H, T, longest]
+    float *y                          # [T, H D]
+    const float *cos                  # [T, D/2], as sin
+    const float *sin
+    long T, H, H_kv, D, capacity, end, context
+    long longest                      # positions that a query can see
+    long blocks                       # of QUERY_BLOCK queries
+
+
+cdef enum:
+    QUERY_BLOCK = 16                  # queries that meet a block of keys while it is in the cache
+    KEY_BLOCK = 64                    # rows of keys or values: 16 KB with D = 64
+
 
 cdef inline void rotate(const float *x, const float *cos, const float *sin, float *y, long D) noexcept nogil:
     """RoPE on interleaved pairs: (x[2i], x[2i + 1]) turned by the angle of pair i. y may be x."""
@@ -559,81 +668,74 @@ cdef inline void rotate(const float *x, const float *cos, const float *sin, floa
         y[2 * i + 1] = a * sin[i] + b * cos[i]
 
 
-cdef struct Sight:                    # attention of a stream's T queries: see `attention`
-    float *qkv
-    float *keys
-    float *values
-    float *scores
-    float *y
-    const float *cos
-    const float *sin
-    long T, H, H_kv, D, capacity, end, context, longest
-    long tasks                        # heads times blocks of QUERIES queries
-
-
-cdef enum:
-    QUERIES = 16
-    BLOCK = 64                        # rows of keys or values, 16 KB of them with D = 64
-
-
-cdef void rotate_and_store(const Sight *s) noexcept nogil:
-    """Rotate queries in place, and keys on their way into the KV cache, where values go as they are."""
-    cdef long t, h, row, D = s.D
-    cdef float *x
-    for t in range(s.T):
-        x, row = s.qkv + t * (s.H + 2 * s.H_kv) * D, s.end - s.T + t
-        for h in range(s.H):
-            rotate(x + h * D, s.cos + t * (D // 2), s.sin + t * (D // 2), x + h * D, D)
-        for h in range(s.H_kv):
-            rotate(x + (s.H + h) * D, s.cos + t * (D // 2), s.sin + t * (D // 2), s.keys + (h * s.capacity + row) * D, D)
-            memcpy(s.values + (h * s.capacity + row) * D, x + (s.H + s.H_kv + h) * D, D * sizeof(float))
-
-
-cdef void attend(const void *sights, long i) noexcept nogil:
-    """Task i of those of all streams: some queries of a head. Keys and values are taken in blocks that stay in the cache while each
-    query meets them."""
-    cdef const Sight *s = <const Sight *>sights
-    while i >= s.tasks:
-        i -= s.tasks
+cdef void rotate_and_store(const Queries *streams, long i) noexcept nogil:
+    """Row i of the rows of all streams: rotate its queries in place, and its keys into the KV cache; copy its values there."""
+    cdef const Queries *s = streams
+    cdef long h, row, D
+    while i >= s.T:
+        i -= s.T
         s += 1
-    cdef long blocks = (s.T + QUERIES - 1) // QUERIES, h = i // blocks, D = s.D
-    cdef long t0 = i % blocks * QUERIES, t1 = min(t0 + QUERIES, s.T), at, t, start, stop, first, last
-    cdef const float *keys = s.keys + h // (s.H // s.H_kv) * s.capacity * D
-    cdef const float *values = s.values + h // (s.H // s.H_kv) * s.capacity * D
-    cdef float scale = 1 / sqrtf(<float>D)
-    cdef float totals[QUERIES]
-    cdef float *w
-    cdef float *y
-    cdef int phase
-    for phase in range(2):                                                      # scores, then values times exp(scores)
-        at = first_seen(s, t0)
-        while at < s.end - s.T + t1:
-            for t in range(t0, t1):
-                start, stop = first_seen(s, t), s.end - s.T + t + 1
-                first, last = max(start, at), min(stop, at + BLOCK)
-                w = s.scores + (h * s.T + t) * s.longest + first - start
-                if first < last and phase == 0:
-                    score(s.qkv + (t * (s.H + 2 * s.H_kv) + h) * D, keys + first * D, last - first, D, D, scale, w)
-                elif first < last:
-                    mix(w, values + first * D, last - first, D, s.y + (t * s.H + h) * D)
-            at += BLOCK
-        for t in range(t0, t1):
-            y = s.y + (t * s.H + h) * D
-            if phase == 0:
-                totals[t - t0] = exp_weights(s.scores + (h * s.T + t) * s.longest, s.end - s.T + t + 1 - first_seen(s, t))
-                memset(y, 0, D * sizeof(float))
-            else:
-                for i in range(D):
-                    y[i] /= totals[t - t0]
+    D = s.D
+    row = s.end - s.T + i
+    cdef float *x = s.qkv + i * (s.H + 2 * s.H_kv) * D
+    cdef const float *cos = s.cos + i * (D // 2)
+    cdef const float *sin = s.sin + i * (D // 2)
+    for h in range(s.H):
+        rotate(x + h * D, cos, sin, x + h * D, D)
+    for h in range(s.H_kv):
+        rotate(x + (s.H + h) * D, cos, sin, s.keys + (h * s.capacity + row) * D, D)
+        memcpy(s.values + (h * s.capacity + row) * D, x + (s.H + s.H_kv + h) * D, D * sizeof(float))
 
 
-cdef inline long first_seen(const Sight *s, long t) noexcept nogil:
+cdef inline long first_seen(const Queries *s, long t) noexcept nogil:
     """The first position that query t sees."""
     return max(0, s.end - s.T + t + 1 - s.context) if s.context > 0 else 0
 
 
+cdef void attend(const Queries *streams, long blocks, long i) noexcept nogil:
+    """Block i, of H heads times `blocks` blocks of queries of all streams: y = softmax(q k^T / sqrt(D)) v.
+
+    Keys and values are taken in blocks that stay in the cache while each query meets them.
+    """
+    cdef const Queries *s = streams
+    cdef long h = i // blocks, at = i % blocks
+    while at >= s.blocks:
+        at -= s.blocks
+        s += 1
+    cdef long D = s.D, t0 = at * QUERY_BLOCK, t1 = min(t0 + QUERY_BLOCK, s.T), t, start, stop, first, last, d
+    cdef const float *keys = s.keys + h // (s.H // s.H_kv) * s.capacity * D
+    cdef const float *values = s.values + h // (s.H // s.H_kv) * s.capacity * D
+    cdef float scale = 1 / sqrtf(<float>D)
+    cdef float totals[QUERY_BLOCK]
+    cdef float *w
+    cdef float *y
+    cdef int phase
+    for phase in range(2):            # scores, then the sum of values weighted with their exponentials
+        at = first_seen(s, t0)
+        while at < s.end - s.T + t1:
+            for t in range(t0, t1):
+                start, stop = first_seen(s, t), s.end - s.T + t + 1
+                first, last = max(start, at), min(stop, at + KEY_BLOCK)
+                w = s.scores + (h * s.T + t) * s.longest + first - start
+                if first < last and phase == 0:
+                    dot_rows(s.qkv + (t * (s.H + 2 * s.H_kv) + h) * D, keys + first * D, last - first, D, D, scale, w)
+                elif first < last:
+                    add_weighted_rows(w, values + first * D, last - first, D, s.y + (t * s.H + h) * D)
+            at += KEY_BLOCK
+        for t in range(t0, t1):
+            y = s.y + (t * s.H + h) * D
+            if phase == 0:
+                totals[t - t0] = softmax_exp(s.scores + (h * s.T + t) * s.longest, s.end - s.T + t + 1 - first_seen(s, t))
+                memset(y, 0, D * sizeof(float))
+            else:
+                for d in range(D):
+                    y[d] /= totals[t - t0]
+
+
 def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long context=0):
     """Causal attention over KV caches: float32 [T, H D] (arXiv 1706.03762; grouped: 2305.13245), with RoPE (2104.09864).
+
+        y = softmax(rotate(q) rotate(k)^T / sqrt(D)) v
 
     qkv [T, (H + 2 H_kv) D]: queries (rotated in place), keys, values. They are the rows of one or several streams, one after the
     other, each (rows, keys, values, end, position): keys, values [H_kv, capacity, D] are its cache, of which rows end - rows .. end
@@ -641,49 +743,62 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
     context: see only the last `context` positions, oneself included; 0 for all.
     Raises ValueError where shapes do not match.
     """
-    cdef long T = qkv.shape[0], n = len(streams), i, j, rows, end, position, D = 2 * rope.shape[2], at = 0, tasks = 0, room = 0, work = 0
+    cdef long T = qkv.shape[0], n = len(streams), D = 2 * rope.shape[2], H, at = 0, room = 0, work = 0, blocks = 0
+    cdef long i, rows, end, position
     cdef float[:, :, ::1] keys, values
-    cdef uint8_t[::1] place = np.empty(max(1, n) * sizeof(Sight), np.uint8)
-    cdef Sight *sights = <Sight *>&place[0]
-    cdef Sight *s
+    cdef bytes memory = PyBytes_FromStringAndSize(NULL, n * sizeof(Queries))
+    cdef Queries *queries = <Queries *>PyBytes_AS_STRING(memory)
+    cdef Queries *s
     if n < 1 or rope.shape[0] != 2:
         raise ValueError("attention: no streams, or no rope")
-    for j in range(n):
-        rows, keys, values, end, position = streams[j]
-        s = &sights[j]
+    for i in range(n):
+        rows, keys, values, end, position = streams[i]
+        s = &queries[i]
         s.T, s.H_kv, s.D, s.capacity, s.end, s.context = rows, keys.shape[0], D, keys.shape[1], end, context
         s.H = qkv.shape[1] // max(1, D) - 2 * s.H_kv
         s.longest = min(end, context) if context > 0 else end
         if D < 2 or s.H_kv < 1 or keys.shape[2] != D or s.H < 1 or s.H % s.H_kv or qkv.shape[1] != (s.H + 2 * s.H_kv) * D or \
-                s.H != sights[0].H or values.shape[0] != s.H_kv or values.shape[1] != s.capacity or values.shape[2] != D or \
+                s.H != queries[0].H or values.shape[0] != s.H_kv or values.shape[1] != s.capacity or values.shape[2] != D or \
                 not 0 < rows <= end <= s.capacity or at + rows > T or not rows <= position <= rope.shape[1]:
             raise ValueError("attention: shapes do not match")
         s.qkv, s.keys, s.values = &qkv[at, 0], &keys[0, 0, 0], &values[0, 0, 0]
         s.cos, s.sin = &rope[0, position - rows, 0], &rope[1, position - rows, 0]
-        s.tasks = s.H * ((rows + QUERIES - 1) // QUERIES)
-        at, tasks, room = at + rows, tasks + s.tasks, room + rows * s.H * s.longest
-        work += effort(2 * s.H * s.longest * D, rows)
+        s.blocks = (rows + QUERY_BLOCK - 1) // QUERY_BLOCK
+        at, blocks, room = at + rows, blocks + s.blocks, room + rows * s.H * s.longest
+        work += cost(2 * s.H * s.longest * D, rows)
     if at != T:
         raise ValueError(f"attention: streams have {at} of {T} rows")
-    out = np.empty((T, sights[0].H * D), np.float32)
+    H = queries[0].H
+    out = np.empty((T, H * D), np.float32)
     cdef float[:, ::1] y = out
-    cdef float[::1] scores = np.empty(room, np.float32)
+    cdef bytes weights = PyBytes_FromStringAndSize(NULL, 4 * room)
     at = room = 0
-    for j in range(n):
-        s = &sights[j]
-        s.y, s.scores = &y[at, 0], &scores[room]
-        at, room = at + s.T, room + s.T * s.H * s.longest
+    for i in range(n):
+        s = &queries[i]
+        s.y, s.scores = &y[at, 0], floats(weights) + room
+        at, room = at + s.T, room + s.T * H * s.longest
+    cdef int threads = region_begin(work)
     with nogil:
-        for j in range(n):
-            rotate_and_store(&sights[j])
-        share(attend, sights, tasks, threads_for(work))
+        if threads == 1:
+            for i in range(T):
+                rotate_and_store(queries, i)
+            for i in range(H * blocks):
+                attend(queries, blocks, i)
+        else:
+            with parallel(num_threads=threads):
+                for i in prange(T, schedule="static"):
+                    rotate_and_store(queries, i)
+                barrier()
+                for i in prange(H * blocks, schedule="static"):
+                    attend(queries, blocks, i)
+            region_end()
     return out
 
 
 def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long end, long head, long start, long stop):
-    """What one head of the last row looks at: its weights on positions start .. stop of all `end`, float32 [stop - start].
+    """The attention weights of one head of the last row, on positions start .. stop of all `end`: float32 [stop - start].
 
-    qkv, keys: as `attention` gets them, without a context; these are what it weighs values with.
+    qkv, keys: as `attention` leaves them, without a context; these are the weights that it multiplies values with.
     """
     cdef long H_kv = keys.shape[0], D = keys.shape[2]
     cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv
@@ -695,8 +810,8 @@ def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long
     cdef float total
     cdef long i
     with nogil:
-        score(&qkv[qkv.shape[0] - 1, head * D], &keys[head // (H // H_kv), 0, 0], end, D, D, 1 / sqrtf(<float>D), &w[0])
-        total = exp_weights(&w[0], end)
+        dot_rows(&qkv[qkv.shape[0] - 1, head * D], &keys[head // (H // H_kv), 0, 0], end, D, D, 1 / sqrtf(<float>D), &w[0])
+        total = softmax_exp(&w[0], end)
         for i in range(end):
             w[i] /= total
     return weights[start:stop]
@@ -704,54 +819,116 @@ def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long
 
 # --- convolution -------------------------------------------------------------------------------------------------------------
 
+cdef struct Window:                   # the inputs of a convolution of T rows: history, then x or elu(x)
+    const float *x                    # [T, C]
+    float *history                    # [before, C]
+    float *rows                       # [before + T, C]; NULL: x itself
+    float *gathered                   # [outputs, width, C], where dilation leaves gaps; else NULL
+    long T, C, before, outputs, width, stride, dilation
+    bint elu
+
+
+cdef bytes set_window(Window *w, const float *x, float *history, long T, long C, long before, long width, long stride, long dilation,
+                       bint elu):
+    """Fill w in. Returns the memory, which the caller keeps."""
+    cdef long rows = (before + T) * C if before or elu else 0
+    cdef long gathered = T // stride * width * C if dilation > 1 and width > 1 else 0
+    cdef bytes memory = PyBytes_FromStringAndSize(NULL, 4 * (rows + gathered))
+    w.x, w.history, w.T, w.C, w.before, w.elu = x, history, T, C, before, elu
+    w.outputs, w.width, w.stride, w.dilation = T // stride, width, stride, dilation
+    w.rows = floats(memory) if rows else NULL
+    w.gathered = floats(memory) + rows if gathered else NULL
+    return memory
+
+
+cdef inline long window_blocks(const Window *w) noexcept nogil:
+    return (w.T * w.C + ELEMENTS - 1) // ELEMENTS if w.rows else 0
+
+
+cdef void fill_window(const Window *w, long i) noexcept nogil:
+    """Block i of the rows of x; with the first, the history, which only this block reads."""
+    cdef long H = w.before * w.C, n = w.T * w.C
+    if i == 0 and H:
+        memcpy(w.rows, w.history, H * sizeof(float))
+    if w.elu:
+        elu_block(w.x, w.rows + H, n, i)
+    else:
+        memcpy(w.rows + H + i * ELEMENTS, w.x + i * ELEMENTS, min(<long>ELEMENTS, n - i * ELEMENTS) * sizeof(float))
+
+
+cdef void gather_row(const Window *w, long i) noexcept nogil:
+    """The inputs of output i, one after the other."""
+    cdef const float *rows = w.rows if w.rows else w.x
+    cdef long j
+    for j in range(w.width):
+        memcpy(w.gathered + (i * w.width + j) * w.C, rows + (i * w.stride + j * w.dilation) * w.C, w.C * sizeof(float))
+
+
+cdef void advance(const Window *w) noexcept nogil:
+    """The last rows become the history."""
+    if w.before:
+        memcpy(w.history, w.rows + w.T * w.C, w.before * w.C * sizeof(float))
+
+
 def convolve(const float[:, ::1] x, float[:, ::1] history, Matrix w, const float[::1] bias=None, long stride=1, long dilation=1,
              bint elu=False, const float[:, ::1] add=None):
     """A causal convolution of the next T inputs of a stream, or of their ELU, plus bias and add: float32 [T / stride, N].
 
-    x [T, C]; history [(width - 1) dilation + 1 - stride, C]: what came before (its ELU), which moves on; w [N, width C]; bias [N];
-    add [T / stride, N]. With the history in front of x, an output is the product of width * C numbers, which lie one after the other
-    unless dilation is more than 1, and the weights: there is no im2col, only a row stride. Raises ValueError where shapes do not match.
+        y[t] = sum over j < width of w[:, j] inputs[t stride + j dilation] + bias + add[t],  inputs = history, then elu(x)
+
+    x [T, C]; history [(width - 1) dilation + 1 - stride, C]: inputs before x (their ELU), overwritten with the last ones;
+    w [N, width C]; bias [N]; add [T / stride, N]. The inputs of an output are width * C consecutive floats unless dilation is more
+    than 1: there is no im2col, only a distance between rows. Raises ValueError where shapes do not match.
     """
-    cdef long T = x.shape[0], C = x.shape[1], H = history.shape[0], width = w.k // max(1, C), i, j
-    if min(C, stride, dilation) < 1 or w.k != width * C or T % stride or H != (width - 1) * dilation + 1 - stride or \
-            (H and history.shape[1] != C) or (bias is not None and bias.shape[0] != w.n) or \
+    cdef long T = x.shape[0], C = x.shape[1], before = history.shape[0], width = w.k // max(1, C), blocks, i
+    if min(C, stride, dilation) < 1 or w.k != width * C or T % stride or before != (width - 1) * dilation + 1 - stride or \
+            (before and history.shape[1] != C) or (bias is not None and bias.shape[0] != w.n) or \
             (add is not None and (add.shape[0] != T // stride or add.shape[1] != w.n)):
         raise ValueError(f"convolve: weights, history, bias or add do not fit {T} x {C}")
-    cdef long n = T // stride
-    out = np.empty((n, w.n), np.float32)
-    if n == 0:
+    out = np.empty((T // stride, w.n), np.float32)
+    if T == 0:
         return out
-    cdef float[:, ::1] y = out, buffer, gathered
-    cdef const float *rows = &x[0, 0]
-    cdef long step = stride * C
-    if H or elu:
-        buffer = np.empty((H + T, C), np.float32)
-        rows = &buffer[0, 0]
-        with nogil:
-            if elu:
-                elu_rows(&x[0, 0], &buffer[H, 0], T * C)
-            else:
-                memcpy(&buffer[H, 0], &x[0, 0], T * C * sizeof(float))
-            if H:
-                memcpy(&buffer[0, 0], &history[0, 0], H * C * sizeof(float))
-                memcpy(&history[0, 0], &buffer[T, 0], H * C * sizeof(float))
-    if dilation > 1 and width > 1:
-        gathered = np.empty((n, w.k), np.float32)
-        for i in range(n):
-            for j in range(width):
-                memcpy(&gathered[i, j * C], rows + i * step + j * dilation * C, C * sizeof(float))
-        rows, step = &gathered[0, 0], w.k
-    cdef Epilogue p
-    p.bias, p.scale, p.ld_scale = NULL if bias is None else &bias[0], NULL, 0
-    p.add, p.ld_add = NULL if add is None else &add[0, 0], w.n
-    multiply(rows, step, n, w, &p, NULL, &y[0, 0])
+    cdef float[:, ::1] y = out
+    cdef Window window
+    cdef Product p
+    cdef Epilogue e = epilogue(bias, None, add)
+    cdef bytes inputs = set_window(&window, &x[0, 0], &history[0, 0] if before else NULL, T, C, before, width, stride, dilation, elu)
+    cdef bytes rows = set_product(&p, w, window.gathered if window.gathered else window.rows if window.rows else &x[0, 0],
+                                  w.k if window.gathered else stride * C, window.outputs, &e, NULL, &y[0, 0])
+    cdef long to_fill = window_blocks(&window), to_gather = window.outputs if window.gathered else 0
+    cdef int threads = region_begin(product_cost(&p) + cost(T * C, 32))
+    with nogil:
+        if threads == 1:
+            for i in range(to_fill):
+                fill_window(&window, i)
+            for i in range(to_gather):
+                gather_row(&window, i)
+            multiply(&p)
+        else:
+            blocks = split(&p, threads)
+            with parallel(num_threads=threads):
+                for i in prange(to_fill, schedule="static"):
+                    fill_window(&window, i)
+                barrier()
+                for i in prange(to_gather, schedule="static"):
+                    gather_row(&window, i)
+                barrier()
+                for i in prange(p.to_prepare, schedule="static"):
+                    prepare_row(&p, i)
+                barrier()
+                for i in prange(blocks, schedule="static"):
+                    multiply_block(&p, i)
+            region_end()
+        advance(&window)
     return out
 
 
 def depthwise_upsample(const float[:, ::1] x, float[:, ::1] history, const float[:, ::1] weight):
     """Transposed depthwise convolution, kernel 2 s, stride s, of the next T inputs of a stream: float32 [T s, C].
 
-    x [T, C]; history [1, C]: the input before, which moves on; weight [2 s, C]: y[t s + j] = x[t] w[j] + x[t - 1] w[s + j].
+        y[t s + j] = x[t] w[j] + x[t - 1] w[s + j]
+
+    x [T, C]; history [1, C]: the input before x, overwritten with the last one; weight [2 s, C].
     Raises ValueError where shapes do not match.
     """
     cdef long T = x.shape[0], C = x.shape[1], s = weight.shape[0] // 2, t, j, c
@@ -774,43 +951,24 @@ def depthwise_upsample(const float[:, ::1] x, float[:, ::1] history, const float
 
 # --- what the machine can do (bench.py) --------------------------------------------------------------------------------------
 
-cdef struct Probe:
-    const float *x
-    long n                            # floats of each thread, or rounds
-    int times, int8
-    float result[MOST_THREADS]        # of each thread; so that no compiler leaves the work out
-
-
-cdef void read_task(const void *probe, long i) noexcept nogil:
-    cdef Probe *p = <Probe *>probe
-    cdef int turn
-    for turn in range(p.times):
-        p.result[i] += read_probe(p.x + i * p.n, p.n)
-
-
-cdef void multiply_task(const void *probe, long i) noexcept nogil:
-    cdef Probe *p = <Probe *>probe
-    p.result[i] = dot_probe(p.n) if p.int8 else fma_probe(p.n)
-
-
 def read_all(const float[::1] x, int times) -> int:
-    """Read x on all threads, each its share so many times, with nothing else to do; returns how many bytes were read."""
-    cdef int threads = min(team(), MOST_THREADS)
-    cdef Probe p
-    memset(&p, 0, sizeof(Probe))
-    p.x, p.n, p.times = &x[0], x.shape[0] // threads, times
-    with nogil:
-        share(read_task, &p, threads, threads)
-    return 4 * p.n * threads * times
+    """Read x on all threads, each its part so many times, with nothing else to do; returns how many bytes were read."""
+    cdef int threads = team_grant()
+    cdef long n = x.shape[0] // threads, i
+    cdef int turn
+    cdef float total = 0              # so that the compiler does not drop the work
+    for i in prange(threads, num_threads=threads, schedule="static", nogil=True):
+        for turn in range(times):
+            total += read_probe(&x[0] + i * n, n)
+    return 4 * n * threads * times if total == total else 0
 
 
 def multiply_all(long rounds, bint int8=False) -> int:
-    """Multiply and add in registers on all threads, floats or bytes, as this build does it at best; returns the number of operations,
+    """Multiply and add in registers on all threads, floats or bytes, as fast as this build can; returns the number of operations,
     two for each product."""
-    cdef int threads = min(team(), MOST_THREADS)
-    cdef Probe p
-    memset(&p, 0, sizeof(Probe))
-    p.n, p.int8 = rounds, int8
-    with nogil:
-        share(multiply_task, &p, threads, threads)
-    return (8 if int8 else 2) * rounds * MR * NR * threads
+    cdef int threads = team_grant()
+    cdef long i
+    cdef float total = 0
+    for i in prange(threads, num_threads=threads, schedule="static", nogil=True):
+        total += dot_probe(rounds) if int8 else fma_probe(rounds)
+    return (8 if int8 else 2) * rounds * PROBE_OPS * threads if total == total else 0

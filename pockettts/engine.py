@@ -17,7 +17,7 @@ import numpy as np
 from . import ops
 from .errors import BusyError
 from .options import Options
-from .pipeline import stretch
+from .pipeline import set_level, stretch
 from .synthesis import Block, Frame, Utterance
 from .tts import TTSModel
 from .voices.state import VoiceState
@@ -67,9 +67,9 @@ class Stream:
     def __init__(self, engine: "Engine", utterance: Utterance) -> None:
         self._engine, self._utterance = engine, utterance
         self._blocks: deque[Block] = deque()
-        self._paced = stretch(
-            self._spoken(), utterance.options.speed, engine.model.sample_rate
-        )  # by the reader's thread
+        rate, known = engine.model.sample_rate, engine.model.voice_loudness
+        stretched = stretch(self._spoken(), utterance.options.speed, rate)
+        self._paced = set_level(stretched, utterance, rate, known)  # by the reader's thread
         self._filled = threading.Condition(engine._lock)
         self._over, self._error = False, None  # no more blocks will come; why
         self._submitted = time.monotonic()
@@ -125,9 +125,9 @@ class Engine:
         self._queue: deque[Stream] = deque()
         self._stats = Stats()
         self._deadline: float | None = None  # set when the engine is closed
-        # With a large model the decoders, one core each, say the frames of a step while the flow LM makes those of the next on
-        # the cores that are left: unlike cores that share a kernel, they need not wait for each other.
-        self._ahead = ops.get_threads() // 2 if model.overlap else 0  # cores for the flow LM meanwhile
+        # While several streams are live, decoders with one core each decode the frames of a step, and the flow LM makes those of
+        # the next step on the other cores: cores that do not share a kernel need not wait for each other.
+        self._ahead = ops.get_threads() // 2  # cores for the flow LM meanwhile
         self._meanwhile, self._alone = ops.Team(self._ahead), ops.Team(1)
         self._decoders = ThreadPoolExecutor(
             max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,)
@@ -214,6 +214,7 @@ class Engine:
                     stream._since = (stream._since or time.monotonic()) if stream in batch or stream in coming else None
                 if batch:
                     return batch
+                ops.release_threads()  # for a thread that clones a voice meanwhile
                 self._wake.wait(left)
 
     def _step(self, batch: list[Stream]) -> None:
@@ -234,7 +235,7 @@ class Engine:
         self._catch_up()
         for stream, item in zip(batch, made, strict=True):
             job = stream, item, stream._utterance.finished
-            if self._ahead and isinstance(item, Frame):
+            if self._ahead and len(batch) > 1 and isinstance(item, Frame):
                 self._decoding[self._decoders.submit(self._deliver, *job)] = job
             else:
                 self._deliver(*job)

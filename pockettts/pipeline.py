@@ -1,14 +1,15 @@
 """One stream as a pipeline of stages:
 
-    Utterance --latents--> Frame --decode--> Block --verify--> Block --stretch--> Block
+    Utterance --latents--> Frame --decode--> Block --verify--> Block --stretch--> Block --set_level--> Block
 
 Each stage is a generator over the events of the stage before. An event names the take that it belongs to; silence belongs to none.
 `words.timestamps` and the writers of the command are further stages over blocks.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby, islice
+import math
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from itertools import groupby
 from operator import itemgetter
 
 import numpy as np
@@ -16,29 +17,40 @@ import numpy as np
 from . import ops
 from .reading.chunks import Chunk
 from .reading.tokenizer import Tokenizer
+from .schedule import Schedule
+from .sound.loudness import Loudness
 from .sound.stretch import Stretcher
 from .synthesis import Block, Frame, Stepper, Take, Utterance
+from .voices.state import VoiceState
 
 MAX_TAKES = 4  # of a chunk, while its takes have faults
 
 logger = logging.getLogger("pockettts")
 
 
-def speak(stepper: Stepper, utterance: Utterance, tokenizer: Tokenizer, run_ahead: bool) -> Iterator[Block]:
+def speak(
+    stepper: Stepper,
+    utterance: Utterance,
+    tokenizer: Tokenizer,
+    schedule: Schedule,
+    voice_loudness: MutableMapping[VoiceState, float],
+) -> Iterator[Block]:
     """All stages for one utterance.
 
     Args:
         stepper: the model at work.
         utterance: the text, with voice and options.
         tokenizer: maps the attention of a take to its words, for `verify`.
-        run_ahead: make the next latent while the decoder works on the last one; see `ahead`.
+        schedule: decides whether the next latent is made while the decoder works on the last one.
+        voice_loudness: see `set_level`.
     """
 
     def blocks(utterance: Utterance) -> Iterator[Block]:
-        return decode(stepper, utterance, run_ahead)
+        return decode(stepper, utterance, schedule)
 
     checked = verify(blocks, utterance, tokenizer) if utterance.options.verify else blocks(utterance)
-    return stretch(checked, utterance.options.speed, stepper.sample_rate)
+    stretched = stretch(checked, utterance.options.speed, stepper.sample_rate)
+    return set_level(stretched, utterance, stepper.sample_rate, voice_loudness)
 
 
 def latents(stepper: Stepper, utterance: Utterance) -> Iterator[Frame | Block]:
@@ -49,47 +61,17 @@ def latents(stepper: Stepper, utterance: Utterance) -> Iterator[Frame | Block]:
             yield event
 
 
-def decode(stepper: Stepper, utterance: Utterance, run_ahead: bool) -> Iterator[Block]:
+def decode(stepper: Stepper, utterance: Utterance, schedule: Schedule) -> Iterator[Block]:
     """The blocks of an utterance: one per frame, and silence."""
-    events, team = latents(stepper, utterance), None
-    if run_ahead and ops.get_threads() > 1:
-        team = ops.Team(ops.get_threads())
-        events = ahead(events, team)
-    for event in events:
-        if isinstance(event, Block):
-            yield event
-            continue
-        with ops.working_as(team):
-            block = stepper.decode(event)
-        yield block
 
+    def to_block(event: Frame | Block) -> Block:
+        return stepper.decode(event) if isinstance(event, Frame) else event
 
-def ahead(events: Iterator[Frame | Block], team: ops.Team) -> Iterator[Frame | Block]:
-    """The same events. While the caller works on one with all cores, a thread makes the next one with half of them.
-
-    The flow LM waits for memory and the decoder for arithmetic. Side by side they do not wait for each other at every layer. The
-    team has the other half of the cores, and all of them when the next event is ready. The first event has all cores to itself,
-    since it decides the time to first audio.
-    """
-    cores = team.size
-    own = ops.Team(cores // 2)
-
-    def following() -> Frame | Block | None:
-        with ops.working_as(own):
-            event = next(events, None)
-        team.size = cores
-        return event
-
-    yield from islice(events, 1)
-    from concurrent.futures import ThreadPoolExecutor  # not before the first audio: the import takes time
-
-    event = next(events, None)
-    with ThreadPoolExecutor(1, "pockettts") as worker:
-        while event is not None:
-            team.size = cores - own.size
-            upcoming = worker.submit(following)
-            yield event
-            event = upcoming.result()
+    try:
+        for _, block in schedule.run(latents(stepper, utterance), to_block, lambda event: isinstance(event, Frame)):
+            yield block
+    finally:
+        ops.release_threads()
 
 
 def verify(
@@ -142,6 +124,32 @@ def stretch(blocks: Iterable[Block], speed: float, sample_rate: int) -> Iterator
             yield Block(take, out)
     if len(rest := stretcher.flush()):
         yield Block(last, rest)
+
+
+def set_level(
+    blocks: Iterable[Block], utterance: Utterance, sample_rate: int, known: MutableMapping[VoiceState, float]
+) -> Iterator[Block]:
+    """The blocks at the loudness and volume of the utterance's options. Nothing is held back at the end of a take.
+
+    Args:
+        known: the loudness of voices so far, in LUFS, from which the gain starts. That of this voice is stored at the end.
+    """
+    options, voice = utterance.options, utterance.voice
+    if not options.changes_level:
+        yield from blocks
+        return
+    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=known.get(voice))
+    last: Take | None = None
+    for take, samples in blocks:
+        if take is not last and len(rest := loudness.flush()):
+            yield Block(last, rest)
+        last = take
+        if len(out := loudness.write(samples)):
+            yield Block(take, out)
+    if len(rest := loudness.flush()):
+        yield Block(last, rest)
+    if options.loudness is not None and math.isfinite(measured := loudness.measured):
+        known[voice] = measured
 
 
 def by_chunk(blocks: Iterable[Block]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:

@@ -3,10 +3,11 @@
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -23,7 +24,9 @@ from .pipeline import speak
 from .reading import chunks as text
 from .reading.normalize import find_reading
 from .reading.tokenizer import Tokenizer, load_tokenizer
+from .schedule import Schedule
 from .sound import files as audio
+from .sound.loudness import level as set_level
 from .sound.quality import problems as recording_problems
 from .storage import hub
 from .synthesis import Block, Stepper, Utterance
@@ -40,9 +43,6 @@ if TYPE_CHECKING:
     from .words.timestamps import Timeline
 
 VOICE_SECONDS = 30  # of a voice prompt that are used
-# Bytes of backbone from which latents are made ahead. The kernels of smaller models are too short for two threads, which then
-# wait for Python's lock (the 2m model took 1.6 times as long).
-OVERLAP = 32 << 20
 
 logger = logging.getLogger("pockettts")
 
@@ -65,14 +65,14 @@ class TTSModel(OfficialMethods):
         flow_lm: FlowLM,
         decoder: MimiDecoder,
         encoder: MimiEncoder | None,
-        overlap: bool,
         fingerprint: Callable[[], str],
         voice_cache: VoiceCache | None,
     ) -> None:
         self.config, self.options, self.tokenizer = config, options, tokenizer
-        self.flow_lm, self.decoder, self.encoder, self.overlap = flow_lm, decoder, encoder, overlap
+        self.flow_lm, self.decoder, self.encoder, self.schedule = flow_lm, decoder, encoder, Schedule()
         self.fingerprint, self.voice_cache = fingerprint, voice_cache  # of the flow LM's weights
         self.sample_rate: int = config.mimi.sample_rate
+        self.voice_loudness: MutableMapping[VoiceState, float] = WeakKeyDictionary()  # LUFS, as measured so far
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
     @classmethod
@@ -119,9 +119,7 @@ class TTSModel(OfficialMethods):
             w.pack()
         encoder = MimiEncoder(w / "mimi", c.mimi)  # packed when the first voice is cloned
         w.finish()
-        backbone = sum(
-            tensor.array.nbytes for name, tensor in tensors.items() if name.startswith("flow_lm.transformer.")
-        )
+        ops.release_threads()
         voice_cache = VoiceCache(partial(fingerprint, tensors), precision, VOICE_SECONDS) if cache else None
         return cls(
             c,
@@ -130,7 +128,6 @@ class TTSModel(OfficialMethods):
             flow_lm,
             decoder,
             encoder if can_clone else None,
-            backbone > OVERLAP,
             lru_cache(partial(fingerprint, tensors, "flow_lm.")),
             voice_cache,
         )
@@ -156,6 +153,9 @@ class TTSModel(OfficialMethods):
             return voice
         if isinstance(voice, np.ndarray):
             return self._clone(_checked_samples(voice), "an array")
+        if not isinstance(voice, str | Path):
+            kind = type(voice).__name__
+            raise VoiceError(f"a voice can't be {kind}: give a name, a path, an address, or samples as a NumPy array")
         path = voices.find(voice, self.config)
         if path.suffix == ".safetensors":
             state = read_voice(path)
@@ -204,6 +204,7 @@ class TTSModel(OfficialMethods):
             prompt = np.concatenate([lm.bos_before_voice, prompt])
         state = lm.init_state()
         lm.prefill(prompt, state)
+        ops.release_threads()
         return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
 
     # --- speech --------------------------------------------------------------------------------------------------------------
@@ -213,7 +214,10 @@ class TTSModel(OfficialMethods):
 
         Returns: float32 [samples] at `sample_rate`, nominally within -1 .. 1.
         """
-        return np.concatenate(list(self.generate_stream(text, voice, **options)))
+        wanted = self.options.replace(**options)
+        utterance = self.utterance(text, voice, wanted.without_level())
+        audio = np.concatenate([samples for _, samples in self.speak(utterance)])
+        return set_level(audio, self.sample_rate, wanted.loudness, wanted.volume) if wanted.changes_level else audio
 
     def generate_stream(
         self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: Any
@@ -263,7 +267,7 @@ class TTSModel(OfficialMethods):
 
     def speak(self, utterance: Utterance) -> Iterator[Block]:
         """The blocks of an utterance, as `generate_stream` returns them, each with its take."""
-        return speak(self.stepper, utterance, self.tokenizer, self.overlap)
+        return speak(self.stepper, utterance, self.tokenizer, self.schedule, self.voice_loudness)
 
 
 def _config(source: str | Path | None) -> Config:

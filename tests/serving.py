@@ -25,9 +25,9 @@ def load(tiny_model) -> TTSModel:
 
 
 @contextlib.contextmanager
-def serving(model, **settings):
-    """A running Server; `url` and `port` are where."""
-    server = Server(model, Settings(port=0, **{"drain_seconds": 5} | settings), "alba")
+def serving(model, voice="alba", **settings):
+    """A running Server; `url` and `port` are where. voice: the default one."""
+    server = Server(model, Settings(port=0, **{"drain_seconds": 5} | settings), voice)
     server.url = server.web.addresses[0]
     server.port = int(server.url.rpartition(":")[2])
     thread = threading.Thread(target=server.run)

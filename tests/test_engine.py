@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pockettts import TTSModel
+from pockettts import TTSModel, ops
 from pockettts.engine import BUFFER, Engine, Histogram
 from pockettts.errors import BusyError, OptionError, TextError
 from pockettts.reading.chunks import Pause
@@ -34,10 +34,13 @@ def voices(model):
     return [model.get_voice_state((0.3 * np.sin(np.arange(n) / 20)).astype(np.float32)) for n in (30_000, 9_000)]
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["small", "large"])
-def size(request, model, monkeypatch):
-    """Large models decode in several threads."""
-    monkeypatch.setattr(model, "overlap", request.param)
+@pytest.fixture(autouse=True, params=[1, 2], ids=["one core", "two cores"])
+def cores(request):
+    """With two, the frames of several streams are decoded in threads of their own."""
+    before = ops.get_threads()
+    ops.set_threads(request.param)
+    yield
+    ops.set_threads(before)
 
 
 @pytest.fixture

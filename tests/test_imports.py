@@ -11,8 +11,9 @@ PACKAGE = Path(pockettts.__file__).parent
 
 # From the top down. A name is a package or a module of `pockettts`.
 ORDER = [
-    "__main__", "cli", "bench", "server", "engine", "tts", "official", "pipeline", "words", "synthesis", "default", "voices",
-    "sound", "reading", "weights", "config", "storage", "model", "ops", "options", "errors", "__init__", "_ops",
+    "__main__", "cli", "bench", "server", "engine", "tts", "official", "pipeline", "schedule", "words", "synthesis",
+    "default", "voices", "sound", "reading", "weights", "config", "storage", "model", "ops", "options", "errors",
+    "__init__", "_ops",
 ]  # fmt: skip
 
 # Within a package, from the top down. Modules that are not listed do not know each other.
@@ -25,14 +26,14 @@ INSIDE = {
         "__init__",
     ],  # fmt: skip
     "reading": [
-        "documents", "markup", "chunks", "normalize", "word_forms", "written_forms", "addresses", "pauses", "inline_markup", "sentences",
-        "lexicon", "languages", "unicode", "tokenizer",
+        "documents", "epub", "markup", "subtitles", "chunks", "normalize", "word_forms", "written_forms", "addresses", "pauses",
+        "inline_markup", "sentences", "lexicon", "languages", "unicode", "tokenizer",
     ],  # fmt: skip
     "server": [
         "__init__", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "voices", "remote", "errors",
         "settings",
     ],  # fmt: skip
-    "sound": ["play", "encode", "files", "quality", "stretch"],
+    "sound": ["play", "files", "decode", "encode", "tags", "loudness", "formats", "quality", "stretch"],
     "storage": ["hub", "files"],
     "voices": ["cache", "catalogue", "state"],
     "weights": ["cache", "packed", "training_names", "safetensors"],

@@ -17,7 +17,7 @@ from test_cli import LONG, assert_one_line, finish, here, options, run, start, v
 from pockettts import TTSModel
 from pockettts.cli.progress import Progress, clock
 from pockettts.cli.resume import HEADER, ResumeState
-from pockettts.sound.files import from_pcm16, pcm16
+from pockettts.sound.encode import from_pcm16, pcm16
 
 BOOK = """\
 A book

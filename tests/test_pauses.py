@@ -4,7 +4,6 @@ import textwrap
 
 import pytest
 
-from pockettts.errors import TextError
 from pockettts.reading.pauses import LINE, PARAGRAPH, SCENE, Pause, is_silent, split_at_pauses
 
 PROSE = [

@@ -17,8 +17,8 @@ from serving import HUM, LONG, connect, load, post, read_until, serving, wait_fo
 
 from pockettts.errors import DownloadError
 from pockettts.server import voices as server_voices
-from pockettts.sound.encode import FORMATS
-from pockettts.sound.files import pcm16
+from pockettts.sound.encode import pcm16
+from pockettts.sound.formats import SERVED
 
 TEXT = "Hello there, this is a test. And one more."
 JSON = {"Content-Type": "application/json"}
@@ -107,7 +107,7 @@ def test_tts_takes_forms_as_the_official_server_does(server, model, wav):
         assert len(samples(answer.content)) % 1920 == 0
 
 
-@pytest.mark.parametrize("format, kind", FORMATS.items())
+@pytest.mark.parametrize("format, kind", [(form.name, form.media_type) for form in SERVED.values()])
 def test_openai_formats(client, model, format, kind):
     with client.audio.speech.with_streaming_response.create(
         model="tts-1", voice="alba", input=TEXT, response_format=format, extra_body={"seed": 1}

@@ -125,7 +125,7 @@ def takes(monkeypatch):
 
 @pytest.fixture(params=[False, True], ids=["in turn", "ahead"])
 def overlap(request, model, monkeypatch):
-    monkeypatch.setattr(model, "overlap", request.param)
+    monkeypatch.setattr(model.schedule, "ahead", request.param)
 
 
 def test_good_chunks_are_spoken_once(model, voice, takes, caplog, overlap):
@@ -165,7 +165,7 @@ def test_of_bad_takes_the_best_is_kept(model, voice, monkeypatch, caplog):
     monkeypatch.setattr(timestamps, "take_faults", lambda take, _: verdicts.pop(0))
     utterance = model.utterance(TEXT, voice, model.options.replace(verify=True))
     kept = list(model.speak(utterance))
-    third = list(decode(model.stepper, utterance.again(kept[0][0], 2), model.overlap))
+    third = list(decode(model.stepper, utterance.again(kept[0][0], 2), model.schedule))
     np.testing.assert_array_equal([block for _, block in kept], [block for _, block in third])
     assert "the best of 4 takes is kept, in which c was said twice" in caplog.text
 

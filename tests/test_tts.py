@@ -3,6 +3,7 @@
 import sys
 import threading
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import soundfile
 
 from pockettts import TTSModel, VoiceState, ops
 from pockettts.errors import ConfigError, OptionError, PocketTTSError, TextError, VoiceError
-from pockettts.pipeline import ahead
+from pockettts.schedule import BLOCK, BLOCKS, Schedule
 from pockettts.tts import _cores
 
 TEXT = "One sentence. And then another one, which is longer."
@@ -33,13 +34,13 @@ def voice(model, samples):
 
 @pytest.fixture(params=[False, True], ids=["in turn", "ahead"])
 def overlap(request, model, monkeypatch):
-    monkeypatch.setattr(model, "overlap", request.param)
+    monkeypatch.setattr(model.schedule, "ahead", request.param)
 
 
 def test_a_seed_gives_the_same_speech_on_any_number_of_threads(model, voice, monkeypatch):
     speech = []
-    for threads, overlap in ((1, False), (2, False), (2, True), (5, True)):
-        monkeypatch.setattr(model, "overlap", overlap)
+    for threads, ahead in ((1, False), (2, False), (2, True), (5, True), (2, None)):
+        monkeypatch.setattr(model.schedule, "ahead", ahead)
         ops.set_threads(threads)
         speech.append(model.generate(TEXT, voice, seed=7))
     ops.set_threads(2)
@@ -116,26 +117,57 @@ def test_a_stream_that_is_left_leaves_no_thread(model, voice, overlap, frames):
     assert threading.active_count() == before and ops.get_threads() == 2
 
 
-def test_the_decoder_has_half_the_cores_until_the_next_latent_is_there():
-    ready, sizes = threading.Event(), []
+@pytest.mark.parametrize("cores", [2, 5])
+def test_ahead_the_flow_lm_has_half_of_the_cores(cores):
+    """And the decoder the others; on two, both as soon as the next latent is there."""
+    ready, made, decoded = threading.Event(), [], []
 
     def items():
-        for i in range(3):
-            sizes.append(ops.get_threads())  # of the flow LM
+        for i in range(4):
+            made.append(ops.get_threads())
             yield i
             if i:
                 ready.wait(10)
 
-    team = ops.Team(5)
-    stream = ahead(items(), team)
-    assert next(stream) == 0 and team.size == 5  # the first is to be heard as soon as can be
-    for _ in stream:
-        assert team.size == 3
+    def decode(item):
+        decoded.append(ops.get_threads())
         ready.set()
-        while team.size != 5:
+        while item and cores == 2 and ops.get_threads() < 2:
             threading.Event().wait(0.001)
-        ready.clear()
-    assert sizes == [2, 2, 2]  # the first two by this thread, which has joined no team
+        return -item
+
+    ops.set_threads(cores)
+    try:
+        assert list(Schedule(ahead=True).run(items(), decode, bool)) == [(i, -i) for i in range(4)]
+    finally:
+        ops.set_threads(2)
+    assert decoded[0] == cores  # the first is to be heard as soon as can be
+    assert set(decoded[1:]) <= {cores - cores // 2, cores} and (cores == 2 or cores not in decoded[1:])
+    assert made[0] == cores and set(made[2:]) == {cores // 2}
+
+
+@pytest.mark.parametrize("faster", [False, True], ids=["in turn", "ahead"])
+def test_the_faster_way_is_found_and_kept(monkeypatch, faster):
+    now, schedule = [0.0], Schedule()
+    monkeypatch.setattr("pockettts.schedule.time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def decode(item):
+        ahead = schedule._tried // BLOCK % 2 == 1 if schedule.ahead is None else schedule.ahead
+        now[0] += (0.01 if ahead == faster else 0.02) + (0.5 if item == 7 else 0)  # once something else was in the way
+        return item
+
+    items = BLOCK * BLOCKS + 3
+    for i, _ in schedule.run(iter(range(items)), decode, lambda item: True):
+        assert i < BLOCK * (BLOCKS - 1) or schedule.ahead in (None, faster)
+    assert schedule.ahead is faster
+    assert all(len(schedule.seconds[way]) >= BLOCK * BLOCKS // 2 - BLOCKS for way in (False, True))
+
+
+def test_frames_of_a_slow_reader_say_nothing():
+    schedule = Schedule()
+    for _ in schedule.run(iter(range(40)), lambda item: item, lambda item: True):
+        threading.Event().wait(0.001)
+    assert schedule.ahead is None and not any(schedule.seconds.values())
 
 
 def test_threads_of_a_team():
@@ -154,8 +186,8 @@ def test_an_error_in_the_thread_ahead_arrives():
         yield 1
         raise ValueError("boom")
 
-    stream = ahead(items(), ops.Team(2))
-    assert next(stream) == 1
+    stream = Schedule(ahead=True).run(items(), lambda item: item, bool)
+    assert next(stream) == (1, 1)
     with pytest.raises(ValueError, match="boom"):
         next(stream)
     assert threading.active_count() == 1 or all("pockettts" not in t.name for t in threading.enumerate())
@@ -249,8 +281,9 @@ def test_errors_share_a_base():
     assert issubclass(VoiceError, PocketTTSError)
 
 
-def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice):
+def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice, monkeypatch):
     """The Python that runs for each frame, in calls, and what a frame leaves in memory: chunks do not know of each other."""
+    monkeypatch.setattr(model.schedule, "ahead", False)  # in two threads the peak is a matter of chance
 
     def cost(sentences):
         calls = frames = 0
@@ -278,3 +311,9 @@ def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice):
     assert long[0] > 10 * short[0]
     assert long[1] < 1.1 * short[1]
     assert long[2] < 1.2 * short[2]
+
+
+def test_what_can_not_be_a_voice_is_not_in_the_message(tiny_model):
+    model = TTSModel.load(config=tiny_model)
+    with pytest.raises(VoiceError, match="^a voice can't be bytes: give a name, a path"):
+        model.get_voice_state(b"RIFF" * 100_000)

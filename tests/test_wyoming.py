@@ -20,7 +20,7 @@ from pockettts.reading.languages import find_language
 from pockettts.server import Server
 from pockettts.server.settings import Settings
 from pockettts.server.wyoming import _sentences
-from pockettts.sound.files import pcm16
+from pockettts.sound.encode import pcm16
 
 TEXT = "Hello there, this is a test. And one more."
 

@@ -139,6 +139,7 @@ def _circumstances(config: Config, precision: str | None, rounds: int) -> dict:
         model=config.name,
         precision=precision or "bf16",
         threads=ops.get_threads(),
+        openmp=ops.OPENMP,
         isa=ops.ISA,
         cpu=cpu(),
         cores=os.cpu_count(),
@@ -167,6 +168,8 @@ def streams_table(report: dict) -> str:
 
 def _heading(report: dict) -> list[str]:
     threads = f"{report['isa']} kernels on {report['threads']} threads"
+    if not report["openmp"]:
+        threads = f"{report['isa']} kernels on one thread: the compiler that built them has no OpenMP"
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return [
         f"{report['model']}: random weights in {report['precision']}",
@@ -192,7 +195,7 @@ def table(report: dict) -> str:
             *_heading(report),
             f"reads, GB/s: {reads}",
             f"multiplies, G operations/s: {'; '.join(f'{_spread(row)} in {name}' for name, row in report['multiply'].items())}",
-            f"medians of {report['rounds']} rounds, in brackets the least and the most; limits at the fastest reads and multiplications\n",
+            f"medians of {report['rounds']} rounds (least - most); limits at the fastest reads and multiplications\n",
             markdown([report["model"], "measured", "limit", "ratio", "limited by"], rows),
         ]
     )

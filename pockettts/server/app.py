@@ -12,8 +12,8 @@ import yaml
 from .. import __version__
 from ..engine import Engine
 from ..errors import PocketTTSError
-from ..sound.encode import FORMATS
-from ..sound.files import wav_header
+from ..sound.encode import wav_header
+from ..sound.formats import FORMATS
 from ..tts import TTSModel
 from . import errors
 from .metrics import buckets, family
@@ -91,7 +91,7 @@ class App:
         name = "upload" if isinstance(speech.voice, bytes) else speech.voice or self.voices.default
         client.figures |= {"characters": len(speech.text), "voice": name}
         answer = self.responses.start(speech, client, lambda: self.voices.state(speech.voice))
-        bottle.response.content_type = "text/event-stream" if speech.events else FORMATS[speech.format]
+        bottle.response.content_type = "text/event-stream" if speech.events else FORMATS[speech.format].media_type
         bottle.response.headers.update({"X-Sample-Rate": str(self.model.sample_rate), "Cache-Control": "no-store",
                                         "X-Accel-Buffering": "no"})  # fmt: skip
         return answer

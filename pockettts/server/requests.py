@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 
 import bottle
 
+from ..errors import AudioError
 from ..options import NUMBERS, Options
-from ..sound.encode import FORMATS
+from ..sound.formats import SERVED
 from .errors import RequestError
 from .settings import Settings
 
@@ -39,7 +40,7 @@ def from_json(request: bottle.BaseRequest, settings: Settings, own: Options) -> 
 
 
 def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
-    """The body of /tts, multipart or urlencoded: `text`, and `voice_url` or an upload, `voice_wav`."""
+    """The body of /tts, multipart or urlencoded: `text`, `voice_url` or an upload, `voice_wav`, and options such as `speed`."""
     try:
         forms, files = request.forms, request.files
         data = {name: forms.getunicode(name) for name in forms}
@@ -55,7 +56,7 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> 
         if voice and content:
             raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
         voice = _limited(content, settings, "voice_wav") or voice
-    options = own.replace(verbatim=_is_verbatim(data.get("normalize")))
+    options = _options(data | _numbers(data), own)
     return Speech(text=_text(data, "text", settings), voice=voice, options=options)
 
 
@@ -63,10 +64,14 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -
     """The body of /v1/audio/speech. What else OpenAI knows, such as `instructions`, is passed over."""
     data = _json(request)
     wanted = _string(data, "response_format") or "mp3"
-    if wanted not in FORMATS:
+    if wanted not in SERVED:
         raise RequestError(
-            f"response_format {wanted[:20]!r} is not offered: take {', '.join(FORMATS)}", 400, "response_format"
+            f"response_format {wanted[:20]!r} is not offered: take {', '.join(SERVED)}", 400, "response_format"
         )
+    try:
+        SERVED[wanted].check()
+    except AudioError as error:
+        raise RequestError(f"response_format {error}", 400, "response_format") from None
     stream = _string(data, "stream_format") or "audio"
     if stream not in ("audio", "sse"):
         raise RequestError(f"stream_format {stream[:20]!r} is not known: take audio or sse", param="stream_format")
@@ -136,6 +141,15 @@ def _limited(content: bytes, settings: Settings, name: str) -> bytes:
 
 def _too_large(settings: Settings, name: str) -> RequestError:
     return RequestError(f"{name} is larger than {settings.max_upload / 2**20:g} MB: 30 seconds are enough", 413, name)
+
+
+def _numbers(data: dict[str, str]) -> dict[str, float]:
+    """The options of speech among the fields of a form, as numbers."""
+    try:
+        return {name: SPEECH_OPTIONS[name].kind(value) for name, value in data.items() if name in SPEECH_OPTIONS}
+    except ValueError:
+        name = next(name for name in data if name in SPEECH_OPTIONS and not re.fullmatch(r"[-+.\deE]+", data[name]))
+        raise RequestError(f"{name} {data[name][:20]!r}: give {SPEECH_OPTIONS[name].range}", param=name) from None
 
 
 def _options(data: dict, own: Options) -> Options:

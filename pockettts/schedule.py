@@ -1,0 +1,135 @@
+"""How one stream's flow LM and decoder share the cores: in turn, or the flow LM a frame ahead.
+
+In turn, each has all cores. Ahead, a thread makes the next frame with half of the cores while the caller decodes the last one with
+the other half: the flow LM waits for memory and the decoder for arithmetic, and two small teams of threads wait for each other less
+often than one large team. Which way is faster depends on the CPU; the difference is up to 10%. So the first frames of a process try
+both ways, and the faster one stays. The samples have the same bits either way.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from . import ops
+
+BLOCK = 4  # frames in a row that are made the same way during the trial; the first of them is not timed
+BLOCKS = 6  # in turn, ahead, in turn, ahead, ...
+GAIN = 0.98  # ahead is chosen if it takes less than this share of the time
+
+Item = TypeVar("Item")
+Decoded = TypeVar("Decoded")
+
+
+class Schedule:
+    """Makes items (frames) and decodes them, in turn or ahead.
+
+    Attributes:
+        ahead: the way that was chosen; None during the trial.
+        seconds: the times of frames made in turn (False) and ahead (True).
+    """
+
+    def __init__(self, ahead: bool | None = None) -> None:
+        self.ahead = ahead
+        self.seconds: dict[bool, list[float]] = {False: [], True: []}
+        self._tried = 0
+
+    def run(
+        self, items: Iterator[Item], decode: Callable[[Item], Decoded], is_timed: Callable[[Item], bool]
+    ) -> Iterator[tuple[Item, Decoded]]:
+        """Each item with decode(item), in order. The first item has all cores, since it decides the time to first audio.
+
+        Args:
+            items: made by the flow LM as they are taken.
+            decode: called once per item, in order.
+            is_timed: whether the time of an item counts in the trial.
+        """
+        cores = ops.get_threads()
+        if cores == 1:
+            yield from ((item, decode(item)) for item in items)
+            return
+        teams = _Teams(cores)
+        resumed = time.perf_counter()
+        last_way: bool | None = None
+        try:
+            item = next(items, None)
+            while item is not None:
+                ahead = False if last_way is None else self._next_way()
+                if ahead:
+                    teams.make(items)
+                decoded = teams.decode(decode, item) if ahead else decode(item)
+                done = time.perf_counter()
+                yield item, decoded
+                started, resumed = resumed, time.perf_counter()
+                reader_was_fast = resumed - done < (done - started) / 4
+                if ahead == last_way and is_timed(item) and reader_was_fast:
+                    self._note(ahead, done - started)
+                last_way = ahead
+                item = teams.made() if ahead else next(items, None)
+        finally:
+            teams.close()
+
+    def _next_way(self) -> bool:
+        if self.ahead is not None:
+            return self.ahead
+        self._tried += 1
+        return self._tried // BLOCK % 2 == 1
+
+    def _note(self, ahead: bool, seconds: float) -> None:
+        """Count the time of a frame. After the trial, choose the way with the smaller median."""
+        if self.ahead is not None:
+            return
+        self.seconds[ahead].append(seconds)
+        if self._tried >= BLOCK * BLOCKS and all(self.seconds.values()):
+            medians = {way: sorted(times)[len(times) // 2] for way, times in self.seconds.items()}
+            self.ahead = medians[True] < GAIN * medians[False]
+
+
+class _Teams:
+    """The cores, divided between a thread that makes the next item and the calling thread, which decodes."""
+
+    def __init__(self, cores: int) -> None:
+        self.own, self.others = ops.Team(cores // 2), ops.Team(cores - cores // 2)
+        self.cores = cores
+        self._jobs: SimpleQueue[Iterator[Any] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def make(self, items: Iterator[Any]) -> None:
+        """Let the thread take the next item. `made` waits for it."""
+        if self._thread is None:  # not a thread of concurrent.futures: its import takes longer than a frame
+            self._thread = threading.Thread(target=self._work, name="pockettts-ahead", daemon=True)
+            self._thread.start()
+        self.others.size = self.cores - self.own.size
+        self._jobs.put(items)
+
+    def made(self) -> Any:
+        """The item; None after the last one. Raises the error that making it raised."""
+        item, error = self._results.get()
+        if error:
+            raise error
+        return item
+
+    def _work(self) -> None:
+        with ops.working_as(self.own):
+            while (items := self._jobs.get()) is not None:
+                result: tuple[Any, BaseException | None]
+                try:
+                    result = next(items, None), None
+                except BaseException as error:
+                    result = None, error
+                if self.cores == 2:  # the decoder gets this core; a larger team would have to start threads for that
+                    self.others.size = self.cores
+                self._results.put(result)
+
+    def decode(self, decode: Callable[[Item], Decoded], item: Item) -> Decoded:
+        """decode(item), with the cores of the decoder."""
+        with ops.working_as(self.others):
+            return decode(item)
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._thread:
+            self._jobs.put(None)
+            self._thread.join()
