@@ -315,7 +315,7 @@ class _Reader:
         stop = match.end() if match else i + 1
         if self._lexicon_words and (found := self._respelled(text, i, text[i:stop])):
             return found, stop
-        if text[i - 1 : i].isalnum() and i and not text[i - 1].isdigit():
+        if text[i - 1 : i].isalnum() and i and not text[i - 1].isdecimal():
             return None, stop
         return self.words.letter_at(text, i, end), stop
 
@@ -344,7 +344,7 @@ class _Reader:
             return i + 1, self.language.in_addresses["."]  # ".com"
         if text[i : i + 2] in ("->", "!="):
             return i + 2, self.language.symbols.get({"->": "→", "!=": "≠"}[text[i : i + 2]], "")
-        if before.isdigit() and text[i] in ",;" and after.isalpha():
+        if before.isdecimal() and text[i] in ",;" and after.isalpha():
             return i + 1, f"{text[i]} "
         if before.isalpha() and (match := RUN_TOGETHER.match(text, i)):
             if text[i] != "." or before.islower() and text[match.end()].isupper() or self._is_common(text, match.end()):
@@ -360,12 +360,12 @@ class _Reader:
         mark, n = text[i], self.language
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if mark == "#" and after.isalnum():
-            return i + 1, n.number_sign if after.isdigit() else n.hashtag
+            return i + 1, n.number_sign if after.isdecimal() else n.hashtag
         if text[i : i + 2] in ("=>", "==") and text[i + 2 : i + 3] != "=" and before != "=":
             return i + 2, n.symbols.get("→" if text[i + 1] == ">" else "=", "")
         if mark in "<>" and (found := self._angle(text, i, before, after)) is not None:
             return found
-        if mark == "/" and before == after == " " and text[i - 2 : i - 1].isdigit() and text[i + 2 : i + 3].isdigit():
+        if mark == "/" and before == after == " " and text[i - 2 : i - 1].isdecimal() and text[i + 2 : i + 3].isdecimal():
             return i + 1, n.symbols.get("÷", "")
         if unicodedata.category(mark) in ("No", "Sm") and unicodedata.decomposition(mark).startswith("<super>"):
             return self._superscript(text, i, before)
@@ -373,7 +373,7 @@ class _Reader:
             return i + 1, " "
         if mark == "*" and TIMES.match(text, i) and text[:i].rstrip()[-1:].isalnum():
             return i + 1, n.times_sign
-        if mark in "^_*~" and not (mark in "^~" and after.isdigit()):
+        if mark in "^_*~" and not (mark in "^~" and after.isdecimal()):
             return i + 1, " " if before.isalnum() and after.isalnum() else ""
         if (said := n.symbols.get(mark)) is not None and self._is_used(text, i, before, after):
             return i + 1, said
@@ -400,7 +400,7 @@ class _Reader:
             return end, said
         power = unicodedata.normalize("NFKC", text[i:end]).replace("\u2212", "-")
         words = self.language.symbols.get("^")
-        if not words or not before.isdigit() or not re.fullmatch(r"-?\d+", power):
+        if not words or not before.isdecimal() or not re.fullmatch(r"-?\d+", power):
             return end, ""
         return end, f"{words} {self.language.number(Number(abs(int(power)), '', power[0] == '-'))}"
 
@@ -428,9 +428,9 @@ class _Reader:
             return (
                 bool(left[-1:].isalnum() or left[-1:] in ")]%+'")
                 and bool(right[:1].isalnum() or right[:1] in "([+-$\u20ac\u00a3.\u2212" and right)
-                or (text[i] == "+" and (left[-1:].isalnum() and not right[:1].isalnum() or right[:1].isdigit()))
+                or (text[i] == "+" and (left[-1:].isalnum() and not right[:1].isalnum() or right[:1].isdecimal()))
                 or text[i] in "<>"
-                and right[:1].isdigit()
+                and right[:1].isdecimal()
             )
         return True
 

@@ -201,7 +201,7 @@ class WordForms:
             return None
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
-            if part[0].isdigit():
+            if part[0].isdecimal():
                 said.append(f" {n.point} ".join(map(n.serial_number, part.split("."))))
             elif len(part) == 1 or part in n.read_acronyms:
                 said.append(part)
