@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     voice = voices.find(args.voice, config)
     TTSModel.load(config=config, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
-        print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e6:.1f} MB")
+        print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e3:,.0f} kB")
 
 
 def _files(source: Path, target: Path) -> dict[Path, Path]:
