@@ -20,7 +20,7 @@ import numpy as np
 from listening import errors_each, hear, heard_errors, word_times, words
 
 from pockettts import TTSModel
-from pockettts.synthesis import Block, Frame, Take, Utterance
+from pockettts.synthesis import Block, Frame, Take
 from pockettts.words import alignment
 from pockettts.words.alignment import Span, faults, spans, times
 

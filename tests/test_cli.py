@@ -798,3 +798,60 @@ def test_help_says_what_there_is(run):
         code, out, err = run(name, "--help")
         assert code == 0 and err == "" and out.startswith(b"usage: pockettts")
     assert run("--version") == (0, f"pockettts {__version__}\n".encode(), "")
+
+
+# --- streams in place, loudness, odd names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_output_to_a_descriptor_is_written_in_place(options, here, path):
+    code, whole, _ = finish(start(*options, "Hi.", "-q", "-o", "-"))
+    assert code == 0 and finish(start(*options, "Hi.", "-q", "-o", path)) == (0, whole, b"")
+    with open("file", "wb") as file:
+        file.write(b"before")
+        file.flush()
+        assert finish(start(*options, "Hi.", "-q", "-o", path, stdout=file))[0] == 0
+    assert Path("file").read_bytes() == b"before" + whole
+    assert os.listdir() == ["file"]
+
+
+def test_process_substitution(options, here):
+    reading, writing = os.pipe()
+    process = start(*options, "Hi.", "-q", "-o", f"/dev/fd/{writing}", pass_fds=[writing])
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        data = pipe.read()
+    assert finish(process)[0] == 0 and data[:4] == b"RIFF" and data[40:44] == b"\xff" * 4 and len(data) > 10_000
+    assert os.listdir() == []
+
+
+def test_loudness_of_files_and_streams(options, run, here):
+    from pockettts.sound.loudness import Meter
+
+    def loudness(samples):
+        meter = Meter(24_000)
+        meter.write(samples.astype(np.float32))
+        return meter.integrated()
+
+    code, _, err = run(*options, "Hello there. And more.", "-q", "-o", "x.wav", "--loudness", "-25")
+    assert (code, err) == (0, "") and abs(loudness(soundfile.read("x.wav")[0]) + 25) < 0.2
+    assert (
+        run(*options, "Hello there. And more.", "-q", "-o", "half.wav", "--loudness", "-25", "--volume", "0.5")[0] == 0
+    )
+    assert abs(loudness(soundfile.read("half.wav")[0]) + 31) < 0.2
+    plain = run(*options, "Hello there. And more.", "-q", "--stream")[1]
+    quiet = run(*options, "Hello there. And more.", "-q", "--stream", "--volume", "0.25")[1]
+    assert len(quiet) == len(plain)
+    ratio = np.frombuffer(quiet, "<i2").astype(float).std() / np.frombuffer(plain, "<i2").astype(float).std()
+    assert abs(ratio - 0.25) < 0.01
+    code, _, err = run(*options, "Hi.", "--loudness", "3")
+    assert code == 2 and "'3' is not a number from -70 to -5" in err
+
+
+@pytest.mark.parametrize(
+    "name", ["two\nlines.wav", "-dash.wav", "été.wav", "name.with.dots", "50%d.wav", "a 'b' \"c\".wav", "x:y"]
+)
+def test_voice_with_an_odd_name(options, run, voice, here, name):
+    Path(name).write_bytes(voice.read_bytes())
+    code, _, err = run(*options, "--voice", name, "Hi.", "-q", "-o", "x.wav")
+    assert (code, err) == (0, "")

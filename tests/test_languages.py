@@ -1,6 +1,6 @@
 """Written and spoken forms of the languages other than English.
 
-The tables are `data/spoken/<code>.txt`: `written => spoken` a line, or a sentence that comes out unchanged; "# " starts a heading.
+The tables are `data/spoken/<code>.tsv`: written and spoken form a line, or a sentence that comes out unchanged; "# " starts a heading.
 """
 
 import random
@@ -19,8 +19,8 @@ TABLES = Path(__file__).parent / "data" / "spoken"
 
 
 def table(code: str) -> list[tuple[str, str]]:
-    lines = (TABLES / f"{code}.txt").read_text(encoding="utf-8").splitlines()
-    cases = [line.partition(" => ") for line in lines if line and not line.startswith("# ")]
+    lines = (TABLES / f"{code}.tsv").read_text(encoding="utf-8").splitlines()
+    cases = [line.partition("\t") for line in lines if line and not line.startswith("# ")]
     return [(written, spoken or written) for written, _, spoken in cases]
 
 

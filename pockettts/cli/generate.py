@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = parser.add_mutually_exclusive_group()
     text.add_argument("words", nargs="?", metavar="TEXT", help="what to say; `-` reads it from stdin")
     text.add_argument("-t", "--text", help="the same")
-    text.add_argument("-f", "--file", help="a .txt, .md or .epub file, in UTF-8; `-` is stdin")
+    text.add_argument("-f", "--file", help="a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file; `-` is stdin")
     text.add_argument("--follow", action="store_true", help="speak line by line what comes in on stdin, as it comes")
     sound = parser.add_mutually_exclusive_group()
     sound.add_argument(
@@ -68,6 +68,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     sound.add_argument("--stream", action="store_true", help="raw sound to stdout: 16-bit little-endian mono at 24 kHz")
     parser.add_argument("--play", action="store_true", help="play it, through aplay, paplay, ffplay, pw-play or afplay")
+    parser.add_argument("--list", action="store_true", help="list the chapters of a --file, and speak nothing")
+    parser.add_argument("--chapters", metavar="N-M,...", help="speak only these chapters of a --file, such as 3-7,12")
+    parser.add_argument(
+        "--notes", choices=("skip", "read"), default="skip", help="footnotes and endnotes (default: skip)"
+    )
     parser.add_argument("--split", choices=("chapters",), help="of a --file: a sound file for each chapter")
     parser.add_argument(
         "--resume",
@@ -105,7 +110,11 @@ def run(args: argparse.Namespace) -> None:
         args.verify = path is not None and not args.play and not args.follow
     if args.timestamps:
         _check_timestamps(args, config)
-    chapters = [] if args.follow else _chapters(args, GREETINGS.get(config.language, GREETINGS["english"]))
+    document = None if args.follow else _document(args, GREETINGS.get(config.language, GREETINGS["english"]))
+    chapters = document.chapters if document else []
+    if args.list:
+        print(_listed(chapters))
+        return
     reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     for chapter in chapters:
         check(chapter.text, reading)  # raises TextError
@@ -114,7 +123,9 @@ def run(args: argparse.Namespace) -> None:
         if args.follow:
             _follow(job)
         elif args.file not in (None, "-") and path is not None and not is_stream(path):
-            _speak_book(job, chapters)
+            _speak_book(job, document)
+        elif document.cues:
+            _speak_cues(job, document.cues)
         else:
             _speak(job, chapters)
 
@@ -355,14 +366,18 @@ def _lines() -> Iterator[tuple[str | TextError, bool]]:
             yield line, queue.empty()
 
 
-def _speak_book(job: _Job, chapters: list) -> None:
-    """A text file, chunk by chunk. A journal is kept, so that it may be interrupted: then its output has what was spoken."""
+def _speak_book(job: _Job, document) -> None:
+    """Speak a document chunk by chunk. The resume file keeps what was spoken, so Ctrl-C leaves a file with that."""
     import secrets
 
     from ..sound.files import Writer
     from .resume import ResumeState
 
-    sections = _sections(job.args, job.path, chapters)
+    if document.cues:
+        with ExitStack() as stack:
+            _speak_cues(job, document.cues, job.file(stack))
+        return
+    sections = _sections(job.args, job.path, document.chapters)
     resume_state = ResumeState(job.path, _facts(job.args, job.config.name, [text for _, text in sections]))
     if job.args.resume:
         resume_state.reopen()
@@ -376,8 +391,8 @@ def _speak_book(job: _Job, chapters: list) -> None:
     progress = job.progress(sum(len(text) for _, text in sections), resume_state.characters)
     is_finished = False
     try:
-        for path, text in sections[resume_state.chapter :]:
-            with Writer(path, job.sample_rate, **job.level) as file:
+        for number, (path, text) in enumerate(sections[resume_state.chapter :], resume_state.chapter):
+            with Writer(path, job.sample_rate, tags=_tags(document, path, number, len(sections)), **job.level) as file:
                 utterance = job.utterance(text, seed=resume_state.facts["seed"])
                 utterance.skip(resume_state.chunks)
                 for block in resume_state.blocks():
@@ -399,6 +414,51 @@ def _speak_book(job: _Job, chapters: list) -> None:
     if job.player:
         job.player.finish()
     job.report(progress, f"{sections[0][0]} to {sections[-1][0]}" if len(sections) > 1 else sections[0][0])
+
+
+def _tags(document, path: str, number: int, files: int):
+    """What a sound file says about the document. number: of the file, from 0."""
+    from ..sound.formats import of_path
+    from ..sound.tags import Tags, missing_extra
+
+    title = document.chapters[number].title if files > 1 else document.title
+    track = {"track": number + 1, "tracks": files} if files > 1 else {}
+    tags = Tags(
+        title=title,
+        author=document.author,
+        album=document.title,
+        language=document.language,
+        cover=document.cover,
+        **track,
+    )
+    if missing_extra(of_path(path), tags):  # a book needs no tags
+        return None
+    return tags
+
+
+def _speak_cues(job: _Job, cues, outs: list | None = None) -> None:
+    """Speak subtitles at their times: silence up to the start of each, and one after the other if a speech is too long."""
+    import numpy as np
+
+    progress = job.progress(sum(len(cue.text) for cue in cues))
+    with ExitStack() as stack:
+        outs = [*job.file(stack), *job.others(stack)] if outs is None else outs
+        written = 0
+        for cue in cues:
+            missing = round(cue.start * job.sample_rate) - written
+            while missing > 0:
+                silence = np.zeros(min(missing, job.sample_rate), np.float32)
+                for out in outs:
+                    out.write(silence)
+                written, missing = written + len(silence), missing - len(silence)
+            for _, block in progress.timed(job.spoken(job.utterance(cue.text))):
+                written += len(block)
+                for out in outs:
+                    out.write(block)
+            _flush(outs)
+    if job.player:
+        job.player.finish()
+    job.report(progress)
 
 
 def _write_chunks(spoken: Iterable[tuple], outs: list, resume_state) -> bool:
@@ -451,19 +511,53 @@ def _facts(args: argparse.Namespace, model: str, texts: list[str]) -> dict:
     return facts | {option: getattr(args, option) for option in sorted(options)}
 
 
-def _chapters(args: argparse.Namespace, greeting: str) -> list:
+def _listed(chapters: list) -> str:
+    """A table of chapters with their words and minutes, at 150 words a minute."""
+    rows = [(n, len(chapter.text.split()), chapter.title or "(no title)") for n, chapter in enumerate(chapters, 1)]
+    lines = [f"{n:4}  {words:8,} words  {words / 150:7.1f} min  {title}" for n, words, title in rows]
+    total = sum(words for _, words, _ in rows)
+    return "\n".join([*lines, f"      {total:8,} words  {total / 150:7.1f} min  in all"])
+
+
+def _chosen(given: str, count: int) -> list[int]:
+    """The chapters that `--chapters 3-7,12` names, from 0. Raises OptionError."""
+    chosen: list[int] = []
+    for part in given.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d*))?\s*", part)
+        first = int(match[1]) if match else 0
+        last = first if match and match[2] is None else int((match and match[2]) or count)
+        if not match or not 1 <= first <= last <= count:
+            raise OptionError(
+                f"--chapters {given[:40]!r}: write numbers and ranges from 1 to {count}, such as 3-7,12; --list shows them"
+            )
+        chosen += range(first - 1, last)
+    return sorted(set(chosen))
+
+
+def _document(args: argparse.Namespace, greeting: str):
+    """The document of the arguments, with the chapters that were chosen."""
+    from dataclasses import replace
+
+    document = _read(args, greeting)
+    if args.chapters is None:
+        return document
+    return replace(document, chapters=[document.chapters[n] for n in _chosen(args.chapters, len(document.chapters))])
+
+
+def _read(args: argparse.Namespace, greeting: str):
     """The text of the arguments, of a file or of stdin; else the greeting.
 
     With a terminal or /dev/null on stdin there is no text. A pipe that is empty is somebody's mistake.
     """
-    from ..reading.documents import Chapter, read
+    from ..reading.documents import Chapter, Document, read_document
 
+    notes = args.notes == "read"
     text = args.words if args.text is None else args.text
     if "-" in (text, args.file) or text is None and args.file is None and _is_piped():
-        return read(0)
+        return read_document(0, notes)
     if args.file is not None:
-        return read(args.file)
-    return [Chapter("", greeting if text is None else text)]
+        return read_document(args.file, notes)
+    return Document([Chapter("", greeting if text is None else text)])
 
 
 def _is_piped() -> bool:

@@ -77,7 +77,7 @@ def read_address(address: str, language: Language) -> str:
     pieces = PIECES.findall(address.rstrip("/"))
     said = []
     for number, piece in enumerate(pieces):
-        if piece.isdigit():
+        if piece.isdecimal():
             said.append(language.digits(piece))
         elif piece.isalpha():
             said.append(_read_word(piece, number > 0 and pieces[number - 1] == ".", language))

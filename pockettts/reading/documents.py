@@ -103,7 +103,8 @@ def _parsed(content: bytes, name: str, suffix: str, read_notes: bool) -> Documen
             raise TextError(f"{name} is {kind}: give a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file")
     if content[60:68] == b"BOOKMOBI":
         raise TextError(f"{name} is a Mobipocket book: convert it to EPUB, for example with Calibre")
-    text = decoded(content, name)
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = _within_limit(content, name).decode("utf-16", "replace") if is_utf16 else decoded(content, name)
     if is_subtitles(text):
         cues = read_cues(text, name)
         return Document([Chapter("", "\n".join(cue.text for cue in cues))], cues=cues)
@@ -138,16 +139,14 @@ def _within_limit(content: bytes, name: str) -> bytes:
 
 
 def decoded(content: bytes, name: str) -> str:
-    """Bytes as text, without a byte order mark: UTF-8, or UTF-16 with a mark.
+    """UTF-8 as text, without a byte order mark.
 
     Args:
         name: of the source, for messages.
 
     Raises:
-        TextError: they are neither, or too many.
+        TextError: it is not UTF-8, or too long.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return _within_limit(content, name).decode("utf-16", "replace")
     try:
         text = content[:MAX_BYTES].decode("utf-8-sig")
     except UnicodeDecodeError as error:

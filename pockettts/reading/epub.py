@@ -21,7 +21,16 @@ from .markup import Block, attributes, decode_page, from_html, without_cdata
 
 MAX_PAGES = 10_000
 MAX_COVER = 8 << 20  # bytes
-APPARATUS = {"toc", "index", "copyright-page", "copyright", "loi", "lot", "landmarks", "page-list"}  # pages that are not read
+APPARATUS = {
+    "toc",
+    "index",
+    "copyright-page",
+    "copyright",
+    "loi",
+    "lot",
+    "landmarks",
+    "page-list",
+}  # pages that are not read
 
 # What zipfile raises. An encrypted file is a RuntimeError, an unknown compression a NotImplementedError.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, OSError, ValueError, StopIteration)
@@ -139,12 +148,18 @@ class _Archive:
 
     def _spine(self, package: _Tags, items: dict[str, dict[str, str]]) -> list[str]:
         """The addresses of the pages that are read, in order."""
-        skipped = {_key(_place("", guide.get("href", ""))) for guide in package.all("reference") if guide.get("type") in APPARATUS}
+        skipped = {
+            _key(_place("", guide.get("href", "")))
+            for guide in package.all("reference")
+            if guide.get("type") in APPARATUS
+        }
         hrefs = []
         for reference in package.all("itemref"):
             item = items.get(reference.get("idref", ""))
             if item is None or "href" not in item:
-                logger.warning("%s: the page %r is skipped: the manifest has no such item", self.path, reference.get("idref", ""))
+                logger.warning(
+                    "%s: the page %r is skipped: the manifest has no such item", self.path, reference.get("idref", "")
+                )
                 continue
             is_page = "nav" not in item.get("properties", "").split() and reference.get("linear") != "no"
             if is_page and _key(_place("", item["href"])) not in skipped and item["href"] not in hrefs:

@@ -27,14 +27,14 @@ BLOCKS = {
     "dd", "ul", "ol", "li", "body", "html", "main", "form", "h1", "h2", "h3", "h4", "h5", "h6", "option",
 }  # fmt: skip
 CELLS = {"td", "th"}
-COMMENT = re.compile(r"<!--.*?-->|<!DOCTYPE\b[^<>]*>|<\?xml\b[^<>]*\?>", re.S | re.I)
+COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->|<!DOCTYPE\b[^<>]*>|<\?xml\b[^<>]*\?>", re.S | re.I)
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 # --- Markdown ---
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^`]*$")
 HEADING = re.compile(r"\A[ \t]{0,3}#{1,6}[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*$")
 QUOTE = re.compile(r"\A[ \t]{0,3}(?:>[ \t]?)+(?=[^\s=>\d]|(?<=[ \t])\d)")
-DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
+DELIMITER_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 DEFINITION = re.compile(
     r"[ \t]{0,3}\[(?!\^)([^\]\n]+)\]:[ \t]*<?\S+>?(?:[ \t]+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?[ \t]*$"
 )

@@ -70,7 +70,7 @@ def parse_lexicon(lines: Iterable[str], name: str) -> Lexicon:
         match = ENTRY.fullmatch(line) or SINGLE.fullmatch(line)
         if not match or not WORD.search(match[1]):
             raise TextError(
-                f"{name}, line {number}: {line:.40!r} is no entry: write a word, two spaces, and how to say it"
+                f"{name}, line {number}: {line[:40]!r} is no entry: write a word, two spaces, and how to say it"
             )
         word, said = match[1], re.sub(r"\s#\s.*", "", match[2]).strip()
         entries.setdefault(section, {})[word] = said

@@ -13,18 +13,44 @@ from html.parser import HTMLParser
 BLOCKS = {"p", "div", "section", "article", "header", "footer", "aside", "figure", "figcaption", "blockquote", "table", "pre", "dl",
           "dt", "dd", "ul", "ol", "hr", "body", "main", "address", "caption", "center"}  # fmt: skip
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-UNSEEN = {"head", "script", "style", "template", "svg", "math", "nav", "rt", "rp", "title", "object", "audio", "video", "iframe"}
+UNSEEN = {
+    "head",
+    "script",
+    "style",
+    "template",
+    "svg",
+    "math",
+    "nav",
+    "rt",
+    "rp",
+    "title",
+    "object",
+    "audio",
+    "video",
+    "iframe",
+}
 EMPTY = {"br", "hr", "img", "meta", "link", "input", "col", "wbr", "source", "area", "base", "embed", "param", "track"}
 
 # Values of epub:type and role (without "doc-") whose elements are no part of what is read.
 MARKS = {"noteref", "pagebreak", "backlink"}
 NOTES = {"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "note"}
 PARTS = {"toc", "index", "copyright-page", "landmarks", "page-list", "loi", "lot"}
-CLASSES = {"pagenum", "pageno", "page-number", "noteref", "footnote-ref", "footnote-back", "footnote-backref", "fnanchor"}
+CLASSES = {
+    "pagenum",
+    "pageno",
+    "page-number",
+    "noteref",
+    "footnote-ref",
+    "footnote-back",
+    "footnote-backref",
+    "fnanchor",
+}
 # Classes of notes in books without epub:type.
 NOTE_CLASSES = {"footnote", "footnotes", "endnotes"}
 NOTE_MARK = re.compile(r"[\[(]?\s*(?:\d{1,4}|[ivxl]{1,5}|[a-z]|[*\u2020\u2021\u00a7\u00b6]{1,3})\s*[\])]?")
-BRACKETED = re.compile(r"(?<=[\w.,;:!?\"'\u2019\u201d)])\[(?:\d{1,3}|[a-z]|\*)\]")  # a mark that is no link: "word.[15]"
+BRACKETED = re.compile(
+    r"(?<=[\w.,;:!?\"'\u2019\u201d)])\[(?:\d{1,3}|[a-z]|\*)\]"
+)  # a mark that is no link: "word.[15]"
 TABLE_GAP = ", "
 
 # A tag of XHTML that is closed at once. HTML knows this only of EMPTY tags: `<title/>` would swallow the page.
@@ -80,7 +106,9 @@ class _Reader(HTMLParser):
         self._before = ""  # the last start tag
         self._unseen: list[str] = []  # open tags of which nothing is read, innermost last
         self._lists: list[int | None] = []  # the last number of each open list; None: it has bullets
-        self._marks: list[tuple[str, int, int, bool]] = []  # open <a> and <sup>: tag, block, place in it, whether a link
+        self._marks: list[
+            tuple[str, int, int, bool]
+        ] = []  # open <a> and <sup>: tag, block, place in it, whether a link
 
     def handle_starttag(self, tag: str, given: list[tuple[str, str | None]]) -> None:
         found, is_code = attributes(given), (self._before, tag) == ("pre", "code")
@@ -113,7 +141,11 @@ class _Reader(HTMLParser):
         kinds = {kind.removeprefix("doc-") for kind in f"{found.get('epub:type', '')} {found.get('role', '')}".split()}
         classes = set(found.get("class", "").lower().split())
         is_note = bool(kinds & NOTES or classes & NOTE_CLASSES)
-        return "hidden" in found or bool(kinds & (MARKS | PARTS) or classes & CLASSES) or (is_note and not self._read_notes)
+        return (
+            "hidden" in found
+            or bool(kinds & (MARKS | PARTS) or classes & CLASSES)
+            or (is_note and not self._read_notes)
+        )
 
     def handle_endtag(self, tag: str) -> None:
         if self._unseen:

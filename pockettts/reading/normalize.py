@@ -33,9 +33,11 @@ MARKS = frozenset(
 )
 BULLET = re.compile(r"[ \t]*[-*+\u2022\u2023\u25aa\u2013\u25e6\u00b7][ \t]+(?=\S)(?:\[[ xX]?\][ \t]+)?")
 RUN_TOGETHER = re.compile(r"[.!?\u2026][\"'\u201d\u2019)]*(?=[^\W\d_])|[,;:](?=[^\W\d_])")
-TIDY_BEFORE = re.compile(r"\s+(?=[,.;:!?\u2026](?:\s|\Z))")
+TIDY_BEFORE = re.compile(r"\s(?=[,.;:!?\u2026](?:\s|\Z))")
 TIMES = re.compile(r"\*[ ]?[\d(]")
-TAG_AROUND = re.compile(r"(?<![^\W_])</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?>")  # "<audio>", not "a<b and b>c"
+TAG_AROUND = re.compile(
+    r"(?:(?<![^\W_])</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?|<[\w:.,-]+)>"
+)  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
 REMEMBERED = 50_000  # words known to be plain
 
@@ -65,7 +67,7 @@ class Normalized:
             out.append(self._spaced(start, stop, said, out[-1] or (out[-2] if len(out) > 1 else "")))
             done = stop
         out.append(self.composed[done:])
-        return re.sub(r"[ \t]{2,}", " ", TIDY_BEFORE.sub("", "".join(out))).strip()
+        return TIDY_BEFORE.sub("", re.sub(r"[ \t]{2,}", " ", "".join(out))).strip()
 
     def _spaced(self, start: int, stop: int, said: str, before: str) -> str:
         """What is said with spaces where it would run into what stands beside it."""
@@ -96,46 +98,36 @@ class Normalized:
 
     def _counts(self) -> list[int]:
         """Letters and digits that are spoken for each word of the source."""
-        tokens = list(TOKEN.finditer(self.composed))
+        tokens = [token.span() for token in TOKEN.finditer(self.composed)]
         counts = [0] * len(tokens)
-        edits = [*self.edits, (len(self.composed) + 1, len(self.composed) + 1, "")]
-        at = 0  # the next edit
-        for number, token in enumerate(tokens):
-            place = token.start()
-            while at and edits[at - 1][1] > place:  # an edit that began in a word before
-                at -= 1
-            while edits[at][0] < token.end():
-                start, stop, said = edits[at]
-                counts[number] += count_letters(self.composed[place:start]) if start > place else 0
-                if start >= token.start():
-                    for further, count in self._shared(tokens, number, stop, said):
-                        counts[further] += count
-                place = max(place, min(stop, token.end()))
-                at += 1
-            counts[number] += count_letters(self.composed[place : token.end()]) if place < token.end() else 0
+        done = first = 0
+        for start, stop, said in (*self.edits, (len(self.composed), len(self.composed), "")):
+            while first < len(tokens) and tokens[first][1] <= start:  # words that end before the edit
+                counts[first] += count_letters(self.composed[max(done, tokens[first][0]) : tokens[first][1]])
+                first += 1
+            if first == len(tokens):
+                break
+            counts[first] += count_letters(self.composed[max(done, tokens[first][0]) : start])
+            last = first
+            while last + 1 < len(tokens) and tokens[last + 1][0] < stop:
+                last += 1
+            written = [self.composed[a:b].strip(".,;:!?").casefold() for a, b in tokens[first : last + 1]]
+            for number, share in enumerate(_shares(written, said.split())):
+                counts[first + number] += share
+            done, first = stop, last
         return counts
 
-    def _shared(self, tokens: list[re.Match[str]], first: int, stop: int, said: str) -> Iterator[tuple[int, int]]:
-        """Which letters of what is said are of which of the words that an edit covers, the first of them `first`."""
-        last = first
-        while last + 1 < len(tokens) and tokens[last + 1].start() < stop:
-            last += 1
-        spoken = said.split()
-        written = [token[0].strip(".,;:!?").casefold() for token in tokens[first : last + 1]]
-        bounds = _aligned(written, [word.casefold() for word in spoken])
-        for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
-            yield first + number, sum(map(count_letters, spoken[start:end]))
 
-
-def _aligned(written: list[str], spoken: list[str]) -> list[int]:
-    """Where the spoken words of each written word begin, and the end: equal words belong together, the rest in proportion."""
+def _shares(written: list[str], spoken: list[str]) -> Iterator[int]:
+    """How many letters of what is spoken are of each written word: equal words belong together, the rest in proportion."""
     bounds = [0]
+    plain = [word.casefold() for word in spoken]
     for number in range(1, len(written)):
-        low = bounds[-1]
-        share = round(len(spoken) * number / len(written))
-        same = next((i for i in range(low, len(spoken)) if spoken[i] == written[number]), None)
-        bounds.append(min(len(spoken), max(low, share) if same is None else same))
-    return [*bounds, len(spoken)]
+        share = max(bounds[-1], round(len(spoken) * number / len(written)))
+        bounds.append(next((i for i in range(bounds[-1], len(spoken)) if plain[i] == written[number]), share))
+    bounds.append(len(spoken))
+    for start, end in zip(bounds, bounds[1:], strict=False):
+        yield sum(map(count_letters, spoken[start:end]))
 
 
 def count_letters(text: str) -> int:
@@ -323,7 +315,7 @@ class _Reader:
         stop = match.end() if match else i + 1
         if self._lexicon_words and (found := self._respelled(text, i, text[i:stop])):
             return found, stop
-        if text[i - 1 : i].isalnum() and i and not text[i - 1].isdigit():
+        if text[i - 1 : i].isalnum() and i and not text[i - 1].isdecimal():
             return None, stop
         return self.words.letter_at(text, i, end), stop
 
@@ -352,7 +344,7 @@ class _Reader:
             return i + 1, self.language.in_addresses["."]  # ".com"
         if text[i : i + 2] in ("->", "!="):
             return i + 2, self.language.symbols.get({"->": "→", "!=": "≠"}[text[i : i + 2]], "")
-        if before.isdigit() and text[i] in ",;" and after.isalpha():
+        if before.isdecimal() and text[i] in ",;" and after.isalpha():
             return i + 1, f"{text[i]} "
         if before.isalpha() and (match := RUN_TOGETHER.match(text, i)):
             if text[i] != "." or before.islower() and text[match.end()].isupper() or self._is_common(text, match.end()):
@@ -368,12 +360,12 @@ class _Reader:
         mark, n = text[i], self.language
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if mark == "#" and after.isalnum():
-            return i + 1, n.number_sign if after.isdigit() else n.hashtag
+            return i + 1, n.number_sign if after.isdecimal() else n.hashtag
         if text[i : i + 2] in ("=>", "==") and text[i + 2 : i + 3] != "=" and before != "=":
             return i + 2, n.symbols.get("→" if text[i + 1] == ">" else "=", "")
         if mark in "<>" and (found := self._angle(text, i, before, after)) is not None:
             return found
-        if mark == "/" and before == after == " " and text[i - 2 : i - 1].isdigit() and text[i + 2 : i + 3].isdigit():
+        if mark == "/" and before == after == " " and text[i - 2 : i - 1].isdecimal() and text[i + 2 : i + 3].isdecimal():
             return i + 1, n.symbols.get("÷", "")
         if unicodedata.category(mark) in ("No", "Sm") and unicodedata.decomposition(mark).startswith("<super>"):
             return self._superscript(text, i, before)
@@ -381,7 +373,7 @@ class _Reader:
             return i + 1, " "
         if mark == "*" and TIMES.match(text, i) and text[:i].rstrip()[-1:].isalnum():
             return i + 1, n.times_sign
-        if mark in "^_*~" and not (mark in "^~" and after.isdigit()):
+        if mark in "^_*~" and not (mark in "^~" and after.isdecimal()):
             return i + 1, " " if before.isalnum() and after.isalnum() else ""
         if (said := n.symbols.get(mark)) is not None and self._is_used(text, i, before, after):
             return i + 1, said
@@ -408,7 +400,7 @@ class _Reader:
             return end, said
         power = unicodedata.normalize("NFKC", text[i:end]).replace("\u2212", "-")
         words = self.language.symbols.get("^")
-        if not words or not before.isdigit() or not re.fullmatch(r"-?\d+", power):
+        if not words or not before.isdecimal() or not re.fullmatch(r"-?\d+", power):
             return end, ""
         return end, f"{words} {self.language.number(Number(abs(int(power)), '', power[0] == '-'))}"
 
@@ -436,9 +428,9 @@ class _Reader:
             return (
                 bool(left[-1:].isalnum() or left[-1:] in ")]%+'")
                 and bool(right[:1].isalnum() or right[:1] in "([+-$\u20ac\u00a3.\u2212" and right)
-                or (text[i] == "+" and (left[-1:].isalnum() and not right[:1].isalnum() or right[:1].isdigit()))
+                or (text[i] == "+" and (left[-1:].isalnum() and not right[:1].isalnum() or right[:1].isdecimal()))
                 or text[i] in "<>"
-                and right[:1].isdigit()
+                and right[:1].isdecimal()
             )
         return True
 

@@ -49,12 +49,6 @@ def _is_end(text: str, stop: re.Match[str], language: Language) -> bool:
         return False
     if any(key in language.abbreviations for key in keys):
         return False
-    if len(before) == 1 and before.isupper() and _is_initial(text[: stop.start() - 1]):
-        return False
+    if len(before) == 1 and before.isupper() and after.split()[0].strip(".,").lower() not in language.common_words:
+        return False  # an initial
     return language.ends_sentence(before, after)
-
-
-def _is_initial(before: str) -> bool:
-    """Whether a capital with a dot after this is the initial of a name: after another name or initial, or at the start."""
-    words = before[-BEFORE:].split()
-    return not words or words[-1].endswith(".") or words[-1][0].isupper() and words[-1].isalpha()

@@ -20,7 +20,7 @@ SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-NUMBER_BEHIND = re.compile(r"[\s\u00a0]*(?:[-#\u00a0]?\d|[IVXLC]+\b)")
+NUMBER_BEHIND = re.compile(r"[\s\u00a0]*(?:[-#\u00a0]?\d|(?:[IVXLC]{2,}|[VX])\b)")
 
 
 @lru_cache
@@ -90,6 +90,9 @@ class WordForms:
         if match is None:
             return None
         written = match[0]
+        first = f"{written.partition('.')[0]}."
+        if first in n.titles and text[i + len(first) : i + len(first) + 1].isupper():  # "Dr.Smith"
+            return i + len(first), n.titles[first]
         slashed = f"{written.rstrip('.')}/" if after == "/" else ""
         for key in filter(None, (written, slashed and text[i : i + len(slashed) + 1], slashed, written.rstrip("."))):
             end = i + len(key)
@@ -109,7 +112,7 @@ class WordForms:
             return None
         if match := INITIALS.match(text, i):
             return self.forms.without_stop(text, match.end()), n.letters(match[0])
-        if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i, i + 2):
+        if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
             return i + 2, n.letters(written[0])  # an initial: "J. Smith"
         return None
 
@@ -130,13 +133,14 @@ class WordForms:
             return end if is_date else self.forms.without_stop(text, end), said
         return None
 
-    def _is_end(self, text: str, i: int, end: int) -> bool:
-        """Whether a single letter with a dot ends a sentence: "Vitamin C. It", "plan B." but not "J. Smith"."""
-        before = last_word(text, i)
-        if not text[end : end + 1].isspace() or not text[end:].strip():
-            return True
-        is_name = not before or before[:1].isupper() and before.lower() not in self.language.common_words
-        return not (is_name or len(before) == 1) or not next_word(text, end)[:1].isupper()
+    def _is_end(self, text: str, end: int) -> bool:
+        """Whether a single letter with a dot ends a sentence: "plan B. It failed", but not "J. Smith"."""
+        following = next_word(text, end)
+        return (
+            not text[end : end + 1].isspace()
+            or not following[:1].isupper()
+            or following.lower() in self.language.common_words
+        )
 
     # --- capitals ---------------------------------------------------------------------------------------------------------
 
@@ -197,7 +201,7 @@ class WordForms:
             return None
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
-            if part[0].isdigit():
+            if part[0].isdecimal():
                 said.append(f" {n.point} ".join(map(n.serial_number, part.split("."))))
             elif len(part) == 1 or part in n.read_acronyms:
                 said.append(part)

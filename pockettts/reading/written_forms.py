@@ -120,7 +120,7 @@ class WrittenForms:
             if rule.starts == "digit"
         ]
         self._at_digit += [
-            (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdigit())})(?!\w|[./]\d)"),
+            (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdecimal())})(?!\w|[./]\d)"),
              lambda match: (match.end(), n.abbreviations[match[1]])),
             (ISO_DATE, self._iso_date),
             (re.compile(rf"(\d{{1,2}})({n.date_marks}){SPACE}?(\d{{1,2}})\2{SPACE}?(\d{{4}}|\d{{2}})(?!\w|[-/.,:]\d)"), self._numeric_date),
@@ -177,14 +177,14 @@ class WrittenForms:
         following = text[i + 1 : i + 2]
         if (
             mark == n.decimal_mark
-            and following.isdigit()
+            and following.isdecimal()
             and not text[i - 1 : i].isalnum()
             and (end := _digits_end(text, i + 1))
         ):
             if end == len(text) or not text[end].isalpha():
                 return end, f"{n.point} {n.decimals(text[i + 1 : end])}"
         if mark in MINUS and not text[i - 1 : i].strip(OPENING + " \n\t\u00a0=<>+*/") and n.minus:
-            behind = self.money_at(text, i + 1) or (self.digit_at(text, i + 1) if following.isdigit() else None)
+            behind = self.money_at(text, i + 1) or (self.digit_at(text, i + 1) if following.isdecimal() else None)
             return behind and (behind[0], f"{n.minus} {behind[1]}")
         return None
 
@@ -253,6 +253,8 @@ class WrittenForms:
         if not found:
             return match.end(group - 1), ""
         is_apart = match.start(group) > match.end(group - 1)
+        if not is_money and len(found) == 1 and found not in "kKM":
+            return match.end(group - 1), ""
         if is_apart and found not in self._spaced_magnitudes and not (is_money and len(found) > 1):
             return match.end(group - 1), ""
         return match.end(group), found
@@ -265,7 +267,7 @@ class WrittenForms:
         n, written, text = self.language, match[1], match.string
         end, magnitude = self._magnitude(match, 2)
         number = self.parse(written, magnitude)
-        if written.isdigit() and not magnitude:
+        if written.isdecimal() and not magnitude:
             before = last_word(text, match.start())
             if before.lower() in n.serial_after:
                 return end, n.serial_number(written)
@@ -486,6 +488,6 @@ def _key(half: str | None) -> str:
 
 
 def _digits_end(text: str, i: int) -> int:
-    while i < len(text) and text[i].isdigit():
+    while i < len(text) and text[i].isdecimal():
         i += 1
     return i

@@ -116,7 +116,7 @@ def _sndfile_blocks(sound: Any) -> Iterator[np.ndarray]:
 def _is_cut_off(sound: Any) -> bool:
     """Whether a file is shorter than its header says, which libsndfile only logs."""
     sizes = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", sound.extra_info)
-    return bool(sizes) and int(sizes[2]) < int(sizes[1]) < _STREAMED
+    return sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED
 
 
 class _Patched:

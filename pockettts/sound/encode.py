@@ -36,7 +36,8 @@ def pcm16(block: np.ndarray) -> bytes:
 
     Source: `pocket_tts.data.audio.StreamingWAVWriter`: times 32767, truncated.
     """
-    return (np.clip(block, -1, 1) * 32767).astype("<i2").tobytes()
+    data: bytes = (np.clip(block, -1, 1) * 32767).astype("<i2").tobytes()
+    return data
 
 
 def from_pcm16(data: bytes) -> np.ndarray:
@@ -212,9 +213,10 @@ class _Av:
                         "frag_duration": str(_FRAGMENT_US)}  # fmt: skip
         target = sink if sink.can_seek else _WriteOnly(sink)
         try:
-            self._container = av.open(target, "w", form.container, container_options=options)
-            self._stream = self._container.add_stream(form.codec, rate=sample_rate, layout="mono")
-            self._stream.bit_rate = form.bit_rate
+            self._container: Any = av.open(target, "w", form.container, container_options=options)
+            stream: Any = self._container.add_stream(form.codec, rate=sample_rate, layout="mono")
+            stream.bit_rate = form.bit_rate
+            self._stream = stream
             self._stream.codec_context.flags |= Flags.bitexact
             self._container.start_encoding()
         except (av.FFmpegError, ValueError):

@@ -107,7 +107,8 @@ class Meter:
         """K-weighted samples, float64, that follow the history."""
         known = len(self._history)
         spectrum = np.fft.rfft(np.concatenate([self._history, samples]), self._spread)
-        return np.fft.irfft(spectrum * self._response)[known : known + len(samples)]
+        weighted: np.ndarray = np.fft.irfft(spectrum * self._response)
+        return weighted[known : known + len(samples)]
 
 
 def _k_weighting(sample_rate: int, size: int) -> np.ndarray:
@@ -122,7 +123,8 @@ def _k_weighting(sample_rate: int, size: int) -> np.ndarray:
     k, q = math.tan(math.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
     a0 = 1 + k / q + k * k
     high_pass = (1 - z) ** 2 / (1 + 2 * (k * k - 1) / a0 * z + (1 - k / q + k * k) / a0 * z**2)
-    return shelf * high_pass
+    response: np.ndarray = shelf * high_pass
+    return response
 
 
 def _blocks(hops: np.ndarray) -> np.ndarray:
@@ -162,6 +164,7 @@ class Limiter:
         self._slope = np.arange(1, self._hop + 1) * (_RELEASE / sample_rate)  # dB after 1, 2, ... samples
         window = np.hanning(self._ahead + 3)[1:-1]
         self._window = window / window.sum()  # [ahead + 1]
+        self._input: np.ndarray
         self._restart()
 
     def write(self, block: np.ndarray) -> np.ndarray:
@@ -188,7 +191,7 @@ class Limiter:
         self._past = np.zeros(self._ahead)  # dB that the last samples needed, before smoothing
 
     def _made(self) -> np.ndarray:
-        out = []
+        out: list[np.ndarray] = []
         while True:
             # The first hop also needs the gains of the samples in the look-ahead.
             count = self._hop + (0 if len(self._wanted) else self._ahead)
@@ -219,12 +222,12 @@ class Limiter:
         least = np.lib.stride_tricks.sliding_window_view(self._wanted[: self._hop + self._ahead], self._ahead + 1)
         least = np.concatenate([self._past, least.min(axis=1)])
         self._past = least[len(least) - self._ahead :]
-        decibels = np.convolve(least, self._window, "valid")
-        return (10 ** (decibels / 20)).astype(np.float32)
+        factors: np.ndarray = 10 ** (np.convolve(least, self._window, "valid") / 20)
+        return factors.astype(np.float32)
 
     def _peaks(self, samples: np.ndarray) -> np.ndarray:
         """The absolute peak near each sample, of four times as many: float64; without the `_TAPS` at both ends."""
-        middle = np.abs(samples[_TAPS:-_TAPS]).astype(np.float64)
+        middle: np.ndarray = np.abs(samples[_TAPS:-_TAPS]).astype(np.float64)
         if np.abs(samples).max() * 2 < self._ceiling:  # waveforms overshoot their samples by less than that
             return middle
         for taps in _INTERPOLATORS:
@@ -357,6 +360,7 @@ def level_blocks(
     if target is not None and math.isfinite(measured) and volume > 0:
         aim = target + 20 * math.log10(volume)
         peak = meter.peak * 10 ** ((aim - measured) / 20)
+        slope, last = 1.0, None  # LU that a dB of gain brings, which gets less the more is limited
         for _ in range(6 if peak > 10 ** (CEILING / 20) / 2 else 0):
             after = Meter(sample_rate)
             for block in made():
@@ -364,7 +368,10 @@ def level_blocks(
             missing = aim - after.integrated()
             if abs(missing) < _TOLERANCE or correction == _MAX_CORRECTION:
                 break
-            correction = min(_MAX_CORRECTION, correction + missing)
+            if last is not None and correction > last[0]:
+                slope = min(1.0, max(0.2, (last[1] - missing) / (correction - last[0])))
+            last = correction, missing
+            correction = min(_MAX_CORRECTION, max(0.0, correction + missing / slope))
     yield from made()
 
 

@@ -70,7 +70,7 @@ class Tags:
         return replace(self, **fields)
 
     def __bool__(self) -> bool:
-        return self != Tags()
+        return any(vars(self).values())
 
 
 def check_cover(cover: bytes) -> str | None:
@@ -123,7 +123,9 @@ def _mp3(path: str, tags: Tags) -> None:
         frames.add(id3.TRCK(encoding=3, text=_track(tags)))
     if tags.cover_type:
         frames.add(id3.APIC(encoding=0, mime=tags.cover_type, type=_FRONT_COVER, desc="", data=tags.cover))
-    names = [f"ch{number}" for number in range(len(tags.chapters))]
+    # mutagen sorts frames by size, then by name, and players list chapters in the order of their frames: so all get one size.
+    widths = [len(chapter.title.encode("utf-16-le")) for chapter in tags.chapters]
+    names = [f"ch{number:05}".ljust(7 + max(widths) - width, "-") for number, width in enumerate(widths)]
     for name, chapter in zip(names, tags.chapters, strict=True):
         title = id3.TIT2(encoding=3, text=chapter.title)
         frames.add(

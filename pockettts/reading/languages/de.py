@@ -9,12 +9,14 @@ import re
 from .base import Currency, Noun, Number, Rule, nouns, words
 from .european import (
     CLOSERS,
+    LETTERS,
     ROMANS,
     SPACED_UNITS,
     European,
     common_rules,
     currencies,
     metric,
+    months_with_dot,
     powers,
     spaced,
     word_after,
@@ -153,12 +155,13 @@ BEFORE_NUMBERS = {
     "Hs.": "Handschrift", "Tel.": "Telefon", "tel.": "Telefon", "Fax.": "Fax", "ca.": "circa", "geb.": "geboren",
     "gest.": "gestorben", "v.": "von", "Lfg.": "Lieferung", "Op.": "Opus", "op.": "Opus", "Kl.": "Klasse", "Sp.": "Spalte",
     "Vers.": "Version", "Jg.": "Jahrgang", "Bl.": "Blatt", "Taf.": "Tafel", "Fn.": "Fußnote", "Rn.": "Randnummer",
-    "Az.": "Aktenzeichen", "um.": "um", "PLZ": "Postleitzahl",
+    "Az.": "Aktenzeichen", "PLZ": "Postleitzahl",
+    "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
 }  # fmt: skip
 ABBREVIATIONS = {
     "bzw.": "beziehungsweise", "ca.": "circa", "evtl.": "eventuell", "ggf.": "gegebenenfalls", "inkl.": "inklusive",
-    "exkl.": "exklusive", "einschl.": "einschließlich", "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
-    "vgl.": "vergleiche", "sog.": "sogenannte", "s.": "siehe", "u.": "und", "od.": "oder", "v.": "von", "gem.": "gemäß",
+    "exkl.": "exklusive", "einschl.": "einschließlich",
+    "vgl.": "vergleiche", "sog.": "sogenannte", "od.": "oder", "gem.": "gemäß",
     "bes.": "besonders", "allg.": "allgemein", "geb.": "geboren", "gest.": "gestorben", "verh.": "verheiratet",
     "franz.": "französisch", "frz.": "französisch", "engl.": "englisch", "dt.": "deutsch", "lat.": "lateinisch",
     "griech.": "griechisch", "ital.": "italienisch", "kath.": "katholisch", "ev.": "evangelisch", "ehem.": "ehemals",
@@ -167,7 +170,7 @@ ABBREVIATIONS = {
     "vorm.": "vormittags", "näml.": "nämlich", "rd.": "rund", "resp.": "respektive", "stellv.": "stellvertretend",
     "teilw.": "teilweise", "urspr.": "ursprünglich", "versch.": "verschieden", "vs.": "versus", "wg.": "wegen",
     "zzgl.": "zuzüglich", "zw.": "zwischen", "abzgl.": "abzüglich", "durchschn.": "durchschnittlich", "erg.": "ergänze",
-    "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "o.": "oder", "österr.": "österreichisch",
+    "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "österr.": "österreichisch",
     "tel.": "telefonisch", "Tel.": "Telefon", "Nr.": "Nummer", "Abb.": "Abbildung", "Kap.": "Kapitel", "Bd.": "Band",
     "Univ.": "Universität", "Dipl.": "Diplom", "i.V.": "in Vertretung", "bspw.": "beispielsweise",
     "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H",
@@ -179,9 +182,9 @@ ENDING_ABBREVIATIONS = {
     "Jhdt.": "Jahrhundert", "Mio.": "Millionen", "Mrd.": "Milliarden", "Tsd.": "Tausend", "Hrsg.": "Herausgeber",
     "Aufl.": "Auflage", "Jr.": "Junior", "jr.": "junior", "Sen.": "Senior", "sen.": "senior", "Pl.": "Platz",
     "Stk.": "Stück", "Pkt.": "Punkte", "ff.": "folgende", "f.": "folgende", "Red.": "Redaktion", "Verf.": "Verfasser",
-    "Jan.": "Januar", "Feb.": "Februar", "Apr.": "April", "Aug.": "August", "Sep.": "September", "Sept.": "September",
-    "Okt.": "Oktober", "Nov.": "November", "Dez.": "Dezember",
+   
 }  # fmt: skip
+SINGLE = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
 SPACED = {
     "z. B.": "zum Beispiel", "d. h.": "das heißt", "d. i.": "das ist", "u. a.": "unter anderem", "u. Ä.": "und Ähnliches",
     "u. ä.": "und ähnliches", "o. Ä.": "oder Ähnliches", "o. ä.": "oder ähnliches", "i. d. R.": "in der Regel",
@@ -267,6 +270,7 @@ am im vom zum zur beim den dem des ins ans seit ab bis nach vor einen einem eine
 seiner ihren ihrem ihrer unseren unserem unserer diesem diesen jedem jeden dessen deren keinen keinem
 """)
 TAKES_E_IF_MIXED = words("eine meine deine seine ihre unsere eure keine")
+DAYS_AFTER = words("am vom zum")
 DATIVE = words("von unter mit bei zu nach seit aus vom dem zum beim im gegenüber außer")
 ACCUSATIVE = words("für gegen durch ohne um den")
 RULERS = words("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
@@ -279,9 +283,12 @@ NUMERIC_DAY = re.compile(r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\
 ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)")
 PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
+PLACE_AT_END = re.compile(rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)")
+PLACE_OF_TWO = re.compile(r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))")
+FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.[-\u2013/]\Z")
 PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
 DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
-FOLD = re.compile(r"(\d+)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
+FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
 POSTCODE = re.compile(r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])")
 ROMAN = re.compile(rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])")
 
@@ -290,6 +297,8 @@ def _ending(match: re.Match[str], noun: str) -> str:
     """The ending of an ordinal: "er", "e", "es" or "en"."""
     before = word_before(match)
     gender = LANGUAGE.gender_of(noun.lower(), True)
+    if not before and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
+        before = found[1].lower()
     if before in TAKES_EN or before == "der" and gender == "f":
         return "en"
     if before in TAKES_E or before in TAKES_E_IF_MIXED:
@@ -331,6 +340,8 @@ def _place(match: re.Match[str]) -> str | None:
         or before in TAKES_EN
         or before in ("ein", "mein", "sein", "kein")
     )
+    if before in DAYS_AFTER and lower in STARTERS and noun[0].isupper():
+        return f"{LANGUAGE.ordinal(n)}n."  # "am 5. Danach"
     if noun[0].isupper():
         if lower in STARTERS and lower not in ORDINAL_NOUNS or not (is_after or lower in ORDINAL_NOUNS):
             return None
@@ -341,8 +352,32 @@ def _place(match: re.Match[str]) -> str | None:
     return LANGUAGE.ordinal(n)[:-1] + _ending(match, noun)
 
 
+def _place_at_end(match: re.Match[str]) -> str | None:
+    """`Er kommt am 5.`, `Sie ist die 3.`"""
+    before = word_before(match)
+    ending = (
+        ""
+        if before in ("der", "die", "das")
+        else "n"
+        if before in DAYS_AFTER or before in ("den", "dem", "des")
+        else None
+    )
+    return None if ending is None else LANGUAGE.ordinal(int(match[1])) + ending
+
+
+def _place_of_two(match: re.Match[str]) -> str:
+    """`vom 1.–3. Mai`, `am 3./4. März`."""
+    said = LANGUAGE.ordinal(int(match[1]))
+    return said + ("n" if word_before(match) in TAKES_EN else "r") + (" und" if match[2] else "")
+
+
 def _place_alone(match: re.Match[str]) -> str | None:
     return None if match.string[: match.start()].strip() else LANGUAGE.ordinal(int(match[1]))
+
+
+def _number(written: str) -> str:
+    before, _, decimals = written.partition(",")
+    return LANGUAGE.number(Number(int(before), decimals), "n")
 
 
 def _decade(match: re.Match[str]) -> str:
@@ -363,7 +398,7 @@ def _roman(match: re.Match[str]) -> str | None:
     if before not in REGNAL and (len(match[1]) == 1 or not match[2]):
         return None
     place = LANGUAGE.ordinal(n).capitalize()
-    earlier = (name[2] or "").lower()
+    earlier = (name[2] or name[1] or "").lower()
     if earlier in RULERS:
         earlier = (name[1] or "").lower()
     is_woman = before in REGNAL_WOMEN
@@ -444,14 +479,22 @@ class German(European):
         Rule(ISO_DAY, lambda match: _date(match, int(match[3]), int(match[2]), int(match[1]))),
         Rule(NUMERIC_DAY, _numeric_day),
         Rule(DAY, _day),
+        Rule(PLACE_OF_TWO, _place_of_two),
         Rule(PLACE, _place),
+        Rule(PLACE_AT_END, _place_at_end),
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
-        Rule(FOLD, lambda match: LANGUAGE.cardinal(int(match[1]), "n") + match[2]),
+        Rule(FOLD, lambda match: _number(match[1]) + match[2]),
+        Rule(
+            re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
+            lambda match: f"{_number(match[1])}prozentig{match[2]}",
+        ),
         Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
         Rule(re.compile(r"(\d+)[x×](?= [^\W\d_])"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
         *common_rules(lambda: LANGUAGE),
         spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
+        Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(
             re.compile(rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)"),
@@ -561,7 +604,7 @@ class German(European):
         return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
 
     def roman(self, n: int, before: str) -> str | None:
-        return self.cardinal(n) if before.lower() in self.roman_after else None
+        return self.cardinal(n) if before.lower() in self.roman_after and n not in LETTERS else None
 
     def ends_sentence(self, before: str, after: str) -> bool:
         """Nouns have capitals too: a sentence starts with a word that often does."""

@@ -3,11 +3,25 @@
 import re
 
 from .base import Rule, nouns, words
-from .european import SPACED_UNITS, Romance, currencies, metric, powers, romance_rules, spaced, weekdays_with_dot
+from .european import (
+    SPACED_UNITS,
+    Romance,
+    currencies,
+    metric,
+    months_with_dot,
+    powers,
+    romance_rules,
+    spaced,
+    weekdays_with_dot,
+)
 
 MONTHS = (
     "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre",
 )  # fmt: skip
+MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)} | {
+    "ene": 1, "feb": 2, "mar": 3, "abr": 4, "may": 5, "jun": 6, "jul": 7, "ago": 8, "sep": 9, "sept": 9, "set": 9, "setiembre": 9,
+    "oct": 10, "nov": 11, "dic": 12,
+}  # fmt: skip
 DAYS = {
     "lun": "lunes", "mar": "martes", "mié": "miércoles", "mie": "miércoles", "jue": "jueves", "vie": "viernes", "sáb": "sábado",
     "sab": "sábado", "dom": "domingo",
@@ -134,34 +148,34 @@ TITLES = {
     "Arq.": "arquitecto", "Gral.": "general", "Cnel.": "coronel", "Cap.": "capitán", "Tte.": "teniente", "Sgto.": "sargento",
     "Sto.": "santo", "Sta.": "santa", "Fr.": "fray", "Pbro.": "presbítero", "Mons.": "monseñor", "Excmo.": "excelentísimo",
     "Excma.": "excelentísima", "Ilmo.": "ilustrísimo", "Ilma.": "ilustrísima", "Rvdo.": "reverendo", "Pdte.": "presidente",
-    "Pdta.": "presidenta", "Hno.": "hermano", "Hna.": "hermana", "S.": "san", "Mtro.": "maestro", "Mtra.": "maestra",
+    "Pdta.": "presidenta", "Hno.": "hermano", "Hna.": "hermana", "Mtro.": "maestro", "Mtra.": "maestra",
     "Sr": "señor", "Sra": "señora", "Dr": "doctor", "Dra": "doctora", "Srta": "señorita",
 }  # fmt: skip
 BEFORE_NUMBERS = {
     "n.º": "número", "nº": "número", "núm.": "número", "No.": "número", "núms.": "números", "nro.": "número",
-    "Nro": "número", "pág.": "página", "págs.": "páginas", "p.": "página", "pp.": "páginas", "cap.": "capítulo",
-    "caps.": "capítulos", "art.": "artículo", "arts.": "artículos", "vol.": "volumen", "t.": "tomo", "fig.": "figura",
-    "sec.": "sección", "ed.": "edición", "tel.": "teléfono", "tfno.": "teléfono", "teléf.": "teléfono", "tlf.": "teléfono",
-    "ext.": "extensión", "km.": "kilómetro", "km": "kilómetro", "av.": "avenida", "c.": "circa", "ca.": "circa",
-    "v.": "versículo", "lám.": "lámina", "apdo.": "apartado", "aptdo.": "apartado", "dpto.": "departamento", "op.": "opus",
-    "CP": "C P",
+    "Nro": "número", "pág.": "página", "págs.": "páginas", "p.": "página", "pp.": "páginas", "s.": "siglo", "ss.": "siglos",
+    "cap.": "capítulo", "caps.": "capítulos", "art.": "artículo", "arts.": "artículos", "vol.": "volumen", "t.": "tomo",
+    "fig.": "figura", "sec.": "sección", "ed.": "edición", "tel.": "teléfono", "tfno.": "teléfono", "teléf.": "teléfono",
+    "tlf.": "teléfono", "ext.": "extensión", "km.": "kilómetro", "km": "kilómetro", "av.": "avenida", "c.": "circa",
+    "ca.": "circa", "v.": "versículo", "lám.": "lámina", "apdo.": "apartado", "aptdo.": "apartado", "dpto.": "departamento",
+    "op.": "opus", "CP": "C P",
+    "máx.": "máximo", "mín.": "mínimo",
 }  # fmt: skip
 ABBREVIATIONS = {
-    "aprox.": "aproximadamente", "máx.": "máximo", "mín.": "mínimo", "vs.": "versus", "vs": "versus", "cf.": "compárese",
+    "aprox.": "aproximadamente", "vs.": "versus", "vs": "versus", "cf.": "compárese",
     "admón.": "administración", "depto.": "departamento", "dpto.": "departamento", "esq.": "esquina", "incl.": "inclusive",
     "izq.": "izquierda", "dcha.": "derecha", "der.": "derecha", "prov.": "provincia", "pza.": "plaza", "pl.": "plaza",
     "avda.": "avenida", "av.": "avenida", "ctra.": "carretera", "c/": "calle", "p.ej.": "por ejemplo", "ej.": "ejemplo",
     "pág.": "página", "tel.": "teléfono", "núm.": "número", "ref.": "referencia", "gob.": "gobierno", "univ.": "universidad",
-    "min.": "minutos", "EEUU": "Estados Unidos", "EE.UU": "Estados Unidos", "vda.": "viuda", "adj.": "adjunto",
+    "EEUU": "Estados Unidos", "EE.UU": "Estados Unidos", "vda.": "viuda", "adj.": "adjunto",
     "atte.": "atentamente", "fdo.": "firmado", "hab.": "habitantes", "c/u": "cada uno", "24/7": "veinticuatro siete",
     "s/n": "sin número",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "etc.": "etcétera", "etc": "etcétera", "Ud.": "usted", "Uds.": "ustedes", "Vd.": "usted", "Vds.": "ustedes",
     "Cía.": "compañía", "Hnos.": "hermanos", "S.A.": "S A", "S.L.": "S L", "S.A.U.": "S A U", "a.m.": "a m", "p.m.": "p m",
-    "Jr.": "júnior", "ss.": "siguientes", "sig.": "siguiente", "seg.": "segundos", "hrs.": "horas", "ene.": "enero",
-    "feb.": "febrero", "abr.": "abril", "jun.": "junio", "jul.": "julio", "ago.": "agosto", "sept.": "septiembre",
-    "oct.": "octubre", "nov.": "noviembre", "dic.": "diciembre", "O.N.U.": "ONU", "U.E.": "U E", "D.N.I.": "D N I",
+    "Jr.": "júnior", "ss.": "siguientes", "sig.": "siguiente", "seg.": "segundos", "hrs.": "horas",
+    "O.N.U.": "ONU", "U.E.": "U E", "D.N.I.": "D N I",
     "D.F.": "D F",
 }  # fmt: skip
 SPACED = {
@@ -226,7 +240,7 @@ NUMBERED = {
 NO_NOUNS = COMMON - words("""
 casa día días año años tiempo mundo hombre mujer vida salida entrada parte capítulo libro ayuda oferta
 """) | words("""
-ante bajo cabe horas hora minutos euros am pm mil millón millones billones llegó dice trata es habla empieza termina equivale
+ante bajo cabe horas hora euros am pm mil millón millones billones llegó dice trata es habla empieza termina equivale
 mide pesa vale
 """)
 NEVER_COUNTED = ROMAN_AFTER | words("""
@@ -297,10 +311,7 @@ class Spanish(Romance):
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "por"
 
-    months = {name: number for number, name in enumerate(MONTHS, 1)} | {
-        "ene": 1, "feb": 2, "mar": 3, "abr": 4, "may": 5, "jun": 6, "jul": 7, "ago": 8, "sep": 9, "sept": 9, "set": 9, "setiembre": 9,
-        "oct": 10, "nov": 11, "dic": 12,
-    }  # fmt: skip
+    months = MONTH_NUMBERS
     month_names = MONTHS
     date_joint = r"\s+(?:del?\s+)?"
     hour_marks = r":|[ ]?h[ ]?(?=\d\d)|\.(?=\d\d[ \u00a0]?(?:h|hs|hrs|horas)\b)"
@@ -324,9 +335,10 @@ class Spanish(Romance):
     common_words = COMMON
     roman_after = ROMAN_AFTER
     bible_books = BIBLE_BOOKS
+    before_dates = frozenset(DAYS.values()) | words("día")
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
-    century_words = words("siglo siglos")
+    century_words = words("siglo siglos s ss")
     numbered = NUMBERED
     no_nouns = NO_NOUNS
     never_counted = NEVER_COUNTED
@@ -338,6 +350,7 @@ class Spanish(Romance):
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
         weekdays_with_dot(DAYS),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
     # --- numbers --------------------------------------------------------------------------------------------------------------
@@ -353,11 +366,9 @@ class Spanish(Romance):
         return said
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        said = {11: "undécimo", 12: "duodécimo"}.get(n % 100) if n < 100 else None
-        if said is None:
-            said = super().ordinal(n)
-            if 13 <= n <= 19:
-                said = said.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
+        said = super().ordinal(n).replace("décimoprimero", "undécimo").replace("décimosegundo", "duodécimo")
+        if 13 <= n <= 19:
+            said = said.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
         ending = suffix.lstrip(".")
         if ending.rstrip("s")[-1:] in ("a", "ª"):
             said = re.sub(r"o\b", "a", said)
@@ -372,6 +383,9 @@ class Spanish(Romance):
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
         if denominator == 2 and numerator == 1 and whole:
             return f"{self.cardinal(whole)} y medio"
+        if denominator > 100 and denominator != 1000:
+            over = f"{self.cardinal(numerator)} sobre {self.cardinal(denominator)}"
+            return over if whole is None else f"{self.cardinal(whole)} y {over}"
         names = {2: "medio", 3: "tercio", 100: "centésimo", 1000: "milésimo"}
         name = names.get(denominator)
         if name is None:
@@ -381,7 +395,7 @@ class Spanish(Romance):
 
     def _avo(self, n: int) -> str:
         """12: "doceavo", 24: "veinticuatroavo"."""
-        said = re.sub(r" y ", "i", self.cardinal(n)).replace(" ", "")
+        said = self.cardinal(n)
         plain = said.translate(str.maketrans("áéíóú", "aeiou"))
         return plain + ("vo" if plain.endswith("a") else "avo")
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from .base import Currency, Language, Noun, Number, Rule
 
+LETTERS = (50, 100, 500, 1000)  # L, C, D and M are more often letters: "tipo D"
 LONG = 4  # decimals from here on are read digit by digit
 CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
@@ -21,12 +22,26 @@ VERSE = re.compile(r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)")
 PART = re.compile(r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
 VULGAR_PART = re.compile(r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
 VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
+ROUND_PRICE = re.compile(r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Euro|euros?|\$|£)(?!\w)")
+ANGLO_NUMBER = re.compile(
+    r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
+)
+SEASON = re.compile(r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)")
+YEARS = re.compile(r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)")
 DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
 ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 NEXT_WORD = re.compile(r"[ \u00a0\u202f]+([^\W\d_]+)")
 
 
+ROMANS = {
+    tens + ones: 10 * ten + one
+    for ten, tens in enumerate(("", "x", "xx", "xxx"))
+    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
+    if ten or one
+}
+_NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
+ROMAN_RANGE = re.compile(rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)")
 SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
 
 
@@ -80,13 +95,25 @@ def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Rule:
         first, rest = key[0], re.escape(key[1:].removesuffix(".")).replace(r"\ ", f"{SPACES}?")
         stays = rf"{CLOSERS}\s*\Z" + (rf"|{CLOSERS}\s+[A-ZÀ-Þ]" if key in ends else "")
         alternatives.append(
-            f"[{first.lower()}{first.upper()}]{rest}" + (rf"(?:\.(?!{stays})|(?=\.))" if key.endswith(".") else "")
+            f"[{first.lower()}{first.upper()}]{rest}"
+            + (rf"(?:\.(?!{stays})|(?=\.)|(?![.\w]))" if key.endswith(".") else "")
         )
     return Rule(
         re.compile(rf"(?:{'|'.join(alternatives)})(?!\w)"),
         lambda match: said.get(_squeezed(match[0])),
         "letter",
         frozenset(re.split(r"[. ]", key)[0].lower() for key in table),
+    )
+
+
+def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
+    """A rule for abbreviated months before a year: "sept. 2026", not "J'en ai sept."."""
+    short = sorted((month for month in months if month not in map(str.lower, names)), key=len, reverse=True)
+    return Rule(
+        re.compile(rf"({'|'.join(short)})\.(?={SPACES}+(?:del?{SPACES})?\d{{4}}(?!\d))", re.I),
+        lambda match: names[months[match[1].lower()] - 1],
+        "letter",
+        frozenset(short),
     )
 
 
@@ -142,6 +169,8 @@ class European(Language):
     never_counted: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words after which a number counts nothing: "page", "chapitre"
+    century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
+    before_dates: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
     bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" behind it is no time
     no_nouns: ClassVar[frozenset[str]] = frozenset()  # words that are no nouns, but stand behind numbers
 
@@ -188,6 +217,14 @@ class European(Language):
             return None
         return f" {self.dot} ".join(self.cardinal(int(part)) for part in parts)
 
+    def roman_range(self, match: re.Match[str]) -> str | None:
+        """`siglos XV-XVI`."""
+        before = word_before(match)
+        if before not in self.roman_after and before not in self.century_words:
+            return None
+        first, last = (self.roman(ROMANS[numeral.lower()], before) for numeral in match.groups())
+        return first and last and self.range(first, last)
+
     def verse(self, match: re.Match[str]) -> str | None:
         """`Johannes 3:16`, which is no time."""
         if word_before(match) not in self.bible_books:
@@ -197,27 +234,47 @@ class European(Language):
     def day_and_month(self, match: re.Match[str]) -> str | None:
         """`24/12`, which is no fraction."""
         day, month = int(match[1]), int(match[2])
-        return self.date(day, month, None) if 12 < day <= 31 and 1 <= month <= 12 else None
+        is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.before_dates)
+        return self.date(day, month, None) if is_date else None
 
     def part(self, match: re.Match[str]) -> str | None:
         """`1/2 kg`, `2 1/2 h`, where the symbol is a unit."""
         whole, numerator, denominator, symbol = match.groups()
+        return self._part(whole, int(numerator), int(denominator), symbol) if int(denominator) else None
+
+    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
         noun = self.units.get(symbol)
-        if noun is None or int(denominator) == 0:
-            return None
-        return self.part_of(int(whole) if whole else None, int(numerator), int(denominator), noun)
+        return self.part_of(int(whole) if whole else None, numerator, denominator, noun) if noun else None
 
     def vulgar_part(self, match: re.Match[str]) -> str | None:
         """`½ kg`, `2½ h`."""
-        noun = self.units.get(match[3])
-        if noun is None:
-            return None
-        return self.part_of(int(match[1]) if match[1] else None, *VULGAR[match[2]], noun)
+        return self._part(match[1], *VULGAR[match[2]], match[3])
 
     def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
         said = self.fraction(whole, numerator, denominator)
         return f"{said} {noun.one if whole is None else noun.many}"
+
+    def season(self, match: re.Match[str]) -> str:
+        """`2023/24`."""
+        first, last = map(int, match.groups())
+        return f"{self.year(first)} {self.year(last) if last > 99 else self.cardinal(last)}"
+
+    def round_price(self, match: re.Match[str]) -> str | None:
+        """`5,- €`."""
+        currency = self.currencies.get(self.currency_signs.get(match[2], match[2]))
+        return self.money(Number(whole(match[1])), currency) if currency else None
+
+    def anglo_number(self, match: re.Match[str]) -> str | None:
+        """`1,250,000` and `1,250.50`, as they are written in English, with what is counted."""
+        n = Number(whole(match[1]), (match[2] or "").lstrip("."))
+        symbol = match[3]
+        currency = self.currencies.get(self.currency_signs.get(symbol or "", symbol or ""))
+        if currency:
+            return self.money(n, currency)
+        if symbol and symbol in self.units:
+            return self.quantity(n, self.units[symbol])
+        return f"{self.number(n)} {symbol}" if symbol else self.number(n)
 
     def anglo_money(self, match: re.Match[str]) -> str | None:
         """`$1,250.50`, as it is written in English."""
@@ -269,6 +326,23 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     """The rules of `European`, for a language that is made later than its rules."""
     return (
         Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(
+            YEARS,
+            lambda match: language().range(language().cardinal(int(match[1])), language().year(int(match[2]))),
+        ),
+        Rule(re.compile(r"C#(?!\w)"), lambda match: "C sharp", "letter", frozenset("c")),
+        Rule(
+            re.compile(r"C\+\+(?!\w)"),
+            lambda match: f"C {language().symbols['+']} {language().symbols['+']}",
+            "letter",
+            frozenset("c"),
+        ),
+        Rule(SEASON, lambda match: language().season(match)),
+        Rule(ROUND_PRICE, lambda match: language().round_price(match)),
+        Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
+        Rule(re.compile(r"km/h(?!\w)"), lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
+        Rule(re.compile(r"°[CF](?!\w)"), lambda match: language().units[match[0]].many, "other"),
+        Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
         Rule(PART, lambda match: language().part(match)),
         Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
         Rule(VULGAR_PART, lambda match: language().vulgar_part(match), "other"),
@@ -293,12 +367,6 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     )
 
 
-ROMANS = {
-    tens + ones: 10 * ten + one
-    for ten, tens in enumerate(("", "x", "xx", "xxx"))
-    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
-    if ten or one
-}
 NUMBER_SIGN = re.compile(r"[nN]°(?=[ \u00a0]?\d)")
 THOUSANDS = re.compile(r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))")
 ELIDED = re.compile(r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])")
@@ -308,7 +376,6 @@ class Romance(European):
     half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
     half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
     last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
-    century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo"
     regnal_women: ClassVar[frozenset[str]] = frozenset()
     numbered: ClassVar[Mapping[str, str]] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
 
@@ -326,6 +393,15 @@ class Romance(European):
             return super().part_of(whole, numerator, denominator, noun)
         return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
 
+    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
+        """Halves of other nouns too: "media taza", "dos tazas y media"."""
+        if said := super()._part(whole, numerator, denominator, symbol):
+            return said
+        if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
+            return None
+        gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
+        return self.part_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
+
     def placed(self, n: int, gender: str) -> str:
         """An ordinal of a gender."""
         return self.ordinal(n, "a" if gender == "f" else "o")
@@ -338,14 +414,13 @@ class Romance(European):
 
     def roman(self, n: int, before: str) -> str | None:
         name = before.lower()
+        if n in LETTERS:
+            return None
         if name in self.century_words:
             return self.placed(n, "m") if n <= self.last_regnal else self.cardinal(n)
         if name in self.roman_after:
             return self.cardinal(n)
         return self.regnal(n, name) if name in self.regnal_names else None
-
-    def roman_after_name(self, n: int) -> str | None:
-        return self.regnal(n, "")
 
     def roman_before(self, match: re.Match[str]) -> str | None:
         """`XX secolo`, `II Guerra Mundial`."""
@@ -392,7 +467,7 @@ def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, .
         Rule(THOUSANDS, lambda match: language().thousands(match)),
         Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
         Rule(
-            re.compile(rf"({'|'.join(sorted(map(str.upper, ROMANS), key=len, reverse=True))})[ \u00a0]([^\W\d_]+)"),
+            re.compile(rf"({_NUMERAL})[ \u00a0]([^\W\d_]+)"),
             lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
             "letter",
             frozenset(ROMANS),

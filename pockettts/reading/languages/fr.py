@@ -10,6 +10,7 @@ from .european import (
     currencies,
     elision_rule,
     metric,
+    months_with_dot,
     powers,
     romance_rules,
     spaced,
@@ -19,6 +20,10 @@ from .european import (
 MONTHS = (
     "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre",
 )  # fmt: skip
+MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)} | {
+    "janv": 1, "jan": 1, "févr": 2, "fév": 2, "fevrier": 2, "avr": 4, "juil": 7, "aout": 8, "sept": 9, "oct": 10, "nov": 11,
+    "déc": 12, "decembre": 12,
+}  # fmt: skip
 DAYS = {
     "lun": "lundi", "mar": "mardi", "mer": "mercredi", "jeu": "jeudi", "ven": "vendredi", "sam": "samedi", "dim": "dimanche",
 }  # fmt: skip
@@ -95,6 +100,7 @@ UNITS = (
     Mo/s: mégaoctet par seconde, mégaoctets par seconde, m
     Gbit/s Gbps: gigabit par seconde, gigabits par seconde, m
     hab/km² hab./km²: habitant par kilomètre carré, habitants par kilomètre carré, m
+    F: franc, francs, m
     M€: million d'euros, millions d'euros, m
     Md€ Mds€: milliard d'euros, milliards d'euros, m
     k€: mille euros
@@ -140,31 +146,31 @@ TITLES = {
     "Dr": "docteur", "Dr.": "docteur", "Drs": "docteurs", "Pr": "professeur", "Pr.": "professeur", "Prof.": "professeur",
     "Me": "maître", "Mgr": "monseigneur", "Mgr.": "monseigneur", "St": "saint", "Ste": "sainte", "St.": "saint",
     "Ste.": "sainte", "Cdt": "commandant", "Col.": "colonel", "Cne": "capitaine", "Cap.": "capitaine", "Gal": "général",
-    "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve",
+    "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve", "bd": "boulevard", "Bd": "boulevard",
 }  # fmt: skip
 BEFORE_NUMBERS = {
-    "nº": "numéro", "nos": "numéros", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
+    "nº": "numéro", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
     "pg.": "page", "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure",
     "t.": "tome", "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
     "al.": "alinéa", "env.": "environ", "ca.": "circa", "bd": "boulevard", "app.": "appartement", "appt.": "appartement",
-    "bât.": "bâtiment", "poste.": "poste", "CP": "C P", "op.": "opus",
+    "bât.": "bâtiment", "CP": "C P", "op.": "opus",
+    "max.": "maximum", "min.": "minimum",
 }  # fmt: skip
 ABBREVIATIONS = {
     "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "càd": "c'est-à-dire", "cf.": "confer", "vs.": "contre",
-    "vs": "contre", "env.": "environ", "max.": "maximum", "min.": "minimum", "av.": "avenue", "bd.": "boulevard",
-    "boul.": "boulevard", "pl.": "place", "tél.": "téléphone", "ex.": "exemple", "apr.": "après", "dép.": "département",
-    "dept.": "département", "hab.": "habitants", "qqch.": "quelque chose", "qqn.": "quelqu'un", "qqch": "quelque chose",
-    "qqn": "quelqu'un", "réf.": "référence", "resp.": "respectivement", "sté": "société", "Cie": "compagnie",
-    "Éts": "établissements", "Ets": "établissements", "svp": "s'il vous plaît", "SVP": "s'il vous plaît", "NB": "nota bene",
-    "N.B.": "nota bene", "7j/7": "sept jours sur sept", "24h/24": "vingt-quatre heures sur vingt-quatre",
+    "vs": "contre", "av.": "avenue", "bd.": "boulevard",
+    "boul.": "boulevard", "pl.": "place", "tél.": "téléphone", "tél": "téléphone", "apr.": "après",
+    "dép.": "département", "dept.": "département", "hab.": "habitants", "qqch.": "quelque chose", "qqn.": "quelqu'un",
+    "qqch": "quelque chose", "qqn": "quelqu'un", "réf.": "référence", "resp.": "respectivement", "sté": "société",
+    "Cie": "compagnie", "Éts": "établissements", "Ets": "établissements", "svp": "s'il vous plaît", "SVP": "s'il vous plaît",
+    "NB": "nota bene", "N.B.": "nota bene", "7j/7": "sept jours sur sept", "24h/24": "vingt-quatre heures sur vingt-quatre",
     "24/7": "vingt-quatre heures sur vingt-quatre", "rdv": "rendez-vous", "RDV": "rendez-vous", "bcp": "beaucoup",
     "qq.": "quelque", "temp.": "température", "univ.": "université", "C.-B.": "Colombie-Britannique",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "etc.": "et cetera", "etc": "et cetera", "S.A.": "S A", "S.A.R.L.": "S A R L", "Cie.": "compagnie", "Jr.": "junior",
     "S.N.C.F.": "S N C F", "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "U S A", "ss.": "suivants", "sqq.": "et suivants",
-    "janv.": "janvier", "févr.": "février", "avr.": "avril", "juil.": "juillet", "sept.": "septembre", "oct.": "octobre",
-    "nov.": "novembre", "déc.": "décembre",
+   
 }  # fmt: skip
 SPACED = {
     "p. ex.": "par exemple", "c. à d.": "c'est-à-dire", "c.-à-d.": "c'est-à-dire", "av. J.-C.": "avant Jésus-Christ",
@@ -231,7 +237,8 @@ note règle scène salle planète lune cible arme bombe balle pierre plante bran
 rivière adresse église messe prière dame reine princesse poule chèvre souris brebis fourmi sortie entrée aide
 """)  # fmt: skip
 
-SUFFIXES = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|ds?|ᵉ|ᵉʳ)"
+POLITE = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
+SUFFIXES = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
 HOUR_MINUTES = re.compile(r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?")
 ROMAN_PLACE = re.compile(r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])")
 ROMAN_TRIGGERS = frozenset(
@@ -286,10 +293,7 @@ class French(Romance):
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "par"
 
-    months = {name: number for number, name in enumerate(MONTHS, 1)} | {
-        "janv": 1, "jan": 1, "févr": 2, "fév": 2, "fevrier": 2, "avr": 4, "juil": 7, "aout": 8, "sept": 9, "oct": 10, "nov": 11,
-        "déc": 12, "decembre": 12,
-    }  # fmt: skip
+    months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "er"
     date_joint = r"\s+"
@@ -310,6 +314,7 @@ class French(Romance):
     common_words = COMMON
     roman_after = ROMAN_AFTER
     bible_books = BIBLE_BOOKS
+    before_dates = frozenset(DAYS.values()) | words("date")
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
     no_nouns = NO_NOUNS
@@ -318,13 +323,23 @@ class French(Romance):
     address_words = words("com org net edu gouv info blog app")
     rules = (
         Rule(HOUR_MINUTES, lambda match: LANGUAGE.duration(int(match[1]), int(match[2]), 0)),
+        Rule(
+            re.compile(r"0 8\d\d(?: \d{2,3}){2,3}(?!\w|[.,]\d)"),
+            lambda match: LANGUAGE.telephone(["0", *match[0].split()[1:]]),
+        ),
         Rule(re.compile(r"0\d{9}(?!\w|[.,]\d)"), lambda match: LANGUAGE.telephone([match[0]])),
         Rule(re.compile(r"(?<=années )80(?!\w|[.,]\d)"), lambda match: "quatre-vingt"),
         *romance_rules(lambda: LANGUAGE, "numéro"),
         spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
         Rule(ROMAN_PLACE, _roman_place, "letter", ROMAN_TRIGGERS),
-        Rule(re.compile(r"M\.(?= et M)"), lambda match: "monsieur", "letter", words("m")),
+        Rule(
+            re.compile(r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))"),
+            lambda match: POLITE[match[1]],
+            "letter",
+            words("m mm mme mlle"),
+        ),
         weekdays_with_dot(DAYS),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )
 
@@ -341,8 +356,8 @@ class French(Romance):
         is_woman = ending in ("re", "ère", "nde", "a")
         if n == 1:
             said = "première" if is_woman else "premier"
-        elif ending in ("nd", "nde", "d") and n == 2:
-            said = "seconde" if is_woman else "second"
+        elif ending in ("nd", "nde", "d", "de") and n == 2:
+            said = "seconde" if ending.endswith("e") else "second"
         else:
             said = re.sub("^un ", "", re.sub("(cent|vingt)sième", r"\1ième", super().ordinal(n)))
         return said + plural

@@ -10,6 +10,7 @@ from .european import (
     currencies,
     elision_rule,
     metric,
+    months_with_dot,
     powers,
     romance_rules,
     spaced,
@@ -20,6 +21,10 @@ from .european import (
 MONTHS = (
     "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre", "ottobre", "novembre", "dicembre",
 )  # fmt: skip
+MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)} | {
+    "gen": 1, "genn": 1, "feb": 2, "febbr": 2, "mar": 3, "apr": 4, "mag": 5, "giu": 6, "lug": 7, "ago": 8, "sett": 9, "ott": 10,
+    "nov": 11, "dic": 12,
+}  # fmt: skip
 DAYS = {
     "lun": "lunedì", "mar": "martedì", "mer": "mercoledì", "gio": "giovedì", "ven": "venerdì", "sab": "sabato", "dom": "domenica",
 }  # fmt: skip
@@ -145,23 +150,24 @@ TITLES = {
     "Prof.ssa": "professoressa", "prof.ssa": "professoressa", "Ing.": "ingegner", "ing.": "ingegner", "Avv.": "avvocato",
     "avv.": "avvocato", "Arch.": "architetto", "Geom.": "geometra", "Rag.": "ragionier", "On.": "onorevole",
     "on.": "onorevole", "Sen.": "senatore", "Gen.": "generale", "Col.": "colonnello", "Cap.": "capitano", "Ten.": "tenente",
-    "Mons.": "monsignor", "Rev.": "reverendo", "Cav.": "cavalier", "Comm.": "commendator", "S.": "san", "Mr.": "mister",
-    "Mrs.": "missis", "Spett.": "spettabile", "Egr.": "egregio", "Gent.": "gentile", "Gent.ma": "gentilissima",
-    "Ill.mo": "illustrissimo",
+    "Mons.": "monsignor", "Rev.": "reverendo", "Cav.": "cavalier", "Comm.": "commendator", "S.": "san",
+    "d.ssa": "dottoressa", "D.ssa": "dottoressa", "Mr.": "mister", "Mrs.": "missis", "Spett.": "spettabile",
+    "Egr.": "egregio", "Gent.": "gentile", "Gent.ma": "gentilissima", "Ill.mo": "illustrissimo",
 }  # fmt: skip
 BEFORE_NUMBERS = {
     "nº": "numero", "n.": "numero", "nn.": "numeri", "nr.": "numero", "num.": "numero", "p.": "pagina", "pp.": "pagine",
     "pag.": "pagina", "pagg.": "pagine", "cap.": "capitolo", "capp.": "capitoli", "art.": "articolo", "artt.": "articoli",
     "vol.": "volume", "voll.": "volumi", "fig.": "figura", "figg.": "figure", "tab.": "tabella", "sez.": "sezione",
     "ed.": "edizione", "tel.": "telefono", "int.": "interno", "es.": "esempio", "c.": "circa", "ca.": "circa", "v.": "verso",
-    "vv.": "versi", "par.": "paragrafo", "comma": "comma", "lett.": "lettera", "op.": "opera", "t.": "tomo",
+    "vv.": "versi", "par.": "paragrafo", "lett.": "lettera", "op.": "opera", "t.": "tomo",
     "cell.": "cellulare", "CAP": "CAP",
+    "max.": "massimo", "min.": "minimo", "sec.": "secolo",
 }  # fmt: skip
 ABBREVIATIONS = {
     "es.": "esempio", "p.es.": "per esempio", "cfr.": "confronta", "ca.": "circa", "vs.": "contro", "vs": "contro",
-    "max.": "massimo", "min.": "minimo", "avv.": "avvocato", "tel.": "telefono", "fax.": "fax", "c/o": "presso",
+    "avv.": "avvocato", "tel.": "telefono", "c/o": "presso",
     "c.a.": "circa", "pag.": "pagina", "prov.": "provincia", "ag.": "agenzia", "ns.": "nostro", "rif.": "riferimento",
-    "sec.": "secolo", "p.zza": "piazza", "P.zza": "piazza", "P.za": "piazza", "V.le": "viale", "v.le": "viale",
+    "p.zza": "piazza", "P.zza": "piazza", "P.za": "piazza", "V.le": "viale", "v.le": "viale",
     "C.so": "corso", "c.so": "corso", "L.go": "largo", "f.lli": "fratelli", "F.lli": "fratelli", "S.p.A.": "S P A",
     "s.p.a.": "S P A", "SpA": "S P A", "S.r.l.": "S R L", "s.r.l.": "S R L", "Srl": "S R L", "spett.": "spettabile",
     "egr.": "egregio", "gent.": "gentile", "op.cit.": "opera citata", "n.d.r.": "nota della redazione",
@@ -170,8 +176,7 @@ ABBREVIATIONS = {
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "ecc.": "eccetera", "ecc": "eccetera", "etc.": "eccetera", "segg.": "seguenti", "sgg.": "seguenti", "Jr.": "junior",
-    "Inc.": "incorporated", "gen.": "gennaio", "feb.": "febbraio", "febbr.": "febbraio", "apr.": "aprile", "giu.": "giugno",
-    "lug.": "luglio", "ago.": "agosto", "sett.": "settembre", "ott.": "ottobre", "nov.": "novembre", "dic.": "dicembre",
+    "Inc.": "incorporated",
     "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "USA", "a.m.": "a m", "p.m.": "p m", "dx.": "destra", "sx.": "sinistra",
 }  # fmt: skip
 SPACED = {
@@ -225,7 +230,7 @@ gustavo oscar haakon harald olav alfonso ferdinando giulio celestino bonifacio m
 lorenzo ludovico corrado manfredi berengario callisto eugenio marino niccolò stefano silvestro
 """)  # fmt: skip
 NUMBERED = {
-    "secolo": "m", "sec": "m", "guerra": "f", "repubblica": "f", "reich": "m", "congresso": "m", "edizione": "f",
+    "secolo": "m", "guerra": "f", "repubblica": "f", "reich": "m", "congresso": "m", "edizione": "f",
     "vertice": "m", "centenario": "m", "anniversario": "m", "conferenza": "f", "giornata": "f", "festival": "m",
     "premio": "m", "concorso": "m", "millennio": "m", "dinastia": "f", "crociata": "f", "internazionale": "f",
     "legislatura": "f", "settimana": "f", "fiera": "f", "incontro": "m", "assemblea": "f", "biennale": "f", "torneo": "m",
@@ -297,10 +302,7 @@ class Italian(Romance):
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "al"
 
-    months = {name: number for number, name in enumerate(MONTHS, 1)} | {
-        "gen": 1, "genn": 1, "feb": 2, "febbr": 2, "mar": 3, "apr": 4, "mag": 5, "giu": 6, "lug": 7, "ago": 8, "sett": 9, "ott": 10,
-        "nov": 11, "dic": 12,
-    }  # fmt: skip
+    months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "[º°]"
     date_joint = r"\s+(?:del\s+)?"
@@ -321,9 +323,10 @@ class Italian(Romance):
     common_words = COMMON
     roman_after = ROMAN_AFTER
     bible_books = BIBLE_BOOKS
+    before_dates = frozenset(DAYS.values())
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
-    century_words = words("secolo secoli")
+    century_words = words("secolo secoli sec")
     numbered = NUMBERED
     no_nouns = NO_NOUNS
     never_counted = NEVER_COUNTED
@@ -335,6 +338,12 @@ class Italian(Romance):
         Rule(re.compile(r"(?<=['’])1(?= )"), lambda match: "uno"),  # "l'1 maggio"
         Rule(ONE, lambda match: LANGUAGE.one(match)),
         Rule(re.compile(r"(\d+)x(?= (?:più|meno|maggiore|migliore))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
+        Rule(
+            re.compile(r"([IVX]+) sec\.(?!\w)"),
+            lambda match: (said := LANGUAGE.roman_degree(match[1])) and f"{said} secolo",
+            "letter",
+            frozenset(ROMANS),
+        ),
         *romance_rules(lambda: LANGUAGE, "numero"),
         spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
         Rule(re.compile(r"([IVX]+)[°º](?!\w)"), lambda match: LANGUAGE.roman_degree(match[1]), "letter", frozenset(ROMANS)),
@@ -344,6 +353,7 @@ class Italian(Romance):
             "other",
         ),
         weekdays_with_dot(DAYS),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip
 
@@ -382,6 +392,8 @@ class Italian(Romance):
         return super().part_of(whole, numerator, denominator, noun)
 
     def gender_of(self, noun: str, is_one: bool) -> str:
+        if not is_one:
+            return "f" if noun.endswith(("e", "zioni", "sioni", "tà")) else "m" if noun.endswith("i") else ""
         if noun in MASCULINE:
             return "m"
         is_feminine = noun in FEMININE or noun.endswith(("a", "zione", "sione", "tà", "tù", "trice", "gione"))

@@ -4,12 +4,14 @@ import re
 
 from .base import Currency, Number, Rule, nouns, words
 from .european import (
+    LETTERS,
     ROMANS,
     SPACED_UNITS,
     European,
     common_rules,
     currencies,
     metric,
+    months_with_dot,
     powers,
     spaced,
     weekdays_with_dot,
@@ -18,6 +20,9 @@ from .european import (
 MONTHS = (
     "januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december",
 )  # fmt: skip
+MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)} | {
+    "jan": 1, "feb": 2, "mrt": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "okt": 10, "nov": 11, "dec": 12,
+}  # fmt: skip
 DAYS = {
     "ma": "maandag", "di": "dinsdag", "wo": "woensdag", "do": "donderdag", "vr": "vrijdag", "za": "zaterdag", "zo": "zondag",
 }  # fmt: skip
@@ -101,30 +106,30 @@ TITLES = {
     "dhr.": "de heer", "Dhr.": "De heer", "mevr.": "mevrouw", "Mevr.": "mevrouw", "mw.": "mevrouw", "Mw.": "mevrouw",
     "dr.": "dokter", "Dr.": "dokter", "prof.": "professor", "Prof.": "professor", "ir.": "ingenieur", "ing.": "ingenieur",
     "mr.": "meester", "Mr.": "meester", "drs.": "doctorandus", "Drs.": "doctorandus", "ds.": "dominee", "Ds.": "dominee",
-    "St.": "Sint", "gen.": "generaal", "kol.": "kolonel", "min.": "minister",
+    "St.": "Sint", "gen.": "generaal", "kol.": "kolonel",
 }  # fmt: skip
 BEFORE_NUMBERS = {
     "nr.": "nummer", "nrs.": "nummers", "blz.": "bladzijde", "p.": "pagina", "pag.": "pagina", "art.": "artikel",
     "hfst.": "hoofdstuk", "fig.": "figuur", "afb.": "afbeelding", "tab.": "tabel", "tel.": "telefoon", "ca.": "circa",
     "dl.": "deel", "jrg.": "jaargang", "vs.": "vers", "c.": "circa", "par.": "paragraaf",
+    "max.": "maximaal", "min.": "minimaal",
 }  # fmt: skip
 ABBREVIATIONS = {
-    "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "m.b.t.": "met betrekking tot", "o.a.": "onder andere",
-    "d.w.z.": "dat wil zeggen", "t.a.v.": "ter attentie van", "i.v.m.": "in verband met", "a.u.b.": "alstublieft",
-    "n.a.v.": "naar aanleiding van", "i.p.v.": "in plaats van", "o.b.v.": "op basis van", "t.o.v.": "ten opzichte van",
-    "z.s.m.": "zo snel mogelijk", "ca.": "circa", "incl.": "inclusief", "excl.": "exclusief", "max.": "maximaal",
-    "min.": "minimaal", "evt.": "eventueel", "resp.": "respectievelijk", "vgl.": "vergelijk", "zgn.": "zogenaamde",
-    "m.n.": "met name", "i.h.b.": "in het bijzonder", "t.e.m.": "tot en met", "t/m": "tot en met", "geb.": "geboren",
-    "vs.": "versus", "p/st": "per stuk", "i.s.m.": "in samenwerking met", "d.m.v.": "door middel van", "e.a.": "en anderen",
+    "bijv.": "bijvoorbeeld", "bv.": "bijvoorbeeld", "b.v.": "bijvoorbeeld", "m.b.t.": "met betrekking tot",
+    "o.a.": "onder andere", "d.w.z.": "dat wil zeggen", "t.a.v.": "ter attentie van", "i.v.m.": "in verband met",
+    "a.u.b.": "alstublieft", "n.a.v.": "naar aanleiding van", "i.p.v.": "in plaats van", "o.b.v.": "op basis van",
+    "t.o.v.": "ten opzichte van", "z.s.m.": "zo snel mogelijk", "ca.": "circa", "incl.": "inclusief", "excl.": "exclusief",
+    "evt.": "eventueel", "resp.": "respectievelijk", "vgl.": "vergelijk", "zgn.": "zogenaamde", "m.n.": "met name",
+    "i.h.b.": "in het bijzonder", "t.e.m.": "tot en met", "t/m": "tot en met", "geb.": "geboren", "vs.": "versus",
+    "p/st": "per stuk", "i.s.m.": "in samenwerking met", "d.m.v.": "door middel van", "e.a.": "en anderen",
     "a.d.h.v.": "aan de hand van", "afd.": "afdeling", "tel.": "telefoon", "m.a.w.": "met andere woorden",
     "t.g.v.": "ten gevolge van", "i.t.t.": "in tegenstelling tot", "o.l.v.": "onder leiding van",
     "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "enz.": "enzovoort", "etc.": "et cetera", "e.d.": "en dergelijke", "jr.": "junior", "sr.": "senior", "str.": "straat",
-    "e.v.": "en volgende", "v.Chr.": "voor Christus", "n.Chr.": "na Christus", "jan.": "januari", "feb.": "februari",
-    "mrt.": "maart", "apr.": "april", "aug.": "augustus", "sept.": "september", "okt.": "oktober", "nov.": "november",
-    "dec.": "december",
+    "e.v.": "en volgende", "v.Chr.": "voor Christus", "n.Chr.": "na Christus",
+   
 }  # fmt: skip
 SPACED = {
     "v. Chr.": "voor Christus", "n. Chr.": "na Christus", "o. a.": "onder andere", "d. w. z.": "dat wil zeggen",
@@ -199,9 +204,7 @@ class Dutch(European):
     currencies = CURRENCIES
     money_and = ""
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
-    months = {name: number for number, name in enumerate(MONTHS, 1)} | {
-        "jan": 1, "feb": 2, "mrt": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "okt": 10, "nov": 11, "dec": 12,
-    }  # fmt: skip
+    months = MONTH_NUMBERS
     month_names = MONTHS
     date_joint = r"\s+"
     hour_marks = r":|\.(?=\d\d[ \u00a0]?(?:uur|u)\b)"
@@ -228,6 +231,7 @@ class Dutch(European):
         spaced(SPACED, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
         weekdays_with_dot(DAYS),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
     def tidy(self, words: str) -> str:
@@ -276,12 +280,9 @@ class Dutch(European):
         return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
 
     def roman(self, n: int, before: str) -> str | None:
-        if before.lower() in self.roman_after:
+        if before.lower() in self.roman_after and n not in LETTERS:
             return self.cardinal(n)
-        return self.roman_after_name(n) if before.lower() in self.regnal_names else None
-
-    def roman_after_name(self, n: int) -> str | None:
-        return f"de {self.ordinal(n).capitalize()}"
+        return f"de {self.ordinal(n).capitalize()}" if before.lower() in self.regnal_names else None
 
 
 def _century(match: re.Match[str]) -> str | None:

@@ -3,11 +3,24 @@
 import re
 
 from .base import Number, Rule, nouns, words
-from .european import SPACED_UNITS, Romance, currencies, metric, powers, romance_rules, spaced, weekdays_with_dot
+from .european import (
+    SPACED_UNITS,
+    Romance,
+    currencies,
+    metric,
+    months_with_dot,
+    powers,
+    romance_rules,
+    spaced,
+    weekdays_with_dot,
+)
 
 MONTHS = (
     "janeiro", "fevereiro", "março", "abril", "maio", "junho", "julho", "agosto", "setembro", "outubro", "novembro", "dezembro",
 )  # fmt: skip
+MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)} | {
+    "jan": 1, "fev": 2, "mar": 3, "abr": 4, "mai": 5, "jun": 6, "jul": 7, "ago": 8, "set": 9, "out": 10, "nov": 11, "dez": 12,
+}  # fmt: skip
 DAYS = {
     "seg": "segunda-feira", "ter": "terça-feira", "qua": "quarta-feira", "qui": "quinta-feira", "sex": "sexta-feira",
     "sáb": "sábado", "dom": "domingo",
@@ -149,26 +162,26 @@ BEFORE_NUMBERS = {
     "pág.": "página", "págs.": "páginas", "pag.": "página", "p.": "página", "pp.": "páginas", "cap.": "capítulo",
     "caps.": "capítulos", "art.": "artigo", "arts.": "artigos", "vol.": "volume", "vols.": "volumes", "t.": "tomo",
     "fig.": "figura", "figs.": "figuras", "tab.": "tabela", "sec.": "seção", "ed.": "edição", "inc.": "inciso",
-    "tel.": "telefone", "ramal.": "ramal", "apto.": "apartamento", "ap.": "apartamento", "bl.": "bloco", "cj.": "conjunto",
+    "tel.": "telefone", "apto.": "apartamento", "ap.": "apartamento", "bl.": "bloco", "cj.": "conjunto",
     "km.": "quilômetro", "km": "quilômetro", "c.": "cerca de", "ca.": "cerca de", "v.": "versículo", "op.": "opus",
     "CEP": "CEP", "l.": "linha", "par.": "parágrafo", "s.": "século",
+    "máx.": "máximo", "mín.": "mínimo",
 }  # fmt: skip
 ABBREVIATIONS = {
-    "aprox.": "aproximadamente", "máx.": "máximo", "mín.": "mínimo", "vs.": "versus", "vs": "versus", "cf.": "confira",
-    "p.ex.": "por exemplo", "ex.": "exemplo", "obs.": "observação", "av.": "avenida", "r.": "rua", "pça.": "praça",
+    "aprox.": "aproximadamente", "vs.": "versus", "vs": "versus", "cf.": "confira",
+    "p.ex.": "por exemplo", "obs.": "observação", "av.": "avenida", "pça.": "praça",
     "pç.": "praça", "al.": "alameda", "rod.": "rodovia", "estr.": "estrada", "tel.": "telefone", "depto.": "departamento",
     "dept.": "departamento", "univ.": "universidade", "gov.": "governo", "adm.": "administração", "ref.": "referência",
     "séc.": "século", "sécs.": "séculos", "pág.": "página", "hab.": "habitantes", "núm.": "número", "c/": "com", "s/": "sem",
     "p/": "para", "vc": "você", "vcs": "vocês", "tb": "também", "tbm": "também", "pq": "porque", "qdo": "quando",
-    "EUA": "Estados Unidos", "E.U.A.": "Estados Unidos", "min.": "minutos", "incl.": "inclusive", "esq.": "esquerda",
+    "EUA": "Estados Unidos", "E.U.A.": "Estados Unidos", "incl.": "inclusive", "esq.": "esquerda",
     "dir.": "direita", "24/7": "vinte e quatro horas por dia", "s/n": "sem número", "resp.": "respectivamente",
     "fl.": "folha", "fls.": "folhas",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "etc.": "et cetera", "etc": "et cetera", "Cia.": "companhia", "Ltda.": "limitada", "Ltda": "limitada", "S.A.": "S A",
-    "S/A": "S A", "Jr.": "júnior", "Fº.": "filho", "ss.": "seguintes", "jan.": "janeiro", "fev.": "fevereiro",
-    "mar.": "março", "abr.": "abril", "jun.": "junho", "jul.": "julho", "ago.": "agosto", "set.": "setembro",
-    "out.": "outubro", "nov.": "novembro", "dez.": "dezembro", "O.N.U.": "ONU", "a.m.": "a m", "p.m.": "p m",
+    "S/A": "S A", "Jr.": "júnior", "Fº.": "filho", "ss.": "seguintes",
+    "O.N.U.": "ONU", "a.m.": "a m", "p.m.": "p m",
     "hrs.": "horas", "seg.": "segundos",
 }  # fmt: skip
 SPACED = {
@@ -257,6 +270,9 @@ PHONE = re.compile(
 )
 
 
+TAXPAYER = re.compile(r"(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\w|-\d)")  # CPF, CNPJ
+
+
 def _phone(match: re.Match[str]) -> str:
     return LANGUAGE.telephone(re.findall(r"\+?\d+", match[0]))
 
@@ -300,9 +316,7 @@ class Portuguese(Romance):
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "por"
 
-    months = {name: number for number, name in enumerate(MONTHS, 1)} | {
-        "jan": 1, "fev": 2, "mar": 3, "abr": 4, "mai": 5, "jun": 6, "jul": 7, "ago": 8, "set": 9, "out": 10, "nov": 11, "dez": 12,
-    }  # fmt: skip
+    months = MONTH_NUMBERS
     month_names = MONTHS
     date_joint = r"\s+(?:de\s+)?"
     hour_marks = r":|[ ]?[hH][ ]?(?=\d\d)"
@@ -325,9 +339,10 @@ class Portuguese(Romance):
     common_words = COMMON
     roman_after = ROMAN_AFTER
     bible_books = BIBLE_BOOKS
+    before_dates = frozenset(DAYS.values()) | words("dia segunda terça quarta quinta sexta")
     regnal_names = REGNAL
     regnal_women = REGNAL_WOMEN
-    century_words = words("século séculos")
+    century_words = words("século séculos séc sécs")
     numbered = NUMBERED
     no_nouns = NO_NOUNS
     never_counted = NEVER_COUNTED
@@ -340,9 +355,15 @@ class Portuguese(Romance):
             re.compile(r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?"),
             lambda match: LANGUAGE.time(int(match[1]), int(match[2])),
         ),
+        Rule(
+            re.compile(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)"), lambda match: "rua", "letter", words("r")
+        ),
+        Rule(re.compile(r"D\.(?= [A-ZÀ-Þ]\w*a\b)"), lambda match: "dona", "letter", words("d")),
+        Rule(TAXPAYER, _phone),
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
         weekdays_with_dot(DAYS),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
     )
 
     # --- numbers --------------------------------------------------------------------------------------------------------------
