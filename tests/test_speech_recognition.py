@@ -151,7 +151,7 @@ def test_speech_has_no_holes(sounds):
     """Within a sentence no silence is longer than a pause for breath."""
     for (_, text), sound in zip(SENTENCES, sounds, strict=True):
         loud = np.flatnonzero([level(frame) > -50 for frame in frames(sound)])
-        assert np.diff(loud).max() * 0.02 < 0.8  # measured: 0.48, text
+        assert np.diff(loud).max() * 0.02 < 0.8, text  # measured: 0.48
 
 
 # --- the same by every way ---------------------------------------------------------------------------------------------------
