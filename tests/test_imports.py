@@ -32,7 +32,7 @@ INSIDE = {
     ],  # fmt: skip
     "sound": ["play", "encode", "files", "quality", "stretch"],
     "storage": ["hub", "files"],
-    "voices": ["cache", "catalogue", "state"],
+    "voices": ["loader", "folders", "cache", "catalogue", "state"],
     "weights": ["cache", "packed", "training_names", "safetensors"],
     "words": ["timestamps", "alignment"],
 }  # fmt: skip

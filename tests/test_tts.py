@@ -264,8 +264,8 @@ def test_only_the_start_of_a_long_recording_is_used(model, tmp_path, caplog):
 
 
 def test_without_the_weights_for_it_cloning_says_what_to_do(model, samples, monkeypatch):
-    monkeypatch.setattr(model, "encoder", None)
-    monkeypatch.setattr(model, "voice_cache", None)
+    monkeypatch.setattr(model.voices, "encoder", None)
+    monkeypatch.setattr(model.voices, "cache", None)
     with pytest.raises(VoiceError, match="hf auth login"):
         model.get_voice_state(samples)
 
