@@ -27,8 +27,8 @@ INSIDE = {
     ],  # fmt: skip
     "reading": ["documents", "markup", "chunks", "pauses", "tokenizer"],
     "server": [
-        "__init__", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "voices", "remote", "errors",
-        "settings",
+        "__init__", "discovery", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "models", "voices", "remote",
+        "errors", "settings",
     ],  # fmt: skip
     "sound": ["play", "encode", "files", "quality", "stretch"],
     "storage": ["hub", "files"],

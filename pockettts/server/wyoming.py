@@ -24,9 +24,9 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from .. import __version__
 from ..errors import PocketTTSError
 from .errors import RequestError
+from .models import Entry
 from .requests import Speech
 from .responses import Client, Responses
-from .voices import Voices
 
 LANGUAGES = {
     "english": "en",
@@ -51,8 +51,8 @@ class WyomingServer:
     Raises OSError if it can't have that port.
     """
 
-    def __init__(self, answers: Responses, voices: Voices, host: str, port: int, max_text: int, places: int) -> None:
-        self.responses, self.voices, self.max_text = answers, voices, max_text
+    def __init__(self, answers: Responses, host: str, port: int, max_text: int, places: int) -> None:
+        self.responses, self.models, self.max_text = answers, answers.models, max_text
         self.places = BoundedSemaphore(places)  # connections
         self._server = _Listener((host, port), self)
         self._thread = Thread(target=self._server.serve_forever, name="pockettts-wyoming", daemon=True)
@@ -72,14 +72,45 @@ class WyomingServer:
             self._thread.join()
         self._server.server_close()
 
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
     def info(self) -> Info:
-        config = self.voices.model.config
-        language = LANGUAGES.get(config.language, config.language or "en")
-        voices = [TtsVoice(name, KYUTAI, True, name, None, [language]) for name in self.voices.names]
-        about = f"Pocket TTS, {config.name}"
+        """All voices of all models, each with the language of its model."""
+        voices = []
+        for entry in self.models.entries.values():
+            own = entry.names.own.voices()
+            for name in entry.names.all():
+                maker = Attribution("", "") if name in own else KYUTAI
+                title = name if entry.first else f"{name} ({entry.name})"
+                voices.append(TtsVoice(_full_name(entry, name), maker, True, title, None, [_language(entry)]))
+        about = f"Pocket TTS, {', '.join(self.models.entries)}"
         return Info(
             tts=[TtsProgram("pockettts", KYUTAI, True, about, __version__, voices, supports_synthesize_streaming=True)]
         )
+
+    def find(self, voice: SynthesizeVoice | None) -> tuple[Entry, str | None]:
+        """The model and the voice that a client asks for, by a name of `info`, by a language, or by both; None: the default voice."""
+        name, language = (voice.name, voice.language) if voice else (None, None)
+        entries = list(self.models.entries.values())
+        for entry in entries[1:]:
+            for known in entry.names.all() if name else ():
+                if _full_name(entry, known) == name:
+                    return entry, known
+        wanted = (language or "").partition("-")[0].partition("_")[0].lower()
+        spoken = (entry for entry in entries if _language(entry) == wanted and (name is None or name in entry.names.all()))
+        return next(spoken, self.models.first), name
+
+
+def _full_name(entry: Entry, voice: str) -> str:
+    """What a voice is called among those of all models."""
+    return voice if entry.first else f"{entry.name}/{voice}"
+
+
+def _language(entry: Entry) -> str:
+    language = entry.config.language or "en"
+    return LANGUAGES.get(language, language)
 
 
 class _Listener(ThreadingTCPServer):
@@ -136,7 +167,8 @@ class _Connection(StreamRequestHandler):
 
     def _speak(self, wyoming: WyomingServer, texts: Iterator[str], voice: SynthesizeVoice | None) -> None:
         """Texts, one after the other, as one sound."""
-        rate, name = wyoming.voices.model.sample_rate, voice and voice.name
+        entry, name = wyoming.find(voice)
+        rate = entry.config.mimi.sample_rate
         begun, left = False, wyoming.max_text
         for text in texts:
             if not isinstance(text, str) or len(text) > left:
@@ -145,8 +177,8 @@ class _Connection(StreamRequestHandler):
             if begun and not text.strip():
                 continue
             client = Client(self._is_gone, self._hang_up)
-            speech = Speech(text=text, voice=name, options=wyoming.voices.model.options, format="pcm")
-            answer = wyoming.responses.start(speech, client, lambda: wyoming.voices.state(name))
+            speech = Speech(text=text, voice=name, options=entry.options, model=entry.name, format="pcm")
+            answer = wyoming.responses.start(speech, client)
             try:
                 for pcm in answer:
                     if not begun:
@@ -155,7 +187,7 @@ class _Connection(StreamRequestHandler):
                     self._send(AudioChunk(rate, 2, 1, pcm))
             finally:
                 answer.close()
-                self._log(client, text, name or wyoming.voices.default)
+                self._log(client, text, name or entry.names.default)
         if begun:
             self._send(AudioStop())
 
