@@ -18,8 +18,8 @@ QUICK = settings(
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model):
-    with serving(load(tiny_model)) as server:
+def server(tiny_model, tmp_path_factory):
+    with serving(load(tiny_model), voices_dir=tmp_path_factory.mktemp("voices"), allow_uploads=True) as server:
         yield server
 
 

@@ -182,7 +182,7 @@ def test_twins(trained, monkeypatch):
         latents = mimi.latents(mimi.encoder(torch.from_numpy(samples)[None, None]))
         audio = mimi.decoder(mimi.features(latents))[0, 0].numpy()
     latents = np.ascontiguousarray(latents[0].T.numpy())
-    np.testing.assert_allclose(model.encoder.encode(samples), latents, atol=2e-4)
+    np.testing.assert_allclose(model.voices.encoder.encode(samples), latents, atol=2e-4)
     np.testing.assert_allclose(model.decoder(latents, model.decoder.init_state()), audio, atol=2e-4)
 
     learner = Learner(config(trained), 3)
