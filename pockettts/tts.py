@@ -100,7 +100,7 @@ class TTSModel(OfficialMethods):
             raise OptionError(f"both a model, {name!r}, and a config, {str(config)!r:.80}, are given: give one")
         if precision not in (None, *PRECISIONS):
             raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
-        ops.set_threads(min(8, _cores()) if threads is None else NUMBERS["threads"].check(threads))
+        ops.set_threads(min(8, _cores()) if threads is None else int(NUMBERS["threads"].check(threads)))
         c = config if isinstance(config, Config) else _config(name if config is None else config)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)

@@ -1,6 +1,6 @@
 """Draw a sound: its waveform above its spectrogram, as a small PNG.
 
-    pockettts "Hello, world!" -o hello.wav --variant mini --seed 1 && python scripts/picture.py hello.wav docs/hello.png
+pockettts "Hello, world!" -o hello.wav --variant mini --seed 1 && python scripts/picture.py hello.wav docs/hello.png
 """
 
 import argparse

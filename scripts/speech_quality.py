@@ -98,14 +98,18 @@ def precision(args: argparse.Namespace) -> None:
         distances = []
         for one, frames in zip(sentences(), truth, strict=True):
             latents = [frame.latent for frame in frames]
-            distances.append(spectral_distance(decoded(reference, latents), decoded(model, forced(model, one, latents)[0])))
+            distances.append(
+                spectral_distance(decoded(reference, latents), decoded(model, forced(model, one, latents)[0]))
+            )
         rows.append((name, f"{rate:.1%}", f"{np.mean(distances):.2f}"))
     table(*rows)
 
 
 def frames_of(model: TTSModel, one: Sentence, **options: float | None) -> list[Frame]:
     """The frames of a text, spoken as one chunk."""
-    utterance = model.utterance(one.text, one.voice, model.options.replace(max_tokens=ONE_CHUNK, **options), with_attention=True)
+    utterance = model.utterance(
+        one.text, one.voice, model.options.replace(max_tokens=ONE_CHUNK, **options), with_attention=True
+    )
     frames = []
     while not utterance.finished:
         (event,) = model.stepper.step([utterance])
@@ -172,7 +176,12 @@ def pauses(args: argparse.Namespace) -> None:
     """Pauses: silence where it was asked for, and nowhere else"""
     model = TTSModel.load("mini", temperature=0)
     rows: list[tuple[object, ...]] = [("text", "zeros in a row, samples", "asked for")]
-    for mark, wanted in (("[pause:500ms]", 12000), ("[pause:1.5s]", 36000), ('<break time="250ms"/>', 6000), ("\n\n", 12000)):
+    for mark, wanted in (
+        ("[pause:500ms]", 12000),
+        ("[pause:1.5s]", 36000),
+        ('<break time="250ms"/>', 6000),
+        ("\n\n", 12000),
+    ):
         sound = model.generate(f"The dog sleeps.{mark}The bell rings.", "heart")
         runs = [len(list(run)) for is_zero, run in groupby(sound == 0) if is_zero]
         rows.append((repr(f"... {mark} ..."), max(runs), wanted))
@@ -188,7 +197,9 @@ def long(args: argparse.Namespace) -> None:
     utterance = model.utterance(
         " ".join(one.text for one in once * passes), "heart", model.options.replace(seed=1), with_attention=True
     )
-    chunks = [collected(take, blocks) for take, blocks in groupby(model.speak(utterance), lambda block: block.take) if take]
+    chunks = [
+        collected(take, blocks) for take, blocks in groupby(model.speak(utterance), lambda block: block.take) if take
+    ]
     per_pass = len(chunks) / passes
     rows: list[tuple[object, ...]] = [("pass", "seconds", "word error rate", "RMS, dB", "takes with faults", "ran on")]
     for number in sorted({0, 1, passes // 2, passes - 2, passes - 1}):
@@ -368,7 +379,10 @@ def verify(args: argparse.Namespace) -> None:
 
         args.keep.write_bytes(pickle.dumps([tuple(one) for one in found]))
     columns = [f"{kind}, {len(group)}" for kind, group in kinds.items()]
-    rows: list[tuple[object, ...]] = [("limits", *columns), ("ran to the length limit", *map(percent_ran_on, kinds.values()))]
+    rows: list[tuple[object, ...]] = [
+        ("limits", *columns),
+        ("ran to the length limit", *map(percent_ran_on, kinds.values())),
+    ]
     for missed in (0.1, 0.15, 0.2, 0.25, 0.3):
         rows.append((f"MISSED {missed}, no repeats", *rejected(kinds, missed, alignment.SURE, 1000)))
     for sure in (0.3, 0.5, 0.7):

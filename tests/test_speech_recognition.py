@@ -82,7 +82,7 @@ def test_other_words_would_not_pass(sounds):
 
 
 def test_sentences_are_as_long_as_they_take(sounds):
-    for (_, _text), sound in zip(SENTENCES, sounds, strict=True):
+    for (_, text), sound in zip(SENTENCES, sounds, strict=True):
         assert 0.04 < len(sound) / RATE / len(text) < 0.12, text  # seconds a character; measured: 0.051 to 0.098
 
 
@@ -107,7 +107,7 @@ def test_two_voices_are_two(model):
 
 
 def test_sentences_end_in_silence_and_begin_softly(sounds):
-    for (_, _text), sound in zip(SENTENCES, sounds, strict=True):
+    for (_, text), sound in zip(SENTENCES, sounds, strict=True):
         assert level(sound[-RATE // 10 :]) < SILENT and level(sound[: RATE // 100]) < QUIET, text
 
 

@@ -2,6 +2,7 @@
 
 All but the first tests need PyTorch, which pockettts itself does not.
 """
+
 import shutil
 import subprocess
 import sys
@@ -16,19 +17,40 @@ from pockettts.config.load import load_config
 SPEECH = Path(__file__).parent / "data" / "speech"
 SCRIPTS = Path(__file__).parent.parent / "scripts" / "train"
 SMALL = {  # so that a step takes milliseconds
-    "flow_lm": {"flow": {"depth": 1, "dim": 16}, "transformer": {"d_model": 32, "hidden_scale": 2, "num_heads": 4, "num_layers": 4},
-                "lookup_table": {"dim": 32}},
-    "mimi": {"outer_dim": 24, "quantizer": {"output_dimension": 24},
-             "seanet": {"dimension": 16, "n_filters": 2}, "decoder_seanet": {"dimension": 24, "n_filters": 2},
-             "transformer": {"d_model": 16, "num_heads": 2, "num_layers": 1, "dim_feedforward": 32, "input_dimension": 16,
-                             "output_dimensions": [16]},
-             "decoder_transformer": {"d_model": 24, "num_heads": 2, "num_layers": 1, "dim_feedforward": 32, "input_dimension": 24,
-                                     "output_dimensions": [24]}},
+    "flow_lm": {
+        "flow": {"depth": 1, "dim": 16},
+        "transformer": {"d_model": 32, "hidden_scale": 2, "num_heads": 4, "num_layers": 4},
+        "lookup_table": {"dim": 32},
+    },
+    "mimi": {
+        "outer_dim": 24,
+        "quantizer": {"output_dimension": 24},
+        "seanet": {"dimension": 16, "n_filters": 2},
+        "decoder_seanet": {"dimension": 24, "n_filters": 2},
+        "transformer": {
+            "d_model": 16,
+            "num_heads": 2,
+            "num_layers": 1,
+            "dim_feedforward": 32,
+            "input_dimension": 16,
+            "output_dimensions": [16],
+        },
+        "decoder_transformer": {
+            "d_model": 24,
+            "num_heads": 2,
+            "num_layers": 1,
+            "dim_feedforward": 32,
+            "input_dimension": 24,
+            "output_dimensions": [24],
+        },
+    },
 }
 
 
 def merged(base, changes):
-    return {k: merged(v, changes[k]) if k in changes and isinstance(v, dict) else changes.get(k, v) for k, v in base.items()}
+    return {
+        k: merged(v, changes[k]) if k in changes and isinstance(v, dict) else changes.get(k, v) for k, v in base.items()
+    }
 
 
 RUN_ALL = """
@@ -76,7 +98,7 @@ def test_a_tokenizer_of_letters(tmp_path):
     run(("tokenizer.py", tmp_path / "texts.tsv", tmp_path / "letters"))
     n_bins = load_config(tmp_path / "letters" / "mini.yaml").flow_lm.lookup_table.n_bins
     ids = load_tokenizer(tmp_path / "letters" / "tokenizer.model", n_bins).encode("Jumps.")
-    assert len(ids) == 7 and len(set(ids)) == 7 and 0 not in ids                # a space before it; none is unknown
+    assert len(ids) == 7 and len(set(ids)) == 7 and 0 not in ids  # a space before it; none is unknown
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +110,12 @@ def trained(tmp_path_factory):
     for i, name in ((1, "her"), (2, "him"), (3, "her"), (97, "him")):
         (folder / "speech").mkdir(exist_ok=True)
         shutil.copy(SPEECH / f"{name}.ogg", folder / "speech" / f"{i:05d}.ogg")
-    (folder / "texts.tsv").write_text("".join(
-        f"{i:05d}\taf_{name}\tSome words are spoken here.\n" for i, name in ((1, "her"), (2, "him"), (3, "her"), (97, "him"))))
+    (folder / "texts.tsv").write_text(
+        "".join(
+            f"{i:05d}\taf_{name}\tSome words are spoken here.\n"
+            for i, name in ((1, "her"), (2, "him"), (3, "her"), (97, "him"))
+        )
+    )
     config = yaml.safe_load((SCRIPTS / "mini.yaml").read_text())
     (folder / "mini.yaml").write_text(yaml.safe_dump(merged(config, SMALL)))
     shutil.copy(SCRIPTS / "tokenizer.model", folder)
@@ -97,13 +123,27 @@ def trained(tmp_path_factory):
     moment = ("--minutes", 0.005)
     printed = run(
         ("data.py", folder / "speech", "--texts", folder / "texts.tsv", "--config", folder / "mini.yaml", "--out", out),
-        ("data.py", folder / "speech", "--texts", folder / "texts.tsv", "--config", folder / "mini.yaml", "--out", out / "also",
-         "--voice", "other"),
-        ("features.py", out, *moment, "--batch", 2, "--also", out / "also"), ("align.py", out), ("align.py", out / "also"),
+        (
+            "data.py",
+            folder / "speech",
+            "--texts",
+            folder / "texts.tsv",
+            "--config",
+            folder / "mini.yaml",
+            "--out",
+            out / "also",
+            "--voice",
+            "other",
+        ),
+        ("features.py", out, *moment, "--batch", 2, "--also", out / "also"),
+        ("align.py", out),
+        ("align.py", out / "also"),
         ("decoder.py", out, *moment, "--batch", 1, "--discriminate", 0, "--speak", 1),
-        ("encoder.py", out, *moment, "--batch", 1), ("lm.py", out, *moment, "--also", out / "also"),
+        ("encoder.py", out, *moment, "--batch", 1),
+        ("lm.py", out, *moment, "--also", out / "also"),
         ("lm.py", out, "--minutes", 0.01, "--also", out / "also"),
-        ("export.py", out))
+        ("export.py", out),
+    )
     (out / "printed").write_text(printed)
     return out
 
@@ -127,11 +167,15 @@ def test_held_out_speech_comes_last_and_is_never_cropped(trained, monkeypatch):
     starts = corpus.random_starts(1000, 24)
     assert int(starts.max()) + 24 <= corpus.training_frames
     first = corpus.crops(starts[:1], 2)[0].numpy()
-    assert np.array_equal(first, np.load(trained / "audio.npy")[int(starts[0]) * 1920 :][: 2 * 1920].astype(np.float32) / 32768)
+    assert np.array_equal(
+        first, np.load(trained / "audio.npy")[int(starts[0]) * 1920 :][: 2 * 1920].astype(np.float32) / 32768
+    )
 
 
 def test_training_ends_and_goes_on_where_it_ended(trained):
-    first, second = [line for line in (trained / "printed").read_text().splitlines() if line.startswith("lm: from step")]
+    first, second = [
+        line for line in (trained / "printed").read_text().splitlines() if line.startswith("lm: from step")
+    ]
     assert first.startswith("lm: from step 0, 0.0 of")
     assert not second.startswith("lm: from step 0,")
 
@@ -143,14 +187,14 @@ def test_a_text_in_other_pieces_is_spoken_at_the_same_times(trained, monkeypatch
 
     corpus, pieces = Corpus(trained), Pieces(trained)
     usual, *_ = whole_ones(corpus, pieces, np.load(trained / "align.npy"), 0, 0)
-    monkeypatch.setattr("lm.DROPPED", 1.0)                                      # letter by letter
+    monkeypatch.setattr("lm.DROPPED", 1.0)  # letter by letter
     others = otherwise(usual, pieces)
     assert len(others) == SEGMENTED and len(others[0][0]) > len(usual[0])
     for tokens, begins, *_ in (usual, *others):
         letters = "".join(pieces.tokenizer.id_to_piece(int(t)) for t in tokens).replace("▁", "")
         assert letters.lower() == "somewordsarespokenhere."
         assert (np.diff(begins) >= 0).all() and set(begins) <= set(usual[4])
-        assert begins[-1] == usual[4][-1]                                       # the full stop
+        assert begins[-1] == usual[4][-1]  # the full stop
 
 
 def test_codec_speaks_what_is_held_out_at_its_length(trained):

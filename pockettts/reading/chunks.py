@@ -38,12 +38,23 @@ DIGIT_REACH = 5  # tokens that surely hold a mark and the character beside it, w
 class TextRules(Protocol):
     """The part of a Config that this module reads."""
 
-    pad_with_spaces_for_short_inputs: bool
-    remove_semicolons: bool
-    append_terminal_punctuation: bool
-    capitalize_first_letter: bool
-    replace_characters: dict[str, str] | None
-    model_recommended_frames_after_eos: int | None
+    @property
+    def pad_with_spaces_for_short_inputs(self) -> bool: ...
+
+    @property
+    def remove_semicolons(self) -> bool: ...
+
+    @property
+    def append_terminal_punctuation(self) -> bool: ...
+
+    @property
+    def capitalize_first_letter(self) -> bool: ...
+
+    @property
+    def replace_characters(self) -> dict[str, str] | None: ...
+
+    @property
+    def model_recommended_frames_after_eos(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
