@@ -42,7 +42,7 @@ def collect(learner: Learner, utterances: Utterances, held_out: bool) -> Frames:
         rows = torch.unique(size.held_out if held_out else size.training[0])
         for _ in range(1 if held_out else PASSES):
             shuffled = rows[torch.randperm(len(rows), device=rows.device)][: MOST_HELD_OUT if held_out else MOST]
-            found += [hidden_states(learner, utterances.batch(some, size)) for some in shuffled.split(size.count)]
+            found += [hidden_states(learner, utterances.batch(some, size)) for some in shuffled.split(size.batch)]
     if not any(len(h) for h, _ in found):
         return torch.zeros(0, 1), torch.zeros(0, 32)
     return torch.cat([h for h, _ in found]), torch.cat([x for _, x in found])

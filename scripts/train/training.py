@@ -88,7 +88,7 @@ def descend(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
     """One step, with gradients clipped to norm 1. On CUDA a step with gradients that are not finite is left out."""
     norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
     if norm.device.type == "cuda":
-        optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # read by fused AdamW
+        optimizer.found_inf = (~norm.isfinite()).float()  # read by fused AdamW
     optimizer.step()
 
 
