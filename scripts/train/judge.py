@@ -78,7 +78,8 @@ def judge(listener: Any, samples: np.ndarray, rate: int, text: str) -> Verdict:
 
 def held_out_sentences(run: Path, texts: Path, count: int) -> dict[int, Sentence]:
     """By id, with the recordings of the corpus."""
-    from corpus import FRAMES_BEFORE, Corpus, read_texts
+    from corpus import FRAMES_BEFORE, Corpus
+    from texts import read_texts
 
     corpus, table = Corpus(run), {s.id: s.text for s in read_texts(texts).values()}
     result = {}
