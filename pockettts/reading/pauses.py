@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from .inline_markup import is_ssml
 from .unicode import Emoji, is_pictograph, is_spoken
 
 logger = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ def split_at_pauses(text: str, gap: float = 0.0, emoji: Emoji = "drop") -> list[
     A piece is on one line, and never blank or mere punctuation. A text on one line without marks is one piece, as it is.
     The list is empty if the text is blank. Time is linear in the text. emoji: "read" makes a piece of what has nothing else.
     """
-    if is_ssml(text):  # XML: there, lines mean nothing
+    if _is_ssml(text):  # XML: there, lines mean nothing
         parts, marks = iter([" ".join(text.split())]), DOCUMENT_MARKS
     else:
         parts, marks = _layout(text.splitlines(), emoji), MARKS
@@ -71,6 +70,14 @@ def split_at_pauses(text: str, gap: float = 0.0, emoji: Emoji = "drop") -> list[
             names,
         )
     return list(_merged(cut, gap, emoji))
+
+
+def _is_ssml(text: str) -> bool:
+    if "<" not in text:
+        return False
+    from .inline_markup import is_ssml  # patterns that few texts need
+
+    return is_ssml(text)
 
 
 def is_silent(text: str, emoji: Emoji = "drop") -> bool:
