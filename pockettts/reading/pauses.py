@@ -7,7 +7,7 @@ prose which was wrapped at some column is none. What is in brackets and no pause
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -58,7 +58,8 @@ def split_at_pauses(text: str, gap: float = 0.0, emoji: Emoji = "drop") -> list[
     The list is empty if the text is blank. Time is linear in the text. emoji: "read" makes a piece of what has nothing else.
     """
     if _is_ssml(text):  # XML: there, lines mean nothing
-        parts, marks = iter([" ".join(text.split())]), DOCUMENT_MARKS
+        parts: Iterable[str | _Shown] = [" ".join(text.split())]
+        marks = DOCUMENT_MARKS
     else:
         parts, marks = _layout(text.splitlines(), emoji), MARKS
     ignored: set[str] = set()
@@ -145,21 +146,21 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _cut(text: str, marks: re.Pattern, ignored: set[str]) -> Iterator[str | Pause | _Shown]:
+def _cut(text: str, marks: re.Pattern[str], ignored: set[str]) -> Iterator[str | Pause | _Shown]:
     """A piece cut at what asks for a pause. Other tags are taken out; their names go to `ignored`."""
     in_xml = marks is DOCUMENT_MARKS
-    found: list[str | Pause | _Shown] = [""]
-    done = 0
+    found: list[str | Pause | _Shown] = []
+    before, done = "", 0
     for mark in marks.finditer(text):
-        found[-1] += text[done : mark.start()]
+        before += text[done : mark.start()]
         done = mark.end()
         pause = _pause(mark, ignored)
         if isinstance(pause, str):
-            found[-1] = str(found[-1]) + pause
+            before += pause
         else:
-            found += [pause, ""]
-    found[-1] += text[done:]
-    for number, item in enumerate(found):
+            found += [before, pause]
+            before = ""
+    for number, item in enumerate([*found, before + text[done:]]):
         if isinstance(item, str):
             item = _unescaped(item) if in_xml else item
             item = item.lstrip(" ,;:") if number else item  # "yes [pause], but": the comma has had its pause
@@ -229,11 +230,14 @@ def _merged(items: list[str | Pause | _Shown], gap: float, emoji: Emoji) -> Iter
     items = [item for item in items if not isinstance(item, str) or item.strip()]
     runs = [list(run) for _, run in groupby(items, key=lambda item: isinstance(item, str))]
     for number, run in enumerate(runs):
-        if isinstance(run[0], str):
-            yield " ".join(run)
-        elif asked := [pause.seconds for pause in run if isinstance(pause, Pause)]:
+        texts = [item for item in run if isinstance(item, str)]
+        asked = [item.seconds for item in run if isinstance(item, Pause)]
+        shown = [item.seconds for item in run if isinstance(item, _Shown)]
+        if texts:
+            yield " ".join(texts)
+        elif asked:
             yield Pause(sum(asked))
         elif 0 < number < len(runs) - 1:
-            yield Pause(max(gap, *(pause.seconds for pause in run)))
-        elif len(runs) == 1 and max(pause.seconds for pause in run) == SCENE:
+            yield Pause(max(gap, *shown))
+        elif len(runs) == 1 and max(shown) == SCENE:
             yield Pause(PAUSE)  # the whole text is "..." or the like

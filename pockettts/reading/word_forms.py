@@ -178,8 +178,9 @@ class WordForms:
             return False
         if len(word) > 3 and word.lower() in n.common_words:
             return True
-        beside = f"{SHOUTED_BEFORE.search(text, max(0, start - 60), start)[0]} {SHOUTED_AFTER.match(text, end)[0]}"
-        run = [other.strip("'\u2019").lower() for other in [*beside.split(), word]]
+        beside = [SHOUTED_BEFORE.search(text, max(0, start - 60), start), SHOUTED_AFTER.match(text, end)]
+        others = " ".join(match[0] for match in beside if match).split()
+        run = [other.strip("'\u2019,!.?").lower() for other in [*others, word]]
         common = [other for other in run if other in n.common_words and len(other) > 1]
         if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):
             return False

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import lru_cache
+from functools import partial
 
 from .context import Found, last_word, next_word, without_stop
 from .languages.base import Language, Number
@@ -46,11 +46,6 @@ LARGEST_YEAR = 2099
 def any_of(keys: Iterable[str]) -> str:
     """A regex for one of these, the longest that fits."""
     return "|".join(map(re.escape, sorted(keys, key=len, reverse=True))) or r"(?!)"
-
-
-@lru_cache
-def written_forms(language: Language) -> "WrittenForms":
-    return WrittenForms(language)
 
 
 class WrittenForms:
@@ -101,9 +96,7 @@ class WrittenForms:
             (re.compile(rf"{SPACE}[{MINUS}]{SPACE}(?=\d[^=\n]{{0,20}}=)"), n.minus),
         ]
         self._at_digit: list[tuple[re.Pattern[str], Finder]] = [
-            (rule.pattern, lambda match, speak=rule.speak: self._ruled(match, speak))
-            for rule in n.rules
-            if rule.starts == "digit"
+            (rule.pattern, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
         ]
         self._at_digit += [
             (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdigit())})(?!\w|[./]\d)"),
@@ -244,10 +237,6 @@ class WrittenForms:
         if is_apart and found not in self._spaced_magnitudes and not (is_money and len(found) > 1):
             return match.end(group - 1), ""
         return match.end(group), found
-
-    def _ruled(self, match: re.Match[str], speak: Callable[[re.Match[str]], str | None]) -> Found | None:
-        said = speak(match)
-        return None if said is None else (match.end(), said)
 
     def _plain(self, match: re.Match[str]) -> Found | None:
         n, written, text = self.language, match[1], match.string
@@ -446,6 +435,12 @@ class WrittenForms:
         if not dot or any(int(part) > 255 for part in parts):
             return None
         return match.end(), f" {dot} ".join(map(self.language.digits, parts))
+
+
+def _ruled(speak: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> Found | None:
+    """What a rule of the language says."""
+    said = speak(match)
+    return None if said is None else (match.end(), said)
 
 
 def _is_date(day: int, month: int) -> bool:

@@ -464,4 +464,4 @@ class English(Language):
         return n < 2100 and not is_counted and after not in ("people", "men", "women", "children")
 
 
-LANGUAGE = English()
+LANGUAGE: English = English()
