@@ -26,8 +26,8 @@ INSIDE = {
         "__init__",
     ],  # fmt: skip
     "reading": [
-        "documents", "epub", "markup", "subtitles", "chunks", "normalize", "word_forms", "written_forms", "addresses", "pauses",
-        "inline_markup", "sentences", "lexicon", "languages", "unicode", "tokenizer",
+        "documents", "epub", "markup", "subtitles", "chunks", "normalize", "word_forms", "written_forms", "addresses", "context",
+        "pauses", "inline_markup", "sentences", "lexicon", "languages", "unicode", "tokenizer",
     ],  # fmt: skip
     "server": [
         "__init__", "discovery", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "models", "voices",

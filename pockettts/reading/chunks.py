@@ -9,7 +9,7 @@ ends them (sentences.py), and what has nothing to pronounce, of which the model 
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,19 +40,14 @@ class TextRules(Protocol):
 
     @property
     def pad_with_spaces_for_short_inputs(self) -> bool: ...
-
     @property
     def remove_semicolons(self) -> bool: ...
-
     @property
     def append_terminal_punctuation(self) -> bool: ...
-
     @property
     def capitalize_first_letter(self) -> bool: ...
-
     @property
-    def replace_characters(self) -> dict[str, str] | None: ...
-
+    def replace_characters(self) -> Mapping[str, str] | None: ...
     @property
     def model_recommended_frames_after_eos(self) -> int | None: ...
 
@@ -172,7 +167,7 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
     _check_unicode(text)
     given, text = text, text.strip()
     if rules.replace_characters:
-        text = " ".join(text.translate(str.maketrans(rules.replace_characters)).split())
+        text = " ".join(text.translate({ord(mark): other for mark, other in rules.replace_characters.items()}).split())
         text = PAUSE_AFTER_STOP.sub("", text)  # '"Hi!", she said' without its quotes
     if not text:
         raise _nothing_in(given)

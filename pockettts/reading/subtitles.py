@@ -43,4 +43,4 @@ def _seconds(clock: str) -> float:
     """ "1:02:03,5" -> seconds."""
     *rest, seconds = clock.replace(",", ".").split(":")
     minutes = sum(int(part) * 60**power for power, part in enumerate(reversed(rest)))
-    return 60 * minutes + float(seconds)
+    return float(60 * minutes + float(seconds))

@@ -1,12 +1,16 @@
 """Abbreviations, acronyms, Roman numerals and names with digits: what begins with a letter and is not said as it is written."""
 
 import re
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
-from .addresses import address_at, path_at
+from .context import Found, last_word, next_word, without_stop
 from .languages.base import Language
 from .unicode import LETTER
-from .written_forms import Found, WrittenForms, last_word, next_word, written_forms
+
+if TYPE_CHECKING:
+    from .written_forms import WrittenForms
 
 WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
@@ -34,7 +38,6 @@ class WordForms:
     def __init__(self, language: Language) -> None:
         n = language
         self.language = language
-        self.forms: WrittenForms = written_forms(language)
         self._rules = [rule for rule in n.rules if rule.starts == "letter"]
         tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
         self._dotless = {key for table in tables for key in table if not key.endswith(".") and key[0].isalpha()}
@@ -48,6 +51,13 @@ class WordForms:
             *(_roman_numeral(value) for value in range(2, 40) if n.roman_after),
         }  # fmt: skip
 
+    @cached_property
+    def forms(self) -> "WrittenForms":
+        """The patterns of numbers, which a text without any does not need."""
+        from .written_forms import WrittenForms
+
+        return WrittenForms(self.language)
+
     def letter_at(self, text: str, i: int, token_end: int) -> Found | None:
         """What begins with the letter at i, in a token that ends at token_end."""
         match = WORD.match(text, i)
@@ -55,31 +65,34 @@ class WordForms:
         after = text[i + len(word) : i + len(word) + 1]
         key = word.lower()
         for rule in self._rules:
-            if (key in rule.triggers or not rule.triggers) and (found := rule.pattern.match(text, i)):
-                if (said := rule.speak(found)) is not None:
-                    return found.end(), said
+            found = rule.pattern.match(text, i) if key in rule.triggers or not rule.triggers else None
+            if found and (said := rule.speak(found)) is not None:
+                return found.end(), said
         if after == "." and (found_word := self._abbreviation(text, i, after, True)):
             return found_word
-        if after == ":" and len(word) == 1 and (found_path := path_at(text, i, self.language)):
-            return found_path
-        if after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal():
-            if found_address := address_at(text, i, self.language):
-                return found_address
+        if (after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal()) and (
+            found_address := self._address(text, i)
+        ):
+            return found_address
         if key in self.language.months and (found_date := self.forms.month_at(text, i)):
             return found_date
         if key in self.language.weekdays and (found_date := self.forms.weekday_at(text, i, word)):
             return found_date
-        if after == "." or word in self._dotless or after == "/" or key in self.triggers:
-            if found_word := self._abbreviation(text, i, after, False):
-                return found_word
+        is_known = word in self._dotless or key in self.triggers
+        if (after in (".", "/") or is_known) and (found_word := self._abbreviation(text, i, after, False)):
+            return found_word
         if word in self._money_start and (found_money := self.forms.money_at(text, i)):
             return found_money
-        if after.isdecimal() or after == "-":
-            if found_serial := self._serial(text, i):
-                return found_serial
+        if (after.isdecimal() or after == "-") and (found_serial := self._serial(text, i)):
+            return found_serial
         if ROMAN_LETTERS.issuperset(word.upper()) and (found_roman := self._roman(text, i, word)):
             return found_roman
         return self._acronym(text, i)
+
+    def _address(self, text: str, i: int) -> Found | None:
+        from .addresses import address_at  # patterns that few texts need
+
+        return address_at(text, i, self.language)
 
     # --- abbreviations ----------------------------------------------------------------------------------------------------
 
@@ -111,7 +124,7 @@ class WordForms:
         if only_known:
             return None
         if match := INITIALS.match(text, i):
-            return self.forms.without_stop(text, match.end()), n.letters(match[0])
+            return without_stop(text, match.end(), self.language), n.letters(match[0])
         if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
             return i + 2, n.letters(written[0])  # an initial: "J. Smith"
         return None
@@ -125,12 +138,12 @@ class WordForms:
         street = n.ending_abbreviations.get(key)
         is_before_name = text[end : end + 1].isspace() and next_word(text, end)[:1].isupper()
         if title is not None and (street is None or is_before_name and not last_word(text, i)[:1].isupper()):
-            return end if is_before_name else self.forms.without_stop(text, end), title
+            return end if is_before_name else without_stop(text, end, self.language), title
         if (said := _get(n.abbreviations, key, lower)) is not None:
             return end, said
         if (said := _get(n.ending_abbreviations, key, lower)) is not None:
             is_date = key.rstrip(".").lower() in n.months and NUMBER_BEHIND.match(text, end)
-            return end if is_date else self.forms.without_stop(text, end), said
+            return end if is_date else without_stop(text, end, self.language), said
         return None
 
     def _is_end(self, text: str, end: int) -> bool:
@@ -165,8 +178,9 @@ class WordForms:
             return False
         if len(word) > 3 and word.lower() in n.common_words:
             return True
-        beside = f"{SHOUTED_BEFORE.search(text, max(0, start - 60), start)[0]} {SHOUTED_AFTER.match(text, end)[0]}"
-        run = [other.strip("'\u2019").lower() for other in [*beside.split(), word]]
+        beside = [SHOUTED_BEFORE.search(text, max(0, start - 60), start), SHOUTED_AFTER.match(text, end)]
+        others = " ".join(match[0] for match in beside if match).split()
+        run = [other.strip("'\u2019,!.?").lower() for other in [*others, word]]
         common = [other for other in run if other in n.common_words and len(other) > 1]
         if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):
             return False
@@ -212,7 +226,7 @@ class WordForms:
         return match.end(), " ".join(said)
 
 
-def _get(table, key: str, lower: str) -> str | None:  # type: ignore[no-untyped-def]
+def _get(table: Mapping[str, str], key: str, lower: str) -> str | None:
     return table.get(key) if key in table else table.get(lower)
 
 

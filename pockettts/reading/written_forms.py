@@ -8,11 +8,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import lru_cache
+from functools import partial
 
+from .context import Found, last_word, next_word, without_stop
 from .languages.base import Language, Number
 
-Found = tuple[int, str]  # where it ends; what is said
 Finder = Callable[[re.Match[str]], Found | None]
 
 DASH = "-\u2010\u2011\u2012\u2013\u2014\u2212"
@@ -20,8 +20,6 @@ MINUS = "-\u2010\u2011\u2012\u2013\u2212"
 SPACE = r"[ \u00a0\u202f\u2009\u2007]"
 OPENING = "\"'\u201c\u2018\u201e\u00ab([\u00bf\u00a1\u2014\u2013-"
 VULGAR = "\u00bc-\u00be\u2150-\u215e\u2189"  # ½ and the like
-LAST_WORD = re.compile(r"([^\W_][\w.'\u2019]*)[\s\"'\u201c\u201d(,:\u00a0-]*\Z")
-NEXT_WORD = re.compile(r"[\s\u00a0]+([^\W\d_]+)")
 END = r"(?!\w|[.,:/]\d)"  # a number is over
 
 # Strings of digits that are said one by one. What has fewer than seven is something else.
@@ -45,26 +43,9 @@ ISO_DATE = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)(?:T(\d\d):(\d\d)(?::(\d\d
 LARGEST_YEAR = 2099
 
 
-def last_word(text: str, place: int) -> str:
-    """The word before a place, without a dot at its end; "" if there is none, or a sentence ended in between."""
-    found = LAST_WORD.search(text[max(0, place - 40) : place])
-    return found[1].rstrip(".'\u2019") if found else ""
-
-
-def next_word(text: str, place: int) -> str:
-    """The word behind a place, if only spaces are in between."""
-    found = NEXT_WORD.match(text, place)
-    return found[1] if found else ""
-
-
 def any_of(keys: Iterable[str]) -> str:
     """A regex for one of these, the longest that fits."""
     return "|".join(map(re.escape, sorted(keys, key=len, reverse=True))) or r"(?!)"
-
-
-@lru_cache
-def written_forms(language: Language) -> "WrittenForms":
-    return WrittenForms(language)
 
 
 class WrittenForms:
@@ -115,9 +96,7 @@ class WrittenForms:
             (re.compile(rf"{SPACE}[{MINUS}]{SPACE}(?=\d[^=\n]{{0,20}}=)"), n.minus),
         ]
         self._at_digit: list[tuple[re.Pattern[str], Finder]] = [
-            (rule.pattern, lambda match, speak=rule.speak: self._ruled(match, speak))
-            for rule in n.rules
-            if rule.starts == "digit"
+            (rule.pattern, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
         ]
         self._at_digit += [
             (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdecimal())})(?!\w|[./]\d)"),
@@ -259,10 +238,6 @@ class WrittenForms:
             return match.end(group - 1), ""
         return match.end(group), found
 
-    def _ruled(self, match: re.Match[str], speak: Callable[[re.Match[str]], str | None]) -> Found | None:
-        said = speak(match)
-        return None if said is None else (match.end(), said)
-
     def _plain(self, match: re.Match[str]) -> Found | None:
         n, written, text = self.language, match[1], match.string
         end, magnitude = self._magnitude(match, 2)
@@ -361,7 +336,7 @@ class WrittenForms:
             said = n.quantity(number, noun)
         end = match.end()
         if match.string[end : end + 1] == "." and symbol[-1].isalpha() and len(symbol) > 1:  # "2 tbsp. of"
-            end = self.without_stop(match.string, end + 1)
+            end = without_stop(match.string, end + 1, self.language)
         return self._per(match.string, end, said)
 
     def _is_unit(self, text: str, symbol: str, is_apart: bool, end: int) -> bool:
@@ -407,14 +382,14 @@ class WrittenForms:
         day, month = int(match[1]), int(match[2])
         if not _is_date(day, month):
             return None
-        return self.without_stop(match.string, match.end()), self._date(match, day, month, None, False)
+        return without_stop(match.string, match.end(), self.language), self._date(match, day, month, None, False)
 
     def _day_first(self, match: re.Match[str]) -> Found | None:
         n, day = self.language, int(match[1])
         if not 1 <= day <= 31 or n.capital_months and not match[2][0].isupper():
             return None
         year = int(match[3]) if match[3] else None
-        end = match.end() if year else self.without_stop(match.string, match.end())
+        end = match.end() if year else without_stop(match.string, match.end(), self.language)
         return end, self._date(match, day, n.months[match[2].lower()], year, False)
 
     def _date(self, match: re.Match[str], day: int, month: int, year: int | None, month_first: bool) -> str:
@@ -440,19 +415,8 @@ class WrittenForms:
     def _with_half(self, match: re.Match[str], group: int, said: str) -> Found:
         if not match[group]:
             return match.end(), said
-        end = self.without_stop(match.string, match.end())
+        end = without_stop(match.string, match.end(), self.language)
         return end, f"{said} {self.language.half_days[match[group]]}".strip()
-
-    def without_stop(self, text: str, end: int) -> int:
-        """Where a form ends that is written with a dot, which may also end the sentence; then it is left to the sentence."""
-        if text[end - 1 : end] != ".":
-            return end
-        after = text[end : end + 40].lstrip("\"'\u201d\u2019)]\u00bb")
-        if not after.strip():
-            return end - 1
-        if after[0].isspace() and self.language.ends_sentence(text[max(0, end - 20) : end - 1], after.lstrip()):
-            return end - 1
-        return end
 
     # --- strings of digits ------------------------------------------------------------------------------------------------
 
@@ -471,6 +435,12 @@ class WrittenForms:
         if not dot or any(int(part) > 255 for part in parts):
             return None
         return match.end(), f" {dot} ".join(map(self.language.digits, parts))
+
+
+def _ruled(speak: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> Found | None:
+    """What a rule of the language says."""
+    said = speak(match)
+    return None if said is None else (match.end(), said)
 
 
 def _is_date(day: int, month: int) -> bool:
