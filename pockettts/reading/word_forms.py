@@ -16,7 +16,7 @@ WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
 INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
-SERIAL_PARTS = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
+SERIAL_PARTS = re.compile(rf"\d+(?:\.\d+)*|{LETTER}+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
 # Words in capitals beside one another: a text that shouts.
 SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")

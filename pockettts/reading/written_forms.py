@@ -136,7 +136,7 @@ class WrittenForms:
 
     def digit_at(self, text: str, i: int) -> Found | None:
         """What begins with the digit at i."""
-        for pattern, find in self._at_digit:
+        for pattern, find in self._at_digit if self.language.num2words else ():
             if (match := pattern.match(text, i)) and (found := find(match)):
                 return found
         return None
@@ -144,6 +144,8 @@ class WrittenForms:
     def sign_at(self, text: str, i: int) -> Found | None:
         """What begins with the mark at i: a sign, a currency, a bracket, a fraction."""
         n, mark = self.language, text[i]
+        if not n.num2words:
+            return None
         for rule in self._at_sign:
             if (match := rule.pattern.match(text, i)) and (said := rule.speak(match)) is not None:
                 return match.end(), said
@@ -230,13 +232,13 @@ class WrittenForms:
     def parse(self, written: str, magnitude: str = "", negative: bool = False) -> Number:
         """A number of the pattern for numbers."""
         if written.count(self.language.decimal_mark) > 1:  # "1.000.000"
-            return Number(int("".join(filter(str.isdigit, written))), "", negative, magnitude)
+            return Number(int("".join(filter(str.isdecimal, written))), "", negative, magnitude)
         is_foreign = self._foreign.fullmatch(written) and (
             self._other_mark == "." or self.language.decimal_mark in written
         )
         mark = self._other_mark if is_foreign else self.language.decimal_mark
         whole, _, decimals = written.partition(mark)
-        return Number(int("".join(filter(str.isdigit, whole)) or 0), decimals, negative, magnitude)
+        return Number(int("".join(filter(str.isdecimal, whole)) or 0), decimals, negative, magnitude)
 
     def _magnitude(self, match: re.Match[str], group: int, is_money: bool = False) -> Found:
         """Where a number with a magnitude ends, and the magnitude; short ones must follow without a space: "5k", not "5 k"."""

@@ -325,6 +325,11 @@ def _hours(match: re.Match[str]) -> str:
     return LANGUAGE.duration(int(match[1]), int(match[2]), 0)
 
 
+def _short_year(year: int) -> str:
+    """The '90 of a century that is not said."""
+    return LANGUAGE.year(1900 + year).removeprefix("nineteen ")
+
+
 def _resolution(match: re.Match[str]) -> str:
     """1920x1080"""
     return f"{LANGUAGE.serial_number(match[1])} by {LANGUAGE.serial_number(match[2])}"
@@ -348,7 +353,8 @@ class English(Language):
     currency_signs = {**Language.currency_signs, "Rs.": "INR", "Rs": "INR"}
     currencies = CURRENCIES
     units = UNITS | {
-        "sq ft": Noun("square foot", "square feet"), "sq. ft.": Noun("square foot", "square feet"), "sq mi": Noun("square mile", "square miles"),
+        "sq ft": Noun("square foot", "square feet"), "sq. ft.": Noun("square foot", "square feet"),
+        "sq mi": Noun("square mile", "square miles"),
         "sq. mi.": Noun("square mile", "square miles"), "sq in": Noun("square inch", "square inches"),
         "sq m": Noun("square meter", "square meters"), "sq km": Noun("square kilometer", "square kilometers"),
         "cu ft": Noun("cubic foot", "cubic feet"), "cu. ft.": Noun("cubic foot", "cubic feet"),
