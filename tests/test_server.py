@@ -18,6 +18,7 @@ from serving import HUM, LONG, connect, load, post, read_until, serving, wait_fo
 from pockettts.errors import DownloadError
 from pockettts.server import voices as server_voices
 from pockettts.sound.encode import pcm16
+from pockettts.sound.files import read
 from pockettts.sound.formats import SERVED
 
 TEXT = "Hello there, this is a test. And one more."
@@ -108,7 +109,7 @@ def test_tts_takes_forms_as_the_official_server_does(server, model, wav):
 
 
 @pytest.mark.parametrize("format, kind", [(form.name, form.media_type) for form in SERVED.values()])
-def test_openai_formats(client, model, format, kind):
+def test_openai_formats(client, model, format, kind, tmp_path):
     with client.audio.speech.with_streaming_response.create(
         model="tts-1", voice="alba", input=TEXT, response_format=format, extra_body={"seed": 1}
     ) as answer:
@@ -120,7 +121,24 @@ def test_openai_formats(client, model, format, kind):
     elif format in ("wav", "flac"):  # neither header says how long it is
         assert np.array_equal(soundfile.SoundFile(io.BytesIO(sound)).read(len(whole) - 1, dtype="int16"), whole[:-1])
     else:
-        assert 0 <= len(samples(sound)) - len(whole) < 3000
+        (tmp_path / "sound").write_bytes(sound)
+        assert 0 <= len(read(tmp_path / "sound", 24_000)[0]) - len(whole) < 3000
+
+
+def test_openai_format_without_its_extra(client, monkeypatch):
+    monkeypatch.setattr("pockettts.sound.formats.has_extra", lambda extra: False)
+    with pytest.raises(openai.BadRequestError, match=r"aac needs the extra av: pip install 'pockettts\[av\]'"):
+        client.audio.speech.create(model="tts-1", voice="alba", input="Hi.", response_format="aac")
+
+
+def test_loudness_and_volume(client):
+    def peak(**options):
+        answer = client.audio.speech.create(model="tts-1", voice="alba", input=TEXT, response_format="pcm",
+                                            extra_body={"seed": 1, **options})  # fmt: skip
+        return np.abs(np.frombuffer(answer.content, "<i2").astype(float)).max()
+
+    assert abs(peak(volume=0.25) / peak() - 0.25) < 0.01
+    assert peak(loudness=-10, volume=8) <= 0.8913 * 32767 + 1 < peak(volume=1) * 40
 
 
 def test_openai_default_is_mp3(client):
@@ -341,8 +359,8 @@ def test_forms_that_can_not_be_read(server, kind):
     "wrong, words, param",
     [
         (
-            {"response_format": "aac"},
-            "response_format 'aac' is not offered: take wav, pcm, mp3, opus, flac",
+            {"response_format": "wma"},
+            "response_format 'wma' is not offered: take wav, flac, mp3, opus, aac, m4a, pcm",
             "response_format",
         ),
         ({"stream_format": "x"}, "stream_format", "stream_format"),

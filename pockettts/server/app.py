@@ -13,7 +13,7 @@ from .. import __version__
 from ..engine import Engine
 from ..errors import PocketTTSError
 from ..sound.encode import wav_header
-from ..sound.formats import FORMATS
+from ..sound.formats import FORMATS, SERVED
 from ..tts import TTSModel
 from . import errors
 from .metrics import buckets, family
@@ -184,4 +184,8 @@ def openapi() -> bytes:
                       "description": n.about} for name, n in SPEECH_OPTIONS.items()}  # fmt: skip
     for schema in ("Speech", "OpenAISpeech"):
         description["components"]["schemas"][schema]["properties"].update(options)
+    speech = description["components"]["schemas"]["OpenAISpeech"]["properties"]
+    speech["response_format"]["enum"] = [*SERVED, None]
+    content = description["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
+    content.update({form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in SERVED.values()})
     return json.dumps(description).encode()
