@@ -32,12 +32,18 @@ def configs(tiny_model, tmp_path_factory):
     return {name: folder / name / "config.yaml" for name in NAMES}
 
 
+@pytest.fixture(scope="module")
+def models(configs):
+    """Loaded once: which of them a server has is up to its Loader."""
+    return {name: load(path) for name, path in configs.items()}
+
+
 class Loader:
     """Sources that note what is loaded."""
 
-    def __init__(self, configs):
+    def __init__(self, configs, models):
         self.loads = []
-        self.configs = configs
+        self.configs, self.models = configs, models
         self.hold = threading.Event()
         self.hold.set()
         self.broken = False
@@ -50,7 +56,7 @@ class Loader:
             if self.broken:
                 raise DownloadError("no network: /secret/path")
             self.loads.append(name)
-            return load(self.configs[name])
+            return self.models[name]
 
         return Source(config, default_options(config), make)
 
@@ -59,8 +65,8 @@ class Loader:
 
 
 @pytest.fixture
-def loader(configs):
-    return Loader(configs)
+def loader(configs, models):
+    return Loader(configs, models)
 
 
 def say(server, model=None, path="/stream", **body):
@@ -69,10 +75,9 @@ def say(server, model=None, path="/stream", **body):
 
 
 @pytest.fixture(scope="module")
-def expected(configs):
+def expected(models):
     sounds = {}
-    for name in NAMES:
-        model = load(configs[name])
+    for name, model in models.items():
         sounds[name] = b"".join(map(pcm16, model.generate_stream(TEXT, model.get_voice_state("marius"), seed=1)))
     assert len(set(sounds.values())) == 3
     return sounds
@@ -105,9 +110,9 @@ def test_lists_of_models(loader):
         assert loader.loads == ["one"]
 
 
-def test_options_are_those_of_the_model(loader, configs):
+def test_options_are_those_of_the_model(loader, models):
     with serving(*loader.sources()) as server:
-        model = load(configs["two"])
+        model = models["two"]
         state = model.get_voice_state("marius")
         sound = say(server, "two", speed=1.5).content
         assert sound == b"".join(map(pcm16, model.generate_stream(TEXT, state, seed=1, speed=1.5)))
@@ -194,9 +199,9 @@ def test_the_first_model_must_be_there(loader):
         pass
 
 
-def test_a_default_voice_that_only_the_first_model_has(loader, configs, tmp_path, caplog):
+def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path, caplog):
     """The other one then speaks with its own: here the first of the catalogue."""
-    load(configs["one"]).get_voice_state("cosette").save(tmp_path / "v.safetensors")
+    models["one"].get_voice_state("cosette").save(tmp_path / "v.safetensors")
     mini = load_config("mini")
     small = Source(mini, default_options(mini), lambda: TTSModel.load(config=mini, threads=2))
     with serving(loader.source("one"), small, voice=str(tmp_path / "v.safetensors")) as server:
@@ -249,7 +254,7 @@ def test_a_folder_of_models(tiny_model, tmp_path, caplog):
     assert "broken.yaml" in caplog.text and "left out" in caplog.text
 
 
-def test_states_of_two_models_are_kept_apart(loader, configs):
+def test_states_of_two_models_are_kept_apart(loader):
     """Uploads and names have a state for each model."""
     with serving(*loader.sources()) as server:
         say(server, "one"), say(server, "two")
