@@ -16,8 +16,14 @@ build: $(VENV)/installed  ## compile the kernels and install into .venv
 test: build  ## run the tests
 	$(BIN)/python -m pytest -q
 
+test-install: build  ## run the README's first command in a clone, and build the packages
+	$(BIN)/python -m pytest -q -m install tests/test_install.py
+
 test-arm64: build  ## run the kernel tests on ARM64, under qemu-user
 	scripts/test_arm64.sh
+
+test-emulated: build  ## run the kernel tests with the shapes of AVX-512 and AMX, on any x86-64 CPU with AVX2
+	scripts/test_emulated.sh
 
 lint: $(VENV)/lint-installed  ## check style, format and types
 	$(BIN)/ruff check .
@@ -47,4 +53,4 @@ soak: build  ## load and faults against the server
 clean:  ## remove all that was built
 	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache
 
-.PHONY: help build test test-arm64 lint wheel wheels parity bench soak clean
+.PHONY: help build test test-install test-arm64 test-emulated lint wheel wheels parity bench soak clean

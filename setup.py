@@ -20,8 +20,9 @@ X86 = {
     "avxvnni": ["-mavx2", "-mfma", "-mavxvnni"],
     "avx512": AVX512,
     "avx512vnni": [*AVX512, "-mavx512vnni"],
+    "avx512amx": [*AVX512, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
 }
-ARM = {"base": [], "dotprod": ["-march=armv8.2-a+dotprod"]}
+ARM = {"base": [], "dotprod": ["-march=armv8.2-a+dotprod"], "i8mm": ["-march=armv8.2-a+dotprod+i8mm"]}
 MACHINES = {"x86_64": X86, "amd64": X86, "aarch64": ARM, "arm64": ARM}
 # Strict arithmetic (see kernels/gemm.h): of the fast-math family only what changes no result.
 FLAGS = ["-O2", "-fno-math-errno", "-fno-trapping-math", "-g0", "-w"]

@@ -18,7 +18,7 @@ import numpy as np
 from . import ops
 from .errors import BusyError
 from .options import Options
-from .pipeline import stretch
+from .pipeline import set_level, stretch
 from .synthesis import Block, Frame, Utterance
 from .tts import TTSModel
 from .voices.state import VoiceState
@@ -75,8 +75,10 @@ class Stream:
         self.words: list[Word] = timeline.words if timeline else []
         self._engine, self._utterance = engine, utterance
         self._blocks: deque[Block] = deque()
-        paced = stretch(self._spoken(), utterance.options.speed, model.sample_rate)  # by the reader's thread
-        self._paced = timeline.follow(paced) if timeline else paced
+        rate = model.sample_rate
+        stretched = stretch(self._spoken(), utterance.options.speed, rate)
+        levelled = set_level(stretched, utterance, rate, model.voice_loudness)  # by the reader's thread
+        self._paced = timeline.follow(levelled) if timeline else levelled
         self._filled = threading.Condition(engine._lock)
         self._over, self._error = False, None  # no more blocks will come; why
         self._submitted = time.monotonic()

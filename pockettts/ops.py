@@ -7,11 +7,15 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from . import _ops as _base
 from .errors import OptionError
 
-_FASTEST_FIRST = ("avx512vnni", "avx512", "avxvnni", "avx2", "dotprod")
+_FASTEST_FIRST = ("avx512amx", "avx512vnni", "avx512", "avxvnni", "avx2", "i8mm", "dotprod")
 
 
 def builds() -> list[str]:
@@ -25,33 +29,100 @@ def builds() -> list[str]:
     ] + ["base"]
 
 
-def load(isa: str):
+def load(isa: str) -> ModuleType:
     """The kernels built for `isa`, one of `builds()`."""
     return _base if isa == "base" else importlib.import_module(f"._ops_{isa}", __package__)
 
 
-ISA = os.environ.get("POCKETTTS_ISA") or builds()[0]
+def agrees(isa: str) -> bool:
+    """Whether int8 products of this build have the bits of the base build, as they must on every CPU."""
+    x = np.sin(np.arange(19 * 150, dtype=np.float32)).reshape(19, 150)
+    w = np.cos(np.arange(40 * 150, dtype=np.float32)).reshape(40, 150)
+    first, second = (kernels.linear(x, kernels.Matrix(w, quantize=True)) for kernels in (load(isa), _base))
+    return bool(np.array_equal(first, second))
+
+
+def _fastest() -> str:
+    """AMX needs a grant of the system, and its kernels were written without such a CPU at hand: they are checked at every start, which
+    takes a millisecond."""
+    return next(isa for isa in builds() if isa != "avx512amx" or agrees(isa))
+
+
+ISA = os.environ.get("POCKETTTS_ISA") or _fastest()
 if ISA not in builds():
     raise OptionError(f"POCKETTTS_ISA={ISA}: this CPU and installation have {', '.join(builds())}")
 _kernels = load(ISA)
 
-Matrix = _kernels.Matrix
-Norm = _kernels.Norm
-Team = _kernels.Team
-attention = _kernels.attention
-attention_weights = _kernels.attention_weights
-convolve = _kernels.convolve
-depthwise_upsample = _kernels.depthwise_upsample
-elu = _kernels.elu
-get_threads = _kernels.get_threads
-join = _kernels.join
-linear = _kernels.linear
-mlp = _kernels.mlp
-multiply_all = _kernels.multiply_all
-OPENMP: bool = _kernels.OPENMP
-read_all = _kernels.read_all
-release_threads = _kernels.release_threads
-set_threads = _kernels.set_threads
+if TYPE_CHECKING:
+    from ._ops import (
+        OPENMP as OPENMP,
+    )
+    from ._ops import (
+        Matrix as Matrix,
+    )
+    from ._ops import (
+        Norm as Norm,
+    )
+    from ._ops import (
+        Team as Team,
+    )
+    from ._ops import (
+        attention as attention,
+    )
+    from ._ops import (
+        attention_weights as attention_weights,
+    )
+    from ._ops import (
+        convolve as convolve,
+    )
+    from ._ops import (
+        depthwise_upsample as depthwise_upsample,
+    )
+    from ._ops import (
+        elu as elu,
+    )
+    from ._ops import (
+        get_threads as get_threads,
+    )
+    from ._ops import (
+        join as join,
+    )
+    from ._ops import (
+        linear as linear,
+    )
+    from ._ops import (
+        mlp as mlp,
+    )
+    from ._ops import (
+        multiply_all as multiply_all,
+    )
+    from ._ops import (
+        read_all as read_all,
+    )
+    from ._ops import (
+        release_threads as release_threads,
+    )
+    from ._ops import (
+        set_threads as set_threads,
+    )
+else:
+    Matrix = _kernels.Matrix
+    Norm = _kernels.Norm
+    Team = _kernels.Team
+    attention = _kernels.attention
+    attention_weights = _kernels.attention_weights
+    convolve = _kernels.convolve
+    depthwise_upsample = _kernels.depthwise_upsample
+    elu = _kernels.elu
+    get_threads = _kernels.get_threads
+    join = _kernels.join
+    linear = _kernels.linear
+    mlp = _kernels.mlp
+    multiply_all = _kernels.multiply_all
+    OPENMP = _kernels.OPENMP
+    read_all = _kernels.read_all
+    release_threads = _kernels.release_threads
+    set_threads = _kernels.set_threads
 
 
 @contextmanager

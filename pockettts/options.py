@@ -39,11 +39,14 @@ NUMBERS = {number.name: number for number in (
     Number("max_tokens", int, 1, 10_000, "of the chunks in which a text is spoken (default: 50)"),
     Number("gap", float, 0, 60, "seconds of silence between chunks, or more where the text has a pause (default: 0)"),
     Number("speed", float, 0.25, 4, "how fast to speak, at the same pitch; pauses stay as they are (default: 1)"),
+    Number("loudness", float, -70, -5, "LUFS to bring the speech to, such as -16, without clipping (default: as it comes)"),
+    Number("volume", float, 0, 10, "a factor for the samples, limited so that nothing clips (default: 1)"),
     Number("seed", int, 0, 2**64 - 1, "the same seed gives the same sound (default: random)"),
     Number("threads", int, 1, 1024, "cores to use (default: all, at most 8)"),
 )}  # fmt: skip
 
 
+EMOJI = ("drop", "read")
 PRECISIONS = ("bf16", "f32", "int8")
 
 
@@ -63,7 +66,14 @@ class Options:
     max_tokens: int = 50  # of a chunk; the models are trained on single sentences
     gap: float = 0.0  # seconds of silence between chunks
     speed: float = 1.0  # 2 is twice as fast, at the same pitch
+    loudness: float | None = None  # integrated, in LUFS; None: as the model speaks
+    volume: float = 1.0  # a factor on top of that; peaks are limited
     seed: int | None = None  # the same seed, text, voice and options give the same samples; None: a new one each time
+    verbatim: bool = (
+        False  # read the text as the official package does: without normalising, pauses and a pronunciation list
+    )
+    lexicon: str | None = None  # path of a pronunciation list; None: the user's own, if there is one; "": none
+    emoji: str = "drop"  # or "read" them by their Unicode names
     verify: bool = False  # speak a chunk again if it lost or repeated words, or reached the length limit
 
     def __post_init__(self) -> None:
@@ -71,8 +81,19 @@ class Options:
             value = getattr(self, field.name)
             if field.name in NUMBERS and (value is not None or field.default is not None):
                 object.__setattr__(self, field.name, NUMBERS[field.name].check(value))
+        if self.emoji not in EMOJI:
+            raise OptionError(f"emoji {self.emoji!r:.20}: choose one of {', '.join(EMOJI)}")
 
-    def replace(self, **options: float | None) -> "Options":
+    @property
+    def changes_level(self) -> bool:
+        """Whether the sound needs another level than the model gives it."""
+        return self.loudness is not None or self.volume != 1
+
+    def without_level(self) -> "Options":
+        """A copy that leaves the level to the caller, who sets it over the whole sound."""
+        return replace(self, loudness=None, volume=1.0)
+
+    def replace(self, **options: Any) -> "Options":
         """A copy with these options changed; None keeps an option."""
         changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         return replace(self, **changes)

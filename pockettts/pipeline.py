@@ -1,13 +1,14 @@
 """One stream as a pipeline of stages:
 
-    Utterance --latents--> Frame --decode--> Block --verify--> Block --stretch--> Block
+    Utterance --latents--> Frame --decode--> Block --verify--> Block --stretch--> Block --set_level--> Block
 
 Each stage is a generator over the events of the stage before. An event names the take that it belongs to; silence belongs to none.
 `words.timestamps` and the writers of the command are further stages over blocks.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from itertools import groupby
 from operator import itemgetter
 
@@ -17,15 +18,23 @@ from . import ops
 from .reading.chunks import Chunk
 from .reading.tokenizer import Tokenizer
 from .schedule import Schedule
+from .sound.loudness import Loudness
 from .sound.stretch import Stretcher
 from .synthesis import Block, Frame, Stepper, Take, Utterance
+from .voices.state import VoiceState
 
 MAX_TAKES = 4  # of a chunk, while its takes have faults
 
 logger = logging.getLogger("pockettts")
 
 
-def speak(stepper: Stepper, utterance: Utterance, tokenizer: Tokenizer, schedule: Schedule) -> Iterator[Block]:
+def speak(
+    stepper: Stepper,
+    utterance: Utterance,
+    tokenizer: Tokenizer,
+    schedule: Schedule,
+    voice_loudness: MutableMapping[VoiceState, float],
+) -> Iterator[Block]:
     """All stages for one utterance.
 
     Args:
@@ -33,13 +42,15 @@ def speak(stepper: Stepper, utterance: Utterance, tokenizer: Tokenizer, schedule
         utterance: the text, with voice and options.
         tokenizer: maps the attention of a take to its words, for `verify`.
         schedule: decides whether the next latent is made while the decoder works on the last one.
+        voice_loudness: see `set_level`.
     """
 
     def blocks(utterance: Utterance) -> Iterator[Block]:
         return decode(stepper, utterance, schedule)
 
     checked = verify(blocks, utterance, tokenizer) if utterance.options.verify else blocks(utterance)
-    return stretch(checked, utterance.options.speed, stepper.sample_rate)
+    stretched = stretch(checked, utterance.options.speed, stepper.sample_rate)
+    return set_level(stretched, utterance, stepper.sample_rate, voice_loudness)
 
 
 def latents(stepper: Stepper, utterance: Utterance) -> Iterator[Frame | Block]:
@@ -113,6 +124,32 @@ def stretch(blocks: Iterable[Block], speed: float, sample_rate: int) -> Iterator
             yield Block(take, out)
     if len(rest := stretcher.flush()):
         yield Block(last, rest)
+
+
+def set_level(
+    blocks: Iterable[Block], utterance: Utterance, sample_rate: int, known: MutableMapping[VoiceState, float]
+) -> Iterator[Block]:
+    """The blocks at the loudness and volume of the utterance's options. Nothing is held back at the end of a take.
+
+    Args:
+        known: the loudness of voices so far, in LUFS, from which the gain starts. That of this voice is stored at the end.
+    """
+    options, voice = utterance.options, utterance.voice
+    if not options.changes_level:
+        yield from blocks
+        return
+    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=known.get(voice))
+    last: Take | None = None
+    for take, samples in blocks:
+        if take is not last and len(rest := loudness.flush()):
+            yield Block(last, rest)
+        last = take
+        if len(out := loudness.write(samples)):
+            yield Block(take, out)
+    if len(rest := loudness.flush()):
+        yield Block(last, rest)
+    if options.loudness is not None and math.isfinite(measured := loudness.measured):
+        known[voice] = measured
 
 
 def by_chunk(blocks: Iterable[Block]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:

@@ -1,26 +1,33 @@
-"""One stream's flow LM and decoder on the same cores: in turn, each with all of them, or the flow LM a frame ahead with half of them.
+"""How one stream's flow LM and decoder share the cores: in turn, or the flow LM a frame ahead.
 
-The flow LM waits for memory and the decoder for arithmetic, and two threads with half of the cores each wait less often for each other
-than one team of all cores does. Which way is faster depends on the CPU: by 10% either way, as measured. So both are tried in the first
-frames of a process, and the faster one stays. Audio is the same to the bit.
+In turn, each has all cores. Ahead, a thread makes the next frame with half of the cores while the caller decodes the last one with
+the other half: the flow LM waits for memory and the decoder for arithmetic, and two small teams of threads wait for each other less
+often than one large team. Which way is faster depends on the CPU; the difference is up to 10%. So the first frames of a process try
+both ways, and the faster one stays. The samples have the same bits either way.
 """
-import statistics
+
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from . import ops
 
-BLOCK = 4                    # frames that are made the same way in a row, while both are tried; the first one does not count
-BLOCKS = 6                   # in turn, ahead, in turn, ahead, ...
-GAIN = 0.98                  # ahead is chosen if it takes less than this much of the time
+BLOCK = 4  # frames in a row that are made the same way during the trial; the first of them is not timed
+BLOCKS = 6  # in turn, ahead, in turn, ahead, ...
+GAIN = 0.98  # ahead is chosen if it takes less than this share of the time
+
+Item = TypeVar("Item")
+Decoded = TypeVar("Decoded")
 
 
 class Schedule:
     """Makes items (frames) and decodes them, in turn or ahead.
 
-    Attributes: `ahead`: True or False; None while it is not known yet. `seconds`: of frames made in turn (False) and ahead (True).
+    Attributes:
+        ahead: the way that was chosen; None during the trial.
+        seconds: the times of frames made in turn (False) and ahead (True).
     """
 
     def __init__(self, ahead: bool | None = None) -> None:
@@ -28,32 +35,38 @@ class Schedule:
         self.seconds: dict[bool, list[float]] = {False: [], True: []}
         self._tried = 0
 
-    def run(self, items: Iterator[Any], decode: Callable[[Any], Any], counts: Callable[[Any], bool]) -> Iterator[tuple[Any, Any]]:
-        """Each item and decode(item), in order. The first item has all cores to itself, until it is decoded: time to first audio.
+    def run(
+        self, items: Iterator[Item], decode: Callable[[Item], Decoded], is_timed: Callable[[Item], bool]
+    ) -> Iterator[tuple[Item, Decoded]]:
+        """Each item with decode(item), in order. The first item has all cores, since it decides the time to first audio.
 
-        counts(item): whether its time says something about the way it was made.
+        Args:
+            items: made by the flow LM as they are taken.
+            decode: called once per item, in order.
+            is_timed: whether the time of an item counts in the trial.
         """
         cores = ops.get_threads()
         if cores == 1:
             yield from ((item, decode(item)) for item in items)
             return
         teams = _Teams(cores)
-        upcoming: Future | None = None
-        resumed, before = time.perf_counter(), None                     # the way of the item before
+        resumed = time.perf_counter()
+        last_way: bool | None = None
         try:
             item = next(items, None)
             while item is not None:
-                ahead = self._next_way() if before is not None else False
+                ahead = False if last_way is None else self._next_way()
                 if ahead:
-                    upcoming = teams.submit(next, items, None)
+                    teams.make(items)
                 decoded = teams.decode(decode, item) if ahead else decode(item)
                 done = time.perf_counter()
                 yield item, decoded
-                begun, resumed = resumed, time.perf_counter()
-                if ahead == before and counts(item) and resumed - done < (done - begun) / 4:        # the reader was not slow
-                    self._note(ahead, done - begun)
-                before = ahead
-                item, upcoming = (upcoming.result() if upcoming else next(items, None)), None
+                started, resumed = resumed, time.perf_counter()
+                reader_was_fast = resumed - done < (done - started) / 4
+                if ahead == last_way and is_timed(item) and reader_was_fast:
+                    self._note(ahead, done - started)
+                last_way = ahead
+                item = teams.made() if ahead else next(items, None)
         finally:
             teams.close()
 
@@ -64,11 +77,12 @@ class Schedule:
         return self._tried // BLOCK % 2 == 1
 
     def _note(self, ahead: bool, seconds: float) -> None:
+        """Count the time of a frame. After the trial, choose the way with the smaller median."""
         if self.ahead is not None:
             return
         self.seconds[ahead].append(seconds)
         if self._tried >= BLOCK * BLOCKS and all(self.seconds.values()):
-            medians = {way: statistics.median(seconds) for way, seconds in self.seconds.items()}
+            medians = {way: sorted(times)[len(times) // 2] for way, times in self.seconds.items()}
             self.ahead = medians[True] < GAIN * medians[False]
 
 
@@ -78,24 +92,44 @@ class _Teams:
     def __init__(self, cores: int) -> None:
         self.own, self.others = ops.Team(cores // 2), ops.Team(cores - cores // 2)
         self.cores = cores
-        self.worker: ThreadPoolExecutor | None = None
+        self._jobs: SimpleQueue[Iterator[Any] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
-    def submit(self, make: Callable[..., Any], *args: Any) -> Future:
-        self.worker = self.worker or ThreadPoolExecutor(1, "pockettts")
+    def make(self, items: Iterator[Any]) -> None:
+        """Let the thread take the next item. `made` waits for it."""
+        if self._thread is None:  # not a thread of concurrent.futures: its import takes longer than a frame
+            self._thread = threading.Thread(target=self._work, name="pockettts-ahead", daemon=True)
+            self._thread.start()
         self.others.size = self.cores - self.own.size
-        return self.worker.submit(self._make, make, *args)
+        self._jobs.put(items)
 
-    def _make(self, make: Callable[..., Any], *args: Any) -> Any:
+    def made(self) -> Any:
+        """The item; None after the last one. Raises the error that making it raised."""
+        item, error = self._results.get()
+        if error:
+            raise error
+        return item
+
+    def _work(self) -> None:
         with ops.working_as(self.own):
-            made = make(*args)
-        if self.cores == 2:                    # the decoder takes over the core; larger teams would start and end threads for that
-            self.others.size = self.cores
-        return made
+            while (items := self._jobs.get()) is not None:
+                result: tuple[Any, BaseException | None]
+                try:
+                    result = next(items, None), None
+                except BaseException as error:
+                    result = None, error
+                if self.cores == 2:  # the decoder gets this core; a larger team would have to start threads for that
+                    self.others.size = self.cores
+                self._results.put(result)
 
-    def decode(self, decode: Callable[[Any], Any], item: Any) -> Any:
+    def decode(self, decode: Callable[[Item], Decoded], item: Item) -> Decoded:
+        """decode(item), with the cores of the decoder."""
         with ops.working_as(self.others):
             return decode(item)
 
     def close(self) -> None:
-        if self.worker:
-            self.worker.shutdown()
+        """End the thread."""
+        if self._thread:
+            self._jobs.put(None)
+            self._thread.join()

@@ -2,10 +2,11 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,8 +21,10 @@ from .official import OfficialMethods
 from .options import NUMBERS, PRECISIONS, Options
 from .pipeline import speak
 from .reading import chunks as text
+from .reading.normalize import find_reading
 from .reading.tokenizer import Tokenizer, load_tokenizer
 from .schedule import Schedule
+from .sound.loudness import level as set_level
 from .storage import hub
 from .synthesis import Block, Stepper, Utterance
 from .voices import catalogue
@@ -62,6 +65,7 @@ class TTSModel(OfficialMethods):
         self.config, self.options, self.tokenizer = config, options, tokenizer
         self.flow_lm, self.decoder, self.voices, self.schedule = flow_lm, decoder, voices, Schedule()
         self.sample_rate: int = config.mimi.sample_rate
+        self.voice_loudness: MutableMapping[VoiceState, float] = WeakKeyDictionary()  # LUFS, as measured so far
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
     @classmethod
@@ -74,7 +78,7 @@ class TTSModel(OfficialMethods):
         threads: int | None = None,
         cache: bool = True,
         voices_dir: str | Path | None = None,
-        **options: float | None,
+        **options: Any,
     ) -> "TTSModel":
         """Load a model. Download the files that are not on this machine.
 
@@ -96,7 +100,7 @@ class TTSModel(OfficialMethods):
             raise OptionError(f"both a model, {name!r}, and a config, {str(config)!r:.80}, are given: give one")
         if precision not in (None, *PRECISIONS):
             raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
-        ops.set_threads(min(8, _cores()) if threads is None else NUMBERS["threads"].check(threads))
+        ops.set_threads(min(8, _cores()) if threads is None else int(NUMBERS["threads"].check(threads)))
         c = config if isinstance(config, Config) else _config(name if config is None else config)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
@@ -140,20 +144,24 @@ class TTSModel(OfficialMethods):
 
     # --- speech --------------------------------------------------------------------------------------------------------------
 
-    def generate(self, text: str, voice: Voice, **options: float | None) -> np.ndarray:
+    def generate(self, text: str, voice: Voice, **options: Any) -> np.ndarray:
         """Speak a text. Arguments and errors as in `generate_stream`.
 
         Returns: float32 [samples] at `sample_rate`, nominally within -1 .. 1.
         """
-        return np.concatenate(list(self.generate_stream(text, voice, **options)))
+        wanted = self.options.replace(**options)
+        utterance = self.utterance(text, voice, wanted.without_level())
+        audio = np.concatenate([samples for _, samples in self.speak(utterance)])
+        return set_level(audio, self.sample_rate, wanted.loudness, wanted.volume) if wanted.changes_level else audio
 
-    def generate_stream(self, text: str, voice: Voice, **options: float | None) -> Iterator[np.ndarray]:
+    def generate_stream(self, text: str, voice: Voice, **options: Any) -> Iterator[np.ndarray]:
         """Speak a text frame by frame. Yields float32 [1920] (80 ms) as soon as it is decoded; the last block of a pause is shorter.
 
         You may stop the iteration at any time; there is nothing to clean up.
 
         Args:
-            text: of any length. It is split into chunks of whole sentences. `[pause:500ms]`, SSML's `<break/>`, blank lines, and
+            text: of any length. Numbers, dates, abbreviations and the like become words, unless `verbatim` is among the options
+                (reading/normalize.py). It is split into chunks of whole sentences. `[pause:500ms]`, SSML's `<break/>`, blank lines, and
                 line breaks after headings and list items are pauses.
             voice: a voice state, or an argument of `get_voice_state`.
             options: seed, temperature and others of `Options`, for this text; None: the model's default.
@@ -165,29 +173,30 @@ class TTSModel(OfficialMethods):
         """
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.replace(**options))))
 
-    def generate_events(self, text: str, voice: Voice, **options: float | None) -> "Iterator[np.ndarray | Word]":
+    def generate_events(self, text: str, voice: Voice, **options: Any) -> "Iterator[np.ndarray | Word]":
         """Like `generate_stream`, but after the last block of each chunk it also yields the chunk's words, with their times.
 
         Times are seconds since the start of the speech. A model without alignment heads gives each chunk as one "word".
         """
         utterance = self.utterance(text, voice, self.options.replace(**options), with_attention=True)
-        timeline = self.timeline(text)
+        timeline = self.timeline()
         return timeline.events(self.speak(utterance))
 
     def utterance(self, given: str, voice: Voice, options: Options, with_attention: bool = False) -> Utterance:
         """A text in synthesis, for `speak` or the engine. with_attention: record what a `timeline` needs."""
-        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap)
+        reading = find_reading(self.config.language, options.verbatim, options.lexicon, options.emoji)
+        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, reading)
         return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
 
-    def timeline(self, given: str) -> "Timeline":
+    def timeline(self) -> "Timeline":
         """A stage that finds the times of words while a text is spoken."""
         from .words.timestamps import Timeline
 
-        return Timeline(given, self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
+        return Timeline(self.tokenizer, self.sample_rate, self.config.mimi.frame_rate, self.config.alignment_lead or 0)
 
     def speak(self, utterance: Utterance) -> Iterator[Block]:
         """The blocks of an utterance, as `generate_stream` returns them, each with its take."""
-        return speak(self.stepper, utterance, self.tokenizer, self.schedule)
+        return speak(self.stepper, utterance, self.tokenizer, self.schedule, self.voice_loudness)
 
 
 def default_options(config: Config, **options: float | None) -> Options:

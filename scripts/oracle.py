@@ -5,6 +5,7 @@ Runs where that package is installed (pip install torch==2.13.0 pocket-tts==4.0.
     python scripts/oracle.py make english /tmp/english           # config.yaml, model.safetensors, tokenizer.model
     python scripts/oracle.py dump /tmp/english --frames 20       # dump.npz, see `dump`
     python scripts/oracle.py golden tests/data/golden            # both, for the tiny models of shapes.yaml
+    python scripts/oracle.py speak pockettts/models/mini mini.npz    # the bundled model, which has trained weights
 
 A model is an official config by name, or one of shapes.yaml. All is computed at temperature 0, so that there is one right answer.
 """
@@ -12,6 +13,7 @@ A model is an official config by name, or one of shapes.yaml. All is computed at
 import argparse
 import math
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,12 @@ from pocket_tts import TTSModel
 from pocket_tts.data.audio_utils import end_on_pause
 from pocket_tts.models.mimi import build_mimi
 from pocket_tts.modules.stateful_module import increment_steps, init_states
-from pocket_tts.utils.config import CONFIGS_DIR, load_config
+from pocket_tts.utils.config import CONFIGS_DIR, Config, load_config
 from safetensors.torch import save_file
 
 SHAPES = yaml.safe_load((Path(__file__).parent / "shapes.yaml").read_text())
 TEXT = "Hello, world! This is a test of 3 things: numbers like 3.14, quotes, and 'names'."
+MINI_SENTENCES = Path(__file__).parents[1].resolve() / "tests" / "data" / "sentences" / "held_out.tsv"
 MAX_TOKENS = 30  # of a chunk, so that there are several
 SENTENCES = [
     "Yes",
@@ -170,6 +173,25 @@ def dump(folder: Path, frames: int = 20, steps: int = 1, seconds: float = 2, sen
     print(folder.name, *(f"{name} {tuple(np.shape(value))}" for name, value in out.items()))
 
 
+def speak(folder: Path, output: Path) -> None:
+    """Write what the bundled model in `folder` says by the official package: sentence (id), voice and sound of each in an archive."""
+    (config,) = folder.glob("*.json")
+    known = set(Config.model_fields)  # the official schema refuses fields of our own, such as alignment_heads
+    values = {name: value for name, value in yaml.safe_load(config.read_text()).items() if name in known}
+    output = output.resolve()
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "config.yaml")
+        file.write_text(yaml.safe_dump(values))
+        os.chdir(folder)  # its paths are relative
+        model = TTSModel.load_model(config=file, temp=0.0)
+    sounds = {}
+    for line in MINI_SENTENCES.read_text().splitlines()[:10]:
+        number, voice, text = line.split("\t")
+        state = model.get_state_for_audio_prompt(f"voices/{voice}.safetensors")
+        sounds[number] = model.generate_audio(state, text).numpy()
+    np.savez_compressed(output, **sounds)
+
+
 def threshold(model: TTSModel, voice: dict, sentences: list[str]) -> float:
     """An EOS threshold that all chunks of the sentences cross but one, which has to run to its length limit."""
     chunks = []
@@ -213,9 +235,12 @@ def main() -> None:
     command.add_argument("--frames", type=int, default=20)
     command.add_argument("--steps", type=int, default=1, help="of the sampler")
     commands.add_parser("golden").add_argument("folder", type=Path)
+    command = commands.add_parser("speak")
+    command.add_argument("folder", type=Path)
+    command.add_argument("output", type=Path)
     options = vars(parser.parse_args())
     options["folder"] = options["folder"].resolve()
-    {"make": make, "dump": dump, "golden": golden}[options.pop("command")](**options)
+    {"make": make, "dump": dump, "golden": golden, "speak": speak}[options.pop("command")](**options)
 
 
 if __name__ == "__main__":

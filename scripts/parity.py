@@ -3,10 +3,12 @@
     python scripts/parity.py                                     # 20 minutes, nearly all of them the official package's
     python scripts/parity.py english odd --oracle ../oracle/bin/python --keep ../parity
     python scripts/parity.py english --rounding                  # how far int8 is from f32, over 200 frames
+    python scripts/parity.py mini                                # the bundled model, which has trained weights
 
 Models have random weights (oracle.py), temperature is 0, and each side hears its own latents, so errors may add up over the frames.
 Speech is whole sentences through `generate`: chunks, EOS, the frames after it, the length limit and the fade-in. bf16 = f32 says
 whether bf16 weights give the same bits as the same weights widened. Exits with 1 if that or ids differ, or a difference is above 1e-4.
+`mini` says ten sentences as a whole; a difference of rounding that is fed back for a hundred frames may grow, so there the limit is 2e-2.
 
 The official package needs torch: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu keeps CUDA out of its venv.
 """
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+import pockettts
 from pockettts import TTSModel
 from pockettts.model.state import KVCache
 from pockettts.sound.files import end_on_pause
@@ -32,8 +35,10 @@ MODELS = {  # and how many steps their samplers make
 }  # fmt: skip
 STAGES = ("conditioning", "hidden", "eos_logit", "latent", "audio", "speech")
 LIMIT = 1e-4
+BUNDLED, BUNDLED_LIMIT = "mini", 2e-2
 PACKAGES = ("torch==2.13.0", "pocket-tts==4.0.1")
 SCRIPTS = Path(__file__).parent
+MINI_SENTENCES = SCRIPTS.parent / "tests" / "data" / "sentences" / "held_out.tsv"
 
 
 def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = None) -> dict[str, np.ndarray]:
@@ -59,7 +64,9 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
 
     if "speech" in official:
         speak = dict(eos_threshold=float(official["eos_threshold"]), max_tokens=int(official["max_tokens"]))
-        out["speech"] = np.concatenate([model.generate(str(text), voice, **speak) for text in official["sentences"]])
+        out["speech"] = np.concatenate(
+            [model.generate(str(text), voice, verbatim=True, **speak) for text in official["sentences"]]
+        )
     return out
 
 
@@ -120,6 +127,23 @@ def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
     ]
     print("|", " | ".join(cells), "|", flush=True)
     return same_ids and same_bits and all(d < LIMIT for d in found.values())  # no NaN either
+
+
+def compare_bundled(oracle: str, keep: Path) -> bool:
+    """Print a row for each sentence that both packages say with the bundled model; whether all are as long, and alike."""
+    file = keep / f"{BUNDLED}.npz"
+    if is_stale(file):
+        run_oracle(oracle, "speak", Path(pockettts.__file__).parent / "models" / BUNDLED, file)
+    official, model = np.load(file), TTSModel.load(BUNDLED, temperature=0)
+    found = []
+    print("\n| mini, sentence | samples | largest difference |\n| --- | --- | --- |")
+    for line in MINI_SENTENCES.read_text().splitlines():
+        number, voice, text = line.split("\t")
+        if number in official:
+            difference = differences(dict(speech=model.generate(text, voice)), dict(speech=official[number]))["speech"]
+            print(f"| {number} | {len(official[number])} | {difference:.0e} |", flush=True)
+            found.append(difference)
+    return all(difference < BUNDLED_LIMIT for difference in found)
 
 
 def frames(model: TTSModel, ids: list[int], prompt: np.ndarray, latents: np.ndarray) -> dict[str, np.ndarray]:
@@ -188,7 +212,9 @@ def program(given: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=list(MODELS), metavar="MODEL", help=f"of {', '.join(MODELS)}")
+    parser.add_argument(
+        "models", nargs="*", default=[*MODELS, BUNDLED], metavar="MODEL", help=f"of {', '.join(MODELS)}, {BUNDLED}"
+    )
     parser.add_argument(
         "--oracle", type=program, help="a Python that has the official package; a venv is made for it otherwise"
     )
@@ -200,8 +226,8 @@ def main() -> int:
     )
     parser.add_argument("--rounding", action="store_true", help="compare our int8 with our f32 instead")
     options = parser.parse_args()
-    if unknown := set(options.models) - set(MODELS):
-        parser.error(f"{', '.join(unknown)}: not among {', '.join(MODELS)}")
+    if unknown := set(options.models) - {*MODELS, BUNDLED}:
+        parser.error(f"{', '.join(unknown)}: not among {', '.join(MODELS)}, {BUNDLED}")
     logging.getLogger("pockettts").setLevel(logging.ERROR)  # a chunk runs to its length limit, as it should
     options.keep.mkdir(parents=True, exist_ok=True)
     keep = options.keep.resolve()
@@ -210,12 +236,15 @@ def main() -> int:
         print(
             "| model | hidden | latent | EOS logit | its difference, in deviations | sound, dB |\n" + "| --- " * 6 + "|"
         )
-        for name in options.models:
+        for name in [name for name in options.models if name in MODELS]:
             rounding(name, oracle, keep)
         return 0
     print("| model | weights | ids |", " | ".join(STAGES).replace("eos_logit", "EOS logit"), "| bf16 = f32 |")
     print("| --- " * (len(STAGES) + 4) + "|")
-    return 0 if all([compare(name, bf16, oracle, keep) for name in options.models for bf16 in (False, True)]) else 1
+    good = [compare(name, bf16, oracle, keep) for name in options.models if name in MODELS for bf16 in (False, True)]
+    if BUNDLED in options.models:
+        good.append(compare_bundled(oracle, keep))
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kernel tests on ARM64, base and dotprod, on an x86-64 machine: a cross compiler builds the extension, and Debian's Python for
+# The kernel tests on ARM64, base, dotprod and i8mm, on an x86-64 machine: a cross compiler builds the extension, and Debian's Python for
 # ARM64 runs it under qemu-user. Needs Debian or Ubuntu with gcc-aarch64-linux-gnu and qemu-user; needs no root, since packages are only
 # unpacked. Six minutes the first time. Arguments go to pytest: scripts/test_arm64.sh -k int8
 set -euo pipefail
@@ -18,7 +18,7 @@ if [ ! -e "$ROOT/complete" ]; then                      # apt of its own, which 
     options=(-qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::status="$APT/status"
              -o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache" -o Debug::NoLocking=1 -o APT::Sandbox::User="$(id -un)")
     apt-get "${options[@]}" update
-    apt-get "${options[@]}" -y --no-install-recommends --download-only install python3-numpy python3-pytest libpython3-dev
+    apt-get "${options[@]}" -y --no-install-recommends --download-only install python3-numpy python3-pytest libpython3-dev libgomp1
     for package in "$APT"/cache/archives/*.deb; do dpkg -x "$package" "$ROOT"; done
     rm -rf "$APT"
     touch "$ROOT/complete"
@@ -43,6 +43,7 @@ run() {
 }
 builds='from pockettts import ops; print(*ops.builds())'
 [ "$(run cortex-a53 -c "$builds")" = base ]             # has no dotprod
-[ "$(run max -c "$builds")" = "dotprod base" ]
+[ "$(run neoverse-n1 -c "$builds")" = "dotprod base" ]
+[ "$(run max -c "$builds")" = "i8mm dotprod base" ]
 # qemu itself aborts when a forked process starts a thread, whatever the program.
 run max -m pytest -q --noconftest -p no:cacheprovider tests/test_kernels.py -k "not forked" "$@"

@@ -12,7 +12,7 @@ import requests
 from serving import LONG, connect, load, post, read_until, serving, wait_for
 from test_server_streams import BLOCK, Script
 
-from pockettts.sound.files import pcm16
+from pockettts.sound.encode import pcm16
 
 DEPLOY = Path(__file__).parent.parent / "scripts" / "deploy"
 COMMANDS = {

@@ -15,6 +15,7 @@ import sentencepiece
 
 from pockettts.errors import TextError
 from pockettts.reading.chunks import Chunk, prepare, split_sentences, split_text, split_tokens
+from pockettts.reading.normalize import Reading
 from pockettts.reading.pauses import Pause
 from pockettts.reading.tokenizer import load_tokenizer
 
@@ -34,6 +35,7 @@ def rules(**changes) -> SimpleNamespace:
     return SimpleNamespace(**base | changes)
 
 
+ENGLISH = Reading("en")
 FRENCH = rules(remove_semicolons=True, replace_characters=dict.fromkeys('"«»', "") | {"\u2019": "'"})
 
 
@@ -217,10 +219,14 @@ def test_parts(tokenizer):
     """Chunks as `split` and `prepare` make them of each piece, and the pauses between."""
     t = tokenizer["json"]
     text = "It is 3.14 now. " * 30
+    assert (
+        "".join(chunk.text for chunk in split_text(text, t, rules(), 50, 0, ENGLISH)).count("three point one four")
+        == 30
+    )
     chunks = list(split_text(text, t, rules(), 50))
     prepared = [prepare(chunk, rules()) for chunk in split_sentences(text, t, rules(), 50)]
     assert len(chunks) > 3 and chunks == [Chunk(t.encode(words), words, frames + 2) for words, frames in prepared]
-    assert list(split_text("Red\nBlue [pause:1s], green", t, rules(), 50)) == [
+    assert list(split_text("Red\nBlue [pause:1s], green", t, rules(), 50, 0, ENGLISH)) == [
         Chunk(t.encode("Red."), "Red.", 5), Pause(0.25), Chunk(t.encode("Blue."), "Blue.", 5), Pause(1),
         Chunk(t.encode("Green."), "Green.", 5),
     ]  # fmt: skip
@@ -231,15 +237,15 @@ def test_parts(tokenizer):
 
 def test_a_gap_is_between_all_chunks(tokenizer):
     text = "It is 3.14 now. " * 30 + "[pause:0.1] So. " + "word " * 300
-    plain, apart = (list(split_text(text, tokenizer["json"], rules(), 50, gap)) for gap in (0, 0.75))
+    plain, apart = (list(split_text(text, tokenizer["json"], rules(), 50, gap, ENGLISH)) for gap in (0, 0.75))
     assert [part for part in apart if part != Pause(0.75)] == plain
     assert all(isinstance(a, Chunk) != isinstance(b, Chunk) for a, b in zip(apart, apart[1:], strict=False))
 
 
 def test_marks_alone_are_not_spoken(tokenizer):
-    assert list(split_text("\u2026", tokenizer["json"], rules(), 50)) == [Pause(0.5)]
+    assert list(split_text("\u2026", tokenizer["json"], rules(), 50, 0, ENGLISH)) == [Pause(0.5)]
     text = 'It is late, he said. "! ... " So it is. \u2026 ?!'
-    spoken = [part.text for part in split_text(text, tokenizer["json"], rules(), 5)]
+    spoken = [part.text for part in split_text(text, tokenizer["json"], rules(), 5, 0, ENGLISH)]
     assert len(spoken) > 2 and all(map(letters, spoken)) and letters("".join(spoken)) == letters(text)
 
 
@@ -248,12 +254,12 @@ def test_parts_are_made_as_they_are_needed(tokenizer):
     real = tokenizer["json"]
     noting = SimpleNamespace(**{name: getattr(real, name) for name in ("encode", "decode", "join")})
     noting.pieces = lambda text: seen.append(text) or real.pieces(text)
-    first = next(split_text("One line.\n" * 10_000, noting, rules(), 50))
+    first = next(split_text("One line.\n" * 10_000, noting, rules(), 50, 0, ENGLISH))
     assert first.text == "One line." and len(seen) < 20
 
 
 @pytest.mark.parametrize("text, words", [("", "nothing to speak"), (" \n", "nothing to speak"), ("a \udce9", "not Unicode"),
-                                         ("a [pause:x]", "not a pause"), (None, "NoneType")])  # fmt: skip
+                                         (None, "NoneType")])  # fmt: skip
 def test_mistakes_show_before_the_first_part(tokenizer, text, words):
     with pytest.raises(TextError, match=words):
         split_text(text, tokenizer["json"], rules(), 50)

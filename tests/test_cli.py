@@ -117,6 +117,22 @@ def assert_one_line(err, *words):
         assert str(word) in err
 
 
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given, expected", [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")], ids=["default", "the user's"]
+)
+def test_openmp_is_told_before_it_is_loaded_how_long_to_spin(options, here, given, expected):
+    code, _, err = finish(
+        start("Hello.", "-o", "a.wav", *options, cwd=here, env={"OMP_DISPLAY_ENV": "verbose"} | given)
+    )
+    assert code == 0
+    if "GOMP_SPINCOUNT" not in err:
+        pytest.skip("not libgomp")
+    assert f"GOMP_SPINCOUNT = '{expected}'" in err and "OMP_WAIT_POLICY = 'PASSIVE'" in err
+
+
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
@@ -229,11 +245,15 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
         "speed": 2.0,
         "seed": 7,
         "threads": 1,
+        "lexicon": "list.txt",
+        "emoji": "read",
     }
+    Path("list.txt").write_text("Hello  hullo")
     given = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
     assert run("Hello.", *options, *given)[0] == 0
     assert seen.pop("config") == load_config(options[1])
-    assert seen == wanted | {"cache": True}
+    assert seen == wanted | {"cache": True, "verbatim": False}
+    assert run("Hello.", *options, "--verbatim")[0] == 0 and seen["verbatim"] is True
 
 
 def test_a_seed_gives_the_same_bytes(run, options, here):
@@ -257,7 +277,7 @@ def test_times_of_words(run, following_model, voice, here):
     argv = ["--config", config, "--voice", voice, *WHOLE, "-o", "a.wav"]
     assert run("Red & blue", *argv, "--timestamps", "a.json")[0] == 0
     data = json.loads(Path("a.json").read_text())
-    assert data["unit"] == "word" and [word["text"] for word in data["words"]] == ["Red &", "blue"]
+    assert data["unit"] == "word" and [word["text"] for word in data["words"]] == ["Red", "&", "blue"]
     assert 0 <= data["words"][0]["start"] < data["words"][0]["end"] <= data["words"][1]["start"]
     (here / "text.txt").write_text("Red & blue")
     assert run("-f", "text.txt", *argv, "--timestamps", "b.json")[0] == 0  # chunk by chunk
@@ -266,8 +286,18 @@ def test_times_of_words(run, following_model, voice, here):
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\nRed & blue\n", Path("a.srt").read_text())
     assert run("Red & blue", *argv, "--timestamps", "a.vtt")[0] == 0
     assert re.match(
-        r"WEBVTT\n\n00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}\nRed &amp; ?<00:00:0[\d.]+>blue\n", Path("a.vtt").read_text()
+        r"WEBVTT\n\n00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}\nRed ?<00:00:0[\d.]+>&amp; ?<00:00:0[\d.]+>blue\n",
+        Path("a.vtt").read_text(),
     )
+
+
+def test_each_word_has_its_time_once_whatever_the_marks(run, options, here):
+    """Where no alignment heads are known, too."""
+    text = "Tom & Jerry paid $3.50 \u2014 **each** & more, @home & so on; \u2605 e.g. 5 km."
+    for extra in ([], ["--verbatim"]):
+        assert run(text, *options, "--timestamps", "a.json", "-o", "a.wav", *extra)[0] == 0
+        found = " ".join(word["text"] for word in json.loads(Path("a.json").read_text())["words"])
+        assert found == (text if extra else text.replace("**", ""))
 
 
 def test_times_of_chunks_where_no_heads_are_known(run, options, here):
@@ -782,3 +812,81 @@ def test_help_says_what_there_is(run):
         code, out, err = run(name, "--help")
         assert code == 0 and err == "" and out.startswith(b"usage: pockettts")
     assert run("--version") == (0, f"pockettts {__version__}\n".encode(), "")
+
+
+# --- streams in place, loudness, odd names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_output_to_a_descriptor_is_written_in_place(options, here, path):
+    code, whole, _ = finish(start(*options, "Hi.", "-q", "-o", "-"))
+    assert code == 0 and finish(start(*options, "Hi.", "-q", "-o", path)) == (0, whole, b"")
+    with open("file", "wb") as file:
+        file.write(b"before")
+        file.flush()
+        assert finish(start(*options, "Hi.", "-q", "-o", path, stdout=file))[0] == 0
+    assert Path("file").read_bytes() == b"before" + whole
+    assert os.listdir() == ["file"]
+
+
+def test_process_substitution(options, here):
+    reading, writing = os.pipe()
+    process = start(*options, "Hi.", "-q", "-o", f"/dev/fd/{writing}", pass_fds=[writing])
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        data = pipe.read()
+    assert finish(process)[0] == 0 and data[:4] == b"RIFF" and data[40:44] == b"\xff" * 4 and len(data) > 10_000
+    assert os.listdir() == []
+
+
+def test_loudness_of_files_and_streams(options, run, here):
+    from pockettts.sound.loudness import Meter
+
+    def loudness(samples):
+        meter = Meter(24_000)
+        meter.write(samples.astype(np.float32))
+        return meter.integrated()
+
+    code, _, err = run(*options, "Hello there. And more.", "-q", "-o", "x.wav", "--loudness", "-25")
+    assert (code, err) == (0, "") and abs(loudness(soundfile.read("x.wav")[0]) + 25) < 0.2
+    assert (
+        run(*options, "Hello there. And more.", "-q", "-o", "half.wav", "--loudness", "-25", "--volume", "0.5")[0] == 0
+    )
+    assert abs(loudness(soundfile.read("half.wav")[0]) + 31) < 0.2
+    plain = run(*options, "Hello there. And more.", "-q", "--stream")[1]
+    quiet = run(*options, "Hello there. And more.", "-q", "--stream", "--volume", "0.25")[1]
+    assert len(quiet) == len(plain)
+    ratio = np.frombuffer(quiet, "<i2").astype(float).std() / np.frombuffer(plain, "<i2").astype(float).std()
+    assert abs(ratio - 0.25) < 0.01
+    code, _, err = run(*options, "Hi.", "--loudness", "3")
+    assert code == 2 and "'3' is not a number from -70 to -5" in err
+
+
+@pytest.mark.parametrize(
+    "name", ["two\nlines.wav", "-dash.wav", "été.wav", "name.with.dots", "50%d.wav", "a 'b' \"c\".wav", "x:y"]
+)
+def test_voice_with_an_odd_name(options, run, voice, here, name):
+    Path(name).write_bytes(voice.read_bytes())
+    code, _, err = run(*options, "--voice", name, "Hi.", "-q", "-o", "x.wav")
+    assert (code, err) == (0, "")
+
+
+# --- lines as they come ------------------------------------------------------------------------------------------------------
+
+
+def test_follow_reads_utf_8_and_nothing_else(run, options, here):
+    follow = [*options, "--follow", "-o"]
+    assert run("Red.", *options, "-o", "red.wav")[0] == 0
+    for content, complaint in ((b"\xef\xbb\xbfRed.\n", ""), (b"Red.\ncaf\xe9\n", "line 2 of stdin is not UTF-8")):
+        code, _, err = run(*follow, "a.wav", stdin=content)
+        assert code == 0 and complaint in err
+        np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("red.wav")[0])
+    for content in ("Red.\nBlue.\n".encode("utf-16"), b"caf\xe9\n"):
+        code, _, err = run(*follow, "b.wav", stdin=content)
+        assert code == 1 and "stdin is not UTF-8" in err and not Path("b.wav").exists()
+    assert run(*options, "-o", "b.wav", "-", stdin=b"caf\xe9\n")[0] == 1  # as without --follow
+
+
+def test_silent_lines_and_brackets_are_not_fatal(run, options, here):
+    code, _, err = run(*options, "--follow", "-o", "a.wav", stdin="Red.\n\u25a0\n[Pause: the lights dim.]\n".encode())
+    assert code == 0 and "no pause" in err

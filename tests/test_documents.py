@@ -1,11 +1,13 @@
 """Text files, Markdown and EPUB as chapters of plain text."""
 
+import re
 import zipfile
 
 import pytest
 
 from pockettts.errors import TextError
-from pockettts.reading.documents import Chapter, read, whole
+from pockettts.reading.documents import Chapter, read, read_document, whole
+from pockettts.reading.markup import decode_page, from_html, from_markdown
 from pockettts.reading.pauses import Pause, split_at_pauses
 
 MARKDOWN = """\
@@ -68,6 +70,8 @@ def epub(tmp_path):
             for name, content in (
                 {"META-INF/container.xml": CONTAINER, "OEBPS/book.opf": PACKAGE} | pages | changes
             ).items():
+                if content is None:
+                    continue
                 page = f"<html><head><title>No</title></head><body>{content}</body></html>"
                 book.writestr(name, page if "xhtml" in name else content)
         return path
@@ -127,14 +131,102 @@ def test_damaged_files_are_one_line(tmp_path, name, content, words):
 
 
 @pytest.mark.parametrize("name, content", [
-    ("META-INF/container.xml", "<a>"), ("META-INF/container.xml", "<a/>"),
-    ("META-INF/container.xml", CONTAINER.replace("book.opf", "no.opf")),
-    ("OEBPS/book.opf", PACKAGE.replace("<manifest>", "")), ("OEBPS/book.opf", PACKAGE.replace('id="2"', 'id="3"')),
+    ("OEBPS/text/one 1.xhtml", None), ("OEBPS/text/two.xhtml", None),
+    ("OEBPS/book.opf", PACKAGE.replace('<itemref', '<itemref idref="nobody"/><itemref', 1)),
+    ("OEBPS/book.opf", PACKAGE.replace('id="2"', 'id="3"')),
     ("OEBPS/book.opf", PACKAGE.replace("two.", "2.")),
 ])  # fmt: skip
-def test_damaged_epubs_are_one_line(epub, name, content):
-    with pytest.raises(TextError, match="damaged"):
-        read(epub(**{name: content}))
+def test_a_page_that_is_missing_costs_no_other(epub, caplog, name, content):
+    chapters = read(epub(**{name: content}))
+    assert chapters and caplog.records and all("is skipped" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize("name, content", [
+    ("META-INF/container.xml", "<a>"), ("META-INF/container.xml", None),
+    ("META-INF/container.xml", CONTAINER.replace("book.opf", "no.opf")),
+    ("META-INF/container.xml", CONTAINER.replace("OEBPS/", "oebps\\")),
+    ("OEBPS/book.opf", re.sub(' xmlns="[^"]*"', "", PACKAGE)),
+    ("OEBPS/book.opf", PACKAGE.replace("<manifest>", "&nbsp;<manifest>")),
+    ("OEBPS/book.opf", PACKAGE.replace('href="text/two.xhtml"', 'href="/OEBPS/text/two.xhtml"')),
+    ("OEBPS/book.opf", PACKAGE.replace('href="text/two.xhtml"', 'href="text/TWO.xhtml#start"')),
+])  # fmt: skip
+def test_a_package_with_faults_is_read_whole(epub, name, content):
+    assert read(epub(**{name: content})) == read(epub())
+
+
+@pytest.mark.parametrize("page", [
+    "<html><head><title>T</title><p>Words here.</p>", "<html><title/><body><p>Words here.</p></body></html>",
+    "<html><head/><script src='x'/><p>Words here.", "<p><![CDATA[Words]]> here.</p>", "<p>Words&nbsp;here.</p>",
+    "<p>Words here.</p><sup><a href='#n1'>1</a></sup>", "<p>Words here.<a href='#n'><sup>a</sup></a></p>", "<p>Words here.[15]</p>",
+    "<p>Words here.<a role='doc-noteref' href='n.html'>note</a></p>", "<p>Words <span epub:type='pagebreak'>12</span>here.</p>",
+    "<p>Words here.</p><aside epub:type='footnote'><p>Note.</p></aside>", "<p>Words here.</p><section role='doc-endnotes'>N</section>",
+    "<p>Words <span class='pagenum'>[Pg 3]</span>here.</p>", "<section epub:type='index'>a, 1</section><p>Words here.</p>",
+])  # fmt: skip
+def test_what_is_no_text_is_left_out_and_nothing_else(page):
+    assert " ".join(block.text for block in from_html(page)).replace("\xa0", " ") == "Words here."
+
+
+@pytest.mark.parametrize("page", [
+    "x<sup>2</sup>", "the 1<sup>st</sup>", "[1] a list", "<a href='#c'>Chapter</a>", "see <a href='#i'>I</a>",
+])  # fmt: skip
+def test_what_only_looks_like_a_mark_stays(page):
+    assert from_html(page)[0].text == re.sub("<[^>]*>", "", page)
+
+
+def test_notes_are_read_when_asked():
+    page = (
+        "<p>Words.<a epub:type='noteref' href='#n'>1</a></p><aside epub:type='footnote' id='n'><p>A note.</p></aside>"
+    )
+    assert [block.text for block in from_html(page, read_notes=True)] == ["Words.", "A note."]
+    text = "Words[^1].\n\n[^1]: A note\n    of two lines.\n\nMore."
+    assert [block.text for block in from_markdown(text)] == ["Words.", "More."]
+    assert "A note of two lines." in [block.text for block in from_markdown(text, read_notes=True)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "iso-8859-1"])
+def test_encodings_of_pages(encoding):
+    declared = f'<meta charset="{encoding}">' if encoding.startswith("iso") else ""
+    page = f"{declared}<p>café naïve</p>".encode(encoding)
+    assert from_html(decode_page(page))[0].text == "café naïve"
+
+
+def test_kinds_are_known_by_their_content(tmp_path):
+    (tmp_path / "page.txt").write_text("<!DOCTYPE html><title>T</title><h1>One</h1><p>a</p><h1>Two</h1><p>b</p>")
+    assert [chapter.title for chapter in read(tmp_path / "page.txt")] == ["One", "Two"]
+    (tmp_path / "utf16.txt").write_bytes("Grüße".encode("utf-16"))
+    assert read(tmp_path / "utf16.txt")[0].text == "Grüße"
+    for name, content, kind in (("a.txt", b"\x89PNG\r\n", "a PNG image"), ("b.epub.txt", b"ID3\x04", "an MP3 file")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(TextError, match=f"{name} is {kind}"):
+            read(tmp_path / name)
+
+
+def test_subtitles_have_times(tmp_path):
+    srt = "1\r\n00:00:01,500 --> 00:00:02,000\r\n<i>Hello</i>\r\nthere.\r\n\r\n2\r\n00:01:00,000 --> 00:01:02,000\r\nBye.\r\n"
+    vtt = "WEBVTT\n\nNOTE x\n\n00:01.500 --> 00:02.000 align:start\n<v Ann>Hello\nthere.\n\n01:00.000 --> 01:02.000\nBye.\n"
+    for name, text in (("a.srt", srt), ("a.vtt", vtt)):
+        (tmp_path / name).write_bytes(text.encode())
+        cues = read_document(tmp_path / name).cues
+        assert [(cue.start, cue.text) for cue in cues] == [(1.5, "Hello there."), (60, "Bye.")]
+
+
+def test_word_documents(tmp_path):
+    docx = pytest.importorskip("docx")
+    word = docx.Document()
+    for heading in ("One", "Two"):
+        word.add_heading(heading, 1)
+        word.add_paragraph(f"Text of {heading}.")
+    word.core_properties.title = "A Book"
+    word.save(tmp_path / "book.docx")
+    document = read_document(tmp_path / "book.docx")
+    assert document.title == "A Book" and [c.title for c in document.chapters] == ["One", "Two"]
+
+
+def test_a_missing_extra_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("pockettts.reading.documents.find_spec", lambda name: None)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
+    with pytest.raises(TextError, match=r"pip install 'pockettts\[pdf\]'"):
+        read(tmp_path / "a.pdf")
 
 
 def test_too_large_is_refused(epub, monkeypatch, tmp_path):

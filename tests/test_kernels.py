@@ -1,4 +1,5 @@
 """Every kernel against a naive twin in NumPy, float64, at sizes on both sides of every tile; for each build that this CPU runs."""
+
 import os
 import signal
 import threading
@@ -9,8 +10,8 @@ import pytest
 
 from pockettts import ops
 
-WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129]      # panels are 8, 16 or 32 wide, and up to 4 side by side
-HEIGHTS = [*range(1, 21), 64, 67, 131]                              # tiles are up to 8 rows high
+WIDTHS = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129]  # panels are 8, 16 or 32 wide, and up to 4 side by side
+HEIGHTS = [*range(1, 21), 33, 64, 67, 131]  # tiles are up to 14 rows high, with AMX 32
 DEPTHS = [1, 2, 3, 16, 33, 600]
 
 
@@ -58,6 +59,7 @@ def with_threads(kernels, call):
 
 # --- linear ------------------------------------------------------------------------------------------------------------------
 
+
 def linear_twin(x, w, bias=0, scale=1, add=0):
     return (x.astype(np.float64) @ w.T.astype(np.float64) + bias) * scale + add
 
@@ -87,7 +89,10 @@ def test_linear_epilogue(kernels, n, t):
         close(kernels.linear(x, matrix, bias, scale, add), linear_twin(x, w, bias, scale, add))
         close(kernels.linear(x, matrix, scale=scale), linear_twin(x, w, scale=scale))
         close(kernels.linear(x, matrix, None, scale, add), linear_twin(x, w, 0, scale, add))
-        close(kernels.linear(x, matrix, bias, scale, wide[:1, n : 2 * n]), linear_twin(x, w, bias, scale, wide[:1, n : 2 * n]))
+        close(
+            kernels.linear(x, matrix, bias, scale, wide[:1, n : 2 * n]),
+            linear_twin(x, w, bias, scale, wide[:1, n : 2 * n]),
+        )
     close(kernels.linear(x, matrix, bias), linear_twin(x, w, bias))
     close(kernels.linear(x, matrix, bias, add=add), linear_twin(x, w, bias, add=add))
 
@@ -107,16 +112,21 @@ def test_bits_of_a_row_depend_on_that_row_alone(kernels, n, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f32", "bf16"])
-@pytest.mark.parametrize(("t", "n", "k"), [(1, 1000, 300), (1, 129, 1400), (3, 500, 400), (20, 65, 900), (400, 8, 400), (40, 999, 600)])
+@pytest.mark.parametrize(
+    ("t", "n", "k"), [(1, 1000, 300), (1, 129, 1400), (3, 500, 400), (20, 65, 900), (400, 8, 400), (40, 999, 600)]
+)
 def test_linear_on_threads(kernels, t, n, k, dtype):
     w, x = numbers(n, k), numbers(t, k)
     words = w if dtype == "f32" else bf16(w)
-    y = with_threads(kernels, lambda: kernels.linear(x, kernels.Matrix(words), numbers(n), numbers(t, n), numbers(t, n, seed=1)))
+    y = with_threads(
+        kernels, lambda: kernels.linear(x, kernels.Matrix(words), numbers(n), numbers(t, n), numbers(t, n, seed=1))
+    )
     if dtype == "f32":
         close(y, linear_twin(x, w, numbers(n), numbers(t, n), numbers(t, n, seed=1)))
 
 
 # --- bf16 in 12 bits ---------------------------------------------------------------------------------------------------------
+
 
 def spread_out(n, k):
     """Weights as they are, but for what has no code: some rows of a panel with weights that are tiny, huge, or no numbers."""
@@ -162,7 +172,7 @@ def test_odd_rows_that_are_nowhere_are_refused(kernels):
     w = numbers(n, k)
     w[:, [3, 9]] *= 10 ** np.random.default_rng(0).uniform(-30, 30, (n, 2)).astype(np.float32)
     lanes = kernels.Matrix(bf16(w), compress=True).packed
-    first = lanes[4]                                            # where the odd rows of the first panel are
+    first = lanes[4]  # where the odd rows of the first panel are
     assert lanes[first] == 3
     for at, value in ((4, len(lanes)), (4, len(lanes) - 2), (first, k), (first, 9), (len(lanes) - 1, 0)):
         damaged = lanes.copy()
@@ -176,6 +186,11 @@ def test_odd_rows_that_are_nowhere_are_refused(kernels):
 
 # --- int8 --------------------------------------------------------------------------------------------------------------------
 
+
+def test_builds_agree():
+    assert all(ops.agrees(isa) for isa in ops.builds()) and os.environ.get("POCKETTTS_ISA", ops.builds()[0]) == ops.ISA
+
+
 def rounded_to_int8(x):
     """Each row as whole numbers from -127 to 127, float64, and its scale."""
     most = np.abs(x).max(axis=1, keepdims=True)
@@ -188,13 +203,18 @@ def int8_twin(x, w, bias=0, scale=1, add=0):
     """To the last bit: sums are exact, and each step after them is rounded to float32."""
     (x, x_scale), (w, w_scale) = rounded_to_int8(x), rounded_to_int8(w)
     with np.errstate(over="ignore"):
-        return ((x @ w.T).astype(np.float32) * w_scale.T * x_scale + np.float32(bias)) * np.float32(scale) + np.float32(add)
+        return ((x @ w.T).astype(np.float32) * w_scale.T * x_scale + np.float32(bias)) * np.float32(scale) + np.float32(
+            add
+        )
 
 
 @pytest.mark.parametrize("n", WIDTHS)
 @pytest.mark.parametrize("k", [*DEPTHS, 5])
 def test_int8_is_the_same_to_the_last_bit_on_every_machine(kernels, n, k):
-    words, add = bf16(numbers(n, k) * 10 ** np.linspace(-5, 5, n, dtype=np.float32)[:, None]), numbers(HEIGHTS[-1], n, seed=2)
+    words, add = (
+        bf16(numbers(n, k) * 10 ** np.linspace(-5, 5, n, dtype=np.float32)[:, None]),
+        numbers(HEIGHTS[-1], n, seed=2),
+    )
     half, full = kernels.Matrix(words, quantize=True), kernels.Matrix(widened(words), quantize=True)
     assert (half.n, half.k, half.format) == (n, k, "int8") == (full.n, full.k, full.format)
     for t in HEIGHTS:
@@ -208,7 +228,9 @@ def test_int8_at_the_limits(kernels):
     """Bytes as large as they get, where 16-bit sums would overflow; and rows of nothing."""
     k = 4097
     signs = np.where(np.random.default_rng(0).random((5, k)) < 0.5, -1, 1).astype(np.float32)
-    w = np.concatenate([np.ones((3, k)), -np.ones((3, k)), signs, np.zeros((3, k)), np.full((3, k), 1e-42)]).astype(np.float32)
+    w = np.concatenate([np.ones((3, k)), -np.ones((3, k)), signs, np.zeros((3, k)), np.full((3, k), 1e-42)]).astype(
+        np.float32
+    )
     x = np.concatenate([w, 3e38 * signs])
     expected = int8_twin(x, w)
     assert np.isfinite(expected[:14]).all()
@@ -227,13 +249,16 @@ def test_int8_epilogue(kernels, t):
     same(kernels.linear(x, matrix, bias, scale, add), int8_twin(x, w, bias, scale, add))
 
 
-@pytest.mark.parametrize(("t", "n", "k"), [(1, 1000, 300), (1, 129, 1400), (3, 500, 400), (20, 65, 900), (40, 999, 600)])
+@pytest.mark.parametrize(
+    ("t", "n", "k"), [(1, 1000, 300), (1, 129, 1400), (3, 500, 400), (20, 65, 900), (40, 999, 600)]
+)
 def test_int8_on_threads(kernels, t, n, k):
     w, x = numbers(n, k), numbers(t, k)
     same(with_threads(kernels, lambda: kernels.linear(x, kernels.Matrix(w, quantize=True))), int8_twin(x, w))
 
 
 # --- norms -------------------------------------------------------------------------------------------------------------------
+
 
 def layer_norm_twin(x, weight=1, bias=0, eps=1e-5):
     x = x.astype(np.float64)
@@ -264,12 +289,18 @@ def test_modulated_norm(kernels, c):
 @pytest.mark.parametrize(("t", "k"), [(1, 40), (7, 65), (130, 300)])
 def test_linear_of_what_is_normed_first(kernels, format, t, k):
     """The same bits as one after the other."""
-    norm, w, words, x = kernels.Norm(numbers(k), numbers(k, seed=1), 1e-5), numbers(33, k), numbers(33, k), numbers(t, k)
+    norm, w, words, x = (
+        kernels.Norm(numbers(k), numbers(k, seed=1), 1e-5),
+        numbers(33, k),
+        numbers(33, k),
+        numbers(t, k),
+    )
     matrix = kernels.Matrix(bf16(words) if format == "bf16" else w, quantize=format == "int8")
     same(with_threads(kernels, lambda: kernels.linear(x, matrix, norm=norm)), kernels.linear(norm(x), matrix))
 
 
 # --- mlp ---------------------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("activation", ["gelu", "silu"])
 @pytest.mark.parametrize(("t", "c", "hidden"), [(1, 33, 70), (5, 16, 129), (19, 200, 300), (1, 512, 2048)])
@@ -296,6 +327,7 @@ def test_mlp_of_no_rows(kernels):
 
 # --- activations -------------------------------------------------------------------------------------------------------------
 
+
 def gelu_twin(x):
     return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
@@ -315,14 +347,28 @@ def activation_of(kernels, name):
     """As a function of x [T, C]; those that come with a product, of x times 1."""
     if name == "elu":
         return kernels.elu
-    return lambda x: np.concatenate([kernels.linear(np.eye(1, dtype=np.float32), kernels.Matrix(
-        np.ascontiguousarray(row[:, None])), activation=name) for row in x]) if len(x) else x
+    return lambda x: (
+        np.concatenate(
+            [
+                kernels.linear(
+                    np.eye(1, dtype=np.float32), kernels.Matrix(np.ascontiguousarray(row[:, None])), activation=name
+                )
+                for row in x
+            ]
+        )
+        if len(x)
+        else x
+    )
 
 
 @ACTIVATIONS
 def test_activation(kernels, name, twin):
     activation = activation_of(kernels, name)
-    for x in (np.linspace(-12, 12, 4999), np.linspace(-1e-3, 1e-3, 333), [-1e30, -1e4, -90, -87.5, 0, 87.5, 90, 1e4, 1e30]):
+    for x in (
+        np.linspace(-12, 12, 4999),
+        np.linspace(-1e-3, 1e-3, 333),
+        [-1e30, -1e4, -90, -87.5, 0, 87.5, 90, 1e4, 1e30],
+    ):
         x = np.array(x, np.float32)[None]
         y, expected = activation(x), twin(x.astype(np.float64))
         assert np.all(np.abs(y - expected) <= 3e-7 * np.maximum(np.abs(expected), np.abs(x).clip(0.3, 1)))
@@ -343,6 +389,7 @@ def test_bits_of_an_activation_depend_on_its_input_alone(kernels, name, twin):
 
 
 # --- attention ---------------------------------------------------------------------------------------------------------------
+
 
 def rope_twin(x, angles):
     """x [T, H, D], angles [T, D/2]: each pair as a complex number, turned."""
@@ -383,15 +430,19 @@ def test_attention_turns_queries_and_keys_and_keeps_keys_and_values(kernels, hea
 
 def test_streams_side_by_side_are_what_each_is_alone(kernels):
     sizes, rope = [(1, 200, 230), (7, 31, 31), (1, 1, 1), (18, 90, 120)], UNTURNED[:, :, :32].copy()
-    qkv = numbers(sum(t for t, *_ in sizes), 8 * 64)                            # H = 4, H_kv = 2
+    qkv = numbers(sum(t for t, *_ in sizes), 8 * 64)  # H = 4, H_kv = 2
     caches = [(numbers(2, 200, 64, seed=i), numbers(2, 200, 64, seed=10 + i)) for i in range(4)]
     for context in (0, 20):
+
         def together(c=context):
             streams = [(t, k.copy(), v.copy(), end, at) for (t, end, at), (k, v) in zip(sizes, caches, strict=True)]
             return kernels.attention(qkv.copy(), streams, rope, c)
+
         alone, row = [], 0
         for (t, end, at), (k, v) in zip(sizes, caches, strict=True):
-            alone.append(kernels.attention(qkv[row : row + t].copy(), [(t, k.copy(), v.copy(), end, at)], rope, context))
+            alone.append(
+                kernels.attention(qkv[row : row + t].copy(), [(t, k.copy(), v.copy(), end, at)], rope, context)
+            )
             row += t
         same(with_threads(kernels, together), np.concatenate(alone))
 
@@ -416,7 +467,9 @@ def queries_and_cache(t, end, heads, kv_heads, d):
     return qkv, keys, values
 
 
-@pytest.mark.parametrize(("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (2, 1, 4), (2, 2, 300)])
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (2, 1, 4), (2, 2, 300)]
+)
 @pytest.mark.parametrize("context", [0, 1, 4, 17, 100])
 def test_attention(kernels, heads, kv_heads, d, context):
     for t, end in [(1, 1), (1, 2), (1, 7), (1, 70), (4, 4), (16, 33), (20, 70)]:
@@ -444,7 +497,7 @@ def test_bits_of_a_query_depend_on_what_it_sees_alone(kernels):
 @pytest.mark.parametrize(("heads", "kv_heads", "end"), [(1, 1, 1), (4, 4, 64), (6, 2, 17)])
 def test_attention_weights_are_what_attention_mixes_values_with(kernels, heads, kv_heads, end):
     qkv, keys, values = queries_and_cache(3, end, heads, kv_heads, 64)
-    values[:, :end] = np.eye(64)[:end]                      # so that the mixture shows each weight by itself
+    values[:, :end] = np.eye(64)[:end]  # so that the mixture shows each weight by itself
     y = attend(kernels, qkv[-1:], keys, values, end).reshape(heads, 64)
     for head in range(heads):
         same(kernels.attention_weights(qkv, keys, end, head, 0, end), y[head, :end])
@@ -452,6 +505,7 @@ def test_attention_weights_are_what_attention_mixes_values_with(kernels, heads, 
 
 
 # --- convolution -------------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("format", ["f32", "bf16", "int8"])
 @pytest.mark.parametrize("elu", [False, True])
@@ -500,6 +554,7 @@ def test_depthwise_upsample(kernels, c, stride):
 
 # --- threads -----------------------------------------------------------------------------------------------------------------
 
+
 def test_only_as_many_helpers_as_the_process_may_use(kernels):
     """A second caller works alone until the first has released its helpers, or its thread has ended."""
     x, matrix, free = numbers(40, 600), kernels.Matrix(numbers(500, 600)), kernels.free_helpers
@@ -521,7 +576,7 @@ def test_only_as_many_helpers_as_the_process_may_use(kernels):
         caller.start()
         caller.join()
     assert seen == ([0, 0, 0] if kernels.OPENMP else [2, 2, 2])
-    deadline = time.monotonic() + 10                        # Python joins a thread shortly before it ends
+    deadline = time.monotonic() + 10  # Python joins a thread shortly before it ends
     while free() < 2 and time.monotonic() < deadline:
         time.sleep(0.001)
     assert free() == 2
@@ -540,15 +595,15 @@ def test_a_team_gets_smaller_while_helpers_come_late(kernels):
         return threads
 
     assert [region(0.001) for _ in range(5)] == [4] * 5
-    assert region(0.003) == 4 and region(0.001) == 4            # slower, but not late
+    assert region(0.003) == 4 and region(0.001) == 4  # slower, but not late
     assert region(0.006) == 4
-    assert [region(0.001) for _ in range(3)] == [3] * 3         # for 12 ms
+    assert [region(0.001) for _ in range(3)] == [3] * 3  # for 12 ms
     now += 0.012
     assert region(0.001) == 4 and region(0.001) == 4
-    tried = [region(0.006) for _ in range(200)]                 # always late: one after the other is left out
+    tried = [region(0.006) for _ in range(200)]  # always late: one after the other is left out
     assert tried[0] == 4 and min(tried) == 1 and sum(threads > 1 for threads in tried[100:]) < 20
     now += 10
-    assert [region(0.001) for _ in range(2000)][-1] == 4        # all of them again
+    assert [region(0.001) for _ in range(2000)][-1] == 4  # all of them again
 
 
 def test_many_callers_share_the_helpers(kernels):
@@ -579,24 +634,25 @@ def test_more_threads_than_tasks_or_places(kernels):
         same(kernels.linear(x, matrix), alone)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")                       # of forks where there are threads
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks where there are threads
 def test_a_forked_process_hires_helpers_of_its_own(kernels):
     kernels.set_threads(2)
     x, matrix = numbers(40, 600), kernels.Matrix(numbers(500, 600))
     expected = kernels.linear(x, matrix)
     child = os.fork()
     if not child:
-        signal.alarm(20)                                                        # ends it, should it wait for who isn't there
+        signal.alarm(20)  # ends it, should it wait for who isn't there
         os._exit(0 if np.array_equal(kernels.linear(x, matrix), expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
 # --- what does not fit -------------------------------------------------------------------------------------------------------
 
+
 def test_wrong_shapes_are_refused(kernels):
     x, w = numbers(4, 6), kernels.Matrix(numbers(5, 6))
     w2, plain = kernels.Matrix(numbers(6, 5)), kernels.Norm(None, None, 1e-5)
-    qkv, rope, cache = numbers(4, 24), numbers(2, 12, 2), numbers(2, 9, 4)      # H = 2, H_kv = 2, D = 4
+    qkv, rope, cache = numbers(4, 24), numbers(2, 12, 2), numbers(2, 9, 4)  # H = 2, H_kv = 2, D = 4
 
     def mlp(x, w1=w, bias1=None, activation="gelu", w2=w2, bias2=None, **more):
         return kernels.mlp(x, plain, w1, bias1, activation, w2, bias2, **more)
@@ -604,7 +660,7 @@ def test_wrong_shapes_are_refused(kernels):
     def attention(qkv=qkv, rows=4, values=cache, end=9, position=9, rope=rope):
         return kernels.attention(qkv.copy(), [(rows, cache.copy(), values.copy(), end, position)], rope)
 
-    def convolve(t=4, c=3, before=0, stride=2, dilation=1, **more):             # w is of width 2
+    def convolve(t=4, c=3, before=0, stride=2, dilation=1, **more):  # w is of width 2
         return kernels.convolve(numbers(t, c), numbers(before, c), w, stride=stride, dilation=dilation, **more)
 
     assert mlp(x).shape == (4, 6) and attention().shape == (4, 8) and convolve().shape == (2, 5)

@@ -17,7 +17,7 @@ from serving import load, serving
 
 from pockettts.errors import BusyError, PocketTTSError
 from pockettts.options import NUMBERS
-from pockettts.sound.files import pcm16
+from pockettts.sound.encode import pcm16
 
 if not CHROMIUM and not os.environ.get("CI"):
     pytest.skip(

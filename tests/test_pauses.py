@@ -4,7 +4,6 @@ import textwrap
 
 import pytest
 
-from pockettts.errors import TextError
 from pockettts.reading.pauses import LINE, PARAGRAPH, SCENE, Pause, is_silent, split_at_pauses
 
 PROSE = [
@@ -93,14 +92,31 @@ def test_pauses_that_are_asked_for(mark, seconds):
     assert split_at_pauses(mark) == [Pause(seconds)]
 
 
-@pytest.mark.parametrize("mark", [
-    "[pause:]", "[pause:long]", "[pause:1,5s]", "[pause:-1s]", "[pause:5m]", "[pause:60.1s]", "[pause:1e3]", "[pause:nan]",
-    "[pause:" + "9" * 400 + "]", '<break time="soon"/>', '<break time="2min"/>', '<break strength="huge"/>',
+@pytest.mark.parametrize("mark, seconds", [
+    ("[PAUSE 2s]", 2), ("[pause=1s]", 1), ("[pause_500]", 0.5), ("[pause 1.0]", 1), ("[pause:]", 0.5), ("[pause: ]", 0.5),
+    ("[pause:1,5s]", 1.5), ("[pause-250ms]", 0.25), ("[pause 2 seconds]", 2), ("[pause: 300 msec]", 0.3), ("[pause:750]", 0.75),
+    ("[ pause 1 sec. ]", 1),
 ])  # fmt: skip
-def test_what_is_no_pause_is_named(mark):
-    with pytest.raises(TextError, match="is not a pause") as error:
-        split_at_pauses(f"One.\nTwo {mark} three.")
-    assert mark[:30] in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 200
+def test_near_misses_are_pauses(mark, seconds, caplog):
+    assert split_at_pauses(f"One {mark} two.") == ["One ", Pause(seconds), "two."] and not caplog.text
+
+
+@pytest.mark.parametrize("mark", [
+    "[Pause: the lights dim.]", "[pause:long]", "[pause:-1s]", "[pause:5m]", "[pause:1e3]", "[pause:nan]", "[pause here]",
+    "[pause_for_effect]",
+])  # fmt: skip
+def test_what_is_no_pause_is_text(mark, caplog):
+    assert split_at_pauses(f"One.\nTwo {mark} three.") == ["One.", Pause(LINE), f"Two {mark} three."]
+    assert mark in caplog.text and "no pause" in caplog.text
+
+
+@pytest.mark.parametrize("mark, seconds", [
+    ("[pause:60.1s]", 60), ("[pause:" + "9" * 400 + "]", 60), ("[pause 100000s]", 60), ('<break time="soon"/>', 0.5),
+    ('<break time="2min"/>', 0.5), ('<break strength="huge"/>', 0.5), ('<break time="61s"/>', 60),
+])  # fmt: skip
+def test_pauses_that_can_not_be_are_others_with_a_warning(mark, seconds, caplog):
+    assert split_at_pauses(f"One {mark} two.") == ["One ", Pause(seconds), "two."]
+    assert mark[:30] in caplog.text and len(caplog.messages[0]) < 200
 
 
 @pytest.mark.parametrize("text", [
@@ -116,12 +132,24 @@ def test_ssml(caplog):
     words --><speak version="1.1"><p>Tom &amp; Ann</p><p>went
     <emphasis level="strong">home</emphasis>.<break time="1s"/></p> <s>A &lt; B.</s></speak>"""
     assert split_at_pauses(text) == ["Tom & Ann", Pause(PARAGRAPH), "went home.", Pause(1), "A < B."]
-    assert caplog.messages == ["of SSML, only <break> has an effect: <emphasis> are left out, their words are spoken"]
-    caplog.clear()
-    assert (
-        split_at_pauses("Say <prosody rate='slow'>this</prosody> slowly.") == ["Say this slowly."]
-        and "<prosody>" in caplog.text
-    )
+    assert caplog.messages == [
+        "of SSML, only <break>, <sub> and <say-as> have an effect: <emphasis> are left out, their words are spoken"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["Use the <speak> tag", "a <break> b", "<speak>no end", "Say <prosody rate='slow'>this</prosody>"]
+)
+def test_outside_a_document_other_tags_are_no_pauses(text):
+    assert split_at_pauses(text) == [text]
+
+
+@pytest.mark.parametrize(
+    "text", ["\u25a0", "\U0001f60a", "\u2042", "\u2605\u2605\u2605\u2605\u2606", "\u203d", "\u0000"]
+)
+def test_symbols_alone_are_a_pause(text):
+    assert is_silent(text) and split_at_pauses(f"One.\n{text}\nTwo.") == ["One.", Pause(SCENE), "Two."]
+    assert is_silent("\U0001f60a") and not is_silent("\U0001f60a", "read") and is_silent("\u25a0", "read")
 
 
 def test_gap():

@@ -18,7 +18,7 @@ from serving import HUM, LONG, connect, load, post, read_until, serving, wait_fo
 
 from pockettts.errors import BusyError
 from pockettts.server import responses
-from pockettts.sound.files import pcm16
+from pockettts.sound.encode import pcm16
 
 BLOCK = np.full(1920, 0.25, np.float32)
 FOREVER = json.dumps({"text": LONG, "eos_threshold": 1e9}).encode()

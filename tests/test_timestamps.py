@@ -10,6 +10,7 @@ from pockettts import TTSModel
 from pockettts.errors import OptionError, TextError
 from pockettts.pipeline import decode
 from pockettts.reading.chunks import split_text
+from pockettts.reading.normalize import Reading
 from pockettts.words import timestamps
 from pockettts.words.alignment import Faults, Word, spans
 
@@ -24,7 +25,7 @@ def voice():
 
 def tokens(model, text):
     """What stands behind each token of a text that is one chunk."""
-    (chunk,) = split_text(text, model.tokenizer, model.config, 500)
+    (chunk,) = split_text(text, model.tokenizer, model.config, 500, 0, Reading("en"))
     return model.tokenizer.pieces(chunk.text)
 
 
@@ -47,8 +48,11 @@ def model(following, tiny_model):
 
 
 def truth(model, text):
-    """Each word's first and last token, which is its frame."""
-    return [(span.start, span.stop) for span in spans(tokens(model, text))]
+    """Each written word's first and last token, which is its frame; "3.14" is spoken as four words."""
+    found = spans(tokens(model, text))
+    at = [span.text for span in found].index("three")
+    words = [*([span] for span in found[:at]), found[at : at + 4], *([span] for span in found[at + 4 :])]
+    return [(group[0].start, group[-1].stop) for group in words]
 
 
 def test_words_are_found_where_the_model_looks_at_them(model, voice):
@@ -70,6 +74,16 @@ def test_words_are_found_where_the_model_looks_at_them(model, voice):
     assert len(blocks) == len(tokens(model, TEXT)) and not any(
         isinstance(event, Word) for event in events[: len(blocks)]
     )
+
+
+def test_attention_may_be_ahead_of_the_sound(following, model, voice):
+    ahead = following(len(tokens(model, TEXT)), heads="[[0, 0]]\nalignment_lead: 2")
+    ahead.options = model.options
+    events = list(ahead.generate_events(TEXT, voice))
+    end = sum(len(event) for event in events if not isinstance(event, Word)) / model.sample_rate
+    found = [(word.start, word.end) for word in events if isinstance(word, Word)]
+    later = [tuple(round(min(FRAME * (frame + 2), end), 3) for frame in frames) for frames in truth(model, TEXT)]
+    assert found == later
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.7])

@@ -311,3 +311,12 @@ def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice, monkeypatch):
     assert long[0] > 10 * short[0]
     assert long[1] < 1.1 * short[1]
     assert long[2] < 1.2 * short[2]
+
+
+def test_what_can_not_be_a_voice_is_not_in_the_message(tiny_model):
+    model = TTSModel.load(config=tiny_model)
+    with pytest.raises(PocketTTSError) as error:
+        model.get_voice_state(b"RIFF" * 100_000)
+    assert len(str(error.value)) < 300
+    with pytest.raises(VoiceError, match="^a voice can't be int: give a name, a path"):
+        model.get_voice_state(3)

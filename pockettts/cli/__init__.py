@@ -22,6 +22,7 @@ from .common import check_official_options, print_message
 COMMANDS = {
     "generate": "Speak a text: the command where none is named",
     "serve": "Speak to many at once over HTTP, with OpenAI's interface and a web page",
+    "normalize": "Show what would be spoken of a text: numbers, dates and abbreviations as words",
     "voices": "List the voices of a model",
     "models": "List the models, and which are on this machine",
     "export-voice": "Make a recording a voice file, which loads at once",
@@ -33,12 +34,12 @@ COMMANDS = {
 
 # Read by libraries when they are loaded; what the user has set stays.
 THREAD_SETTINGS = {
-    "OPENBLAS_NUM_THREADS": "1",       # NumPy's BLAS, which nothing here calls, would start threads that spin on the cores that speak
+    "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS, which nothing here calls, would start threads that spin on the cores that speak
     # OpenMP's threads wait for the next kernel for about half a millisecond, then they sleep. By default they would spin for up to
     # 20 ms and take the cores from others; asleep at once, each kernel would wait until they are awake.
     "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "10000",         # GCC's libgomp: times of looking
-    "KMP_BLOCKTIME": "1",              # LLVM's libomp: milliseconds
+    "GOMP_SPINCOUNT": "10000",  # GCC's libgomp: times of looking
+    "KMP_BLOCKTIME": "1",  # LLVM's libomp: milliseconds
 }
 
 
@@ -85,6 +86,7 @@ def _run(argv: list[str]) -> None:
     command.add_options(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument("--debug", action="store_true", help="log everything, and show tracebacks")
+    rest = _with_files_attached(parser, rest)
     _refuse_unknown(parser, rest)
     args, rest = parser.parse_known_args(rest)
     if rest:
@@ -107,6 +109,20 @@ def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
             similar = near(option, [name for name in parser._option_string_actions if name.startswith("--")], 1)
             advice = f"; did you mean {similar[0]}?" if similar and option.startswith("--") else ""
             parser.error(f"{word!r}: no such option{advice}")
+
+
+def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
+    """`--voice -odd.wav` as `--voice=-odd.wav`, if there is such a file: argparse would take the name for an option."""
+    attached = argv[:1]
+    for word in argv[1:]:
+        option = parser._option_string_actions.get(attached[-1])
+        takes_value = option is not None and option.option_strings and option.nargs is None
+        if takes_value and word.startswith("-") and word not in parser._option_string_actions and os.path.isfile(word):
+            name = next(name for name in option.option_strings if name.startswith("--"))
+            attached[-1] = f"{name}={word}"
+        else:
+            attached.append(word)
+    return attached
 
 
 def _describe_all(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import OptionError
-from ..options import NUMBERS, PRECISIONS, Number
+from ..options import EMOJI, NUMBERS, PRECISIONS, Number
 
 if TYPE_CHECKING:
     from ..config.schema import Config
@@ -49,6 +49,23 @@ def config_of(args: argparse.Namespace) -> "Config":
     from ..default import default_config
 
     return default_config(getattr(args, "voice", None)) if args.model is None else load_config(args.model)
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """How texts become words: `args.verbatim`, `args.lexicon`, `args.emoji`."""
+    parser.add_argument(
+        "--verbatim",
+        action="store_true",
+        help="read texts as the official package does: numbers, abbreviations and markup as they are, and no pauses",
+    )
+    parser.add_argument(
+        "--lexicon",
+        metavar="FILE",
+        help="a pronunciation list: lines of a word, two spaces, and how to say it (default: your own, if there is one)",
+    )
+    parser.add_argument(
+        "--emoji", choices=EMOJI, default="drop", help="leave emoji out, or say their names (default: drop)"
+    )
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:

@@ -5,22 +5,8 @@ import os
 from pathlib import Path
 
 from ..errors import OptionError, PocketTTSError, VoiceError
+from ..sound.formats import RECORDINGS
 from .common import add_cache_option, add_model_options, config_of, print_message
-
-SOUNDS = {
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".au",
-    ".caf",
-    ".w64",
-}  # what libsndfile reads
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,14 +36,14 @@ def run(args: argparse.Namespace) -> None:
     voice = find(args.voice, config)
     TTSModel.load(config=config, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
-        print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e6:.1f} MB")
+        print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e3:,.0f} kB")
 
 
 def _files(source: Path, target: Path) -> dict[Path, Path]:
     """The recordings in a folder, each with the voice file that it becomes."""
-    recordings = sorted(path for path in source.iterdir() if path.suffix.lower() in SOUNDS and path.is_file())
+    recordings = sorted(path for path in source.iterdir() if path.suffix.lower() in RECORDINGS and path.is_file())
     if not recordings:
-        raise VoiceError(f"{source} has no sound files ({', '.join(sorted(SOUNDS))}): give a folder of recordings")
+        raise VoiceError(f"{source} has no sound files ({', '.join(sorted(RECORDINGS))}): give a folder of recordings")
     files: dict[Path, Path] = {}
     for path in recordings:
         voice = target / f"{path.stem}.safetensors"

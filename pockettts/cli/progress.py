@@ -29,7 +29,7 @@ class Progress:
             self.first = self.first or self.work
             self.audio += len(block) / self.sample_rate
             if last is not None and take is not last:
-                self.done += len(last.chunk.text)
+                self.done += last.chunk.characters
             last = take
             self._show()
             yield take, block

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OptionError, TextError
-from ..sound.files import from_pcm16, pcm16
+from ..sound.encode import from_pcm16, pcm16
 from ..storage.files import cannot_write
 
 HEADER = 32768  # bytes

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import OptionError, PocketTTSError
 from ..options import Number
-from .common import add_numbers, add_official_options, add_precision, print_message, within
+from .common import (
+    add_numbers,
+    add_official_options,
+    add_precision,
+    add_reading_options,
+    print_message,
+    within,
+)
 
 if TYPE_CHECKING:
     from ..config.schema import Config
@@ -60,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     _add_models(parser)
     add_precision(parser)
+    add_reading_options(parser)
     add_numbers(parser, *NUMBERS)
     _add(parser, Number("max-streams", int, 1, 256, "texts to speak at once"), 8)
     _add(parser, Number("max-queue", int, 0, 1000, "texts that may wait for that; the rest is told to come again"), 32)
@@ -135,6 +143,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from ..reading.normalize import find_reading
     from ..server import serve
     from ..server.settings import Settings
 
@@ -144,6 +153,8 @@ def run(args: argparse.Namespace) -> None:
     if args.zeroconf is not None and args.wyoming is None:
         raise OptionError("--zeroconf announces the Wyoming port: give that too, such as --wyoming 10200")
     configs = _configs(args)
+    for config in configs:  # raises TextError before a model is loaded
+        find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     if key and args.wyoming is not None:
         logger.warning("the Wyoming protocol has no keys: whoever reaches port %d may speak", args.wyoming)
@@ -191,7 +202,11 @@ def _models_of(folder: Path) -> list["Config"]:
         raise OptionError(f"--models-dir {folder}: no such folder")
     configs = []
     for path in sorted(folder.iterdir()):
-        places = [path / (name + suffix) for name in (path.name, "config") for suffix in CONFIGS] if path.is_dir() else [path]
+        places = (
+            [path / (name + suffix) for name in (path.name, "config") for suffix in CONFIGS]
+            if path.is_dir()
+            else [path]
+        )
         for file in [file for file in places if file.is_file() and file.suffix in CONFIGS][:1]:
             try:
                 config = load_config(file)
@@ -208,7 +223,7 @@ def _source(config: "Config", args: argparse.Namespace) -> "Source":
     from ..server.models import Source
     from ..tts import TTSModel, default_options
 
-    numbers = {number: getattr(args, number) for number in NUMBERS}
+    numbers = {option: getattr(args, option) for option in (*NUMBERS, "verbatim", "lexicon", "emoji")}
     options = {name: value for name, value in numbers.items() if name != "threads"}
 
     def load() -> TTSModel:

@@ -26,57 +26,62 @@
 
 /* --- inner loops: acc[m][v] = sum over k of w[k][v] * x[m][k] for `mr` rows of x and `np` neighbouring panels ---
  *
- * mr and np are literals at every call, so the loops over rows and vectors are unrolled and acc lives in registers. `panel` is the
- * size of a panel in words. On the way lines are fetched into the cache for later: from `ahead` on, `stride` bytes further at each k.
+ * Of each panel the first `nv` vectors are computed: NV, or NV / 2 where no more outputs exist. mr, np and nv are literals at every call,
+ * so the loops over rows and vectors are unrolled and acc lives in registers. `panel` is the size of a panel in words. On the way lines are fetched into the cache for later: from `ahead` on, `stride` bytes further at each k.
  */
 
 typedef vf Sums[NV * MAX_PANELS];
 
-INLINE void zero_sums(const int mr, const int np, Sums *acc) {
-    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] = (vf){0};
+#define EACH_VECTOR(p, v) UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = p * NV; v < p * NV + nv; v++)
+
+INLINE void zero_sums(const int mr, const int np, const int nv, Sums *acc) {
+    UNROLL for (int m = 0; m < mr; m++) EACH_VECTOR(p, v) acc[m][v] = (vf){0};
 }
 
-INLINE void tile_f32(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K, const char *ahead,
-                     long stride, Sums *acc) {
-    zero_sums(mr, np, acc);
+INLINE void tile_f32(const int mr, const int np, const int nv, const uint32_t *P, long panel, const float *x, long ldx, long K,
+                     const char *ahead, long stride, Sums *acc) {
+    zero_sums(mr, np, nv, acc);
     for (long k = 0; k < K; k++, ahead += stride) {
         vf w[NV * MAX_PANELS];
         UNROLL for (int p = 0; p < np; p++) {
             __builtin_prefetch(ahead + p * panel * 4);
-            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = load((const float *)P + p * panel + k * NR + v * VL);
+            UNROLL for (int v = 0; v < nv; v++) w[p * NV + v] = load((const float *)P + p * panel + k * NR + v * VL);
         }
         UNROLL for (int m = 0; m < mr; m++) {
             const float xk = x[m * ldx + k];
-            UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += w[v] * xk;
+            EACH_VECTOR(p, v) acc[m][v] += w[v] * xk;
         }
     }
 }
 
-/* The weights of one k: words of two bf16 -> NV vectors of floats. */
-INLINE void bf16_to_f32(const vu *words, vf w[NV]) {
-    UNROLL for (int v = 0; v < NV / 2; v++) w[v] = (vf)(words[v] << 16), w[NV / 2 + v] = (vf)(words[v] & 0xffff0000u);
+/* The weights of one k: words of two bf16 -> nv vectors of floats. */
+INLINE void bf16_to_f32(const int nv, const vu *words, vf w[NV]) {
+    UNROLL for (int v = 0; v < NV / 2; v++) {
+        w[v] = (vf)(words[v] << 16);
+        if (nv == NV) w[NV / 2 + v] = (vf)(words[v] & 0xffff0000u);
+    }
 }
 
-INLINE void step_bf16(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, Sums *acc) {
+INLINE void step_bf16(const int mr, const int np, const int nv, const uint32_t *P, long panel, const float *x, long ldx, Sums *acc) {
     vf w[NV * MAX_PANELS];
     UNROLL for (int p = 0; p < np; p++) {
         vu words[NV / 2];
         UNROLL for (int v = 0; v < NV / 2; v++) words[v] = load_u32(P + p * panel + v * VL);
-        bf16_to_f32(words, w + p * NV);
+        bf16_to_f32(nv, words, w + p * NV);
     }
-    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++) acc[m][v] += w[v] * x[m * ldx];
+    UNROLL for (int m = 0; m < mr; m++) EACH_VECTOR(p, v) acc[m][v] += w[v] * x[m * ldx];
 }
 
-INLINE void tile_bf16(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K, const char *ahead,
-                      long stride, Sums *acc) {
-    zero_sums(mr, np, acc);
+INLINE void tile_bf16(const int mr, const int np, const int nv, const uint32_t *P, long panel, const float *x, long ldx, long K,
+                      const char *ahead, long stride, Sums *acc) {
+    zero_sums(mr, np, nv, acc);
     long k = 0;
     for (; k + 1 < K; k += 2, ahead += 2 * stride, P += NR) { /* two k are a cache line */
         UNROLL for (int p = 0; p < np; p++) __builtin_prefetch(ahead + p * panel * 4);
-        step_bf16(mr, np, P, panel, x + k, ldx, acc);
-        step_bf16(mr, np, P + NR / 2, panel, x + k + 1, ldx, acc);
+        step_bf16(mr, np, nv, P, panel, x + k, ldx, acc);
+        step_bf16(mr, np, nv, P + NR / 2, panel, x + k + 1, ldx, acc);
     }
-    if (k < K) step_bf16(mr, np, P, panel, x + k, ldx, acc);
+    if (k < K) step_bf16(mr, np, nv, P, panel, x + k, ldx, acc);
 }
 
 /* UNIT steps of panel p from k on. If some of the rows are exceptions, `escapes` is 1; the next exception is at *escape. */
@@ -89,16 +94,16 @@ INLINE void step_bf16_12(const int mr, const int p, const int escapes, const uin
             memcpy((word *)unit + ((*escape)[0] - k) * (NR / 2), *escape + 1, NR / 2 * 4);
     UNROLL for (int j = 0; j < UNIT; j++) {
         vf w[NV];
-        bf16_to_f32(unit + j * NV / 2, w);
+        bf16_to_f32(NV, unit + j * NV / 2, w);
         UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV; v++) acc[m][p * NV + v] += w[v] * x[m * ldx + j];
     }
 }
 
-INLINE void tile_bf16_12(const int mr, const int np, const uint32_t *P, long panel, const float *x, long ldx, long K,
+INLINE void tile_bf16_12(const int mr, const int np, const int nv, const uint32_t *P, long panel, const float *x, long ldx, long K,
                          const char *ahead, long stride, Sums *acc) {
     vb table[MAX_PANELS];
     const uint32_t *escape[MAX_PANELS];
-    zero_sums(mr, np, acc);
+    zero_sums(mr, np, nv, acc);
     UNROLL for (int p = 0; p < np; p++) table[p] = load_table(P + p * panel), escape[p] = P + p * panel + P[p * panel + 4];
     P += HEAD12;
     for (long k = 0; k < K; k += UNIT, ahead += UNIT * stride, P += 3 * VL) {
@@ -115,32 +120,65 @@ INLINE void tile_bf16_12(const int mr, const int np, const uint32_t *P, long pan
     }
 }
 
-/* sum over k of w x is exact in int32; then times the scales of w and x, each step rounded. */
-INLINE void tile_int8(const int mr, const int np, const uint32_t *P, long panel, const float *rows, long ldx, long K,
-                      const char *ahead, long stride, Sums *acc) {
-    const word *x = (const word *)rows;
-    const long D = DEPTH8(K);
-    vi total[MR][NV * MAX_PANELS];
-    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < NV * np; v++)
-        total[m][v] = (vi){0} - (int32_t)x[m * ldx + D + 1] * WEIGHT_OFFSET;
+/* total[m][v] = sum over k of w[k][v] * x[m][k] of int8, exact. */
+INLINE void sum_int8(const int mr, const int np, const int nv, const uint32_t *P, long panel, const word *x, long ldx, long D,
+                     const char *ahead, long stride, vi total[][NV * MAX_PANELS]) {
+    UNROLL for (int m = 0; m < mr; m++) EACH_VECTOR(p, v) total[m][v] = (vi){0} - (int32_t)x[m * ldx + D + 1] * WEIGHT_OFFSET;
     for (long k = 0; k < D; k++, ahead += stride) {
         vi w[NV * MAX_PANELS];
         UNROLL for (int p = 0; p < np; p++) {
             __builtin_prefetch(ahead + p * panel * 4);
-            UNROLL for (int v = 0; v < NV; v++) w[p * NV + v] = (vi)load_u32(P + p * panel + k * NR + v * VL);
+            UNROLL for (int v = 0; v < nv; v++) w[p * NV + v] = (vi)load_u32(P + p * panel + k * NR + v * VL);
         }
         UNROLL for (int m = 0; m < mr; m++) {
             const vi four = (vi){0} + (int32_t)x[m * ldx + k];
-            UNROLL for (int v = 0; v < NV * np; v++) total[m][v] = dot4(total[m][v], w[v], four);
+            EACH_VECTOR(p, v) total[m][v] = dot4(total[m][v], w[v], four);
         }
     }
+}
+
+#if HAVE_MMLA
+/* The same for two rows and more, by pairs of rows and pairs of outputs, 8 k at a time; an odd row is paired with itself. One panel. */
+INLINE void sum_int8_pairs(const int mr, const int nv, const uint32_t *P, const word *x, long ldx, long D, const char *ahead, long stride,
+                           vi total[][NV * MAX_PANELS]) {
+    vi acc[(MR + 1) / 2][2 * NV];
+    UNROLL for (int i = 0; i < (mr + 1) / 2; i++) UNROLL for (int c = 0; c < 2 * nv; c++) acc[i][c] = (vi){0};
+    for (long k = 0; k < D; k += 2, ahead += 2 * stride) {
+        vi rows[(MR + 1) / 2];
+        __builtin_prefetch(ahead);
+        UNROLL for (int i = 0; i < (mr + 1) / 2; i++)
+            rows[i] = two_rows(x + 2 * i * ldx + k, x + (2 * i + 1 < mr ? 2 * i + 1 : 2 * i) * ldx + k);
+        UNROLL for (int v = 0; v < nv; v++) {
+            const vu k0 = load_u32(P + k * NR + v * VL), k1 = load_u32(P + (k + 1) * NR + v * VL);
+            UNROLL for (int i = 0; i < (mr + 1) / 2; i++) {
+                acc[i][2 * v] = mmla(acc[i][2 * v], rows[i], outputs01(k0, k1));
+                acc[i][2 * v + 1] = mmla(acc[i][2 * v + 1], rows[i], outputs23(k0, k1));
+            }
+        }
+    }
+    UNROLL for (int m = 0; m < mr; m++) UNROLL for (int v = 0; v < nv; v++)
+        total[m][v] = m % 2 ? second_row(acc[m / 2][2 * v], acc[m / 2][2 * v + 1]) : first_row(acc[m / 2][2 * v], acc[m / 2][2 * v + 1]);
+}
+#endif
+
+/* The sums times the scales of w and x, each step rounded. */
+INLINE void tile_int8(const int mr, const int np, const int nv, const uint32_t *P, long panel, const float *rows, long ldx, long K,
+                      const char *ahead, long stride, Sums *acc) {
+    const long D = DEPTH8(K);
+    vi total[MR][NV * MAX_PANELS];
+#if HAVE_MMLA
+    if (mr > 1)
+        sum_int8_pairs(mr, nv, P, (const word *)rows, ldx, D, ahead, stride, total);
+    else
+#endif
+        sum_int8(mr, np, nv, P, panel, (const word *)rows, ldx, D, ahead, stride, total);
     UNROLL for (int m = 0; m < mr; m++) {
         const float scale = rows[m * ldx + D];
-        UNROLL for (int p = 0; p < np; p++) UNROLL for (int v = 0; v < NV; v++) {
-            const vf scales = load((const float *)(P + p * panel + D * NR + v * VL));
-            vf r = __builtin_convertvector(total[m][p * NV + v], vf) * scales * scale;
+        EACH_VECTOR(p, v) {
+            const vf scales = load((const float *)(P + p * panel + D * NR + (v - p * NV) * VL));
+            vf r = __builtin_convertvector(total[m][v], vf) * scales * scale;
             ROUNDED(r);
-            acc[m][p * NV + v] = r;
+            acc[m][v] = r;
         }
     }
 }
@@ -165,8 +203,8 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
 }
 
 /* Store `mr` rows of one panel, whose sums begin at vector `first`; n of its columns exist (the last panel of a matrix may be padded). */
-INLINE void store_tile(const int mr, const int first, Sums *acc, const Epilogue *e, float *y, long ldy, long n) {
-    UNROLL for (int v = 0; v < NV; v++) {
+INLINE void store_tile(const int mr, const int nv, const int first, Sums *acc, const Epilogue *e, float *y, long ldy, long n) {
+    UNROLL for (int v = 0; v < nv; v++) {
         const long at = v * VL;
         if (at + VL <= n) {
             UNROLL for (int m = 0; m < mr; m++) {
@@ -194,36 +232,40 @@ INLINE void store_tile(const int mr, const int first, Sums *acc, const Epilogue 
     }
 }
 
-/* --- tiles as functions: LOOP_RxP is R rows times P neighbouring panels, of which n columns exist ---
+/* --- tiles as functions: LOOP_RxP is R rows times P neighbouring panels, of which n columns exist; LOOP_Rxhalf half a panel ---
  *
  * Each is a function of its own: inlined into one another they need more registers than there are. */
 
-#define DEFINE_TILE(LOOP, ROWS, PANELS) DEFINE_TILE_(LOOP, ROWS, PANELS)
-#define DEFINE_TILE_(LOOP, ROWS, PANELS)                                                                                      \
-    static __attribute__((noinline)) void LOOP##_##ROWS##x##PANELS(                                                           \
+#define DEFINE_TILE(LOOP, ROWS, PANELS) DEFINE_TILE_(LOOP, ROWS, PANELS, PANELS, NV)
+#define DEFINE_TILE_(LOOP, ROWS, NAME, PANELS, VECTORS)                                                                       \
+    static __attribute__((noinline)) void LOOP##_##ROWS##x##NAME(                                                             \
         const uint32_t *P, long panel, const float *x, long ldx, long K, const char *ahead, long stride, const Epilogue *e,   \
         float *y, long ldy, long n) {                                                                                         \
         Sums acc[ROWS];                                                                                                       \
-        LOOP(ROWS, PANELS, P, panel, x, ldx, K, ahead, stride, acc);                                                          \
+        LOOP(ROWS, PANELS, VECTORS, P, panel, x, ldx, K, ahead, stride, acc);                                                          \
         for (int p = 0; p < PANELS; p++) {                                                                                    \
             const Epilogue at = epilogue_at(e, 0, p * NR);                                                                    \
-            store_tile(ROWS, p * NV, acc, &at, y + p * NR, ldy, n - p * NR < NR ? n - p * NR : NR);                           \
+            store_tile(ROWS, VECTORS, p * NV, acc, &at, y + p * NR, ldy, n - p * NR < NR ? n - p * NR : NR);                  \
         }                                                                                                                     \
     }
 
 typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const char *, long, const Epilogue *, float *, long, long);
 
-/* Tiles of one panel and 1 .. MR rows, and a table of them. */
+/* Tiles of one panel and of half a panel, 1 .. MR rows high, and tables of them. */
+#define DEFINE_BOTH(LOOP, ROWS) DEFINE_TILE_(LOOP, ROWS, 1, 1, NV) DEFINE_TILE_(LOOP, ROWS, half, 1, NV / 2)
 #define DEFINE_6(LOOP)                                                                                                        \
-    DEFINE_TILE(LOOP, 1, 1) DEFINE_TILE(LOOP, 2, 1) DEFINE_TILE(LOOP, 3, 1)                                                   \
-    DEFINE_TILE(LOOP, 4, 1) DEFINE_TILE(LOOP, 5, 1) DEFINE_TILE(LOOP, 6, 1)
-#define NAMES_6(LOOP) 0, LOOP##_1x1, LOOP##_2x1, LOOP##_3x1, LOOP##_4x1, LOOP##_5x1, LOOP##_6x1
+    DEFINE_BOTH(LOOP, 1) DEFINE_BOTH(LOOP, 2) DEFINE_BOTH(LOOP, 3) DEFINE_BOTH(LOOP, 4) DEFINE_BOTH(LOOP, 5) DEFINE_BOTH(LOOP, 6)
+#define NAMES_6(LOOP, WIDTH) 0, LOOP##_1x##WIDTH, LOOP##_2x##WIDTH, LOOP##_3x##WIDTH, LOOP##_4x##WIDTH, LOOP##_5x##WIDTH, LOOP##_6x##WIDTH
 #if MR == 6
 #define DEFINE_TILES(LOOP) DEFINE_6(LOOP)
-#define TILES(LOOP) NAMES_6(LOOP)
-#else
-#define DEFINE_TILES(LOOP) DEFINE_6(LOOP) DEFINE_TILE(LOOP, 7, 1) DEFINE_TILE(LOOP, 8, 1)
-#define TILES(LOOP) NAMES_6(LOOP), LOOP##_7x1, LOOP##_8x1
+#define TILES(LOOP, WIDTH) {NAMES_6(LOOP, WIDTH)}
+#elif MR == 14
+#define DEFINE_TILES(LOOP)                                                                                                    \
+    DEFINE_6(LOOP) DEFINE_BOTH(LOOP, 7) DEFINE_BOTH(LOOP, 8) DEFINE_BOTH(LOOP, 9) DEFINE_BOTH(LOOP, 10)                       \
+    DEFINE_BOTH(LOOP, 11) DEFINE_BOTH(LOOP, 12) DEFINE_BOTH(LOOP, 13) DEFINE_BOTH(LOOP, 14)
+#define TILES(LOOP, WIDTH)                                                                                                    \
+    {NAMES_6(LOOP, WIDTH), LOOP##_7x##WIDTH,  LOOP##_8x##WIDTH,  LOOP##_9x##WIDTH, LOOP##_10x##WIDTH,                         \
+     LOOP##_11x##WIDTH,    LOOP##_12x##WIDTH, LOOP##_13x##WIDTH, LOOP##_14x##WIDTH}
 #endif
 
 /* --- products with one panel, and with several --- */
@@ -234,7 +276,8 @@ typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const ch
     DEFINE_TILES(LOOP)                                                                                                        \
     static void NAME##_rows(const uint32_t *P, const float *x, long ldx, long T, long K, const char *next, const Epilogue *e, \
                             float *y, long ldy, long n) {                                                                     \
-        static const Tile tiles[] = {TILES(LOOP)};                                                                            \
+        static const Tile full[] = TILES(LOOP, 1), half[] = TILES(LOOP, half);                                                \
+        const Tile *tiles = n > NR / 2 ? full : half;                                                                         \
         const long count = (T + MR - 1) / MR;                                                                                 \
         for (long i = 0, t = 0; i < count; i++) {                                                                             \
             const long rows = (T - t + count - i - 1) / (count - i);                                                          \
@@ -271,7 +314,44 @@ typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const ch
 
 DEFINE_ROWS(panels_f32, tile_f32, NR * 4)
 DEFINE_ROWS(panels_bf16, tile_bf16, NR * 2)
-DEFINE_ROWS(panels_int8, tile_int8, NR * 4)
+DEFINE_ROWS(tiles_int8, tile_int8, NR * 4)
+
+#if HAVE_AMX
+#define AMX_ROWS 4 /* for fewer, register tiles are about as fast */
+/* y [T, n] = rows of x in int8 times one panel. */
+static void amx_rows(const uint32_t *P, const float *rows, long ldx, long T, long K, const Epilogue *e, float *y, long ldy, long n) {
+    const long D = DEPTH8(K);
+    int32_t sums[32][32];
+    for (long t = 0, count; t < T; t += count) {
+        count = T - t < 32 ? T - t : 32;
+        const int r0 = count < 16 ? count : 16;
+        amx_multiply(r0, count - r0, (const word *)rows + t * ldx, ldx, P, D, sums);
+        for (long m = t; m < t + count; m++) {
+            const float scale = rows[m * ldx + D];
+            const Epilogue at = epilogue_at(e, m, 0);
+            Sums acc[1];
+            UNROLL for (int v = 0; v < NV; v++) {
+                const vi total = (vi)load_u32((const uint32_t *)sums[m - t] + v * VL);
+                vf r = __builtin_convertvector(total, vf) * load((const float *)P + D * NR + v * VL) * scale;
+                ROUNDED(r);
+                acc[0][v] = r;
+            }
+            store_tile(1, NV, 0, acc, &at, y + m * ldy, ldy, n);
+        }
+    }
+}
+#endif
+
+static void panels_int8_rows(const uint32_t *P, const float *x, long ldx, long T, long K, const char *next, const Epilogue *e, float *y,
+                             long ldy, long n) {
+#if HAVE_AMX
+    if (T >= AMX_ROWS) {
+        amx_rows(P, x, ldx, T, K, e, y, ldy, n);
+        return;
+    }
+#endif
+    tiles_int8_rows(P, x, ldx, T, K, next, e, y, ldy, n);
+}
 DEFINE_PANELS(panels_f32, tile_f32, NR * 4)
 DEFINE_PANELS(panels_bf16, tile_bf16, NR * 2)
 DEFINE_PANELS(panels_int8, tile_int8, NR * 4)

@@ -152,11 +152,11 @@ static void add_weighted_rows(const float *w, const float *values, long n, long 
 
 /* --- int8 ---
  *
- * A row of x in int8 is ROW8(K) words: DEPTH8(K) words of four consecutive k each, signed bytes within -127 .. 127; its scale, a float;
- * the sum of its bytes. x[k] is about byte[k] * scale. Sums of products are exact in 32 bits up to K = MAX_K8, so their order, and with
+ * A row of x in int8 is ROW8(K) words: DEPTH8(K) words of four consecutive k each, signed bytes within -127 .. 127 (zeros after the last
+ * k); its scale, a float; the sum of its bytes. x[k] is about byte[k] * scale. Sums of products are exact in 32 bits up to K = MAX_K8, so their order, and with
  * it the instruction set, does not matter.
  */
-#define DEPTH8(K) (((K) + 3) / 4)
+#define DEPTH8(K) ((((K) + 3) / 4 + DEPTH_UNIT - 1) / DEPTH_UNIT * DEPTH_UNIT)
 #define ROW8(K) (DEPTH8(K) + 2)
 #define MAX_K8 65536
 
@@ -183,7 +183,8 @@ static void quantize_row(const float *x, long K, uint32_t *row) {
     const float scale = max > 1e-30f ? max / 127 : 0;
     const float inverse = max > 1e-30f ? 127 / max : 0;
     for (long k = 0; k < vectors; k += VL) total += round_f32(load(x + k) * inverse, q + k, VL);
-    total += round_f32(tail * inverse, q + vectors, 4 * D - vectors);
+    memset(q + vectors, 0, 4 * D - vectors);
+    total += round_f32(tail * inverse, q + vectors, 4 * D - vectors < VL ? 4 * D - vectors : VL);
     int32_t sum = 0;
     for (int i = 0; i < VL; i++) sum += total[i];
     memcpy(row + D, &scale, 4);

@@ -23,19 +23,25 @@
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #include <immintrin.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #if defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 #endif
 
 /* --- sizes of vectors and tiles --- */
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(EMULATE_512) /* EMULATE_512: its shapes in other instructions, see scripts/test_emulated.sh */
 #define VL 16
 #define NV 2
-#define MR 8
+#define MR 14
 #elif defined(__AVX2__)
 #define VL 8
 #define NV 2
@@ -66,7 +72,9 @@
 #endif
 /* Stops the compiler from fusing the multiplication before it with the addition after it, which it might do in one tile and not in
  * another: the bits would depend on the tile. */
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(EMULATE_512)
+#define ROUNDED(r) __asm__("" : "+m"(r))
+#elif defined(__x86_64__) || defined(__i386__)
 #define ROUNDED(r) __asm__("" : "+x"(r))
 #elif defined(__aarch64__)
 #define ROUNDED(r) __asm__("" : "+w"(r))
@@ -98,11 +106,11 @@ INLINE vf select_f32(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask 
 
 /* --- max and min: b if a or b is NaN --- */
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && VL == 16
 #define NATIVE(OP, a, b) _mm512_##OP##_ps((__m512)(a), (__m512)(b))
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && VL == 8
 #define NATIVE(OP, a, b) _mm256_##OP##_ps((__m256)(a), (__m256)(b))
-#elif defined(__SSE__)
+#elif defined(__SSE__) && VL == 4
 #define NATIVE(OP, a, b) _mm_##OP##_ps((__m128)(a), (__m128)(b))
 #elif defined(__aarch64__)
 #define NATIVE(OP, a, b) v##OP##q_f32((float32x4_t)(a), (float32x4_t)(b))
@@ -208,6 +216,111 @@ INLINE vi dot4(vi acc, vi w, vi x) {
 }
 #endif
 
+/* --- matrix units for signed bytes: ARM's i8mm, Intel's AMX ---
+ *
+ *   DEPTH_UNIT  words that they take at a time: rows of bytes are filled up with zeros to a multiple
+ */
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+#define HAVE_MMLA 1
+#define HAVE_AMX 0
+#define DEPTH_UNIT 2
+/* Two rows of x and two outputs, 8 k: acc[2 i + j] += dot(x[i], w[j]). */
+INLINE vi mmla(vi acc, vi x, vi w) { return (vi)vmmlaq_s32((int32x4_t)acc, (int8x16_t)x, (int8x16_t)w); }
+INLINE vi two_rows(const word *x0, const word *x1) { /* 8 bytes each */
+    return (vi)vcombine_s32(vld1_s32((const int32_t *)x0), vld1_s32((const int32_t *)x1));
+}
+/* Words of four outputs at k and at the next four k -> outputs 0 and 1, outputs 2 and 3. */
+INLINE vi outputs01(vu k0, vu k1) { return (vi)vzip1q_u32((uint32x4_t)k0, (uint32x4_t)k1); }
+INLINE vi outputs23(vu k0, vu k1) { return (vi)vzip2q_u32((uint32x4_t)k0, (uint32x4_t)k1); }
+/* Sums of outputs 0, 1 and of 2, 3 for two rows -> those of the first row, of the second row. */
+INLINE vi first_row(vi a, vi b) { return (vi)vzip1q_s64((int64x2_t)a, (int64x2_t)b); }
+INLINE vi second_row(vi a, vi b) { return (vi)vzip2q_s64((int64x2_t)a, (int64x2_t)b); }
+#elif (defined(__AMX_INT8__) && VL == 16) || defined(EMULATE_AMX)
+#define HAVE_MMLA 0
+#define HAVE_AMX 1
+#define DEPTH_UNIT 16
+#ifdef EMULATE_AMX /* its instructions in C, to test what is built on them */
+static __thread struct {
+    int rows[8], colsb[8];
+    uint8_t data[8][16][64];
+} tiles_;
+static void emulated_loadconfig(const void *config) {
+    memset(&tiles_, 0, sizeof tiles_);
+    for (int t = 0; t < 8; t++) {
+        uint16_t colsb;
+        memcpy(&colsb, (const char *)config + 16 + 2 * t, 2);
+        tiles_.colsb[t] = colsb, tiles_.rows[t] = ((const uint8_t *)config)[48 + t];
+    }
+}
+static void emulated_release(void) { memset(&tiles_, 255, sizeof tiles_); }
+static void emulated_loadd(int t, const void *p, long stride) {
+    memset(tiles_.data[t], 0, sizeof tiles_.data[t]);
+    for (int r = 0; r < tiles_.rows[t]; r++) memcpy(tiles_.data[t][r], (const char *)p + r * stride, tiles_.colsb[t]);
+}
+static void emulated_stored(int t, void *p, long stride) {
+    for (int r = 0; r < tiles_.rows[t]; r++) memcpy((char *)p + r * stride, tiles_.data[t][r], tiles_.colsb[t]);
+}
+static void emulated_dpbssd(int c, int a, int b) {
+    for (int m = 0; m < tiles_.rows[c]; m++)
+        for (int k = 0; k < tiles_.colsb[a] / 4; k++)
+            for (int n = 0; n < tiles_.colsb[c] / 4; n++)
+                for (int i = 0; i < 4; i++)
+                    ((int32_t *)tiles_.data[c][m])[n] += (int8_t)tiles_.data[a][m][4 * k + i] * (int8_t)tiles_.data[b][k][4 * n + i];
+}
+#undef _tile_loadd
+#undef _tile_stored
+#undef _tile_dpbssd
+#define _tile_loadconfig emulated_loadconfig
+#define _tile_release emulated_release
+#define _tile_loadd emulated_loadd
+#define _tile_stored emulated_stored
+#define _tile_dpbssd emulated_dpbssd
+#endif
+typedef struct { /* the operand of ldtilecfg */
+    uint8_t palette, start_row, reserved[14];
+    uint16_t colsb[16]; /* bytes in a row of each tile */
+    uint8_t rows[16];
+} TileConfig;
+
+/* sums[m][c] = sum over k of x[m][k] w[k][c], exact, for r0 + r1 <= 16 + 16 rows of x and the 32 outputs of a panel of int8 weights; D
+ * words deep, a multiple of 16. Tiles 0 .. 3 hold sums, 4 and 5 rows of x, 6 and 7 weights. */
+static void amx_multiply(const int r0, const int r1, const word *x, long ldx, const uint32_t *w, long D, int32_t sums[][32]) {
+    TileConfig config __attribute__((aligned(64)));
+    memset(&config, 0, sizeof config);
+    config.palette = 1;
+    for (int t = 0; t < 8; t++) {
+        config.rows[t] = t > 5 ? 16 : t == 2 || t == 3 || t == 5 ? r1 : r0;
+        config.colsb[t] = config.rows[t] ? 64 : 0;
+    }
+    __asm__ volatile("" ::: "memory"); /* GCC's intrinsics do not say what memory they read */
+    _tile_loadconfig(&config);         /* zeroes all tiles */
+    for (long k = 0; k < D; k += 16) {
+        _tile_loadd(6, w + k * 32, 128);
+        _tile_loadd(7, w + k * 32 + 16, 128);
+        _tile_loadd(4, x + k, ldx * 4);
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        if (r1) {
+            _tile_loadd(5, x + 16 * ldx + k, ldx * 4);
+            _tile_dpbssd(2, 5, 6);
+            _tile_dpbssd(3, 5, 7);
+        }
+    }
+    _tile_stored(0, sums[0], 128);
+    _tile_stored(1, sums[0] + 16, 128);
+    if (r1) {
+        _tile_stored(2, sums[16], 128);
+        _tile_stored(3, sums[16] + 16, 128);
+    }
+    _tile_release();
+}
+#else
+#define HAVE_MMLA 0
+#define HAVE_AMX 0
+#define DEPTH_UNIT 1
+#endif
+
 /* Integers within -127 .. 127 as bytes. */
 INLINE v8 narrow(vi v) {
 #if defined(__AVX2__) && VL == 8 /* GCC 12 would extract them one by one */
@@ -272,6 +385,18 @@ INLINE vf hsums(const vf s[VL]) {
 
 /* --- does this CPU run the build for an instruction set? Called in the "base" build, before another one is loaded --- */
 
+#if defined(__x86_64__) && defined(__linux__)
+/* AMX with int8, which Linux grants to a process that asks. */
+static int amx_granted(void) {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    const int tile_and_int8 = 3 << 24, request = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & tile_and_int8) == tile_and_int8 &&
+           !syscall(SYS_arch_prctl, request, tile_data);
+}
+#else
+static int amx_granted(void) { return 0; }
+#endif
+
 static int cpu_supports(const char *isa) {
 #if defined(__x86_64__) || defined(__i386__)
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -279,15 +404,21 @@ static int cpu_supports(const char *isa) {
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                        __builtin_cpu_supports("avx512vl") && avx2;
+    if (!strcmp(isa, "avx512amx")) return avx512 && __builtin_cpu_supports("avx512vnni") && amx_granted();
     if (!strcmp(isa, "avx512vnni")) return avx512 && __builtin_cpu_supports("avx512vnni");
     if (!strcmp(isa, "avx512")) return avx512;
     /* GCC 11 and earlier do not know the name. */
     if (!strcmp(isa, "avxvnni")) return avx2 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 4 & 1);
     if (!strcmp(isa, "avx2")) return avx2;
 #elif defined(__aarch64__) && defined(__APPLE__)
-    return !strcmp(isa, "dotprod"); /* every Apple M */
+    int i8mm = 0; /* from the M2 on */
+    size_t size = sizeof i8mm;
+    if (sysctlbyname("hw.optional.arm.FEAT_I8MM", &i8mm, &size, 0, 0)) i8mm = 0;
+    return !strcmp(isa, "dotprod") || (!strcmp(isa, "i8mm") && i8mm);
 #elif defined(__aarch64__) && defined(__linux__)
-    return !strcmp(isa, "dotprod") && (getauxval(AT_HWCAP) >> 20 & 1); /* HWCAP_ASIMDDP */
+    const int dotprod = getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */
+    if (!strcmp(isa, "i8mm")) return dotprod && (getauxval(AT_HWCAP2) >> 13 & 1); /* HWCAP2_I8MM */
+    return !strcmp(isa, "dotprod") && dotprod;
 #endif
     return 0;
 }

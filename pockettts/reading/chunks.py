@@ -1,19 +1,22 @@
 """Text as the model was trained to read it: normalised, and split into chunks of a sentence or a few.
 
-The rules, and the places where text is cut, are those of the official package (`pocket_tts.models.text_chunking`):
-what it would speak of a text on one line is spoken here, chunk for chunk. Unlike there, chunks are made from the text behind
-each token and not from decoded ids, so characters that the tokenizer does not know are kept; chunks of mere punctuation, of
-which the model makes babble, are left out; and some line breaks are pauses (structure.py).
+Without a `Reading`, a text is split as the official package does it (`pocket_tts.models.text_chunking`), chunk for chunk. Unlike
+there, chunks are made from the text behind each token and not from decoded ids, so characters that the tokenizer does not know are kept.
+
+With a `Reading`, written forms become words first (normalize.py), pauses are kept apart (pauses.py), sentences end where the language
+ends them (sentences.py), and what has nothing to pronounce, of which the model would make babble, is left out.
 """
 
 import logging
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import TextError
-from .pauses import Pause, is_silent, split_at_pauses
+from .normalize import Normalized, Reading, as_written, cleaned, count_letters
+from .pauses import PAUSE, Pause, split_at_pauses
+from .sentences import clause_ends, sentence_ends, split_at
 from .tokenizer import SPACE, Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -35,59 +38,91 @@ DIGIT_REACH = 5  # tokens that surely hold a mark and the character beside it, w
 class TextRules(Protocol):
     """The part of a Config that this module reads."""
 
-    pad_with_spaces_for_short_inputs: bool
-    remove_semicolons: bool
-    append_terminal_punctuation: bool
-    capitalize_first_letter: bool
-    replace_characters: dict[str, str] | None
-    model_recommended_frames_after_eos: int | None
+    @property
+    def pad_with_spaces_for_short_inputs(self) -> bool: ...
+    @property
+    def remove_semicolons(self) -> bool: ...
+    @property
+    def append_terminal_punctuation(self) -> bool: ...
+    @property
+    def capitalize_first_letter(self) -> bool: ...
+    @property
+    def replace_characters(self) -> Mapping[str, str] | None: ...
+    @property
+    def model_recommended_frames_after_eos(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What the model speaks in one go."""
+    """What the model speaks in one go.
+
+    Attributes:
+        ids: token ids.
+        text: the text behind the ids, prepared.
+        frames_after_eos: how many frames to speak after the EOS.
+        words: the words as they were written, each with how many letters and digits of `text` are spoken for it. The first is "" if
+            it is the rest of a word that began in the chunk before.
+    """
 
     ids: list[int]
-    text: str  # behind the ids, prepared
+    text: str
     frames_after_eos: int
+    words: tuple[tuple[str, int], ...] = field(default=(), compare=False)
+
+    @property
+    def characters(self) -> int:
+        """How many characters of the written text it speaks, spaces included."""
+        return sum(len(word) + 1 for word, _ in self.words)
 
 
 def split_text(
-    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float = 0.0
+    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float = 0.0, reading: Reading | None = None
 ) -> Iterator[Chunk | Pause]:
     """A text as what to speak and where to be silent, in order; between two chunks at least `gap` seconds.
 
-    Chunks are made as they are asked for. Raises TextError, before the first, as `prepare` and `split_at_pauses` do.
+    Chunks are made as they are asked for. reading: how written forms become words; None: as the official package reads.
+    Raises TextError, before the first, if there is nothing to speak or the text is not valid Unicode.
     """
-    return _chunks(_texts_and_pauses(text, gap), tokenizer, rules, max_tokens, gap)
+    return _chunks(_texts_and_pauses(text, gap, reading), tokenizer, rules, max_tokens, gap, reading)
 
 
-def check(text: str) -> None:
+def check(text: str, reading: Reading | None) -> None:
     """Raise what `split_text` would, without a tokenizer."""
-    _texts_and_pauses(text, 0)
+    _texts_and_pauses(text, 0, reading)
 
 
-def _texts_and_pauses(text: str, gap: float) -> list[str | Pause]:
+def _texts_and_pauses(text: str, gap: float, reading: Reading | None) -> list[str | Pause]:
     if not isinstance(text, str):
         raise TextError(f"text must be a string, not {type(text).__name__}")
     _check_unicode(text)
-    found = split_at_pauses(text, gap)
-    if not found:
+    if not text.strip():
         raise _nothing_in(text)
-    return found
+    if reading is None:
+        return [text]
+    return split_at_pauses(cleaned(text), gap, reading.emoji) or [Pause(PAUSE)]  # of what can't be seen
 
 
 def _chunks(
-    found: list[str | Pause], tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float
+    found: list[str | Pause],
+    tokenizer: Tokenizer,
+    rules: TextRules,
+    max_tokens: int,
+    gap: float,
+    reading: Reading | None,
 ) -> Iterator[Chunk | Pause]:
     for piece in found:
         if isinstance(piece, Pause):
             yield piece
             continue
+        spoken = as_written(piece) if reading is None else reading.normalize(piece)
+        if reading is not None and not any(map(str.isalnum, spoken.text)):
+            continue
+        words = _Words(spoken)
+        sentences = split_sentences(spoken.text, tokenizer, rules, max_tokens, reading)
         is_first = True
-        for chunk in split_sentences(piece, tokenizer, rules, max_tokens):
-            prepared, guess = prepare(chunk, rules)
-            if is_silent(prepared):
+        for sentence in sentences:
+            prepared, guess = prepare(sentence, rules)
+            if reading is not None and not any(map(str.isalnum, prepared)):
                 continue
             lists = split_tokens(prepared, tokenizer, max_tokens)
             frames = (
@@ -98,8 +133,30 @@ def _chunks(
             for ids in lists:
                 if gap and not is_first:
                     yield Pause(gap)
-                yield Chunk(ids, prepared if len(lists) == 1 else tokenizer.decode(ids), frames)
+                said = prepared if len(lists) == 1 else tokenizer.decode(ids)
+                yield Chunk(ids, said, frames, words.next(said))
                 is_first = False
+
+
+class _Words:
+    """Deals out the words of a text, as they were written, to its chunks."""
+
+    def __init__(self, spoken: Normalized) -> None:
+        self._spoken = spoken
+        self._left: list[tuple[str, int]] | None = None  # the next word last
+
+    def next(self, text: str) -> tuple[tuple[str, int], ...]:
+        """The words of the following chunk, by how many letters it has."""
+        if self._left is None:
+            self._left = self._spoken.words()[::-1]
+        letters, found = count_letters(text), []
+        while letters > 0 and self._left:
+            word, count = self._left.pop()
+            found.append((word, min(count, letters)))
+            if count > letters:
+                self._left.append(("", count - letters))
+            letters -= count
+        return tuple(found)
 
 
 def prepare(text: str, rules: TextRules) -> tuple[str, int]:
@@ -110,7 +167,7 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
     _check_unicode(text)
     given, text = text, text.strip()
     if rules.replace_characters:
-        text = " ".join(text.translate(str.maketrans(rules.replace_characters)).split())
+        text = " ".join(text.translate({ord(mark): other for mark, other in rules.replace_characters.items()}).split())
         text = PAUSE_AFTER_STOP.sub("", text)  # '"Hi!", she said' without its quotes
     if not text:
         raise _nothing_in(given)
@@ -127,20 +184,51 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
     return text, frames_after_eos
 
 
-def split_sentences(text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int) -> list[str]:
+def split_sentences(
+    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, reading: Reading | None = None
+) -> list[str]:
     """Chunks of whole sentences, at most `max_tokens` tokens each where possible; `prepare` each before speaking it.
 
-    A sentence that is too long is cut at commas, semicolons and colons. Without any it stays whole, with a warning.
+    A sentence that is too long is cut at commas, semicolons and colons. Without any it stays whole, with a warning. With a
+    `Reading` nothing is cut within a word, and dots are judged by its language; without, chunks are the official package's.
     Costs time linear in the text. Raises TextError as `prepare` does.
     """
     prepared = prepare(text, rules)[0].strip()
     if unknown := _unknown_letters(prepared, tokenizer):
         logger.warning("the model does not know %.40s: words with these letters may be skipped", unknown)
+    if reading is None:
+        segments = _official_segments(prepared, tokenizer, max_tokens)
+    else:
+        segments = _segments(prepared, tokenizer, max_tokens, reading)
+    chunks = _packed(segments, max_tokens)
+    if not chunks:
+        raise _nothing_in(text)
+    return chunks
+
+
+def _segments(prepared: str, tokenizer: Tokenizer, max_tokens: int, reading: Reading) -> list[tuple[int, str]]:
+    """Sentences, or the clauses of long ones, each with its number of tokens."""
+    start_tokens = len(tokenizer.encode(""))
+
+    def counted(texts: list[str]) -> list[tuple[int, str]]:
+        return [(len(tokenizer.encode(text)) - start_tokens, text) for text in texts]
+
+    segments: list[tuple[int, str]] = []
+    for count, sentence in counted(split_at(prepared, sentence_ends(prepared, reading.found))):
+        segments += counted(split_at(sentence, clause_ends(sentence))) if count > max_tokens else [(count, sentence)]
+    return segments
+
+
+def _official_segments(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[tuple[int, str]]:
     segments: list[tuple[int, str]] = []
     for count, sentence in _split_after(prepared, tokenizer, ".!...?", keep_numbers=True):
         clauses = _split_after(sentence.strip(), tokenizer, ",;:") if count > max_tokens else []
         segments += clauses if len(clauses) > 1 else [(count, sentence)]
+    return segments
 
+
+def _packed(segments: list[tuple[int, str]], max_tokens: int) -> list[str]:
+    """Segments, each with its number of tokens, joined up to `max_tokens`."""
     chunks: list[str] = []
     filled = 0  # tokens in the last chunk
     for count, segment in segments:
@@ -152,10 +240,7 @@ def split_sentences(text: str, tokenizer: Tokenizer, rules: TextRules, max_token
         else:
             chunks.append(segment)
             filled = count
-    chunks = [chunk.strip() for chunk in chunks if chunk.strip()]
-    if not chunks:
-        raise _nothing_in(text)
-    return chunks
+    return [chunk.strip() for chunk in chunks if chunk.strip()]
 
 
 def split_tokens(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:

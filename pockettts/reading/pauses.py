@@ -1,16 +1,17 @@
 """What a text says beside its words: pauses that are asked for, and those that its lines show.
 
-`[pause]`, `[pause:500ms]`, `[pause:1.5s]`, `[pause:1.5]` and SSML's `<break/>` are exact. A blank line is a pause, and so is the
-line break after a heading, an item of a list or a verse; that of prose which was wrapped at some column is none.
+`[pause]`, `[pause:500ms]`, `[pause:1.5s]`, `[pause:1.5]` and SSML's `<break/>` are exact; so are their near misses, `[PAUSE 2s]`,
+`[pause=1s]` and `[pause_500]`. A blank line is a pause, and so is the line break after a heading, an item of a list or a verse; that of
+prose which was wrapped at some column is none. What is in brackets and no pause is text.
 """
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from ..errors import TextError
+from .unicode import Emoji, is_pictograph, is_spoken
 
 logger = logging.getLogger(__name__)
 
@@ -25,16 +26,15 @@ FULL = 0.85  # of the usual width: where a line with the next word would be long
 ENDS = re.compile(r"""[.!?\u2026:]["'\u201d\u2019)\]\u00bb]*$""")
 ITEM = re.compile(r"(?:[-*+\u2022\u2023\u25aa]|\(?(?:\d{1,3}|[a-zA-Z])[.)]|\[[ xX]?\])\s+")
 BULLET = re.compile(r"(?:[-*+\u2022\u2023\u25aa]\s+)?(?:\[[ xX]?\]\s+)?")
-SILENT = re.compile(r"""[\s.,;:!?\u2026\-\u2013\u2014\u2015'"\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb\u2039\u203a"""
-                    r"""()\[\]{}*_~=#|\u2022\u00b7\u00a1\u00bf^`\u200b\ufeff\u2581]*""")  # fmt: skip
-TIME = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(ms|s)?\s*", re.I)
-MARK = r"\[\s*pause\s*(?::(?P<time>[^\[\]]*))?\]"
-SSML = "speak|break|emphasis|prosody|say-as|sub|phoneme|voice|lang|mark|audio|lexicon|metadata|amazon:[a-z-]+|mstts:[a-z-]+"
-MARKS = re.compile(rf"{MARK}|</?(?P<tag>{SSML})\b(?P<attributes>[^<>]*)>", re.I)
-DOCUMENT_MARKS = re.compile(
-    rf"{MARK}|<!--(?:(?!<!--).)*?-->|<[/?!]?(?P<tag>[a-z][\w:.-]*)(?P<attributes>[^<>]*)>", re.I
+TIME = re.compile(
+    r"\s*(\d{1,9}(?:[.,]\d{0,9})?|[.,]\d{1,9})\s*(ms|msecs?|milliseconds?|s|secs?|seconds?)?\s*\.?\s*", re.I
 )
-DOCUMENT = re.compile(r"<speak\b[^<>]*>", re.I)
+ANY_TIME = re.compile(r"\s*\d[\d.,]*\s*(?:m?s(?:ecs?)?|(?:milli)?seconds?)?\s*", re.I)
+BARE_SECONDS = 60  # a number without a unit is seconds up to this, milliseconds beyond
+MARK = r"\[\s*pause\b\s*(?:[:=_-]?\s*(?P<time>[^\[\]\n]*))?\]|\[\s*pause_(?P<ms>[^\[\]\n]*)\]"
+BREAK = r"<break\b(?P<attributes>[^<>]*?)(?:/>|>\s*</break\s*>)"
+MARKS = re.compile(rf"{MARK}|{BREAK}", re.I)
+DOCUMENT_MARKS = re.compile(rf"{MARK}|{BREAK}|<!--(?:(?!<!--).)*?-->|<[/?!]?(?P<tag>[a-z][\w:.-]*)[^<>]*>", re.I)
 
 
 @dataclass(frozen=True)
@@ -51,37 +51,49 @@ class _Shown:
     seconds: float
 
 
-def split_at_pauses(text: str, gap: float = 0.0) -> list[str | Pause]:
+def split_at_pauses(text: str, gap: float = 0.0, emoji: Emoji = "drop") -> list[str | Pause]:
     """A text as pieces to speak and pauses between them, none of which are shorter than `gap` seconds unless asked for.
 
     A piece is on one line, and never blank or mere punctuation. A text on one line without marks is one piece, as it is.
-    The list is empty if the text is blank. Time is linear in the text. Raises TextError for what is not a pause, or too long.
+    The list is empty if the text is blank. Time is linear in the text. emoji: "read" makes a piece of what has nothing else.
     """
-    if DOCUMENT.search(text):  # XML: there, lines mean nothing
-        parts, marks = iter([" ".join(text.split())]), DOCUMENT_MARKS
+    if _is_ssml(text):  # XML: there, lines mean nothing
+        parts: Iterable[str | _Shown] = [" ".join(text.split())]
+        marks = DOCUMENT_MARKS
     else:
-        parts, marks = _layout(text.splitlines()), MARKS
+        parts, marks = _layout(text.splitlines(), emoji), MARKS
     ignored: set[str] = set()
     cut = [item for part in parts for item in ([part] if isinstance(part, _Shown) else _cut(part, marks, ignored))]
     if ignored:
         names = ", ".join(f"<{name}>" for name in sorted(ignored))
-        logger.warning("of SSML, only <break> has an effect: %.80s are left out, their words are spoken", names)
-    return list(_merged(cut, gap))
+        logger.warning(
+            "of SSML, only <break>, <sub> and <say-as> have an effect: %.80s are left out, their words are spoken",
+            names,
+        )
+    return list(_merged(cut, gap, emoji))
 
 
-def is_silent(text: str) -> bool:
-    """Whether there is nothing to pronounce: the model would make something up."""
-    return SILENT.fullmatch(text) is not None
+def _is_ssml(text: str) -> bool:
+    if "<" not in text:
+        return False
+    from .inline_markup import is_ssml  # patterns that few texts need
+
+    return is_ssml(text)
 
 
-def _layout(lines: list[str]) -> Iterator[str | _Shown]:
+def is_silent(text: str, emoji: Emoji = "drop") -> bool:
+    """Whether there is nothing to pronounce, no letter, digit or currency: the model would make something up."""
+    return not any(is_spoken(c) or emoji == "read" and is_pictograph(c) for c in text)
+
+
+def _layout(lines: list[str], emoji: Emoji) -> Iterator[str | _Shown]:
     """Lines as pieces: what was wrapped is joined again."""
     if len(lines) <= 1:
         yield from lines
         return
     lines = [line.rstrip() for line in lines]
     usual = _width(lines)
-    for is_blank, group in groupby(lines, key=is_silent):
+    for is_blank, group in groupby(lines, key=lambda line: is_silent(line, emoji)):
         block = list(group)
         if is_blank:
             yield _Shown(SCENE if any(block) else PARAGRAPH)
@@ -134,18 +146,21 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _cut(text: str, marks: re.Pattern, ignored: set[str]) -> Iterator[str | Pause | _Shown]:
+def _cut(text: str, marks: re.Pattern[str], ignored: set[str]) -> Iterator[str | Pause | _Shown]:
     """A piece cut at what asks for a pause. Other tags are taken out; their names go to `ignored`."""
     in_xml = marks is DOCUMENT_MARKS
-    found: list[str | Pause | _Shown] = [""]
-    done = 0
+    found: list[str | Pause | _Shown] = []
+    before, done = "", 0
     for mark in marks.finditer(text):
-        found[-1] += text[done : mark.start()]
+        before += text[done : mark.start()]
         done = mark.end()
-        if pause := _pause(mark, in_xml, ignored):
-            found += [pause, ""]
-    found[-1] += text[done:]
-    for number, item in enumerate(found):
+        pause = _pause(mark, ignored)
+        if isinstance(pause, str):
+            before += pause
+        else:
+            found += [before, pause]
+            before = ""
+    for number, item in enumerate([*found, before + text[done:]]):
         if isinstance(item, str):
             item = _unescaped(item) if in_xml else item
             item = item.lstrip(" ,;:") if number else item  # "yes [pause], but": the comma has had its pause
@@ -158,48 +173,71 @@ def _unescaped(text: str) -> str:
     return unescape(text)
 
 
-def _pause(mark: re.Match, in_xml: bool, ignored: set[str]) -> Pause | _Shown | None:
-    """What a mark or a tag says: a pause, or nothing that we know how to do."""
-    tag = (mark["tag"] or "").lower()
+def _pause(mark: re.Match[str], ignored: set[str]) -> Pause | _Shown | str:
+    """What a mark or a tag stands for: a pause, nothing (""), or the text that it is."""
     if mark[0][0] == "[":
-        return Pause(PAUSE if mark["time"] is None else _seconds(mark["time"], mark[0]))
-    if tag == "break":
-        if mark[0][1] == "/":
-            return None
-        given = {name: value for name, _, value in re.findall(r"""([\w-]+)\s*=\s*(["'])(.*?)\2""", mark["attributes"])}
-        if "time" in given:
-            return Pause(_seconds(given["time"], mark[0]))
-        if (strength := given.get("strength", "medium").lower()) not in STRENGTHS:
-            raise TextError(f"{mark[0]:.50} is not a pause: its strength can be {', '.join(STRENGTHS)}")
-        return Pause(STRENGTHS[strength])
-    if tag in ("p", "s") and in_xml:
+        return _asked(mark)
+    if mark[0][:6].lower() == "<break" and mark["attributes"] is not None:
+        return _break(mark)
+    tag = (mark["tag"] or "").lower()
+    if tag in ("p", "s"):
         return _Shown(PARAGRAPH if tag == "p" else LINE)
-    if tag and tag not in ("speak", "xml", "doctype"):
+    if tag and tag not in ("speak", "xml", "doctype", "sub", "say-as", "break"):
         ignored.add(tag)
-    return None
+    return ""
 
 
-def _seconds(given: str, mark: str) -> float:
+def _asked(mark: re.Match[str]) -> Pause | str:
+    """`[pause...]`: a pause, if what follows the word is a time or nothing."""
+    given = mark["time"] if mark["ms"] is None else mark["ms"]
+    if not (given or "").strip(" :="):
+        return Pause(PAUSE)
+    seconds = _seconds(given)
+    if seconds is None:
+        logger.warning("%.50s is no pause and is spoken: write [pause], [pause:500ms] or [pause:1.5s]", mark[0])
+        return mark[0]
+    if seconds > MAX_PAUSE:
+        logger.warning("%.50s is longer than a pause can be: it lasts %d seconds", mark[0], MAX_PAUSE)
+    return Pause(min(seconds, MAX_PAUSE))
+
+
+def _break(mark: re.Match[str]) -> Pause:
+    """`<break/>`: what is wrong in it is passed over, with a warning."""
+    given = {name: value for name, _, value in re.findall(r"""([\w-]+)\s*=\s*(["'])(.*?)\2""", mark["attributes"])}
+    strength = given.get("strength", "medium").lower()
+    seconds = _seconds(given["time"]) if "time" in given else STRENGTHS.get(strength)
+    if seconds is None or strength not in STRENGTHS or seconds > MAX_PAUSE:
+        logger.warning("%.50s: give a time such as 500ms or 1.5s, or a strength of %s", mark[0], ", ".join(STRENGTHS))
+    return Pause(min(PAUSE if seconds is None else seconds, MAX_PAUSE))
+
+
+def _seconds(given: str) -> float | None:
+    """A time as it is written, in seconds; None if it is none."""
     match = TIME.fullmatch(given)
-    seconds = float(match[1]) / (1000 if (match[2] or "s").lower() == "ms" else 1) if match else -1
-    if not 0 <= seconds <= MAX_PAUSE:
-        raise TextError(
-            f"{mark:.50} is not a pause: write [pause], [pause:500ms] or [pause:1.5s], of at most {MAX_PAUSE:.0f} seconds"
-        )
-    return seconds
+    if match is None:
+        return MAX_PAUSE + 1 if ANY_TIME.fullmatch(given) and len(given) > 9 else None
+    number, unit = float(match[1].replace(",", ".")), (match[2] or "").lower()
+    if not unit:
+        unit = "s" if number <= BARE_SECONDS else "ms"
+    return number / 1000 if unit.startswith("m") else number
 
 
-def _merged(items: list[str | Pause | _Shown], gap: float) -> Iterator[str | Pause]:
+def _merged(items: list[str | Pause | _Shown], gap: float, emoji: Emoji) -> Iterator[str | Pause]:
     """Neighbouring pauses as one: the sum of those that were asked for, else the longest. None that only shows is at an end."""
-    items = [_Shown(SCENE) if isinstance(item, str) and item.strip() and is_silent(item) else item for item in items]
+    items = [
+        _Shown(SCENE) if isinstance(item, str) and item.strip() and is_silent(item, emoji) else item for item in items
+    ]
     items = [item for item in items if not isinstance(item, str) or item.strip()]
     runs = [list(run) for _, run in groupby(items, key=lambda item: isinstance(item, str))]
     for number, run in enumerate(runs):
-        if isinstance(run[0], str):
-            yield " ".join(run)
-        elif asked := [pause.seconds for pause in run if isinstance(pause, Pause)]:
+        texts = [item for item in run if isinstance(item, str)]
+        asked = [item.seconds for item in run if isinstance(item, Pause)]
+        shown = [item.seconds for item in run if isinstance(item, _Shown)]
+        if texts:
+            yield " ".join(texts)
+        elif asked:
             yield Pause(sum(asked))
         elif 0 < number < len(runs) - 1:
-            yield Pause(max(gap, *(pause.seconds for pause in run)))
-        elif len(runs) == 1 and max(pause.seconds for pause in run) == SCENE:
+            yield Pause(max(gap, *shown))
+        elif len(runs) == 1 and max(shown) == SCENE:
             yield Pause(PAUSE)  # the whole text is "..." or the like

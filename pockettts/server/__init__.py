@@ -99,7 +99,9 @@ def _announced(name: str, host: str, port: int) -> "Announcement | None":
     try:
         return Announcement(name, host, port)
     except OSError as error:
-        logger.warning("can't announce the Wyoming server (%s): give Home Assistant its address", error.strerror or error)
+        logger.warning(
+            "can't announce the Wyoming server (%s): give Home Assistant its address", error.strerror or error
+        )
         return None
 
 

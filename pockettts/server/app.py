@@ -14,7 +14,7 @@ import yaml
 from .. import __version__
 from ..engine import Engine
 from ..errors import PocketTTSError
-from ..sound.encode import FORMATS
+from ..sound.formats import FORMATS
 from . import errors
 from .metrics import buckets, family
 from .middleware import Middleware
@@ -224,7 +224,7 @@ def _page(name: str) -> bottle.HTTPResponse:
 
 def _content_type(speech: Speech) -> str:
     kinds = {"events": "text/event-stream", "captions": "application/json"}
-    return kinds.get(speech.wrapping, FORMATS[speech.format])
+    return kinds.get(speech.wrapping, FORMATS[speech.format].media_type)
 
 
 def _model(name: str) -> dict[str, Any]:

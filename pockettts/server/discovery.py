@@ -24,7 +24,9 @@ class Announcement:
     def __init__(self, name: str, host: str, port: int) -> None:
         addresses = _addresses(host)
         if all(ip_address(address).is_loopback for address in addresses):
-            logger.warning("%s is announced, but only this machine reaches it: other machines need --host 0.0.0.0", host)
+            logger.warning(
+                "%s is announced, but only this machine reaches it: other machines need --host 0.0.0.0", host
+            )
         everywhere = ip_address(addresses[0]) != ip_address(host) if _is_ip(host) else False
         self._zeroconf = Zeroconf(interfaces=InterfaceChoice.All if everywhere else addresses)
         try:

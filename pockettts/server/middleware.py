@@ -71,7 +71,9 @@ class Middleware:
             self.app.router.match({"PATH_INFO": path, "REQUEST_METHOD": "OPTIONS"})
         except HTTPError as error:
             methods = {method for method in str(error.headers.get("Allow", "")).split(",") if method}
-            return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"})) if methods else ""
+            return (
+                ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"})) if methods else ""
+            )
         return _METHODS
 
     def _knows_the_key(self, environ: Environ) -> bool:

@@ -139,7 +139,9 @@ class Models:
             loaded = entry.load(self.voices)
         except PocketTTSError as error:  # its reasons are the operator's
             logger.warning("%s", error)
-            raise RequestError(f"the model {entry.name} can't be had now; the server's log says why", 502, "model") from None
+            raise RequestError(
+                f"the model {entry.name} can't be had now; the server's log says why", 502, "model"
+            ) from None
         logger.info("%s: loaded in %.1f seconds", entry.name, monotonic() - start)
         return loaded
 

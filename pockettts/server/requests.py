@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 import bottle
 
+from ..errors import AudioError
 from ..options import NUMBERS, Options
-from ..sound.encode import FORMATS
+from ..sound.formats import SERVED
 from .errors import RequestError
 from .settings import Settings
 
@@ -75,7 +76,7 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -
         if voice and content:
             raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
         voice = _limited(content, settings, "voice_wav") or voice
-    options = _options(_numbers(data), own(data.get("model")))
+    options = _options(data | _numbers(data), own(data.get("model")))
     return Speech(text=_text(data, "text", settings), voice=voice, options=options, model=data.get("model"))
 
 
@@ -155,10 +156,14 @@ def _form(request: bottle.BaseRequest) -> dict[str, str]:
 
 def _format(data: dict[str, Any]) -> str:
     wanted = _string(data, "response_format") or "mp3"
-    if wanted not in FORMATS:
+    if wanted not in SERVED:
         raise RequestError(
-            f"response_format {wanted[:20]!r} is not offered: take {', '.join(FORMATS)}", 400, "response_format"
+            f"response_format {wanted[:20]!r} is not offered: take {', '.join(SERVED)}", 400, "response_format"
         )
+    try:
+        SERVED[wanted].check()
+    except AudioError as error:
+        raise RequestError(f"response_format {error}", 400, "response_format") from None
     return wanted
 
 
@@ -250,6 +255,15 @@ def _numbers(data: dict[str, str]) -> dict[str, float]:
 
 
 def _options(data: dict[str, Any], own: Options) -> Options:
-    return own.replace(
-        **{option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
-    )
+    numbers = {option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
+    return own.replace(**numbers, verbatim=_is_verbatim(data.get("normalize")))
+
+
+def _is_verbatim(normalize: object) -> bool | None:
+    """The opposite of `normalize`, which is a boolean, or text in a form; None: the default of the server."""
+    known = {"true": False, "1": False, "yes": False, "false": True, "0": True, "no": True}
+    if normalize is None or isinstance(normalize, bool):
+        return None if normalize is None else not normalize
+    if not isinstance(normalize, str) or normalize.lower() not in known:
+        raise RequestError("normalize must be true or false", param="normalize")
+    return known[normalize.lower()]

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..engine import Engine, Stream
 from ..errors import BusyError, PocketTTSError
-from ..sound.encode import FORMATS, Encoder
-from ..sound.files import wav_header
+from ..sound.encode import Encoder, wav_header
+from ..sound.formats import FORMATS
 from ..tts import TTSModel
 from ..words.alignment import Word
 from .errors import RequestError
@@ -67,7 +67,9 @@ class Responses:
             if client.gone():
                 raise RequestError("the client left", 499)
             stream = self.engine.submit(model, speech.text, state, speech.options, speech.words)
-            answer = Response(self, entry, model, stream, replace(speech, voice=None), client)  # an upload has done its work
+            answer = Response(
+                self, entry, model, stream, replace(speech, voice=None), client
+            )  # an upload has done its work
         except BaseException:
             if held:
                 self.models.release(entry)
@@ -223,7 +225,7 @@ class Response:
         times = [{"word": word.text, "start_time": word.start, "end_time": word.end} for word in words]
         told = {
             "audio": base64.b64encode(audio).decode(),
-            "audio_format": FORMATS[self._speech.format],
+            "audio_format": FORMATS[self._speech.format].media_type,
             "timestamps": times if self._speech.words else None,
         }
         return json.dumps(told).encode()

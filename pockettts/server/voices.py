@@ -88,7 +88,9 @@ class VoiceNames:
             raise RequestError(f"there is no voice {name[:60]!r}: take one of {', '.join(names[:30])}", param="voice")
         if not self._settings.remote_voices:
             raise RequestError(
-                "this server takes no voices by address: upload the file, or start it with --remote-voices", 403, "voice"
+                "this server takes no voices by address: upload the file, or start it with --remote-voices",
+                403,
+                "voice",
             )
         return name
 
@@ -172,7 +174,9 @@ class Voices:
         if self.own.remove(name, uploaded=True):
             return
         if self.own.find(name):
-            raise RequestError(f"the voice {name[:60]!r} was not uploaded: only the operator can remove it", 403, "voice")
+            raise RequestError(
+                f"the voice {name[:60]!r} was not uploaded: only the operator can remove it", 403, "voice"
+            )
         raise RequestError(f"there is no uploaded voice {name[:60]!r}", 404, "voice")
 
     def forget(self, model: TTSModel) -> None:

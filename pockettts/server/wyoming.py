@@ -4,7 +4,6 @@ It has no keys: whoever reaches the port may speak. Each connection has a thread
 """
 
 import logging
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,24 +22,17 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 
 from .. import __version__
 from ..errors import PocketTTSError
+from ..reading.languages import find_language, language_code
+from ..reading.languages.base import Language
+from ..reading.sentences import sentence_ends
 from .errors import RequestError
 from .models import Entry
 from .requests import Speech
 from .responses import Client, Responses
 
-LANGUAGES = {
-    "english": "en",
-    "french": "fr",
-    "german": "de",
-    "italian": "it",
-    "spanish": "es",
-    "portuguese": "pt",
-    "dutch": "nl",
-}
 KYUTAI = Attribution("Kyutai", "https://huggingface.co/kyutai/pocket-tts")
 PATIENCE = 300  # seconds that a connection may be idle, or take nothing of an answer
-# Where text that still comes can be cut: after a sentence of some length, so that "Dr. " mostly stays with the name.
-SENTENCES = re.compile(r"(?s).{20,}[.!?\u2026][\"'\u201d\u2019)\]\u00bb]*(?=\s)")
+AT_LEAST = 20  # characters of text that is spoken before the rest has come
 
 logger = logging.getLogger("pockettts.requests")
 
@@ -99,7 +91,9 @@ class WyomingServer:
                 if _full_name(entry, known) == name:
                     return entry, known
         wanted = (language or "").partition("-")[0].partition("_")[0].lower()
-        spoken = (entry for entry in entries if _language(entry) == wanted and (name is None or name in entry.names.all()))
+        spoken = (
+            entry for entry in entries if _language(entry) == wanted and (name is None or name in entry.names.all())
+        )
         return next(spoken, self.models.first), name
 
 
@@ -109,8 +103,7 @@ def _full_name(entry: Entry, voice: str) -> str:
 
 
 def _language(entry: Entry) -> str:
-    language = entry.config.language or "en"
-    return LANGUAGES.get(language, language)
+    return language_code(entry.config.language or "en")
 
 
 class _Listener(ThreadingTCPServer):
@@ -156,7 +149,9 @@ class _Connection(StreamRequestHandler):
                     wanted = Synthesize.from_event(event)
                     self._speak(wyoming, iter([wanted.text]), wanted.voice)
                 elif SynthesizeStart.is_type(event.type):
-                    self._speak(wyoming, _sentences(_texts(events)), SynthesizeStart.from_event(event).voice)
+                    voice = SynthesizeStart.from_event(event).voice
+                    language = find_language(_language(wyoming.models.first))
+                    self._speak(wyoming, _sentences(_texts(events), language), voice)
                     self._send(SynthesizeStopped())
             except PocketTTSError as error:
                 self._send(Error(str(error), type(error).__name__))
@@ -247,13 +242,14 @@ def _texts(events: Iterator[Event]) -> Iterator[str]:
             return
 
 
-def _sentences(texts: Iterator[str]) -> Iterator[str]:
+def _sentences(texts: Iterator[str], language: Language) -> Iterator[str]:
     """Text in pieces that can be spoken: whole sentences, as soon as they are there."""
     waiting = ""
     for text in texts:
         waiting += text
-        if match := SENTENCES.match(waiting):
-            yield match[0]
-            waiting = waiting[match.end() :]
+        ends = [end for end in sentence_ends(waiting, language) if end > AT_LEAST]
+        if ends and not waiting.lstrip().startswith("<speak"):  # a document is one piece
+            yield waiting[: ends[-1]]
+            waiting = waiting[ends[-1] :]
     if waiting.strip():
         yield waiting

@@ -1,69 +1,122 @@
-"""Sound as bytes of a format, block by block, for receivers that can't go back in what they have got."""
+"""The encoder: blocks of samples in, bytes of a format out. Files, stdout and HTTP all write through it.
+
+    encoder = Encoder("mp3", 24_000)
+    data = b"".join(encoder.write(block) for block in blocks) + encoder.close()
+
+A file that can seek asks for `seekable=True` and writes `encoder.patches` over its start afterwards: there are the lengths
+that nobody knew before. The same samples give the same bytes, however they are cut into blocks.
+"""
+
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import AudioError
-from .files import pcm16, wav_header
+from .formats import FORMATS, Format
+from .tags import Tags, list_info
 
-# Format -> its media type. An opus stream is Ogg Opus, as OpenAI's is.
-FORMATS = {"wav": "audio/wav", "pcm": "audio/pcm", "mp3": "audio/mpeg", "opus": "audio/ogg", "flac": "audio/flac"}
-
-# What SoundFile is asked for. MP3 has a constant bit rate, 80 kbit/s: players tell the length of any other kind by a table at
-# its start, which is only known at its end.
-_LIBSNDFILE = {
-    "mp3": {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": 0.5},
-    "opus": {"format": "OGG", "subtype": "OPUS"},
-    "flac": {"format": "FLAC", "subtype": "PCM_16"},
-}
+_SAMPLES = 32768  # to encode at once: given minutes, libsndfile's Vorbis overruns the stack
+_UNKNOWN = 0xFFFFFFFF  # the size of a WAV that is still being made
 _SET_OGG_PAGE_LATENCY_MS = 0x1302  # a command of libsndfile, from sndfile.h
+_PAGE_MS = 100.0  # of an Ogg page in a stream; libsndfile's own is a second
+_FRAGMENT_US = 160_000  # of MP4 in a stream
+_SERIAL = b"tts1"
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def pcm16(block: np.ndarray) -> bytes:
+    """Samples of -1 to 1 (beyond that, clipped) as 16-bit little-endian PCM.
+
+    Source: `pocket_tts.data.audio.StreamingWAVWriter`: times 32767, truncated.
+    """
+    data: bytes = (np.clip(block, -1, 1) * 32767).astype("<i2").tobytes()
+    return data
+
+
+def from_pcm16(data: bytes) -> np.ndarray:
+    """Samples, float32, of which `pcm16` makes these bytes again."""
+    numbers = np.frombuffer(data, "<i2").astype(np.float32)
+    return (numbers + np.sign(numbers) / 2) / 32767
+
+
+def wav_header(sample_rate: int, samples: int | None = None, trailer: int = 0) -> bytes:
+    """The 44 bytes before 16-bit mono PCM.
+
+    Args:
+        sample_rate: in Hz.
+        samples: how many follow; None: a stream whose length is not known yet.
+        trailer: bytes of other chunks after the samples.
+    """
+    size = _UNKNOWN if samples is None else min(2 * samples, _UNKNOWN)
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", min(size + 36 + trailer, _UNKNOWN), b"WAVE"),
+        *(b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16),  # PCM, one channel, ..., bytes and bits a sample
+        *(b"data", size),
+    )
 
 
 class Encoder:
-    """16-bit mono sound in one of FORMATS.
+    """Mono sound in a format of `FORMATS`, with 16 bits a sample where the format keeps samples.
 
-        encoder = Encoder("mp3", 24000)
-        data = b"".join(encoder.write(block) for block in blocks) + encoder.close()
+    Args:
+        form: a format or its name.
+        sample_rate: in Hz.
+        seekable: the bytes go to a file whose start can be written again (`patches`). Otherwise they are a stream: short
+            pages, fragments, and a WAV whose header says that its length is unknown.
+        tags: for a WAV (LIST INFO) and the chapters of an M4A or M4B, and only where it is seekable. They may be replaced
+            (`encoder.tags = ...`) until `close`. `tags.write_tags` adds all other tags to the finished file.
 
-    pcm is bare little-endian samples; the header of a wav says that its length is unknown. Raises AudioError for a sample rate
-    that the format does not have.
+    Attributes:
+        patches: after `close`, pairs of an offset and the bytes that belong there.
+
+    Raises:
+        AudioError: the extra of the format is not installed, or it does not have this sample rate.
     """
 
-    def __init__(self, format: str, sample_rate: int) -> None:
-        self._head = wav_header(sample_rate) if format == "wav" else b""
-        self._file = None
-        if format in _LIBSNDFILE:
-            import soundfile
-
-            self._sink = _Sink()
-            try:
-                self._file = soundfile.SoundFile(self._sink, "w", sample_rate, 1, **_LIBSNDFILE[format])
-            except soundfile.LibsndfileError:
-                raise AudioError(f"{format} can't hold {sample_rate:,} samples a second: take wav") from None
-            if format == "opus":
-                _send_pages_often(soundfile, self._file)
+    def __init__(
+        self, form: str | Format, sample_rate: int, *, seekable: bool = False, tags: Tags | None = None
+    ) -> None:
+        self.form = (FORMATS[form] if isinstance(form, str) else form).check()
+        self.tags = tags or Tags()
+        self.patches: list[tuple[int, bytes]] = []
+        self._sink = _Sink(seekable)
+        self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink)
+        self._pcm = bytearray()  # not encoded yet
+        self._least = 2 * _SAMPLES if seekable else 1  # bytes to encode at once: files have time
+        self._call = _directly if self.form.writer == "pcm" else _off_main_thread
+        self._filter: Callable[[bytes], bytes] = _same_serial if self.form.container == "OGG" else bytes
 
     def write(self, block: np.ndarray) -> bytes:
         """Take float32 [samples]; returns the bytes that are ready, maybe none."""
-        pcm = pcm16(block)
-        if self._file is not None:
-            self._file.buffer_write(pcm, "int16")
-            return self._sink.take()
-        head, self._head = self._head, b""
-        return head + pcm
+        self._pcm += pcm16(block)
+        while len(self._pcm) >= self._least:
+            self._call(self._writer.write, bytes(self._pcm[: 2 * _SAMPLES]))
+            del self._pcm[: 2 * _SAMPLES]
+        return self._filter(self._sink.take())
 
     def close(self) -> bytes:
-        """The rest."""
-        if self._file is None:
-            head, self._head = self._head, b""
-            return head
-        self._file.close()
-        return self._sink.take()
+        """The rest. To be called once, and also when the sound is given up, since it frees the memory of the libraries."""
+        if self._pcm:
+            self._call(self._writer.write, bytes(self._pcm))
+        self._call(self._writer.close, self.tags)
+        self.patches = self._sink.patches
+        return self._filter(self._sink.take())
 
 
 class _Sink:
-    """A file for libsndfile. It goes back to its start to fill in lengths: what has been taken by then stays as it is."""
+    """The file that the libraries write to. It has a start that was taken already; what they put there is kept as patches."""
 
-    def __init__(self) -> None:
+    def __init__(self, seekable: bool) -> None:
+        self.can_seek = seekable
+        self.patches: list[tuple[int, bytes]] = []
         self._bytes, self._taken, self._at = bytearray(), 0, 0
 
     def take(self) -> bytes:
@@ -73,21 +126,160 @@ class _Sink:
         return data
 
     def write(self, data: bytes) -> int:
-        start = self._at - self._taken
-        if start >= 0:
-            self._bytes[start : start + len(data)] = data
-        self._at += len(data)
-        return len(data)
+        data, count = bytes(data), len(data)
+        before = max(0, min(count, self._taken - self._at))  # bytes of it that were taken
+        if before:
+            self.patches.append((self._at, data[:before]))
+        if before < count:
+            start = self._at + before - self._taken
+            self._bytes[start : start + count - before] = data[before:]
+        self._at += count
+        return count
 
-    def seek(self, offset: int, whence: int = 0) -> int:
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._at = offset + (0, self._at, self._taken + len(self._bytes))[whence]
         return self._at
+
+    def seekable(self) -> bool:
+        return self.can_seek
 
     def tell(self) -> int:
         return self._at
 
 
-def _send_pages_often(soundfile, file) -> None:
-    """Let an Ogg page hold 100 ms and not a second. SoundFile has no name for this, so it takes what is beneath it."""
-    latency = soundfile._ffi.new("double *", 100)
-    soundfile._snd.sf_command(file._file, _SET_OGG_PAGE_LATENCY_MS, latency, 8)
+class _Writer(Protocol):
+    """What puts 16-bit PCM into a sink in some format."""
+
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None: ...
+    def write(self, pcm: bytes) -> None: ...
+    def close(self, tags: Tags) -> None: ...
+
+
+class _Pcm:
+    """WAV, and samples without any header."""
+
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+        self._sink, self._is_wav, self._sample_rate, self._size = sink, form.name == "wav", sample_rate, 0
+        if self._is_wav:
+            sink.write(wav_header(sample_rate))
+
+    def write(self, pcm: bytes) -> None:
+        self._sink.write(pcm)
+        self._size += len(pcm)
+
+    def close(self, tags: Tags) -> None:
+        if self._is_wav and self._sink.can_seek:
+            info = list_info(tags)
+            self._sink.write(info)
+            self._sink.seek(0)
+            self._sink.write(wav_header(self._sample_rate, self._size // 2, len(info)))
+
+
+class _Sndfile:
+    """What libsndfile writes."""
+
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+        import soundfile
+
+        options = {} if sink.can_seek else form.stream_options
+        try:
+            self._file = soundfile.SoundFile(sink, "w", sample_rate, 1, form.codec, format=form.container, **options)
+        except soundfile.LibsndfileError:
+            raise AudioError(f"{form.name} can't hold {sample_rate:,} samples a second: take wav") from None
+        if form.container == "OGG" and not sink.can_seek:
+            # Let an Ogg page hold 100 ms. SoundFile has no name for this, so it takes what is beneath it.
+            latency = soundfile._ffi.new("double *", _PAGE_MS)
+            soundfile._snd.sf_command(self._file._file, _SET_OGG_PAGE_LATENCY_MS, latency, 8)
+
+    def write(self, pcm: bytes) -> None:
+        self._file.buffer_write(pcm, "int16")
+
+    def close(self, tags: Tags) -> None:
+        self._file.close()
+
+
+class _Av:
+    """What PyAV, that is FFmpeg, writes: AAC, bare (ADTS) or in MP4."""
+
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+        import av
+        from av.codec.context import Flags
+
+        self._av, self._is_mp4, self._sink = av, form.container == "ipod", sink
+        self._sample_rate, self._samples = sample_rate, 0
+        options = {"fflags": "+bitexact"}  # no version, no time: the same sound is the same bytes
+        if not sink.can_seek:
+            options |= {"fflags": "+bitexact+flush_packets", "movflags": "+empty_moov+default_base_moof",
+                        "frag_duration": str(_FRAGMENT_US)}  # fmt: skip
+        target = sink if sink.can_seek else _WriteOnly(sink)
+        try:
+            self._container: Any = av.open(target, "w", form.container, container_options=options)
+            stream: Any = self._container.add_stream(form.codec, rate=sample_rate, layout="mono")
+            stream.bit_rate = form.bit_rate
+            self._stream = stream
+            self._stream.codec_context.flags |= Flags.bitexact
+            self._container.start_encoding()
+        except (av.FFmpegError, ValueError):
+            raise AudioError(f"{form.name} can't hold {sample_rate:,} samples a second: take wav") from None
+
+    def write(self, pcm: bytes) -> None:
+        samples = np.frombuffer(pcm, "<i2")[None]  # [1, samples]: one channel, packed
+        frame = self._av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.rate, frame.pts = self._sample_rate, self._samples
+        self._samples += samples.shape[1]
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self, tags: Tags) -> None:
+        if self._samples:
+            self._container.mux(self._stream.encode(None))
+        if tags.chapters and self._is_mp4 and self._sink.can_seek:
+            self._container.set_chapters([
+                {"id": number, "start": round(chapter.start * 1000), "end": round(chapter.end * 1000),
+                 "time_base": Fraction(1, 1000), "metadata": {"title": chapter.title}}
+                for number, chapter in enumerate(tags.chapters, 1)
+            ])  # fmt: skip
+        self._container.close()
+
+
+class _WriteOnly:
+    """A sink without a way back, so that FFmpeg does not even try."""
+
+    def __init__(self, sink: _Sink) -> None:
+        self.write = sink.write
+
+
+_WRITERS: dict[str, Callable[[Format, int, _Sink], _Writer]] = {"pcm": _Pcm, "sndfile": _Sndfile, "av": _Av}
+
+
+def _directly(call: Callable[..., None], *arguments: Any) -> None:
+    call(*arguments)
+
+
+def _off_main_thread(call: Callable[..., None], *arguments: Any) -> None:
+    """Call where no signal handler runs: KeyboardInterrupt in a callback from C would be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        call(*arguments)
+        return
+    with ThreadPoolExecutor(1) as worker:
+        worker.submit(call, *arguments).result()
+
+
+def _same_serial(pages: bytes) -> bytes:
+    """Whole Ogg pages with a serial number that is always the same, where libsndfile takes one from the clock.
+
+    So the same sound is the same bytes. The number is under each page's checksum. Source: RFC 3533, section 6.
+    """
+    out, at = [], 0
+    while at < len(pages):
+        header = pages[at : at + 27 + pages[at + 26]]
+        body = pages[at + len(header) : at + len(header) + sum(header[27:])]
+        at += len(header) + len(body)
+        header = header[:14] + _SERIAL + header[18:22] + bytes(4) + header[26:]
+        out += [header[:22], _ogg_checksum(header + body), header[26:], body]
+    return b"".join(out)
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    """CRC-32 as zlib's, except that bits come in the other order, it starts at 0 and is not inverted at the end."""
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return mirrored.to_bytes(4, "big").translate(_MIRRORED)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import AudioError
-from .files import Writer, pcm16
+from .encode import pcm16
+from .files import Writer
 
 EARLY = 2  # seconds of sound, more than fit into a pipe: a player that took them can play
 
@@ -43,7 +44,7 @@ class Player:
             raise AudioError(
                 "no player is here: install alsa-utils (aplay) or ffmpeg (ffplay), or write a file with -o FILE"
             )
-        self._process: _Process | _WholeFile | None = None
+        self._process: _Process | _WholeFile | None = None  # None after `finish`, until there is more to play
         self._early: list[np.ndarray] | None = []  # what was written until it is certain that the player can play
 
     def __enter__(self) -> "Player":
@@ -52,14 +53,13 @@ class Player:
 
     def write(self, block: np.ndarray) -> None:
         """Play float32 [samples]. Returns when the player has taken them, about a second before they are heard."""
-        if self._process is None:
-            self._start()
+        process = self._process or self._start()
         if self._early is not None:
             self._early.append(block)
             if sum(map(len, self._early)) > EARLY * self.sample_rate:
                 self._early = None
         try:
-            self._process.write(block)
+            process.write(block)
         except AudioError as error:
             self._pass_over(error)
 
@@ -84,18 +84,20 @@ class Player:
         """After an error of the player: give the next what this one got. If there is none, or it did play, raise the error."""
         if self._early is None or len(self._names) == 1:
             raise error
-        self._process.stop()
+        if self._process:
+            self._process.stop()
         self._names.pop(0)
-        self._start()
+        process = self._start()
         try:
             for block in self._early:
-                self._process.write(block)
+                process.write(block)
         except AudioError as error:
             self._pass_over(error)
 
-    def _start(self) -> None:
+    def _start(self) -> "_Process | _WholeFile":
         name = self._names[0]
         self._process = (_WholeFile if name == "afplay" else _Process)(name, self.sample_rate)
+        return self._process
 
 
 class _Process:
@@ -108,18 +110,20 @@ class _Process:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
         )
+        assert self._process.stdin
+        self._stdin = self._process.stdin
 
     def write(self, block: np.ndarray) -> None:
         try:
-            self._process.stdin.write(pcm16(block))
-            self._process.stdin.flush()
+            self._stdin.write(pcm16(block))
+            self._stdin.flush()
         except BrokenPipeError:
             raise self._error() from None
 
     def finish(self) -> None:
         try:
             try:
-                self._process.stdin.close()
+                self._stdin.close()
             except BrokenPipeError:
                 raise self._error() from None
             if self._process.wait():
@@ -131,7 +135,7 @@ class _Process:
         self._process.kill()
         self._process.wait()
         with suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._stdin.close()
         self._messages.close()
 
     def _error(self) -> AudioError:
@@ -152,7 +156,7 @@ class _WholeFile:
         self.name, self._folder = name, tempfile.TemporaryDirectory()
         self._path = Path(self._folder.name, "speech.wav")
         self._file = Writer(self._path, sample_rate).__enter__()
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def write(self, block: np.ndarray) -> None:
         self._file.write(block)

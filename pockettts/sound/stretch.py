@@ -25,6 +25,9 @@ class Stretcher:
         angles = (np.arange(self._hop, dtype=np.float32) + 0.5) * np.float32(np.pi / 2 / self._hop)
         self._rise = np.square(np.sin(angles))  # [hop], half a Hann window; with its reverse it adds up to 1
         self._spread = 1 << (2 * self._hop + 2 * self._reach).bit_length()  # of the FFT
+        self._input: np.ndarray
+        self._received: int
+        self._hops: int
         self._restart()
 
     def write(self, block: np.ndarray) -> np.ndarray:

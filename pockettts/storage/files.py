@@ -1,12 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and the streams that are written in place."""
 
 import errno
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 _ADVICE = {
     errno.EISDIR: "give the name of a file",
@@ -15,23 +18,55 @@ _ADVICE = {
     errno.ENOSPC: "free some space or write elsewhere",
     errno.EDQUOT: "free some space or write elsewhere",
     errno.EFBIG: "write elsewhere",
+    errno.EBADF: "open it in the shell first",
 }
+_DESCRIPTOR = re.compile(r"/dev/fd/(\d{1,9})|/proc/self/fd/(\d{1,9})")
+_NAMED = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
+def descriptor_of(path: str | Path) -> int | None:
+    """The open file descriptor that a path such as /dev/stdout or /dev/fd/63 names; None for any other path."""
+    name = os.path.normpath(path)
+    match = _DESCRIPTOR.fullmatch(name)
+    return int(match[1] or match[2]) if match else _NAMED.get(name)
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is written in place, from front to back: an open descriptor, /dev/null, a FIFO or the like."""
+    if descriptor_of(path) is not None:
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def open_stream(path: str | Path) -> BinaryIO:
+    """Open for writing what `is_stream` holds of. A descriptor keeps its place in a file, as `>> FILE` expects.
+
+    Raises OSError.
+    """
+    descriptor = descriptor_of(path)
+    return open(path if descriptor is None else os.dup(descriptor), "wb")
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A hidden path beside `path`: renamed to it when the block ends well, removed when it does not.
 
-    A link stays, and the file it points to is replaced. What is there and is no ordinary file (/dev/null, a FIFO) is
-    written in place, so the path is then `path` itself.
+    A link stays, and the file it points to is replaced. Streams (`is_stream`) are written in place, so the path is then
+    `path` itself.
 
     Raises:
         OSError: the file can't be renamed, or there is one that must not be written.
     """
-    path = Path(os.path.realpath(path))
-    if os.path.exists(path) and not os.path.isfile(path):
-        yield path
+    if is_stream(path):
+        yield Path(path)
         return
+    path = Path(os.path.realpath(path))
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
@@ -48,17 +83,18 @@ def trim(folder: Path, most: int) -> None:
     Raises OSError. The newest file stays, however large.
     """
     entries = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda entry: entry[0].st_mtime)
-    size = sum(stat.st_size for stat, _ in entries)
-    for stat, path in entries[:-1]:
+    size = sum(status.st_size for status, _ in entries)
+    for status, path in entries[:-1]:
         if size <= most:
             break
         path.unlink(missing_ok=True)
-        size -= stat.st_size
+        size -= status.st_size
 
 
 def check_place(path: str | Path) -> None:
     """Raise OSError if no file can be made where `path` is to be: better now than after all the work."""
-    TemporaryFile(dir=os.path.dirname(path) or ".").close()
+    if not is_stream(path):
+        TemporaryFile(dir=os.path.dirname(path) or ".").close()
 
 
 def cannot_write(path: str | Path, error: OSError) -> str:

@@ -76,6 +76,9 @@ class VoiceLoader:
             return self._clone(_checked_samples(voice), "an array")
         if isinstance(voice, (bytes, bytearray)):
             return self._from_bytes(bytes(voice))
+        if not isinstance(voice, (str, Path)):
+            kind = type(voice).__name__
+            raise VoiceError(f"a voice can't be {kind}: give a name, a path, an address, or samples as a NumPy array")
         path = find(voice, self.config, self.own)
         return self._from_file(path, str(voice), self.cache)
 

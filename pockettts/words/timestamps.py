@@ -1,21 +1,20 @@
 """The times of words: found while a text is spoken, and written as JSON, SubRip (.srt) or WebVTT (.vtt)."""
 
 import json
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import OptionError, TextError
 from ..reading.chunks import CLOSERS, STOPS
-from ..reading.pauses import MARKS
+from ..reading.normalize import count_letters
 from ..reading.tokenizer import Tokenizer
 from ..storage.files import cannot_write, check_place, whole_file
 from ..synthesis import Block, Take
-from .alignment import Faults, Word, faults, spans, times
+from .alignment import Faults, Span, Word, faults, spans, times
 
-SEARCH_WORDS = 50  # words of a text among which one that was spoken is looked for: marks and tags are not spoken
 MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters and lines of a subtitle
 MAX_CUE_SECONDS = 6.0  # seconds of one
 MIN_CUE_SECONDS = 0.2
@@ -36,16 +35,12 @@ def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
 class Timeline:
     """When the words of a text are spoken. What is spoken passes through `follow` or `events`; `words` has those found so far.
 
-    Where a chunk has no alignment, it counts as one word.
+    Where a chunk has no alignment, it counts as one word. lead: frames by which attention is ahead of the sound.
     """
 
-    def __init__(self, text: str, tokenizer: Tokenizer, sample_rate: int, frame_rate: float) -> None:
+    def __init__(self, tokenizer: Tokenizer, sample_rate: int, frame_rate: float, lead: int = 0) -> None:
         self.words: list[Word] = []
-        self._tokenizer, self._sample_rate, self._frame_rate = tokenizer, sample_rate, frame_rate
-        self._written, self._at = (
-            [span.text for span in spans([f" {word}" for word in MARKS.sub(" ", text).split()])],
-            0,
-        )
+        self._tokenizer, self._sample_rate, self._frame_rate, self._lead = tokenizer, sample_rate, frame_rate, lead
 
     def follow(self, spoken: Iterable[Block]) -> Iterator[Block]:
         """The same takes and blocks; the words of a take are there when it is over."""
@@ -75,30 +70,43 @@ class Timeline:
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
         if attention is not None and len(pieces) == attention.shape[1]:
             words = spans(pieces)
-            found = [
-                (self._as_written(word.text), *frames)
-                for word, frames in zip(words, times(attention, words), strict=True)
+            frames = [
+                (min(first + self._lead, take.frames), min(last + self._lead, take.frames))
+                for first, last in times(attention, words)
             ]
+            found = as_written(words, frames, take.chunk.words)
         else:
-            found = [(" ".join(map(self._as_written, take.chunk.text.split())), 0, take.frames)]
+            found = [
+                (" ".join(word for word, _ in take.chunk.words if word) or take.chunk.text.strip(), 0, take.frames)
+            ]
         per_frame = (stop - start) / take.frames / self._sample_rate  # seconds
         first = start / self._sample_rate
         self.words += [
             Word(text, round(first + a * per_frame, 3), round(first + b * per_frame, 3)) for text, a, b in found
         ]
 
-    def _as_written(self, spoken: str) -> str:
-        """A word of the text as it was given, which was capitalised, ended with a period or otherwise made fit for the model."""
-        key = _letters(spoken)
-        for i in range(self._at, min(self._at + SEARCH_WORDS, len(self._written))):
-            if _letters(self._written[i]) == key:
-                self._at = i + 1
-                return self._written[i]
-        return spoken
 
+def as_written(
+    spoken: list[Span], frames: list[tuple[int, int]], written: Sequence[tuple[str, int]]
+) -> list[tuple[str, int, int]]:
+    """The words of a chunk as they were written, each once, with their frames: first, and one behind the last.
 
-def _letters(word: str) -> str:
-    return "".join(filter(str.isalnum, word.casefold()))
+    written: words and how many letters are spoken for each, in order; "" is the rest of one that began in the chunk before. Several
+    spoken words may be of one written word, "$5" say, and one of several.
+    """
+    starts = [0, *accumulate(count for _, count in written)]  # letters before each written word
+    found: list[tuple[str, int, int]] = []
+    at = letters = 0
+    for span, (first, last) in zip(spoken, frames, strict=True):
+        letters += count_letters(span.text)
+        begun = at
+        while at < len(written) and (starts[at] < letters or span is spoken[-1]):
+            at += 1
+        if words := " ".join(word for word, _ in written[begun:at] if word):
+            found.append((words, first, last))
+        elif found:
+            found[-1] = (*found[-1][:2], last)
+    return found
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------
@@ -157,7 +165,7 @@ def as_vtt(words: list[Word], aligned: bool) -> str:
 def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
     """Words as subtitles: start, end, words."""
     cue: list[Word] = []
-    for word, following in pairwise([*words, None]):
+    for word, following in zip(words, [*words[1:], None], strict=False):
         cue.append(word)
         if following is None or _ends(cue, following):
             end = max(word.end, cue[0].start + MIN_CUE_SECONDS)

@@ -1,67 +1,96 @@
-"""What was trained as a model of the official layout: RUN/mini/ with model.safetensors (bf16), mini.yaml, tokenizer.model, voices/
+"""Write what was trained as a model of the official layout.
 
-    python export.py RUN
+    python export.py RUN [--temperature 0.1]      # RUN/mini/: model.safetensors (bf16), mini.yaml, tokenizer.model, voices/
+
+pockettts speaks with it: pockettts --config RUN/mini/mini.yaml "Hello."
 """
-import argparse
+
 import shutil
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
-from common import averaged, config
-from lm import Learner
-from net import Mimi
+from corpus import Corpus
+from lm import WATCHED, Learner, load_learner
+from model import Mimi, causal_mask
 from safetensors.torch import save_file
+from training import argument_parser, load_average, load_yaml, parse
+from utterances import PREFIX
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    """All tensors by their official names: each from the training that ended with it."""
-    mimi = Mimi(config(run)["mimi"]).state_dict()
+def final_learner(run: Path) -> Learner:
+    """The averaged flow LM in bf16 precision, with the distilled flow net if there is one."""
+    final = run / "lm_final.pt"
+    learner = load_learner(run, "cpu", final if final.exists() else None)
+    learner.load_state_dict({k: v.to(torch.bfloat16) for k, v in learner.state_dict().items()})
+    return learner
+
+
+def official_weights(run: Path, learner: Learner) -> dict[str, torch.Tensor]:
+    """All tensors by their official names. Those of Mimi are from the last training that changed them."""
+    mimi = Mimi(load_yaml(run)["mimi"]).state_dict()
     for name in ("features", "decoder", "encoder"):
         if (path := run / f"{name}.pt").exists():
-            mimi |= {k.removeprefix("mimi."): v for k, v in averaged(path).items() if k.startswith("mimi.")}
-    lm = {k.removeprefix("lm."): v for k, v in averaged(run / "lm.pt").items() if k.startswith("lm.")}
-    return {f"mimi.{k}": v for k, v in mimi.items()} | {f"flow_lm.{k}": v for k, v in lm.items()}
+            learned = load_average(path)
+            mimi |= {k.removeprefix("mimi."): v for k, v in learned.items() if k.startswith("mimi.")}
+    tensors = {f"mimi.{k}": v for k, v in mimi.items()}
+    tensors |= {f"flow_lm.{k}": v for k, v in learner.lm.state_dict().items()}
+    return {k: v.to(torch.bfloat16).contiguous() for k, v in tensors.items()}
 
 
 @torch.no_grad()
 def voice_state(learner: Learner, voice: int) -> dict[str, torch.Tensor]:
-    """Keys and values of the two positions before the text, as official voice files have them."""
-    lm, tensors = learner.lm, {}
-    x = torch.stack([lm.bos_before_voice[0, 0], lm.speaker_proj_weight @ learner.voices.weight[voice]])[None]
-    mask = torch.ones(2, 2, dtype=torch.bool).tril()
-    for i, layer in enumerate(lm.transformer.layers):
-        attention = layer.self_attn
-        qkv = attention.in_proj(layer.norm1(x)).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
-        _, k, v = qkv.split([attention.num_heads, attention.num_kv_heads, attention.num_kv_heads], 1)
+    """The KV cache of the positions before the text, as in the official voice files."""
+    x, tensors = learner.voice_prefix(torch.tensor([voice])), {}
+    mask = causal_mask(PREFIX, None, x.device)
+    for i, layer in enumerate(learner.lm.transformer.layers):
+        _, k, v = layer.self_attn.qkv(layer.norm1(x))
         name = f"transformer.layers.{i}.self_attn/"
-        tensors[name + "cache"] = torch.stack([attention.rope(k), v]).transpose(2, 3).contiguous()
-        tensors[name + "offset"] = torch.tensor([2])
+        tensors[name + "cache"] = torch.stack([k, v]).transpose(2, 3).contiguous()  # [2, 1, T, H_kv, D]
+        tensors[name + "offset"] = torch.tensor([PREFIX])
         x, _ = layer(x, mask)
     return tensors
 
 
-def export(run: Path) -> Path:
+def short_names(voices: list[str]) -> list[str]:
+    """heart for af_heart, as Kokoro's voices are called; the names themselves where that is not unique."""
+    names = [name.split("_")[-1] for name in voices]
+    return names if len(set(names)) == len(names) and all(names) else voices
+
+
+def export(run: Path, temperature: float, language: str = "english") -> Path:
+    """Writes RUN/mini/ and returns that folder."""
     folder = run / "mini"
     (folder / "voices").mkdir(parents=True, exist_ok=True)
-    c, voices = config(run), [str(name) for name in np.load(run / "corpus.npz")["voices"]]
-    tensors = {k: v.cpu().to(torch.bfloat16) for k, v in weights(run).items()}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
-    learned = averaged(run / "lm.pt")
-    learner = Learner(c, len(learned["voices.weight"]))                         # those of the corpus come first
-    learner.load_state_dict({k: v.cpu().to(torch.bfloat16).float() for k, v in learned.items()})
-    names = [name.split("_")[-1] for name in voices]                            # af_heart: heart
+    learner = final_learner(run)
+    tensors = official_weights(run, learner)
+    save_file(tensors, folder / "model.safetensors")
+    names = short_names(Corpus(run).voices)  # the first rows of the table of voices
     for i, name in enumerate(names):
         save_file(voice_state(learner, i), folder / "voices" / f"{name}.safetensors")
-    c |= {"weights_path": "model.safetensors", "voices_path": "voices/{voice}.safetensors", "voice_names": names,
-          "default_voice": names[0], "parameters": sum(v.numel() for v in tensors.values())}
-    (folder / "mini.yaml").write_text(yaml.safe_dump(c, sort_keys=False))
-    shutil.copy(run / "tokenizer.model", folder)
+    config = load_yaml(run) | {
+        "weights_path": "model.safetensors",
+        "voices_path": "voices/{voice}.safetensors",
+        "voice_names": names,
+        "default_voice": names[0],
+        "alignment_heads": [[layer, 0] for layer in WATCHED],
+        "language": language,
+        "default_temperature": temperature,
+        "default_eos_threshold": 0.0,
+        "parameters": sum(v.numel() for v in tensors.values()),
+    }
+    (folder / "mini.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    shutil.copyfile(run / "tokenizer.model", folder / "tokenizer.model")
     return folder
 
 
+def main() -> None:
+    parser = argument_parser(__doc__, minutes=False)
+    parser.add_argument("--temperature", type=float, default=0.1, help="the model's default")
+    parser.add_argument("--language", default="english", help="whose reading rules pockettts applies")
+    args = parse(parser)
+    print(export(args.run, args.temperature, args.language))
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    print(export(parser.parse_args().run))
+    main()

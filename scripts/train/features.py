@@ -1,85 +1,106 @@
-"""Train what lies between the SEANets of Mimi on spectra: log mel -> latents -> log mel. Then every frame's latent: RUN/latents.npy
+"""Train the middle of Mimi on spectra (log mel -> latents -> log mel), then write the latents of every frame.
 
-    python features.py RUN --minutes 12 [--also RUN2]      # RUN2 only gets its latents
+    python features.py RUN --minutes 12 [--also CORPUS...]      # features.pt; latents.npy in RUN and in each CORPUS
 
-A mel spectrum takes the place of what the SEANet encoder hears, and a linear layer that of the SEANet decoder. So the latents are
-there after minutes, at 100 vectors a second, and the flow LM can be trained while the decoder learns to speak.
+A mel spectrum stands for the output of the SEANet encoder, and a linear layer for the SEANet decoder. So latents exist
+after minutes, and the flow LM and the SEANets can be trained on them. CORPUS only gets its latents.
 """
+
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from common import DEVICE, MELS, Training, arguments, autocast, averaged, config, descend, log_mel, optimizer
-from data import RATIO, Corpus, crops
-from net import Mimi
+from corpus import MELS_PER_FRAME, Corpus, crops
+from model import Mimi, decoder_seanet
+from spectra import MELS, log_mel
 from torch import nn
+from training import Training, argument_parser, autocast, descend, load_average, load_yaml, make_optimizer, parse
 
-FRAMES = 24                                                                     # a crop: 1.92 s
-CONTEXT = 8                                                                     # frames that only warm the state up
-SIGMA, SPREAD = 0.15, 0.01                                                      # noise on latents; weight that keeps them small
+FRAMES = 24  # of a crop: 1.92 s
+CONTEXT = 8  # of these, frames that only warm the state up
+NOISE = 0.15  # standard deviation of the noise on latents
+SIZE_WEIGHT = 0.01  # of the loss that keeps latents small
 
 
 class Features(nn.Module):
-    def __init__(self, c: dict) -> None:
+    """Mimi without its SEANets, between two linear layers."""
+
+    def __init__(self, c: dict[str, Any]) -> None:
         super().__init__()
         self.mimi = Mimi(c["mimi"])
         self.mimi.encoder = self.mimi.decoder = None
         self.hear = nn.Linear(MELS, c["mimi"]["seanet"]["dimension"])
-        self.speak = nn.Linear((c["mimi"]["decoder_seanet"] or c["mimi"]["seanet"])["dimension"], MELS)
+        self.speak = nn.Linear(decoder_seanet(c["mimi"])["dimension"], MELS)
 
     def latents(self, mel: torch.Tensor) -> torch.Tensor:
-        """[B, 8 T, MELS] -> [B, 32, T]."""
+        """[B, MELS_PER_FRAME * T, MELS] -> [B, 32, T]."""
         return self.mimi.latents(self.hear(mel).transpose(1, 2))
 
 
 @torch.no_grad()
 def mel_of(corpus: Corpus) -> torch.Tensor:
-    """[F * RATIO, MELS], half precision."""
-    step = 4000
-    parts = []
-    for i in range(0, corpus.frames, step):                                     # a frame more on each side, for the windows
-        a, b = max(0, i - 1), min(corpus.frames, i + step + 1)
-        mel = log_mel(corpus.crops(torch.tensor([a], device=DEVICE), b - a)[0]).half()
-        parts.append(mel[(i - a) * RATIO :][: (min(corpus.frames, i + step) - i) * RATIO])
+    """[frames * MELS_PER_FRAME, MELS], half precision."""
+    step, parts = 4000, []
+    for first in range(0, corpus.frames, step):
+        last = min(corpus.frames, first + step)
+        begin, end = max(0, first - 1), min(corpus.frames, last + 1)  # one more on each side, for the windows
+        mel = log_mel(corpus.crops(torch.tensor([begin], device=corpus.audio.device), end - begin)[0]).half()
+        parts.append(mel[(first - begin) * MELS_PER_FRAME :][: (last - first) * MELS_PER_FRAME])
     return torch.cat(parts)
 
 
 @torch.no_grad()
-def all_latents(net: Features, mel: torch.Tensor, frames: int = 200, batch: int = 64) -> np.ndarray:
-    """[F, 32] of the whole recording, in pieces that overlap by the context of the transformer."""
-    n = len(mel) // RATIO
-    starts = torch.arange(0, n, frames, device=mel.device) - CONTEXT
+def latents_of(net: Features, mel: torch.Tensor) -> np.ndarray:
+    """[frames, 32], f32, of a whole corpus: in crops that overlap by CONTEXT frames."""
+    frames = len(mel) // MELS_PER_FRAME
+    starts = torch.arange(0, frames, FRAMES, device=mel.device) - CONTEXT
+    within = torch.arange((FRAMES + CONTEXT) * MELS_PER_FRAME, device=mel.device)
     parts = []
-    for s in starts.split(batch):
-        at = (s[:, None] * RATIO + torch.arange((frames + CONTEXT) * RATIO, device=mel.device)).clamp(0, len(mel) - 1)
-        parts.append(net.latents(mel[at].float())[..., CONTEXT:].transpose(1, 2).flatten(0, 1))
-    return torch.cat(parts)[:n].float().cpu().numpy()
+    for some in starts.split(32):
+        at = (some[:, None] * MELS_PER_FRAME + within).clamp(0, len(mel) - 1)
+        with autocast(mel.device):
+            latents = net.latents(mel[at].float())
+        parts.append(latents[..., CONTEXT:].transpose(1, 2).flatten(0, 1).float().cpu())
+    result: np.ndarray = torch.cat(parts)[:frames].numpy()
+    return result
+
+
+def losses(net: Features, mel: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean errors of the spectra and of their changes in time, and the power of the latents."""
+    with autocast(mel.device):
+        z = net.latents(mel)
+        y = net.speak(net.mimi.features(z + NOISE * noise).transpose(1, 2))
+    y, x = y[:, CONTEXT * MELS_PER_FRAME :].float(), mel[:, CONTEXT * MELS_PER_FRAME :]
+    changes = (y[:, 1:] - y[:, :-1]) - (x[:, 1:] - x[:, :-1])  # onsets must be at the right time
+    return (y - x).abs().mean(), changes.abs().mean(), z.float().square().mean()
 
 
 def main() -> None:
-    args = arguments(__doc__, batch={"cpu": 12, "cuda": 96}[DEVICE], lr={"cpu": 2e-3, "cuda": 1e-3}[DEVICE], also="")
-    torch.manual_seed(0)
-    corpus, net = Corpus(args.run, DEVICE), Features(config(args.run)).to(DEVICE)
+    parser = argument_parser(__doc__)
+    cuda = parser.get_default("device") == "cuda"
+    parser.add_argument("--batch", type=int, default=96 if cuda else 12)
+    parser.add_argument("--rate", type=float, default=1e-3 if cuda else 2e-3, help="peak learning rate")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="corpora that get latents too")
+    args = parse(parser)
+    corpus, net = Corpus(args.run, args.device), Features(load_yaml(args.run)).to(args.device)
     mel = mel_of(corpus)
-    training = Training(args, "features", {"net": net}, [optimizer(net, args.lr)], "net")
+    optimizer = make_optimizer(net, args.rate)
+    training = Training(args.run, "features", args.minutes, {"net": net}, [optimizer], "net")
+    compiled = torch.compile(losses, dynamic=False)
     for _ in training:
-        x = crops(mel, corpus.random_starts(args.batch, FRAMES) * RATIO, FRAMES * RATIO).float()
-        with autocast():
-            z = net.latents(x)
-            y = net.speak(net.mimi.features(z + SIGMA * torch.randn_like(z)).transpose(1, 2))
-        y, x = y[:, CONTEXT * RATIO :].float(), x[:, CONTEXT * RATIO :]
-        error = (y - x).abs().mean()
-        edges = ((y[:, 1:] - y[:, :-1]) - (x[:, 1:] - x[:, :-1])).abs().mean()  # what moves must move at the right time
-        loss = error + edges + SPREAD * z.float().square().mean()
-        training.optimizers[0].zero_grad()
-        loss.backward()
-        descend(training.optimizers[0], net)
-        training.log(mel=error, edges=edges, power=z.square().mean())
-    net.load_state_dict(averaged(training.path))
-    for run in [args.run, *([Path(args.also)] if args.also else [])]:
-        latents = all_latents(net.eval(), mel if run == args.run else mel_of(Corpus(run, DEVICE)))
+        starts = corpus.random_starts(args.batch, FRAMES) * MELS_PER_FRAME
+        x = crops(mel, starts, FRAMES * MELS_PER_FRAME).float()
+        error, changes, power = compiled(net, x, torch.randn(len(x), 32, FRAMES, device=x.device))
+        optimizer.zero_grad()
+        (error + changes + SIZE_WEIGHT * power).backward()
+        descend(optimizer, net)
+        training.log(mel=error, changes=changes, power=power)
+    net.load_state_dict(load_average(training.path, args.device))
+    for run in [args.run, *args.also]:
+        latents = latents_of(net.eval(), mel if run == args.run else mel_of(Corpus(run, args.device)))
         np.save(run / "latents.npy", latents)
-        print(run, "latents", latents.shape, "std", latents.std(0).round(2))
+        print(f"{run}: latents {latents.shape}, standard deviation {latents.std():.2f}", flush=True)
 
 
 if __name__ == "__main__":

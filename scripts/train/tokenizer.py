@@ -1,17 +1,20 @@
-"""Make a tokenizer.model from the sentences of a table: letters, or as many pieces of words.
+"""Make a tokenizer of the sentences of a table: of letters, or of so many pieces.
 
-    python tokenizer.py texts.tsv FOLDER [--pieces 256]
+    python tokenizer.py texts.tsv FOLDER [--pieces 256]      # FOLDER/tokenizer.model, FOLDER/mini.yaml
 
-FOLDER also gets mini.yaml with the number of tokens that it has: give it to `data.py --config FOLDER/mini.yaml`.
+Give it to the other scripts: train.py --config FOLDER/mini.yaml. The one beside this script is for English.
 """
+
 import argparse
 from pathlib import Path
 
 import sentencepiece
 import yaml
+from texts import read_texts
 
 HERE = Path(__file__).parent
-SYMBOLS = "0123456789\"()&%$€:;/+=#@*"                                            # each a piece by itself, whatever the sentences have
+SYMBOLS = '0123456789"()&%$€:;/+=#@*'  # a piece each, whether or not the sentences contain it
+MAX_LETTERS = 1000  # different ones
 
 
 def main() -> None:
@@ -22,12 +25,17 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=HERE / "mini.yaml")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    with args.texts.open(encoding="utf-8") as lines:
-        sentences = [line.rstrip("\n").split("\t")[2] for line in lines]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_prefix=str(args.folder / "tokenizer"), model_type="bpe" if args.pieces else "char",
-        vocab_size=args.pieces or 1000, hard_vocab_limit=bool(args.pieces), character_coverage=1.0,
-        user_defined_symbols=list(SYMBOLS), normalization_rule_name="nfkc_cf", minloglevel=1)           # capitals sound like others
+        sentence_iterator=iter([sentence.text for sentence in read_texts(args.texts).values()]),
+        model_prefix=str(args.folder / "tokenizer"),
+        model_type="bpe" if args.pieces else "char",
+        vocab_size=args.pieces or MAX_LETTERS,
+        hard_vocab_limit=bool(args.pieces),
+        character_coverage=1.0,
+        user_defined_symbols=list(SYMBOLS),
+        normalization_rule_name="nfkc_cf",  # folds case: capitals sound the same
+        minloglevel=1,
+    )
     (args.folder / "tokenizer.vocab").unlink()
     config = yaml.safe_load(args.config.read_text())
     tokenizer = sentencepiece.SentencePieceProcessor(str(args.folder / "tokenizer.model"))

@@ -1,0 +1,97 @@
+"""Web and e-mail addresses, and names of files, as they are read aloud."""
+
+import re
+
+from .languages.base import Language, words
+
+SCHEME = re.compile(r"(?:https?|ftps?|file|mailto|wss?|git|ssh)://(?=[^\s/])|mailto:(?=\S)", re.I)
+EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", re.A)
+PATH = r"(?::\d{1,5})?(?:[/?#][^\s<>\"“”«»|\\^`{}\[\]]*)?"
+HOST = re.compile(rf"(?:[^\W_][\w-]*\.)+([^\W\d_]{{2,24}})(?![\w-]){PATH}")
+REST = re.compile(r"[^\s<>\"“”«»|\\^`{}\[\]]+")
+FILE = re.compile(r"[\w-]+(?:\.[\w-]+)*\.([A-Za-z][A-Za-z0-9]{0,5}|7z)(?![\w-])")
+UNIX_PATH = re.compile(
+    r"(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})?(?:/[\w.@%+-]+){2,}/?|(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})/[\w.@%+-]+/?"
+)
+WINDOWS_PATH = re.compile(r"[A-Za-z]:\\[^\s\"<>|*?]*")
+TRAILING = ".,;:!?'\"\u2019\u201d)"
+# Ends of addresses. Those of two letters are countries'; of others only common ones are taken for an address without www.
+DOMAINS = words("""
+    com org net edu gov mil int info biz app dev blog shop online site tech store cloud xyz club name pro museum travel jobs mobi
+    news     media wiki page design art live studio world today email agency digital academy social systems network games music video photo
+    io ai co tv me cc uk us de fr es it pt nl be at ch eu ca au nz in jp cn kr ru ua pl cz sk hu ro bg gr tr se no dk fi is ie lt lv ee
+    br mx ar cl pe ve za il ae sa eg ma ng ke sg hk tw th vn id my ph pk ir lu li fm gg ly to gl im so sh ws vc
+""")  # fmt: skip
+# Endings of names of files that are also words or look like them.
+PIECES = re.compile(r"[^\W\d_]+|\d+|[\W_]")
+
+
+def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
+    """An address or the name of a file that begins at i: where it ends, and how it is read."""
+    if not language.in_addresses:
+        return None
+    if text[i + 1 : i + 3] == ":\\\\":
+        return path_at(text, i, language)
+    if scheme := SCHEME.match(text, i):
+        rest = REST.match(text, scheme.end())
+        return _read(text, scheme.end(), rest.end(), language) if rest else None
+    if match := EMAIL.match(text, i):
+        return _read(text, i, match.end(), language)
+    if match := HOST.match(text, i):
+        has_path = match.end() > match.end(1)
+        if (
+            match[1].lower() in DOMAINS
+            and (match[1].islower() or match[1].isupper())
+            or text[i : i + 4].lower() == "www."
+        ):
+            return _read(text, i, match.end(), language)
+        if has_path and match[1].islower() and "/" in match[0]:
+            return _read(text, i, match.end(), language)
+    if (match := FILE.match(text, i)) and _is_file(match, language):
+        return _read(text, i, match.end(), language)
+    return None
+
+
+def path_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
+    """A path that begins at i: `/usr/local/bin`, `~/notes/a.txt`, `C:\\Users`."""
+    match = UNIX_PATH.match(text, i) or WINDOWS_PATH.match(text, i)
+    return _read(text, i, match.end(), language) if match and language.in_addresses else None
+
+
+def _is_file(match: re.Match[str], language: Language) -> bool:
+    """Whether it is a name of a file or a product (`Node.js`), not two words without a space between them."""
+    name, ending = match[0][: match.start(1) - match.start() - 1], match[1]
+    if not any(map(str.isalpha, name)):
+        return False
+    if ending.islower() or not ending.isalpha():
+        return ending not in language.common_words and not (len(ending) > 4 and name.isalpha())
+    return ending.isupper() and len(ending) > 1
+
+
+def _read(text: str, start: int, end: int, language: Language) -> tuple[int, str]:
+    while end > start and (text[end - 1] in TRAILING and not (text[end - 1] == ")" and "(" in text[start:end])):
+        end -= 1
+    return end, read_address(text[start:end], language)
+
+
+def read_address(address: str, language: Language) -> str:
+    """An address in words."""
+    pieces = PIECES.findall(address.rstrip("/"))
+    said = []
+    for number, piece in enumerate(pieces):
+        if piece.isdecimal():
+            said.append(language.digits(piece))
+        elif piece.isalpha():
+            said.append(_read_word(piece, number > 0 and pieces[number - 1] == ".", language))
+        else:
+            said.append(language.in_addresses.get(piece, ""))
+    return " ".join(filter(None, said))
+
+
+def _read_word(word: str, is_behind_dot: bool, language: Language) -> str:
+    """A part of an address: spelled where it can't be read, or is a short ending."""
+    lower = word.lower()
+    if lower in language.address_words or len(word) == 1:
+        return word
+    is_short = len(word) < 4 and is_behind_dot
+    return language.letters(word) if is_short or not set(lower) & set(language.vowels) else word

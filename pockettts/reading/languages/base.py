@@ -1,0 +1,330 @@
+"""What a language must provide so that written forms can be spoken in it.
+
+`Language` is a class of tables and short methods. A language is a subclass in a module of its own; it fills the tables and overrides
+the methods whose default does not fit. The default methods are made for a language with two forms of a noun (one, many).
+`written_forms.py` finds numbers, dates, prices and so on in a text by these tables, takes them apart, and calls the methods.
+
+Everything that a method returns is spoken text: words with single spaces between them, in lower case unless the language writes a
+capital (German nouns), without digits and without marks, but for a comma where a speaker would make a short pause.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Literal
+
+LARGEST = 10**15  # numbers beyond are spoken digit by digit
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it is written, taken apart: `-1,250.50 million` is Number(1250, "50", True, "million")."""
+
+    whole: int
+    decimals: str = ""  # the digits after the decimal mark, as they are written
+    negative: bool = False
+    magnitude: str = ""  # a key of `Language.magnitudes`, or none
+
+    @property
+    def is_one(self) -> bool:
+        """Whether a noun after it is singular."""
+        return self.whole == 1 and not self.decimals and not self.magnitude
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.decimals and not self.magnitude
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What is counted: a unit, a currency, a magnitude. gender: what `Language.cardinal` takes, for "eine Minute", "una libra"."""
+
+    one: str
+    many: str
+    gender: str = ""
+
+
+@dataclass(frozen=True)
+class Currency:
+    """A currency and its hundredth part; a currency without one has `minor` None, and its decimals are spoken as such."""
+
+    major: Noun
+    minor: Noun | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A written form that only this language has. It is tried before the common ones, wherever a word or number begins.
+
+    speak: what is said for a match of the pattern; None: it is something else after all. The pattern is matched at the place, not
+    searched; it may look at what stands before by `(?<=...)`, and must not match the empty string. starts: the first character of
+    a match is one of these kinds: "digit", "letter", "other". Letters are tried only for words that `trigger` holds, compared in
+    lower case and without marks at the end: a rule costs nothing elsewhere.
+    """
+
+    pattern: re.Pattern[str]
+    speak: Callable[[re.Match[str]], str | None]
+    starts: Literal["digit", "letter", "other"] = "digit"
+    triggers: frozenset[str] = frozenset()
+
+
+def nouns(table: str) -> dict[str, Noun]:
+    """A table of nouns. Its lines are `symbol symbol ...: one, many, gender`; the last two may be left out.
+
+    Symbols are written as they come out of `unicode.py`: "μ" is the Greek letter, "℃" has become "°C"; "m²" stays.
+    """
+    found: dict[str, Noun] = {}
+    for line in filter(None, map(str.strip, table.splitlines())):
+        symbols, _, forms = line.partition(":")
+        one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
+        found |= dict.fromkeys(symbols.split(), Noun(one, many or one, gender))
+    return found
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())
+
+
+class Language:
+    """The tables and methods of one language; see the module. Methods are pure. Instances have no state."""
+
+    # --- its name ---
+    code: ClassVar[str] = ""  # ISO 639-1: "en"
+    num2words: ClassVar[str] = ""  # its code in num2words; "": numbers stay digits
+
+    # --- numbers ---
+    decimal_mark: ClassVar[str] = "."
+    group_marks: ClassVar[str] = (
+        ","  # characters that may part groups of three digits; spaces that do not break always may
+    )
+    spaces_group: ClassVar[bool] = False  # whether a plain space may too: "1 250 000"
+    point: ClassVar[str] = "point"  # how the decimal mark is said
+    minus: ClassVar[str] = "minus"
+    ordinal_suffix: ClassVar[str] = r"(?!)"  # regex of what makes digits an ordinal: "st|nd|rd|th"
+    magnitudes: ClassVar[
+        Mapping[str, Noun]
+    ] = {}  # after a number: "million", "m", "bn", "k"; compared as written, then in lower case
+    number_ranges: ClassVar[str] = "to"  # between the ends of "5-10"
+    ratio: ClassVar[str] = "to"  # between the numbers of "3:1", where it is no time
+    out_of: ClassVar[str] = "out of"  # between the numbers of "4.5/5"
+    times_sign: ClassVar[str] = "times"  # "3 x 4", "3x faster"
+    by: ClassVar[str] = "by"  # "4x4 cm", sizes
+
+    # --- money, units ---
+    currency_signs: ClassVar[Mapping[str, str]] = {
+        "$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "₪": "ILS", "₺": "TRY",
+        "₴": "UAH", "C$": "CAD", "A$": "AUD", "R$": "BRL", "₿": "BTC", "¢": "¢", "zł": "PLN", "Fr.": "CHF", "kr": "SEK",
+    }  # fmt: skip
+    currencies: ClassVar[Mapping[str, Currency]] = {}  # by ISO code; "¢" is the small unit alone
+    money_and: ClassVar[str] = "and"  # between dollars and cents; "" is none
+    of_magnitude: ClassVar[str] = ""  # between a magnitude and its noun: "de" in "3 millones de euros"
+    units: ClassVar[Mapping[str, Noun]] = {}  # by symbol, as it is written: "km", "°C", "m²", "km/h"; "%" too
+    per: ClassVar[str] = "per"  # "5 kg/m" where `units` has no "kg/m"
+
+    # --- dates and times ---
+    months: ClassVar[Mapping[str, int]] = {}  # 1 to 12 by name or abbreviation, in lower case, without its dot
+    month_names: ClassVar[tuple[str, ...]] = ()  # 12, as they are spoken
+    weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations (lower case, without their dot) before a date -> spoken
+    date_order: ClassVar[Literal["mdy", "dmy"]] = "dmy"  # of 3/4/2026
+    date_marks: ClassVar[str] = r"/|\.|-"  # regex: what parts the numbers of such a date
+    short_dates: ClassVar[bool] = False  # whether two numbers, "24.12.", may be a date; else three are needed
+    day_suffix: ClassVar[str] = (
+        ""  # regex of what may follow a day before its month: "\.", "er|º"; `ordinal_suffix` always may
+    )
+    date_joint: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
+    capital_months: ClassVar[bool] = True  # whether only capitals start a month's name: "may" is no month in English
+    month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
+    hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
+    half_days: ClassVar[
+        Mapping[str, str]
+    ] = {}  # what may follow a time -> spoken: "p.m.", "pm", "Uhr"; {"Uhr": ""} is swallowed
+    year_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words (lower case) after which four digits are a year: "in", "since"
+    decades: ClassVar[str] = r"(?!)"  # regex of what makes a year a decade: "'?s" in "1990s"
+
+    # --- words ---
+    titles: ClassVar[Mapping[str, str]] = {}  # before a capital letter, never at a sentence's end: "Dr." -> "Doctor"
+    before_numbers: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
+    abbreviations: ClassVar[
+        Mapping[str, str]
+    ] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
+    ending_abbreviations: ClassVar[
+        Mapping[str, str]
+    ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
+    symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
+    in_addresses: ClassVar[
+        Mapping[str, str]
+    ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
+    number_sign: ClassVar[str] = "number"  # "#" before a number
+    hashtag: ClassVar[str] = "hashtag"  # "#" before a word
+    letter_names: ClassVar[
+        Mapping[str, str]
+    ] = {}  # by capital letter, where the letter itself would not be spoken as its name
+    vowels: ClassVar[str] = "aeiouy"
+    read_acronyms: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # read as words although their length or letters say otherwise: "NASA"
+    spelled_acronyms: ClassVar[frozenset[str]] = frozenset()  # spelled although they could be read: "IEEE"
+    common_words: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # some two hundred, in lower case: in capitals they show that the line shouts
+    roman_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
+    regnal_names: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # names before I, V and X, which alone may be other things: "Elizabeth"
+    serial_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words before numbers that are read as `serial_number`: "flight", "boeing"
+    address_words: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # short parts of addresses that are read as words: "com", "org"
+    rules: ClassVar[tuple[Rule, ...]] = ()  # what else there is
+
+    # --- numbers ----------------------------------------------------------------------------------------------------------
+
+    def cardinal(self, n: int, gender: str = "") -> str:
+        """A whole number: 123 is "one hundred twenty three". gender: of the noun that follows; "" is what counting uses."""
+        return self.tidy(_num2words(n, self.num2words, "cardinal")) if n < LARGEST else self.digits(str(n))
+
+    def ordinal(self, n: int, suffix: str = "") -> str:
+        """Its place in a row: 21 is "twenty first". suffix: as it was written ("st", "º", "ª"), which may say the gender."""
+        return self.tidy(_num2words(n, self.num2words, "ordinal")) if n < LARGEST else self.digits(str(n))
+
+    def year(self, n: int) -> str:
+        """A year as speakers say it: 1985 is "nineteen eighty five"."""
+        return self.cardinal(n)
+
+    def reads_as_year(self, n: int, before: str, after: str) -> bool:
+        """Whether four digits are a year. before, after: the words beside them, before in lower case."""
+        return 1900 <= n <= 2099 or 1000 <= n < 1900 and (before in self.year_after or before in self.months)
+
+    def decade(self, n: int) -> str:
+        """`1990s`; n is 1990, or 90 in `'90s`."""
+        return self.year(n)
+
+    def digits(self, digits: str) -> str:
+        """Digit by digit."""
+        return " ".join(self.cardinal(int(digit)) for digit in digits)
+
+    def number(self, n: Number, gender: str = "") -> str:
+        """A number with its sign, decimals and magnitude."""
+        words = [self.minus] if n.negative else []
+        words.append(self.cardinal(n.whole, gender if n.is_whole else ""))
+        if n.decimals:
+            words += [self.point, self.decimals(n.decimals)]
+        if n.magnitude:
+            noun = self.magnitudes[n.magnitude]
+            words.append(noun.one if n.whole == 1 and not n.decimals else noun.many)
+        return " ".join(words)
+
+    def decimals(self, digits: str) -> str:
+        """The digits after the decimal mark."""
+        return self.digits(digits)
+
+    def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
+        """`3/4`, or `2 3/4` with whole 2."""
+        raise NotImplementedError
+
+    def range(self, first: str, last: str) -> str:
+        """Two things, as they are spoken, with a dash between them."""
+        return f"{first} {self.number_ranges} {last}"
+
+    def tidy(self, words: str) -> str:
+        """What num2words says, without commas and hyphens."""
+        return words.replace(",", "").replace("-", " ")
+
+    # --- what is counted --------------------------------------------------------------------------------------------------
+
+    def quantity(self, n: Number, noun: Noun) -> str:
+        """A number of something."""
+        of = f"{self.of_magnitude} " if n.magnitude and self.of_magnitude else ""
+        return f"{self.number(n, noun.gender)} {of}{noun.one if n.is_one else noun.many}"
+
+    def money(self, n: Number, currency: Currency) -> str:
+        """A price. Decimals are the small unit, unless there is none, or a magnitude follows."""
+        minor = currency.minor
+        if n.magnitude or not n.decimals or minor is None or len(n.decimals) > 2:
+            return self.quantity(n, currency.major)
+        cents = Number(int(n.decimals.ljust(2, "0")), negative=n.negative and not n.whole)
+        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
+        if not cents.whole:
+            return whole
+        if not n.whole:
+            return self.quantity(cents, minor)
+        return " ".join(part for part in (whole, self.money_and, self.quantity(cents, minor)) if part)
+
+    # --- dates and times --------------------------------------------------------------------------------------------------
+
+    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
+        """A date with at least two parts. month_first: it was written so. weekday: its full name, or ""."""
+        raise NotImplementedError
+
+    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+        """A time of day. half: a key of `half_days` that was written behind it, in lower case and without dots and spaces, or ""."""
+        raise NotImplementedError
+
+    def duration(self, hours: int, minutes: int, seconds: int) -> str:
+        """`1:23:45` where the hours or minutes can't be a clock's; by default number by number."""
+        return " ".join(map(self.cardinal, (hours, minutes, seconds)))
+
+    # --- letters and addresses --------------------------------------------------------------------------------------------
+
+    def telephone(self, groups: list[str]) -> str:
+        """Digit by digit, with a short pause between groups. A group may begin with "+"."""
+        return ", ".join(
+            f"{self.symbols.get('+', '')} {self.digits(group[1:])}".strip() if group[0] == "+" else self.digits(group)
+            for group in groups
+        )
+
+    def serial_number(self, digits: str) -> str:
+        """The digits of `A320`, `COVID-19`, `ISO 9001`, `B2B`: a number if it is short, else digit by digit."""
+        return self.digits(digits) if digits[0] == "0" or len(digits) > 4 else self.cardinal(int(digits))
+
+    def letters(self, word: str) -> str:
+        """A word spelled."""
+        return " ".join(self.letter_names.get(letter.upper(), letter) for letter in word if letter.isalnum())
+
+    def is_read(self, acronym: str) -> bool:
+        """Whether capitals are read as a word; `acronym` is upper case, two letters or more."""
+        if acronym in self.read_acronyms or acronym in self.spelled_acronyms:
+            return acronym in self.read_acronyms
+        return len(acronym) > 3 and self.is_readable(acronym.lower())
+
+    def is_readable(self, word: str) -> bool:
+        """Whether letters can be read as a word; `word` is in lower case. No long runs of vowels or of consonants."""
+        if len(word) > 1 and word[0] not in self.vowels + "szk" and word[1] not in self.vowels + "lrhwyjn":
+            return False
+        runs = re.findall(f"[{self.vowels}]+|[^{self.vowels}]+", word)
+        return (
+            any(run[0] in self.vowels for run in runs)
+            and all(len(run) <= (2 if run[0] in self.vowels else 4) for run in runs)
+            and (runs[0][0] in self.vowels or len(runs[0]) <= 3)
+            and (runs[-1][0] in self.vowels or len(runs[-1]) <= 3)
+        )
+
+    def roman(self, n: int, before: str) -> str | None:
+        """A Roman numeral after the word `before`, as written. None: it is none here. May begin with words: "the eighth"."""
+        if before.lower() in self.roman_after:
+            return self.cardinal(n)
+        return None
+
+    def roman_after_name(self, n: int) -> str | None:
+        """A Roman numeral after a name that is in no table: "John Smith III". None: as a plain number."""
+        return None
+
+    def ends_sentence(self, before: str, after: str) -> bool:
+        """Whether a sentence ends at a dot, mark included in neither: the word before it, and the text behind it, past the space."""
+        first = after.lstrip("\"'“‘«„([¿¡—–-")[:1]
+        return not first.islower() and (not first or first not in "&+=/<>@%*")
+
+
+@lru_cache(10_000)
+def _num2words(n: int, code: str, kind: str) -> str:
+    if not code:
+        return str(n)
+    from num2words import num2words
+
+    return str(num2words(n, lang=code, to=kind))

@@ -1,0 +1,616 @@
+"""German, as most Germans say it.
+
+A dot after a number makes it an ordinal ("am 3. Mai", "im 19. Jahrhundert", "Ludwig XIV."), whose ending depends on the word before
+and on the gender of the noun behind it. Cases that only grammar decides ("der 2. Klasse") take the nominative.
+"""
+
+import re
+
+from .base import Currency, Noun, Number, Rule, nouns, words
+from .european import (
+    CLOSERS,
+    LETTERS,
+    ROMANS,
+    SPACED_UNITS,
+    European,
+    common_rules,
+    currencies,
+    metric,
+    months_with_dot,
+    powers,
+    spaced,
+    word_after,
+    word_before,
+)
+
+MONTHS = (
+    "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember",
+)  # fmt: skip
+DAYS = {
+    "Mo": "Montag", "Di": "Dienstag", "Mi": "Mittwoch", "Do": "Donnerstag", "Fr": "Freitag", "Sa": "Samstag", "So": "Sonntag",
+}  # fmt: skip
+MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {
+    "jan": 1, "jän": 1, "jänner": 1, "feb": 2, "mär": 3, "mrz": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9,
+    "okt": 10, "nov": 11, "dez": 12,
+}  # fmt: skip
+PREFIXES = {
+    "n": "Nano", "μ": "Mikro", "m": "Milli", "c": "Zenti", "d": "Dezi", "h": "Hekto", "k": "Kilo", "K": "Kilo", "M": "Mega",
+    "G": "Giga", "T": "Tera", "P": "Peta",
+}  # fmt: skip
+METRIC = metric(
+    """
+    m nμmcdk: Meter
+    g μmk: Gramm
+    l μmcdh: Liter
+    L m: Liter
+    t kM: Tonne, Tonnen, f
+    s nμm: Sekunde, Sekunden, f
+    B kKMGTP: Byte
+    bit kMG: Bit
+    Bit kMG: Bit
+    Hz kMGT: Hertz
+    W mkMGT: Watt
+    Wh kMGT: Wattstunde, Wattstunden, f
+    V mk: Volt
+    A m: Ampere
+    Ah m: Amperestunde, Amperestunden, f
+    Ω kM: Ohm
+    F μnp: Farad
+    N k: Newton
+    J kM: Joule
+    cal k: Kalorie, Kalorien, f
+    Pa hkM: Pascal
+    bar m: Bar
+    eV kM: Elektronenvolt
+    mol m: Mol
+    Bq kM: Becquerel
+    Sv mμ: Sievert
+    """,
+    PREFIXES | {"p": "Piko"},
+)
+UNITS = (
+    METRIC
+    | powers(METRIC, lambda name, many: f"Quadrat{name.lower()}", lambda name, many: f"Kubik{name.lower()}")
+    | nouns("""
+    %: Prozent
+    ‰: Promille
+    °: Grad
+    °C ºC: Grad Celsius
+    °F ºF: Grad Fahrenheit
+    K: Kelvin
+    qm: Quadratmeter
+    qkm: Quadratkilometer
+    ccm: Kubikzentimeter
+    cbm: Kubikmeter
+    ha: Hektar
+    min Min Min.: Minute, Minuten, f
+    h Std Std.: Stunde, Stunden, f
+    sec sek Sek Sek.: Sekunde, Sekunden, f
+    Pfd Pfd.: Pfund
+    Ztr Ztr.: Zentner
+    PS: PS
+    dB: Dezibel
+    px: Pixel
+    MP: Megapixel
+    lx: Lux
+    lm: Lumen
+    cd: Candela
+    ppm: Teil pro Million, Teile pro Million
+    dpi: Punkt pro Zoll, Punkte pro Zoll
+    mmHg: Millimeter Quecksilbersäule
+    km/h kmh: Kilometer pro Stunde
+    m/s: Meter pro Sekunde
+    mph: Meile pro Stunde, Meilen pro Stunde, f
+    U/min: Umdrehung pro Minute, Umdrehungen pro Minute, f
+    Mbps: Megabit pro Sekunde
+    Gbps: Gigabit pro Sekunde
+    l/100km: Liter auf hundert Kilometer
+    T€: tausend Euro
+    M€ Mio.€ Mio€: Million Euro, Millionen Euro, f
+    ft: Fuß
+    mi: Meile, Meilen, f
+    lb lbs: Pfund
+    oz: Unze, Unzen, f
+    St. Stk Stk.: Stück
+""")
+)
+CURRENCIES = currencies("""
+    EUR: Euro | Cent
+    USD: Dollar | Cent
+    GBP: Pfund | Penny, Pence
+    CHF: Franken | Rappen
+    JPY: Yen
+    CNY: Yuan | Fen
+    INR: Rupie, Rupien, f | Paisa
+    RUB: Rubel | Kopeke, Kopeken, f
+    KRW: Won
+    ILS: Schekel | Agora
+    TRY: Lira, Lira, f | Kurus
+    UAH: Hrywnja, Hrywnja, f | Kopeke, Kopeken, f
+    CAD: kanadischer Dollar, kanadische Dollar | Cent
+    AUD: australischer Dollar, australische Dollar | Cent
+    BRL: Real, Reais | Centavo, Centavos
+    SEK: schwedische Krone, schwedische Kronen, f | Öre
+    NOK: norwegische Krone, norwegische Kronen, f | Öre
+    DKK: dänische Krone, dänische Kronen, f | Öre
+    PLN: Zloty | Groschen
+    CZK: tschechische Krone, tschechische Kronen, f | Heller
+    HUF: Forint
+    DEM: Mark, Mark, f | Pfennig
+    DM: Mark, Mark, f | Pfennig
+    BTC: Bitcoin
+    ¢: Cent
+""")
+
+TITLES = {
+    "Hr.": "Herr", "Hrn.": "Herrn", "Fr.": "Frau", "Frl.": "Fräulein", "Dr.": "Doktor", "Dres.": "Doktores", "Prof.": "Professor",
+    "Dipl.-Ing.": "Diplomingenieur", "Ing.": "Ingenieur", "Mag.": "Magister", "St.": "Sankt", "Hl.": "Heiliger", "hl.": "heilige",
+    "Gebr.": "Gebrüder", "Fa.": "Firma", "Dr": "Doktor", "Kgl.": "königlich", "Gen.": "General", "Frhr.": "Freiherr",
+    "Pfr.": "Pfarrer", "RA": "Rechtsanwalt", "Geb.": "Geboren",
+}  # fmt: skip
+BEFORE_NUMBERS = {
+    "nr.": "Nummer", "Nr.": "Nummer", "Nrn.": "Nummern", "Nr": "Nummer", "S.": "Seite", "Bd.": "Band", "Bde.": "Bände",
+    "Kap.": "Kapitel", "Abs.": "Absatz", "Art.": "Artikel", "Abb.": "Abbildung", "Tab.": "Tabelle", "Abschn.": "Abschnitt",
+    "Aufl.": "Auflage", "Anm.": "Anmerkung", "Z.": "Zeile", "Zi.": "Zimmer", "Zif.": "Ziffer", "Ziff.": "Ziffer",
+    "Hs.": "Handschrift", "Tel.": "Telefon", "tel.": "Telefon", "Fax.": "Fax", "ca.": "circa", "geb.": "geboren",
+    "gest.": "gestorben", "v.": "von", "Lfg.": "Lieferung", "Op.": "Opus", "op.": "Opus", "Kl.": "Klasse", "Sp.": "Spalte",
+    "Vers.": "Version", "Jg.": "Jahrgang", "Bl.": "Blatt", "Taf.": "Tafel", "Fn.": "Fußnote", "Rn.": "Randnummer",
+    "Az.": "Aktenzeichen", "PLZ": "Postleitzahl",
+    "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
+}  # fmt: skip
+ABBREVIATIONS = {
+    "bzw.": "beziehungsweise", "ca.": "circa", "evtl.": "eventuell", "ggf.": "gegebenenfalls", "inkl.": "inklusive",
+    "exkl.": "exklusive", "einschl.": "einschließlich",
+    "vgl.": "vergleiche", "sog.": "sogenannte", "od.": "oder", "gem.": "gemäß",
+    "bes.": "besonders", "allg.": "allgemein", "geb.": "geboren", "gest.": "gestorben", "verh.": "verheiratet",
+    "franz.": "französisch", "frz.": "französisch", "engl.": "englisch", "dt.": "deutsch", "lat.": "lateinisch",
+    "griech.": "griechisch", "ital.": "italienisch", "kath.": "katholisch", "ev.": "evangelisch", "ehem.": "ehemals",
+    "eigtl.": "eigentlich", "entspr.": "entsprechend", "gegr.": "gegründet", "insb.": "insbesondere",
+    "insbes.": "insbesondere", "lt.": "laut", "mtl.": "monatlich", "tgl.": "täglich", "nachm.": "nachmittags",
+    "vorm.": "vormittags", "näml.": "nämlich", "rd.": "rund", "resp.": "respektive", "stellv.": "stellvertretend",
+    "teilw.": "teilweise", "urspr.": "ursprünglich", "versch.": "verschieden", "vs.": "versus", "wg.": "wegen",
+    "zzgl.": "zuzüglich", "zw.": "zwischen", "abzgl.": "abzüglich", "durchschn.": "durchschnittlich", "erg.": "ergänze",
+    "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "österr.": "österreichisch",
+    "tel.": "telefonisch", "Tel.": "Telefon", "Nr.": "Nummer", "Abb.": "Abbildung", "Kap.": "Kapitel", "Bd.": "Band",
+    "Univ.": "Universität", "Dipl.": "Diplom", "i.V.": "in Vertretung", "bspw.": "beispielsweise",
+    "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H",
+    "mbH": "m b H", "PKW": "P K W", "Pkw": "P K W", "Lkw": "L K W", "Kfz": "K F Z",
+}  # fmt: skip
+ENDING_ABBREVIATIONS = {
+    "usw.": "und so weiter", "usf.": "und so fort", "etc.": "et cetera", "Str.": "Straße", "str.": "straße",
+    "Std.": "Stunden", "Min.": "Minuten", "Sek.": "Sekunden", "Jh.": "Jahrhundert", "Jhd.": "Jahrhundert",
+    "Jhdt.": "Jahrhundert", "Mio.": "Millionen", "Mrd.": "Milliarden", "Tsd.": "Tausend", "Hrsg.": "Herausgeber",
+    "Aufl.": "Auflage", "Jr.": "Junior", "jr.": "junior", "Sen.": "Senior", "sen.": "senior", "Pl.": "Platz",
+    "Stk.": "Stück", "Pkt.": "Punkte", "ff.": "folgende", "f.": "folgende", "Red.": "Redaktion", "Verf.": "Verfasser",
+   
+}  # fmt: skip
+SINGLE = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
+SPACED = {
+    "z. B.": "zum Beispiel", "d. h.": "das heißt", "d. i.": "das ist", "u. a.": "unter anderem", "u. Ä.": "und Ähnliches",
+    "u. ä.": "und ähnliches", "o. Ä.": "oder Ähnliches", "o. ä.": "oder ähnliches", "i. d. R.": "in der Regel",
+    "z. T.": "zum Teil", "z. Zt.": "zur Zeit", "z. Z.": "zur Zeit", "v. Chr.": "vor Christus", "n. Chr.": "nach Christus",
+    "i. A.": "im Auftrag", "i. V.": "in Vertretung", "s. o.": "siehe oben", "s. u.": "siehe unten",
+    "e. V.": "eingetragener Verein", "a. D.": "außer Dienst", "u. U.": "unter Umständen", "v. a.": "vor allem",
+    "o. g.": "oben genannte", "i. e. S.": "im engeren Sinne", "i. w. S.": "im weiteren Sinne", "z. Hd.": "zu Händen",
+    "z. H.": "zu Händen", "a. M.": "am Main", "u. s. w.": "und so weiter", "u. v. m.": "und vieles mehr",
+    "u. v. a.": "und viele andere", "m. E.": "meines Erachtens", "o. k.": "okay", "b. w.": "bitte wenden",
+    "i. S. v.": "im Sinne von", "m. W.": "meines Wissens", "u. a. m.": "und andere mehr", "a. a. O.": "am angegebenen Ort",
+}  # fmt: skip
+SYMBOLS = {
+    "&": "und", "+": "plus", "=": "gleich", "@": "at", "<": "kleiner als", ">": "größer als", "≤": "kleiner oder gleich",
+    "≥": "größer oder gleich", "≠": "ungleich", "≈": "ungefähr", "~": "ungefähr", "±": "plus minus", "×": "mal",
+    "÷": "geteilt durch", "√": "Wurzel aus", "∞": "unendlich", "π": "Pi", "%": "Prozent", "‰": "Promille", "°": "Grad",
+    "§": "Paragraf", "©": "Copyright", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "→": "nach", "^": "hoch",
+    "−": "minus", "·": "mal", "/": "Schrägstrich", "\\": "Backslash", "_": "Unterstrich", "№": "Nummer", "¢": "Cent",
+    "Ω": "Ohm", "∑": "Summe", "∆": "Delta", "µ": "Mikro",
+}  # fmt: skip
+IN_ADDRESSES = {
+    ".": "punkt", "/": "slash", "@": "at", "-": "minus", "_": "unterstrich", ":": "doppelpunkt", "?": "fragezeichen",
+    "=": "gleich", "&": "und", "#": "raute", "%": "prozent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "komma",
+    ";": "semikolon", "!": "ausrufezeichen", "*": "stern", "$": "dollar", "(": "", ")": "", "'": "",
+}  # fmt: skip
+
+READ = words("""
+AIDS NASA NATO UNO UNICEF UNESCO OPEC FIFA UEFA TÜV DAX PIN TAN SIM RAM ROM LAN WLAN GIF BIOS UNIX LINUX COVID SARS LASER
+RADAR IKEA HARIBO ALDI REWE ASCII JSON RAL DIN SEAT FIAT IBAN DEKRA BAMF OPEL ESA GAU UFO ELSTER INTERPOL EUROPOL
+""")  # fmt: skip
+SPELLED = words("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
+COMMON = words("""
+der die das den dem des ein eine einen einem einer und oder aber nicht kein keine ist sind war waren wird werden hat haben
+hatte ich du er sie es wir ihr mich dich sich uns euch mein dein sein unser in im an am auf aus bei mit nach von vom zu zum
+zur für über unter vor hinter zwischen ohne durch gegen um bis seit als wie wenn weil dass ob wo wer was wann warum hier da
+dort jetzt heute morgen gestern immer nie noch schon nur auch sehr mehr viel wenig alle alles etwas nichts man kann können
+muss müssen soll will darf mag machen geht gehen kommt kommen sehen gut neu alt groß klein bitte danke ja nein hallo achtung
+wichtig verboten frei offen geschlossen ende kapitel teil so denn doch mal dann nun eure ihre seine meine diese dieser dieses
+jeder jede jedes zeit jahr tag welt leben haus mann frau kind kinder freiheit liebe gott hilfe stopp halt gefahr eingang
+ausgang
+""")  # fmt: skip
+ROMAN_AFTER = words("""
+kapitel teil band akt szene buch artikel abschnitt anhang abbildung tafel tabelle klasse stufe phase typ gruppe kategorie
+saison staffel runde episode sinfonie symphonie sonate konzert opus nummer absatz version apollo gemini saturn hartz satz liga
+bundesliga agenda
+""")  # fmt: skip
+REGNAL_WOMEN = words("elisabeth katharina maria christina anna margarethe margrethe beatrix isabella johanna")
+REGNAL = REGNAL_WOMEN | words("""
+ludwig heinrich karl wilhelm friedrich georg jakob johann johannes paul pius benedikt leo gregor franz otto philipp philip
+alexander nikolaus peter iwan napoleon josef joseph leopold ferdinand maximilian rudolf albrecht albert ernst august christian
+gustav erik oskar harald olaf konrad lothar ludwigs heinrichs karls wilhelms friedrichs georgs pauls ottos peters eduard
+edward charles innozenz klemens urban sixtus julius ramses xerxes dareios ptolemaios kleopatra alfons juan felipe viktor
+emanuel boris bela stephan sigismund wenzel
+""")  # fmt: skip
+YEAR_AFTER = words("""
+jahr jahre jahren jahres seit bis von um ab anno in vor nach circa ca sommer winter herbst frühling frühjahr zwischen und
+gegen anfang ende mitte im geboren gestorben gegründet erbaut
+""")
+ORDINAL_NOUNS = words("""
+platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
+halbjahr semester geburtstag tag woche monat jahr auflage teil akt szene sinfonie symphonie band spieltag staffel folge
+halbzeit minute stelle advent bezirk reich lebensjahr jahrestag ausgabe preis rang stunde schritt gang satz sitzung wahl fc sc
+obergeschoss og ug untergeschoss stufe klassiker mannschaft rennen spiel lauf schuljahr hochzeitstag generation schicht person
+januar advent
+""")  # fmt: skip
+FEMININE = words("""
+frau stadt nacht hand person tochter mutter schwester zahl uhr tür wand bank million milliarde kuh maus wurst stunde kraft
+macht zeit welt arbeit antwort fahrt schuld wahl liga gans nuss frucht haut luft brust faust post
+""")  # fmt: skip
+NEUTER = words("""
+mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
+reich obergeschoss untergeschoss og ug lebensjahr rennen schuljahr ei bier glas brot blatt tier dorf geschlecht gesetz konzert
+ende auge gebäude interesse
+""")  # fmt: skip
+MASCULINE_IN_E = words("name junge kunde kollege käse affe hase löwe experte neffe gedanke buchstabe russe franzose")
+STARTERS = words("""
+der die das ein eine er sie es wir ich ihr du man in im am an auf aus bei mit nach von zu für über unter vor dann danach doch
+aber und oder wenn als weil da dort hier heute morgen gestern jetzt so auch nur nun wer wie was wo warum dieser diese dieses
+sein seine ihre mein meine unser alle viele einige jeder jede kein keine nicht trotzdem deshalb seit bis ob
+""")  # fmt: skip
+TAKES_E = words("der die das dieser diese dieses jede jedes jeder welche welcher welches jener jene jenes derselbe")
+TAKES_EN = words("""
+am im vom zum zur beim den dem des ins ans seit ab bis nach vor einen einem einer eines meinen meinem meiner seinen seinem
+seiner ihren ihrem ihrer unseren unserem unserer diesem diesen jedem jeden dessen deren keinen keinem
+""")
+TAKES_E_IF_MIXED = words("eine meine deine seine ihre unsere eure keine")
+DAYS_AFTER = words("am vom zum")
+DATIVE = words("von unter mit bei zu nach seit aus vom dem zum beim im gegenüber außer")
+ACCUSATIVE = words("für gegen durch ohne um den")
+RULERS = words("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
+_MONTH = "|".join(sorted(map(str.capitalize, MONTH_NUMBERS), key=len, reverse=True))
+DAY = re.compile(
+    rf"(\d{{1,2}})\.[ \u00a0]?({_MONTH})(?!\w)(\.(?=[ \u00a0]\d{{4}}(?!\d))|\.(?=[ \u00a0]*[a-zäöü,;]))?"
+    r"(?:[ \u00a0](\d{4})(?!\w|[.,]\d))?"
+)
+NUMERIC_DAY = re.compile(r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\d\d)(?!\w|[.,:]\d| Uhr))?(?!\d)")
+ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)")
+PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
+FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
+PLACE_AT_END = re.compile(rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)")
+PLACE_OF_TWO = re.compile(r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))")
+FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.[-\u2013/]\Z")
+PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
+DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
+FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
+POSTCODE = re.compile(r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])")
+ROMAN = re.compile(rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])")
+
+
+def _ending(match: re.Match[str], noun: str) -> str:
+    """The ending of an ordinal: "er", "e", "es" or "en"."""
+    before = word_before(match)
+    gender = LANGUAGE.gender_of(noun.lower(), True)
+    if not before and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
+        before = found[1].lower()
+    if before in TAKES_EN or before == "der" and gender == "f":
+        return "en"
+    if before in TAKES_E or before in TAKES_E_IF_MIXED:
+        return "e"
+    if before in DAY_NAMES and re.search(r"\b[Aa]m \w+\.?,? \Z", match.string[: match.start()]):
+        return "en"
+    return {"f": "e", "n": "es"}.get(gender, "er")
+
+
+def _date(match: re.Match[str], day: int, month: int, year: int | None) -> str | None:
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    said = f"{LANGUAGE.ordinal(day)[:-1]}{_ending(match, MONTHS[month - 1])} {MONTHS[month - 1]}"
+    return said if year is None else f"{said} {LANGUAGE.year(year)}"
+
+
+def _day(match: re.Match[str]) -> str | None:
+    return _date(match, int(match[1]), MONTH_NUMBERS[match[2].lower()], int(match[4]) if match[4] else None)
+
+
+def _numeric_day(match: re.Match[str]) -> str | None:
+    written = match[3]
+    year = int(written) if written else None
+    if written and len(written) == 2 and year is not None:
+        year += 2000 if year < 50 else 1900
+    said = _date(match, int(match[1]), int(match[2]), year)
+    ends = not written and (
+        not match.string[match.end() :].strip("\"'”») \n") or word_after(match).lower() in STARTERS and word_after(match)[0].isupper()
+    )  # fmt: skip
+    return f"{said}." if said and ends else said
+
+
+def _place(match: re.Match[str]) -> str | None:
+    n, noun = int(match[1]), match[2]
+    before, lower = word_before(match), noun.lower()
+    is_after = (
+        before in TAKES_E
+        or before in TAKES_E_IF_MIXED
+        or before in TAKES_EN
+        or before in ("ein", "mein", "sein", "kein")
+    )
+    if before in DAYS_AFTER and lower in STARTERS and noun[0].isupper():
+        return f"{LANGUAGE.ordinal(n)}n."  # "am 5. Danach"
+    if noun[0].isupper():
+        if lower in STARTERS and lower not in ORDINAL_NOUNS or not (is_after or lower in ORDINAL_NOUNS):
+            return None
+    elif not before and n < 100 and lower not in ("und", "bis", "oder"):
+        return None
+    if found := FURTHER.match(match.string, match.end()):
+        noun = found[1]
+    return LANGUAGE.ordinal(n)[:-1] + _ending(match, noun)
+
+
+def _place_at_end(match: re.Match[str]) -> str | None:
+    """`Er kommt am 5.`, `Sie ist die 3.`"""
+    before = word_before(match)
+    ending = (
+        ""
+        if before in ("der", "die", "das")
+        else "n"
+        if before in DAYS_AFTER or before in ("den", "dem", "des")
+        else None
+    )
+    return None if ending is None else LANGUAGE.ordinal(int(match[1])) + ending
+
+
+def _place_of_two(match: re.Match[str]) -> str:
+    """`vom 1.–3. Mai`, `am 3./4. März`."""
+    said = LANGUAGE.ordinal(int(match[1]))
+    return said + ("n" if word_before(match) in TAKES_EN else "r") + (" und" if match[2] else "")
+
+
+def _place_alone(match: re.Match[str]) -> str | None:
+    return None if match.string[: match.start()].strip() else LANGUAGE.ordinal(int(match[1]))
+
+
+def _number(written: str) -> str:
+    before, _, decimals = written.partition(",")
+    return LANGUAGE.number(Number(int(before), decimals), "n")
+
+
+def _decade(match: re.Match[str]) -> str:
+    return f"{LANGUAGE.year(int(match[1]))}er{match[2] or ''}"
+
+
+def _roman(match: re.Match[str]) -> str | None:
+    n = ROMANS.get(match[1].lower(), 0)
+    before, after = word_before(match), word_after(match)
+    if not n or before in ROMAN_AFTER:
+        return None
+    dot = "." if match[2] and after[:1].isupper() and after.lower() in STARTERS else ""
+    if match[2] and after.lower() in ORDINAL_NOUNS:
+        return LANGUAGE.ordinal(n)[:-1] + _ending(match, after)
+    name = re.search(r"(?:([^\W\d_]+) )?(?:([^\W\d_]+) )?([^\W\d_]+) \Z", match.string[: match.start()])
+    if name is None or not name[3][0].isupper() or before in COMMON or before in ROMAN_AFTER:
+        return None
+    if before not in REGNAL and (len(match[1]) == 1 or not match[2]):
+        return None
+    place = LANGUAGE.ordinal(n).capitalize()
+    earlier = (name[2] or name[1] or "").lower()
+    if earlier in RULERS:
+        earlier = (name[1] or "").lower()
+    is_woman = before in REGNAL_WOMEN
+    if before.endswith("s") and before[:-1] in REGNAL:
+        said = f"des {place}n"
+    elif earlier in DATIVE:
+        said = f"der {place}n" if is_woman else f"dem {place}n"
+    elif earlier in ACCUSATIVE and not is_woman:
+        said = f"den {place}n"
+    else:
+        said = f"{'die' if is_woman else 'der'} {place}"
+    return said + dot
+
+
+DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
+
+
+BIBLE_BOOKS = words("""
+genesis exodus levitikus numeri deuteronomium mose josua richter samuel könige chronik hiob psalm sprüche prediger jesaja
+jeremia hesekiel daniel matthäus markus lukas johannes mt mk lk joh apostelgeschichte römer korinther galater epheser
+philipper kolosser thessalonicher timotheus titus hebräer jakobus petrus offenbarung sure koran ps gen ex jes röm
+""")
+
+
+class German(European):
+    code = "de"
+    num2words = "de"
+    point = "Komma"
+    dot = "Punkt"
+    version_word = "Version"
+    squared, cubed = "hoch zwei", "hoch drei"
+    ordinal_suffix = r"(?:te[nrsm]?|ste[nrsm]?)"
+    magnitudes = nouns("""
+        Tsd Tsd.: Tausend, Tausend, -
+        Tausend tausend k K: tausend, tausend, -
+        Million Millionen Mio Mio. Mill. M: Million, Millionen, f
+        Milliarde Milliarden Mrd Mrd.: Milliarde, Milliarden, f
+        Billion Billionen Bio. Bill.: Billion, Billionen, f
+    """)
+    number_ranges = "bis"
+    ratio = "zu"
+    out_of = "von"
+    times_sign = "mal"
+    by = "mal"
+
+    currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD"}
+    currencies = CURRENCIES
+    units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
+    per = "pro"
+
+    months = MONTH_NUMBERS
+    month_names = MONTHS
+    date_marks = r"\.|/"
+    day_suffix = r"\."
+    capital_months = True
+    hour_marks = r":|\.(?=\d\d[ \u00a0]?(?:Uhr|h)\b)"
+    half_days = {"Uhr": "", "uhr": ""}
+    year_after = YEAR_AFTER
+
+    titles = TITLES
+    before_numbers = BEFORE_NUMBERS
+    abbreviations = ABBREVIATIONS
+    ending_abbreviations = ENDING_ABBREVIATIONS
+    symbols = SYMBOLS
+    in_addresses = IN_ADDRESSES
+    number_sign = "Nummer"
+    letter_names = {"ß": "Eszett"}
+    vowels = "aeiouyäöü"
+    read_acronyms = READ
+    spelled_acronyms = SPELLED
+    common_words = COMMON
+    roman_after = ROMAN_AFTER
+    bible_books = BIBLE_BOOKS
+    regnal_names = REGNAL
+    serial_after = words("airbus boeing flug bus linie zimmer raum zug bahn gleis bundesstraße autobahn")
+    address_words = words("com org net edu gov info shop blog app")
+    rules = (
+        Rule(ISO_DAY, lambda match: _date(match, int(match[3]), int(match[2]), int(match[1]))),
+        Rule(NUMERIC_DAY, _numeric_day),
+        Rule(DAY, _day),
+        Rule(PLACE_OF_TWO, _place_of_two),
+        Rule(PLACE, _place),
+        Rule(PLACE_AT_END, _place_at_end),
+        Rule(PLACE_ALONE, _place_alone),
+        Rule(DECADE, _decade),
+        Rule(FOLD, lambda match: _number(match[1]) + match[2]),
+        Rule(
+            re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
+            lambda match: f"{_number(match[1])}prozentig{match[2]}",
+        ),
+        Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
+        Rule(re.compile(r"(\d+)[x×](?= [^\W\d_])"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
+        *common_rules(lambda: LANGUAGE),
+        spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
+        Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        months_with_dot(MONTH_NUMBERS, MONTHS),
+        Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
+        Rule(
+            re.compile(rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)"),
+            lambda match: DAYS[match[1]] + ("," if match[0].endswith(",") else ""),
+            "letter",
+            frozenset(day.lower() for day in DAYS),
+        ),
+    )  # fmt: skip
+
+    # --- numbers --------------------------------------------------------------------------------------------------------------
+
+    def tidy(self, words: str) -> str:
+        return words
+
+    def cardinal(self, n: int, gender: str = "") -> str:
+        said = super().cardinal(n)
+        if gender and said.endswith("eins"):
+            return f"{said[:-1]}e" if gender == "f" and n == 1 else said[:-1]
+        return said
+
+    def decimals(self, digits: str) -> str:
+        return self.digits(digits)
+
+    def ordinal(self, n: int, suffix: str = "") -> str:
+        said = super().ordinal(n)
+        return said + (suffix[-1] if suffix and suffix[-1] in "nrsm" else "")
+
+    def year(self, n: int) -> str:
+        century, rest = divmod(n, 100)
+        if not 1100 <= n < 2000:
+            return self.cardinal(n)
+        return f"{self.cardinal(century)}hundert{self.cardinal(rest) if rest else ''}"
+
+    def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
+        if denominator == 2 and numerator == 1:
+            return f"{'ein' if whole == 1 else self.cardinal(whole)}einhalb" if whole else "ein halb"
+        names = {
+            1: "Eintel",
+            2: "Halbe",
+            3: "Drittel",
+            7: "Siebtel",
+            8: "Achtel",
+            100: "Hundertstel",
+            1000: "Tausendstel",
+        }
+        name = names.get(denominator) or self.cardinal(denominator).capitalize() + (
+            "tel" if denominator < 20 else "stel"
+        )
+        part = f"{self.cardinal(numerator, 'n')} {name}"
+        return part if whole is None else f"{self.cardinal(whole)} {part}"
+
+    def number(self, n: Number, gender: str = "") -> str:
+        if n.magnitude and self.magnitudes[n.magnitude].gender == "-" and not n.decimals:
+            return self.cardinal(n.whole * 1000)
+        return super().number(n, gender)
+
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        if (numerator, denominator) != (1, 2) or whole:
+            return super().part_of(whole, numerator, denominator, noun)
+        if noun.gender == "f":
+            return f"eine halbe {noun.one}"
+        return (
+            f"ein {'halbes' if noun.one.lower().endswith(('gramm', 'pfund', 'byte', 'grad')) else 'halber'} {noun.one}"
+        )
+
+    def gender_of(self, noun: str, is_one: bool) -> str:
+        if noun in NEUTER:
+            return "n"
+        if noun in MASCULINE_IN_E:
+            return "m"
+        endings = ("e", "ung", "heit", "keit", "schaft", "tion", "sion", "tät", "ik", "liga", "erin")
+        return "f" if noun in FEMININE or noun.endswith(endings) else "m"
+
+    def _is_noun(self, word: str) -> bool:
+        return word[0].isupper() and super()._is_noun(word) and word.lower() not in STARTERS
+
+    def is_readable(self, word: str) -> bool:
+        return super().is_readable(word.replace("sch", "s").replace("ch", "c").replace("ck", "k").replace("th", "t"))
+
+    # --- what is counted, dates, times ----------------------------------------------------------------------------------------
+
+    def quantity(self, n: Number, noun: Noun) -> str:
+        return super().quantity(n, noun if noun.gender else Noun(noun.one, noun.many, "n"))
+
+    def money(self, n: Number, currency: Currency) -> str:
+        minor = currency.minor
+        if n.magnitude or not n.decimals or minor is None or len(n.decimals) > 2 or not n.whole:
+            return super().money(n, currency)
+        cents = int(n.decimals.ljust(2, "0"))
+        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
+        return f"{whole} {self.cardinal(cents)}" if cents else whole
+
+    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
+        parts = [f"{weekday}," if weekday else "", f"{self.ordinal(day)}r" if day else "", MONTHS[month - 1]]
+        return " ".join(part for part in [*parts, "" if year is None else self.year(year)] if part)
+
+    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+        said = f"{self.cardinal(hours, 'n')} Uhr"
+        if minutes:
+            said += f" {self.cardinal(minutes)}"
+        if seconds:
+            said += f" und {self.quantity(Number(seconds), UNITS['s'])}"
+        return said
+
+    def duration(self, hours: int, minutes: int, seconds: int) -> str:
+        parts = ((hours, UNITS["h"]), (minutes, UNITS["min"]), (seconds, UNITS["s"]))
+        return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
+
+    def roman(self, n: int, before: str) -> str | None:
+        return self.cardinal(n) if before.lower() in self.roman_after and n not in LETTERS else None
+
+    def ends_sentence(self, before: str, after: str) -> bool:
+        """Nouns have capitals too: a sentence starts with a word that often does."""
+        first = after.lstrip("\"'“‘«»„([—–-")
+        found = re.match(r"[^\W_]+", first)
+        return not found or found[0][0].isupper() and found[0].lower() in STARTERS
+
+
+LANGUAGE: German = German()

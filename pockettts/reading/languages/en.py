@@ -1,0 +1,467 @@
+"""English, as most Americans say it."""
+
+import re
+
+from .base import Currency, Language, Noun, Number, Rule, nouns, words
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+UNITS = nouns("""
+%: percent
+‰: per mille
+pp: percentage point, percentage points
+° deg: degree, degrees
+°C ℃: degree Celsius, degrees Celsius
+°F ℉: degree Fahrenheit, degrees Fahrenheit
+K: kelvin, kelvins
+nm: nanometer, nanometers
+μm um: micrometer, micrometers
+mm: millimeter, millimeters
+cm: centimeter, centimeters
+dm: decimeter, decimeters
+m: meter, meters
+km: kilometer, kilometers
+mi: mile, miles
+yd yds: yard, yards
+ft: foot, feet
+in: inch, inches
+nmi: nautical mile, nautical miles
+ly: light year, light years
+mm²: square millimeter, square millimeters
+mm2: square millimeter, square millimeters
+cm² cm2: square centimeter, square centimeters
+m² m2 sqm: square meter, square meters
+km² km2 sqkm: square kilometer, square kilometers
+mi² mi2: square mile, square miles
+ft² ft2 sqft: square foot, square feet
+in² in2: square inch, square inches
+ha: hectare, hectares
+ac: acre, acres
+cm³ cm3: cubic centimeter, cubic centimeters
+cc: c c
+m³ m3: cubic meter, cubic meters
+km³ km3: cubic kilometer, cubic kilometers
+ft³ ft3: cubic foot, cubic feet
+ml mL: milliliter, milliliters
+cl cL: centiliter, centiliters
+dl dL: deciliter, deciliters
+l L ℓ: liter, liters
+hl hL: hectoliter, hectoliters
+gal: gallon, gallons
+qt: quart, quarts
+pt: pint, pints
+tsp: teaspoon, teaspoons
+tbsp: tablespoon, tablespoons
+μg ug mcg: microgram, micrograms
+mg: milligram, milligrams
+g: gram, grams
+kg: kilogram, kilograms
+t: ton, tons
+kt: kiloton, kilotons
+Mt: megaton, megatons
+oz: ounce, ounces
+lb lbs: pound, pounds
+st: stone, stone
+ns: nanosecond, nanoseconds
+μs us: microsecond, microseconds
+ms: millisecond, milliseconds
+s sec secs: second, seconds
+min mins: minute, minutes
+h hr hrs: hour, hours
+d: day, days
+wk wks: week, weeks
+mo: month, months
+yr yrs: year, years
+bit: bit, bits
+kbit kb Kb: kilobit, kilobits
+Mbit Mb: megabit, megabits
+Gbit Gb: gigabit, gigabits
+kB KB: kilobyte, kilobytes
+MB: megabyte, megabytes
+GB: gigabyte, gigabytes
+TB: terabyte, terabytes
+PB: petabyte, petabytes
+KiB: kibibyte, kibibytes
+MiB: mebibyte, mebibytes
+GiB: gibibyte, gibibytes
+TiB: tebibyte, tebibytes
+bps: bit per second, bits per second
+kbps Kbps: kilobit per second, kilobits per second
+Mbps mbps: megabit per second, megabits per second
+Gbps gbps: gigabit per second, gigabits per second
+fps: frame per second, frames per second
+rpm RPM: revolution per minute, revolutions per minute
+bpm BPM: beat per minute, beats per minute
+Hz: hertz
+kHz: kilohertz
+MHz: megahertz
+GHz: gigahertz
+THz: terahertz
+mW: milliwatt, milliwatts
+W: watt, watts
+kW: kilowatt, kilowatts
+MW: megawatt, megawatts
+GW: gigawatt, gigawatts
+TW: terawatt, terawatts
+Wh: watt hour, watt hours
+kWh kwh: kilowatt hour, kilowatt hours
+MWh: megawatt hour, megawatt hours
+GWh: gigawatt hour, gigawatt hours
+TWh: terawatt hour, terawatt hours
+mV: millivolt, millivolts
+V: volt, volts
+kV: kilovolt, kilovolts
+mA: milliampere, milliamperes
+A: ampere, amperes
+mAh: milliampere hour, milliampere hours
+Ah: ampere hour, ampere hours
+Ω: ohm, ohms
+kΩ: kilohm, kilohms
+MΩ: megohm, megohms
+μF uF: microfarad, microfarads
+nF: nanofarad, nanofarads
+pF: picofarad, picofarads
+F: farad, farads
+N: newton, newtons
+kN: kilonewton, kilonewtons
+Nm: newton meter, newton meters
+J: joule, joules
+kJ: kilojoule, kilojoules
+MJ: megajoule, megajoules
+eV: electron volt, electron volts
+cal: calorie, calories
+kcal: kilocalorie, kilocalories
+Pa: pascal, pascals
+hPa: hectopascal, hectopascals
+kPa: kilopascal, kilopascals
+MPa: megapascal, megapascals
+bar: bar, bars
+mbar: millibar, millibars
+psi: pound per square inch, pounds per square inch
+mmHg: millimeter of mercury, millimeters of mercury
+hp HP: horsepower
+dB db: decibel, decibels
+lm: lumen, lumens
+lx: lux
+cd: candela, candelas
+mol: mole, moles
+Bq: becquerel, becquerels
+Sv: sievert, sieverts
+mSv: millisievert, millisieverts
+px: pixel, pixels
+MP: megapixel, megapixels
+dpi: dot per inch, dots per inch
+ppm: part per million, parts per million
+ppb: part per billion, parts per billion
+mph MPH: mile per hour, miles per hour
+km/h kmh kph: kilometer per hour, kilometers per hour
+m/s: meter per second, meters per second
+m/s² m/s2: meter per second squared, meters per second squared
+mpg: mile per gallon, miles per gallon
+kn kts: knot, knots
+""")
+
+CURRENCIES = {
+    "USD": Currency(Noun("dollar", "dollars"), Noun("cent", "cents")),
+    "EUR": Currency(Noun("euro", "euros"), Noun("cent", "cents")),
+    "GBP": Currency(Noun("pound", "pounds"), Noun("penny", "pence")),
+    "JPY": Currency(Noun("yen", "yen")),
+    "CNY": Currency(Noun("yuan", "yuan"), Noun("fen", "fen")),
+    "INR": Currency(Noun("rupee", "rupees"), Noun("paisa", "paise")),
+    "RUB": Currency(Noun("ruble", "rubles"), Noun("kopek", "kopeks")),
+    "KRW": Currency(Noun("won", "won")),
+    "ILS": Currency(Noun("shekel", "shekels"), Noun("agora", "agorot")),
+    "TRY": Currency(Noun("lira", "lira"), Noun("kurus", "kurus")),
+    "UAH": Currency(Noun("hryvnia", "hryvnias"), Noun("kopiyka", "kopiykas")),
+    "CAD": Currency(Noun("Canadian dollar", "Canadian dollars"), Noun("cent", "cents")),
+    "AUD": Currency(Noun("Australian dollar", "Australian dollars"), Noun("cent", "cents")),
+    "NZD": Currency(Noun("New Zealand dollar", "New Zealand dollars"), Noun("cent", "cents")),
+    "HKD": Currency(Noun("Hong Kong dollar", "Hong Kong dollars"), Noun("cent", "cents")),
+    "SGD": Currency(Noun("Singapore dollar", "Singapore dollars"), Noun("cent", "cents")),
+    "MXN": Currency(Noun("Mexican peso", "Mexican pesos"), Noun("centavo", "centavos")),
+    "BRL": Currency(Noun("Brazilian real", "Brazilian reais"), Noun("centavo", "centavos")),
+    "CHF": Currency(Noun("Swiss franc", "Swiss francs"), Noun("centime", "centimes")),
+    "SEK": Currency(Noun("Swedish krona", "Swedish kronor"), Noun("ore", "ore")),
+    "NOK": Currency(Noun("Norwegian krone", "Norwegian kroner"), Noun("ore", "ore")),
+    "DKK": Currency(Noun("Danish krone", "Danish kroner"), Noun("ore", "ore")),
+    "PLN": Currency(Noun("zloty", "zlotys"), Noun("grosz", "groszy")),
+    "CZK": Currency(Noun("Czech koruna", "Czech korunas"), Noun("haler", "halers")),
+    "HUF": Currency(Noun("forint", "forints")),
+    "ZAR": Currency(Noun("rand", "rand"), Noun("cent", "cents")),
+    "BTC": Currency(Noun("bitcoin", "bitcoins")),
+    "ETH": Currency(Noun("ether", "ether")),
+    "¢": Currency(Noun("cent", "cents")),
+}
+
+TITLES = {
+    "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Ms", "Mx.": "Mx", "Dr.": "Doctor", "Drs.": "Doctors", "Prof.": "Professor",
+    "St.": "Saint", "Sgt.": "Sergeant", "Capt.": "Captain", "Cpt.": "Captain", "Cmdr.": "Commander", "Col.": "Colonel",
+    "Gen.": "General", "Lt.": "Lieutenant", "Maj.": "Major", "Cpl.": "Corporal", "Pvt.": "Private", "Adm.": "Admiral",
+    "Rev.": "Reverend", "Fr.": "Father", "Sr.": "Sister", "Br.": "Brother", "Hon.": "Honorable", "Gov.": "Governor",
+    "Sen.": "Senator", "Rep.": "Representative", "Pres.": "President", "Supt.": "Superintendent", "Messrs.": "Messers",
+    "Mme.": "Madame", "Mlle.": "Mademoiselle", "Mt.": "Mount", "Ft.": "Fort", "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor",
+}  # fmt: skip
+BEFORE_NUMBERS = {
+    "no.": "number", "nos.": "numbers", "nr.": "number", "p.": "page", "pp.": "pages", "pg.": "page", "vol.": "volume",
+    "vols.": "volumes", "ch.": "chapter", "chap.": "chapter", "sec.": "section", "sect.": "section", "fig.": "figure",
+    "figs.": "figures", "eq.": "equation", "art.": "article", "ed.": "edition", "ex.": "example", "l.": "line", "ll.": "lines",
+    "v.": "version", "ver.": "version", "pt.": "part", "par.": "paragraph", "para.": "paragraph", "app.": "appendix",
+    "apt.": "apartment", "ste.": "suite", "ca.": "circa", "c.": "circa", "b.": "born", "d.": "died", "tel.": "telephone",
+    "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "lot.": "lot",
+    "§": "section", "§§": "sections", "№": "number", "No": "number", "Nº": "number",
+}  # fmt: skip
+ABBREVIATIONS = {
+    "e.g.": "for example", "eg.": "for example", "i.e.": "that is", "ie.": "that is", "vs.": "versus", "vs": "versus",
+    "cf.": "compare", "viz.": "namely", "approx.": "approximately", "est.": "established", "w/": "with", "w/o": "without",
+    "b/c": "because", "c/o": "care of", "a.k.a.": "a k a", "incl.": "including", "resp.": "respectively",
+    "dept.": "department", "govt.": "government", "intl.": "international", "natl.": "national", "assn.": "association",
+    "assoc.": "association", "misc.": "miscellaneous", "max.": "maximum", "min.": "minimum", "avg.": "average",
+    "temp.": "temperature", "w.r.t.": "with respect to", "attn.": "attention", "ibid.": "ibid", "op. cit.": "op cit",
+    "24/7": "twenty four seven", "9/11": "nine eleven",
+}  # fmt: skip
+ENDING_ABBREVIATIONS = {
+    "etc.": "et cetera", "etc": "et cetera", "al.": "al", "inc.": "incorporated", "ltd.": "limited", "corp.": "corporation",
+    "co.": "company", "bros.": "brothers", "jr.": "junior", "Sr.": "senior", "Esq.": "esquire", "ave.": "avenue",
+    "blvd.": "boulevard", "St.": "street", "Rd.": "road", "Ln.": "lane", "Pkwy.": "parkway", "Sq.": "square", "hrs.": "hours",
+    "hr.": "hour", "mins.": "minutes", "secs.": "seconds", "ft.": "feet", "lb.": "pounds", "lbs.": "pounds", "oz.": "ounces",
+    "yrs.": "years", "yr.": "year", "a.m.": "a m", "p.m.": "p m", "A.M.": "A M", "P.M.": "P M", "B.C.": "B C", "A.D.": "A D",
+    "B.C.E.": "B C E", "C.E.": "C E", "Ph.D.": "P H D", "PhD": "P H D", "M.D.": "M D", "B.A.": "B A", "M.A.": "M A",
+    "B.Sc.": "B S C", "M.Sc.": "M S C", "D.C.": "D C", "U.S.": "U S", "U.S.A.": "U S A", "U.K.": "U K", "U.N.": "U N", "E.U.": "E U",
+    "Mon.": "Monday", "Tue.": "Tuesday", "Tues.": "Tuesday", "Wed.": "Wednesday", "Thu.": "Thursday", "Thur.": "Thursday",
+    "Thurs.": "Thursday", "Fri.": "Friday", "Sat.": "Saturday", "Jan.": "January", "Feb.": "February", "Mar.": "March",
+    "Apr.": "April", "Jun.": "June", "Jul.": "July", "Aug.": "August", "Sep.": "September", "Sept.": "September",
+    "Oct.": "October", "Nov.": "November", "Dec.": "December",
+}  # fmt: skip
+SYMBOLS = {
+    "&": "and", "+": "plus", "=": "equals", "@": "at", "<": "less than", ">": "greater than", "≤": "less than or equal to",
+    "≥": "greater than or equal to", "≠": "not equal to", "≈": "approximately", "~": "about", "±": "plus or minus", "×": "times",
+    "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§": "section",
+    "©": "copyright", "®": "registered", "™": "trademark", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "→": "to", "∑": "sum",
+    "∆": "delta", "µ": "micro", "Ω": "ohm", "^": "to the power of", "−": "minus", "·": "times", "/": "slash", "\\": "backslash",
+    "_": "underscore", "№": "number", "²": "squared", "³": "cubed", "¢": "cent", "‰": "per mille",
+}  # fmt: skip
+IN_ADDRESSES = {
+    ".": "dot", "/": "slash", "@": "at", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals", "&": "and",
+    "#": "hash", "%": "percent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "comma", ";": "semicolon", "!": "exclamation mark",
+    "*": "star", "(": "", ")": "", "'": "", "$": "dollar",
+}  # fmt: skip
+
+READ = words("""
+AIDS NASA NATO UNICEF UNESCO OPEC NAFTA ASEAN FIFA UEFA SCUBA LASER RADAR SONAR SIM PIN RAM ROM LAN WAN GIF JPEG MIDI BIOS ASCII
+UNIX LINUX COVID SARS MERS SWAT SEAL OSHA FEMA YOLO LOL ZIP CAD BASIC COBOL JSON YAML WASM SaaS RAID VAT GMAT ACE BAFTA GIS
+OK POTUS SCOTUS FOMO IKEA NASDAQ DARPA CAPTCHA GUI CERN DOS VoIP PAC NIMBY WASP LIDAR
+""")  # fmt: skip
+SPELLED = words("IEEE UCLA AARP AOL IOU OECD YMCA UEA AAA EEA ISBN ISSN")
+COMMON = words("""
+the and for are but not you all any can had her was one our out day get has him his how man new now old see two way who boy did its let
+put say she too use that with have this will your from they know want been good much some time very when come here just like long make
+many more only over such take than them well were what about after again below could every first found great house large learn never
+other place plant point right small sound spell still study their there these thing think three water where which world would write a an
+as at be by do go he if in is it me my no of on or so to up us we am dear free best sale stop open closed danger warning keep off end
+chapter part book please thank thanks yes hello attention notice important read do don't can't won't all rights reserved help happy
+""")  # fmt: skip
+ROMAN_AFTER = words("""
+chapter part volume vol act scene section book war phase type bowl article appendix figure table class level stage title canto episode
+psalm grade schedule group category division unit version mark series season round lesson annex clause paragraph exhibit plate number
+symphony concerto sonata opus rocky final fantasy apollo gemini saturn tier step century dynasty
+""")  # fmt: skip
+REGNAL = words("""
+elizabeth henry charles james george edward richard william john louis philip francis frederick ferdinand leopold alexander peter
+catherine ivan paul pius benedict leo gregory clement innocent urban sixtus xerxes darius ramses rameses napoleon otto alfonso pedro
+maximilian wilhelm friedrich karl christian gustav oscar haakon harald olav albert constantine justinian ptolemy cyrus mary umberto victor
+emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael boniface
+callixtus celestine eugene julius martin nicholas
+""")  # fmt: skip
+
+IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
+
+NO_PLURALS = words("this was has does thus across less unless always perhaps besides whereas sales series")
+SERIAL_AFTER = words("""
+boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
+""")
+YEAR_AFTER = words("""
+in since until till of from by year circa ca c around before after during between
+to and spring summer fall autumn winter
+""")
+ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
+
+
+def _feet(match: re.Match[str]) -> str:
+    """5'10" """
+    return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _angle(match: re.Match[str]) -> str:
+    """40°26'46\""""
+    names = ("degree", "minute", "second")
+    parts = ((int(part), name) for part, name in zip(match.groups(), names, strict=True) if part)
+    return " ".join(f"{LANGUAGE.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts)
+
+
+def _inches(match: re.Match[str]) -> str | None:
+    """A 12\" pizza, unless a quotation that began before it ends there."""
+    text = match.string
+    if text.count('"', 0, match.start()) % 2 or text.count("\u201c", 0, match.start()) > text.count(
+        "\u201d", 0, match.start()
+    ):
+        return None
+    whole, _, decimals = match[1].partition(".")
+    return f"{LANGUAGE.number(Number(int(whole), decimals))} inch"
+
+
+def _toll_free(match: re.Match[str]) -> str:
+    """1-800-FLOWERS"""
+    number = "eight hundred" if match[1] == "800" else LANGUAGE.digits(match[1])
+    word = match[2] if not LANGUAGE.is_readable(match[2].lower()) else match[2].lower()
+    return f"one {number} {word}"
+
+
+def _resolution(match: re.Match[str]) -> str:
+    """1920x1080"""
+    return f"{LANGUAGE.serial_number(match[1])} by {LANGUAGE.serial_number(match[2])}"
+
+
+class English(Language):
+    code = "en"
+    num2words = "en"
+
+    ordinal_suffix = "(?:st|nd|rd|th)"
+    magnitudes = nouns("""
+        thousand k K: thousand
+        million m M mn mm MM mil mio: million
+        billion bn b B bil: billion
+        trillion tn T trn: trillion
+        quadrillion: quadrillion
+        hundred: hundred
+        dozen: dozen
+    """)  # fmt: skip
+
+    currency_signs = {**Language.currency_signs, "Rs.": "INR", "Rs": "INR"}
+    currencies = CURRENCIES
+    units = UNITS
+
+    months = {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {
+        "jan": 1, "feb": 2, "mar": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "oct": 10, "nov": 11, "dec": 12,
+    }  # fmt: skip
+    month_names = MONTHS
+    weekdays = {day.lower()[:n]: day for day in DAYS for n in (3, 4, 5)} | {day.lower(): day for day in DAYS}
+    date_order = "mdy"
+    date_joint = r"\s+(?:of\s+)?"
+    month_first = True
+    half_days = {"am": "a m", "pm": "p m", "a.m.": "a m", "p.m.": "p m", "a.m": "a m", "p.m": "p m", "AM": "A M", "PM": "P M",
+                 "A.M.": "A M", "P.M.": "P M",}  # fmt: skip
+    decades = r"['’]?s"
+
+    titles = TITLES
+    before_numbers = BEFORE_NUMBERS
+    abbreviations = ABBREVIATIONS
+    ending_abbreviations = ENDING_ABBREVIATIONS
+    symbols = SYMBOLS
+    in_addresses = IN_ADDRESSES
+    read_acronyms = READ
+    spelled_acronyms = SPELLED
+    common_words = COMMON
+    roman_after = ROMAN_AFTER
+    regnal_names = REGNAL
+    rules = (
+        Rule(re.compile(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?"), _angle),
+        Rule(re.compile(r"(\d+(?:\.\d+)?)[\"\u2033\u201d](?= [a-z])"), _inches),
+        Rule(re.compile(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)"), _toll_free),
+        Rule(re.compile(r"(\d{1,2})['\u2032](\d{1,2})[\"\u2033\u201d]"), _feet),
+        Rule(re.compile(r"(\d{3,4})[x×](\d{3,4})(?!\w)"), _resolution),
+        Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
+        Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
+        Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
+        Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
+        Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
+    )
+    serial_after = SERIAL_AFTER
+    year_after = YEAR_AFTER
+    address_words = ADDRESS_WORDS
+
+    def tidy(self, words: str) -> str:
+        return super().tidy(words).replace(" and ", " ")
+
+    def year(self, n: int) -> str:
+        century, rest = divmod(n, 100)
+        if not 1000 < n < 10000 or n % 1000 == 0 or century % 10 == 0 and rest < 10:
+            return self.cardinal(n)
+        if rest == 0:
+            return f"{self.cardinal(century)} hundred"
+        return f"{self.cardinal(century)} {'oh ' if rest < 10 else ''}{self.cardinal(rest)}"
+
+    def decade(self, n: int) -> str:
+        *rest, last = self.year(n).split()
+        return " ".join([*rest, last[:-1] + "ies" if last.endswith("y") else last + ("es" if last == "six" else "s")])
+
+    def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
+        one, many = IRREGULAR_DENOMINATORS.get(denominator) or (
+            self.ordinal(denominator),
+            self.ordinal(denominator) + "s",
+        )
+        if denominator > 100 or denominator == 1:
+            one = many = f"over {self.cardinal(denominator)}"
+        part = f"{self.cardinal(numerator)} {one if numerator == 1 else many}"
+        if whole is None:
+            return part
+        return f"{self.cardinal(whole)} and {'a half' if (numerator, denominator) == (1, 2) else part}"
+
+    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
+        name = MONTHS[month - 1]
+        parts = [f"{weekday}," if weekday else ""]
+        if day is not None:
+            parts.append(f"{name} {self.ordinal(day)}" if month_first else f"the {self.ordinal(day)} of {name}")
+        else:
+            parts.append(name)
+        parts.append("" if year is None else self.year(year))
+        return " ".join(part for part in parts if part)
+
+    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+        parts = [self.cardinal(hours)]
+        if minutes:
+            parts.append(f"oh {self.cardinal(minutes)}" if minutes < 10 else self.cardinal(minutes))
+        elif hours == 0 or hours > 12:
+            parts.append("hundred")
+        elif not half and seconds is None:
+            parts.append("o'clock")
+        if seconds is not None:
+            parts.append(f"and {self.cardinal(seconds)} {'second' if seconds == 1 else 'seconds'}")
+        return " ".join(parts)
+
+    def duration(self, hours: int, minutes: int, seconds: int) -> str:
+        parts = [(hours, "hour"), (minutes, "minute"), (seconds, "second")]
+        return " ".join(f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n)
+
+    def serial_number(self, digits: str) -> str:
+        if len(digits) == 3 and digits[0] != "0" and digits[1] == "0" and digits[2] != "0":
+            return f"{self.cardinal(int(digits[0]))} oh {self.cardinal(int(digits[2]))}"
+        if len(digits) == 3 and "0" not in digits[:2]:
+            rest = digits[1:]
+            return f"{self.cardinal(int(digits[0]))} {self.cardinal(int(rest))}"
+        if len(digits) == 4 and digits[0] != "0" and digits[2:] != "00":
+            return self.year(int(digits)) if digits[1] != "0" or digits[2] != "0" else self.cardinal(int(digits))
+        return super().serial_number(digits)
+
+    def roman(self, n: int, before: str) -> str | None:
+        name = before.lower()
+        if name in self.roman_after:
+            return self.cardinal(n)
+        if name in self.regnal_names:
+            return f"the {self.ordinal(n)}"
+        return None
+
+    def roman_after_name(self, n: int) -> str | None:
+        return f"the {self.ordinal(n)}"
+
+    def reads_as_year(self, n: int, before: str, after: str) -> bool:
+        if n < 1900 or before in self.year_after or before in self.months:
+            return super().reads_as_year(n, before, after)
+        is_counted = after.islower() and len(after) > 3 and after.endswith("s") and after not in NO_PLURALS
+        return n < 2100 and not is_counted and after not in ("people", "men", "women", "children")
+
+
+LANGUAGE: English = English()

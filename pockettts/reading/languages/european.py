@@ -1,0 +1,480 @@
+"""What the languages of continental Europe share: a decimal comma, dates by day, metric units, nouns that have a gender.
+
+A number agrees with the noun behind it ("una persona", "doscientas casas", "eine Minute"). `Language` is not asked about plain
+numbers before words, so that is a rule (`European.counted`). The Romance languages share more: they read the decimals as a number, and
+say "three millions of euros".
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
+
+from .base import Currency, Language, Noun, Number, Rule
+
+LETTERS = (50, 100, 500, 1000)  # L, C, D and M are more often letters: "tipo D"
+LONG = 4  # decimals from here on are read digit by digit
+CLOSERS = "[\"'”»)]*"
+SPACES = r"[ \u00a0\u202f]"
+COUNTED = re.compile(r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))")
+DOTTED = re.compile(r"(\d+)\.(\d{1,2})(?!\w|[.,:/%°€$£]\d?|[ \u00a0\u202f]?[%°€$£])")
+VERSION = re.compile(r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)")
+VERSE = re.compile(r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)")
+PART = re.compile(r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
+VULGAR_PART = re.compile(r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
+VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
+ROUND_PRICE = re.compile(r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Euro|euros?|\$|£)(?!\w)")
+ANGLO_NUMBER = re.compile(
+    r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
+)
+SEASON = re.compile(r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)")
+YEARS = re.compile(r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)")
+DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
+ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
+LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
+NEXT_WORD = re.compile(r"[ \u00a0\u202f]+([^\W\d_]+)")
+
+
+ROMANS = {
+    tens + ones: 10 * ten + one
+    for ten, tens in enumerate(("", "x", "xx", "xxx"))
+    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
+    if ten or one
+}
+_NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
+ROMAN_RANGE = re.compile(rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)")
+SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
+
+
+def metric(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
+    """Units with their prefixes. Lines are `symbol prefixes: one, many, gender`; "-" stands for no prefix."""
+    found: dict[str, Noun] = {}
+    for line in filter(None, map(str.strip, table.splitlines())):
+        head, _, forms = line.partition(":")
+        symbol, letters = head.split()
+        one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
+        many = many or one
+        found[symbol] = Noun(one, many, gender)
+        for letter in letters.replace("-", ""):
+            name = prefixes[letter]
+            found[letter + symbol] = Noun(name + _uncapital(one), name + _uncapital(many), gender)
+    return found
+
+
+def powers(
+    units: Mapping[str, Noun], square: Callable[[str, bool], str], cube: Callable[[str, bool], str]
+) -> dict[str, Noun]:
+    """Squares and cubes of lengths: "m²", "m2", "km³" and so on. square, cube: make a name; True is for many."""
+    found: dict[str, Noun] = {}
+    for symbol in ("mm", "cm", "dm", "m", "km"):
+        noun = units[symbol]
+        for marks, power in (("²2", square), ("³3", cube)):
+            made = Noun(power(noun.one, False), power(noun.many, True), noun.gender)
+            found |= {symbol + mark: made for mark in marks}
+    return found
+
+
+def currencies(table: str) -> dict[str, Currency]:
+    """A table of currencies. Its lines are `code: one, many, gender | one, many, gender`, the small unit last."""
+    found: dict[str, Currency] = {}
+    for line in filter(None, map(str.strip, table.splitlines())):
+        code, _, forms = line.partition(":")
+        major, *minor = (_noun(part) for part in forms.split("|"))
+        found[code] = Currency(major, minor[0] if minor else None)
+    return found
+
+
+def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Rule:
+    """A rule for abbreviations of several parts, with spaces or without: "z. B." and "z.B.".
+
+    table: by the abbreviation as it is written with spaces. ending: those that may end a sentence, whose last dot then stays.
+    """
+    ends = frozenset(ending)
+    said = {_squeezed(key): value for key, value in table.items()}
+    alternatives = []
+    for key in sorted(table, key=len, reverse=True):
+        first, rest = key[0], re.escape(key[1:].removesuffix(".")).replace(r"\ ", f"{SPACES}?")
+        stays = rf"{CLOSERS}\s*\Z" + (rf"|{CLOSERS}\s+[A-ZÀ-Þ]" if key in ends else "")
+        alternatives.append(
+            f"[{first.lower()}{first.upper()}]{rest}"
+            + (rf"(?:\.(?!{stays})|(?=\.)|(?![.\w]))" if key.endswith(".") else "")
+        )
+    return Rule(
+        re.compile(rf"(?:{'|'.join(alternatives)})(?!\w)"),
+        lambda match: said.get(_squeezed(match[0])),
+        "letter",
+        frozenset(re.split(r"[. ]", key)[0].lower() for key in table),
+    )
+
+
+def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
+    """A rule for abbreviated months before a year: "sept. 2026", not "J'en ai sept."."""
+    short = sorted((month for month in months if month not in map(str.lower, names)), key=len, reverse=True)
+    return Rule(
+        re.compile(rf"({'|'.join(short)})\.(?={SPACES}+(?:del?{SPACES})?\d{{4}}(?!\d))", re.I),
+        lambda match: names[months[match[1].lower()] - 1],
+        "letter",
+        frozenset(short),
+    )
+
+
+def weekdays_with_dot(days: Mapping[str, str]) -> Rule:
+    """A rule for abbreviated weekdays before a date: "lun. 3 mars"."""
+    names = "|".join(map(re.escape, days))
+    return Rule(
+        re.compile(rf"({names})\.,?(?={SPACES}+\d)", re.I),
+        lambda match: f"{days[match[1].lower()]}" + ("," if match[0].endswith(",") else ""),
+        "letter",
+        frozenset(days),
+    )
+
+
+def word_before(match: re.Match[str]) -> str:
+    """The word before a match, in lower case and without its dot; "" at the beginning and behind the end of a sentence."""
+    found = LAST_WORD.search(match.string[max(0, match.start() - 40) : match.start()])
+    return found[1].rstrip(".").lower() if found else ""
+
+
+def word_after(match: re.Match[str]) -> str:
+    """The word behind a match, as it is written."""
+    found = NEXT_WORD.match(match.string, match.end())
+    return found[1] if found else ""
+
+
+def whole(written: str) -> int:
+    """A whole number with marks between its groups."""
+    return int("".join(filter(str.isdigit, written)))
+
+
+def _noun(forms: str) -> Noun:
+    one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
+    return Noun(one, many or one, gender)
+
+
+def _uncapital(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[\s\u00a0\u202f]", "", text[0].lower() + text[1:]).rstrip(".")
+
+
+class European(Language):
+    decimal_mark = ","
+    group_marks = "."
+    capital_months = False
+    version_word: ClassVar[str] = ""  # the "v" of "v2.0"
+    squared: ClassVar[str] = ""  # "10²"
+    cubed: ClassVar[str] = ""
+    dot: ClassVar[str] = ""  # how the dot of "2.0" is said, a version more often than a decimal
+    never_counted: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words after which a number counts nothing: "page", "chapitre"
+    century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
+    before_dates: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
+    bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" behind it is no time
+    no_nouns: ClassVar[frozenset[str]] = frozenset()  # words that are no nouns, but stand behind numbers
+
+    # --- agreement ----------------------------------------------------------------------------------------------------------
+
+    def gender_of(self, noun: str, is_one: bool) -> str:
+        """What `cardinal` takes for a noun, guessed by its ending. "": no guess, or no noun."""
+        return ""
+
+    def counted(self, match: re.Match[str]) -> str | None:
+        """A plain number before a noun, if it takes another form there than alone."""
+        n, noun = whole(match[1]), match[2]
+        before = word_before(match)
+        if before in self.never_counted or len(match[1]) > 15 or not self._is_noun(noun):
+            return None
+        if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_after:
+            return None
+        gender = self.gender_of(noun.lower(), n == 1)
+        said = self.cardinal(n, gender) if gender else ""
+        return said if said and said != self.cardinal(n) else None
+
+    def _is_noun(self, word: str) -> bool:
+        lower = word.lower()
+        is_other = word in self.units or word in self.currencies or word in self.magnitudes or word in self.half_days
+        return not is_other and lower not in self.no_nouns and lower not in self.months and lower not in self.magnitudes
+
+    # --- other common rules -------------------------------------------------------------------------------------------------
+
+    def dotted(self, match: re.Match[str]) -> str | None:
+        """`2.0`: a version; before units and prices it is a decimal."""
+        after = word_after(match)
+        if after in self.units or after in self.currencies or after in self.magnitudes or after in self.half_days:
+            return None
+        rest = match[2]
+        return f"{self.cardinal(int(match[1]))} {self.dot} {self.digits(rest) if rest[0] == '0' else self.cardinal(int(rest))}"
+
+    def version(self, match: re.Match[str]) -> str | None:
+        """`3.12.1`, which is no date, no address of a network, and no number in groups."""
+        parts = match[0].split(".")
+        is_number = all(len(part) == 3 for part in parts[1:])
+        if is_number or len(parts) == 4 and all(int(part) < 256 for part in parts):
+            return None
+        if len(parts) == 3 and 0 < int(parts[1]) <= 12 and 0 < int(parts[0]) <= 31 and len(parts[2]) == 2:
+            return None
+        return f" {self.dot} ".join(self.cardinal(int(part)) for part in parts)
+
+    def roman_range(self, match: re.Match[str]) -> str | None:
+        """`siglos XV-XVI`."""
+        before = word_before(match)
+        if before not in self.roman_after and before not in self.century_words:
+            return None
+        first, last = (self.roman(ROMANS[numeral.lower()], before) for numeral in match.groups())
+        return first and last and self.range(first, last)
+
+    def verse(self, match: re.Match[str]) -> str | None:
+        """`Johannes 3:16`, which is no time."""
+        if word_before(match) not in self.bible_books:
+            return None
+        return f"{self.cardinal(int(match[1]))}, {self.cardinal(int(match[2]))}"
+
+    def day_and_month(self, match: re.Match[str]) -> str | None:
+        """`24/12`, which is no fraction."""
+        day, month = int(match[1]), int(match[2])
+        is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.before_dates)
+        return self.date(day, month, None) if is_date else None
+
+    def part(self, match: re.Match[str]) -> str | None:
+        """`1/2 kg`, `2 1/2 h`, where the symbol is a unit."""
+        whole, numerator, denominator, symbol = match.groups()
+        return self._part(whole, int(numerator), int(denominator), symbol) if int(denominator) else None
+
+    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
+        noun = self.units.get(symbol)
+        return self.part_of(int(whole) if whole else None, numerator, denominator, noun) if noun else None
+
+    def vulgar_part(self, match: re.Match[str]) -> str | None:
+        """`½ kg`, `2½ h`."""
+        return self._part(match[1], *VULGAR[match[2]], match[3])
+
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
+        said = self.fraction(whole, numerator, denominator)
+        return f"{said} {noun.one if whole is None else noun.many}"
+
+    def season(self, match: re.Match[str]) -> str:
+        """`2023/24`."""
+        first, last = map(int, match.groups())
+        return f"{self.year(first)} {self.year(last) if last > 99 else self.cardinal(last)}"
+
+    def round_price(self, match: re.Match[str]) -> str | None:
+        """`5,- €`."""
+        currency = self.currencies.get(self.currency_signs.get(match[2], match[2]))
+        return self.money(Number(whole(match[1])), currency) if currency else None
+
+    def anglo_number(self, match: re.Match[str]) -> str | None:
+        """`1,250,000` and `1,250.50`, as they are written in English, with what is counted."""
+        n = Number(whole(match[1]), (match[2] or "").lstrip("."))
+        symbol = match[3]
+        currency = self.currencies.get(self.currency_signs.get(symbol or "", symbol or ""))
+        if currency:
+            return self.money(n, currency)
+        if symbol and symbol in self.units:
+            return self.quantity(n, self.units[symbol])
+        return f"{self.number(n)} {symbol}" if symbol else self.number(n)
+
+    def anglo_money(self, match: re.Match[str]) -> str | None:
+        """`$1,250.50`, as it is written in English."""
+        currency = self.currencies.get(self.currency_signs.get(match[1], ""))
+        before, _, decimals = match[2].partition(".")
+        return None if currency is None else self.money(Number(whole(before), decimals), currency)
+
+    # --- what is counted ------------------------------------------------------------------------------------------------------
+
+    def is_singular(self, n: Number) -> bool:
+        """Whether a noun after a number is singular."""
+        return n.is_one
+
+    def is_singular_magnitude(self, n: Number) -> bool:
+        """Whether the million after a number is singular."""
+        return self.is_singular(Number(n.whole, n.decimals))
+
+    def number(self, n: Number, gender: str = "") -> str:
+        words = [self.minus] if n.negative else []
+        magnitude = self.magnitudes[n.magnitude] if n.magnitude else None
+        if n.decimals:
+            words += [self.cardinal(n.whole), self.point, self.decimals(n.decimals)]
+        elif magnitude and n.whole == 1 and magnitude.gender == "-":
+            pass  # "mil", not "un mil"
+        else:
+            words.append(self.cardinal(n.whole, magnitude.gender.strip("-") if magnitude else gender))
+        if magnitude:
+            words.append(magnitude.one if self.is_singular_magnitude(n) else magnitude.many)
+        return " ".join(words)
+
+    def decimals(self, digits: str) -> str:
+        """As a number behind its zeros: "coma cero cinco", "virgule vingt-cinq"."""
+        rest = digits.lstrip("0")
+        if len(digits) >= LONG or not rest:
+            return self.digits(digits)
+        zeros = self.digits(digits[: len(digits) - len(rest)])
+        return f"{zeros} {self.cardinal(int(rest))}".strip()
+
+    def quantity(self, n: Number, noun: Noun) -> str:
+        name = noun.one if self.is_singular(n) else noun.many
+        return self.joined(self.number(n, noun.gender), name, n)
+
+    def joined(self, number: str, name: str, n: Number) -> str:
+        """A number and what it counts: "tres millones de euros"."""
+        return f"{number} {name}"
+
+
+def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
+    """The rules of `European`, for a language that is made later than its rules."""
+    return (
+        Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(
+            YEARS,
+            lambda match: language().range(language().cardinal(int(match[1])), language().year(int(match[2]))),
+        ),
+        Rule(re.compile(r"C#(?!\w)"), lambda match: "C sharp", "letter", frozenset("c")),
+        Rule(
+            re.compile(r"C\+\+(?!\w)"),
+            lambda match: f"C {language().symbols['+']} {language().symbols['+']}",
+            "letter",
+            frozenset("c"),
+        ),
+        Rule(SEASON, lambda match: language().season(match)),
+        Rule(ROUND_PRICE, lambda match: language().round_price(match)),
+        Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
+        Rule(re.compile(r"km/h(?!\w)"), lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
+        Rule(re.compile(r"°[CF](?!\w)"), lambda match: language().units[match[0]].many, "other"),
+        Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
+        Rule(PART, lambda match: language().part(match)),
+        Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
+        Rule(VULGAR_PART, lambda match: language().vulgar_part(match), "other"),
+        Rule(DAY_AND_MONTH, lambda match: language().day_and_month(match)),
+        Rule(re.compile(r"[48]K(?!\w)"), lambda match: f"{language().cardinal(int(match[0][0]))} K"),
+        Rule(
+            re.compile(r"(\d+)([²³])(?!\w)"),
+            lambda match: (
+                f"{language().cardinal(int(match[1]))} {language().squared if match[2] == '²' else language().cubed}"
+            ),
+        ),
+        Rule(VERSE, lambda match: language().verse(match)),
+        Rule(VERSION, lambda match: language().version(match)),
+        Rule(
+            re.compile(r"v(?=\d+(?:\.\d+)+(?!\w))"),
+            lambda match: language().version_word,
+            "letter",
+            frozenset("v"),
+        ),
+        Rule(DOTTED, lambda match: language().dotted(match)),
+        Rule(COUNTED, lambda match: language().counted(match)),
+    )
+
+
+NUMBER_SIGN = re.compile(r"[nN]°(?=[ \u00a0]?\d)")
+THOUSANDS = re.compile(r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))")
+ELIDED = re.compile(r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])")
+
+
+class Romance(European):
+    half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
+    half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
+    last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
+    regnal_women: ClassVar[frozenset[str]] = frozenset()
+    numbered: ClassVar[Mapping[str, str]] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
+
+    def tidy(self, words: str) -> str:
+        return words.replace(",", "")
+
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        is_half = (numerator, denominator) == (1, 2)
+        half = self.half[noun.gender == "f"]
+        if is_half and whole:
+            return f"{self.quantity(Number(whole), noun)} {self.half_and} {half}"
+        if is_half:
+            return f"{half} {noun.one}"
+        if whole:
+            return super().part_of(whole, numerator, denominator, noun)
+        return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
+
+    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
+        """Halves of other nouns too: "media taza", "dos tazas y media"."""
+        if said := super()._part(whole, numerator, denominator, symbol):
+            return said
+        if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
+            return None
+        gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
+        return self.part_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
+
+    def placed(self, n: int, gender: str) -> str:
+        """An ordinal of a gender."""
+        return self.ordinal(n, "a" if gender == "f" else "o")
+
+    def regnal(self, n: int, name: str) -> str:
+        """The number of a king, a pope or a queen."""
+        if n > self.last_regnal:
+            return self.cardinal(n)
+        return self.placed(n, "f" if name.lower() in self.regnal_women else "m")
+
+    def roman(self, n: int, before: str) -> str | None:
+        name = before.lower()
+        if n in LETTERS:
+            return None
+        if name in self.century_words:
+            return self.placed(n, "m") if n <= self.last_regnal else self.cardinal(n)
+        if name in self.roman_after:
+            return self.cardinal(n)
+        return self.regnal(n, name) if name in self.regnal_names else None
+
+    def roman_before(self, match: re.Match[str]) -> str | None:
+        """`XX secolo`, `II Guerra Mundial`."""
+        gender = self.numbered.get(match[2].lower())
+        return self.placed(ROMANS[match[1].lower()], gender) if gender else None
+
+    def elided(self, match: re.Match[str]) -> str | None:
+        """Capitals behind an apostrophe: `l'ONU`, `dell'UE`, `d'HTTP`."""
+        article, word = match.groups()
+        if word in self.read_acronyms:
+            return match[0]
+        beside = re.findall(
+            r"[^\W\d_]{2,}", f"{match.string[: match.start()][-20:]} {match.string[match.end() :][:20]}"
+        )
+        if article.isupper() and (len(article) > 2 or any(map(str.isupper, beside))):
+            return match[0].lower()
+        return article + (word.lower() if self.is_read(word) else self.letters(word))
+
+    def thousands(self, match: re.Match[str]) -> str | None:
+        """`2 mil pessoas`: a thousand is no noun, what follows is one."""
+        noun = match[2].lower()
+        if not self._is_noun(noun):
+            return None
+        return self.cardinal(int(match[1]) * 1000, self.gender_of(noun, False))
+
+    def is_millions(self, n: Number) -> bool:
+        """Whether what is counted follows with "of"."""
+        if n.magnitude:
+            return self.magnitudes[n.magnitude].gender != "-"
+        return not n.decimals and n.whole >= 10**6 and n.whole % 10**6 == 0
+
+    def joined(self, number: str, name: str, n: Number) -> str:
+        return f"{number} {self.of(name)}" if self.is_millions(n) and name[:4] != "por " else f"{number} {name}"
+
+    def of(self, name: str) -> str:
+        """ "de euros", "d'euros", "di euro"."""
+        return f"{self.of_magnitude} {name}"
+
+
+def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, ...]:
+    """The rules of `Romance`. number: how `n°` is said."""
+    return (
+        *common_rules(language),
+        Rule(THOUSANDS, lambda match: language().thousands(match)),
+        Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
+        Rule(
+            re.compile(rf"({_NUMERAL})[ \u00a0]([^\W\d_]+)"),
+            lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
+            "letter",
+            frozenset(ROMANS),
+        ),
+    )
+
+
+def elision_rule(language: Callable[[], Romance]) -> Rule:
+    """For languages with apostrophes."""
+    return Rule(ELIDED, lambda match: language().elided(match), "letter")

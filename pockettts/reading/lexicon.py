@@ -1,0 +1,113 @@
+"""How words are to be said: a list of respellings, and `[Nguyen](win)` in a text.
+
+A file has lines `word<tab or two spaces>respelling`; `#` starts a comment, and a line `[de]` says that what follows is for German alone,
+`[*]` for all again. Words are compared whole, and without regard to case unless the entry has capitals.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import TextError
+
+VARIABLE = "POCKETTTS_LEXICON"  # an environment variable: the file to use where none is named
+SECTION = re.compile(r"\[\s*(\*|[A-Za-z]{2,}(?:[-_][A-Za-z]+)?)\s*\]")
+ENTRY = re.compile(r"(\S(?:.*?\S)?)(?:[ ]*\t\s*|\s{2,}|\s+=\s+)(\S.*)")
+SINGLE = re.compile(r"(\S+)\s+(\S.*)")
+MAX_BYTES = 4 * 1024 * 1024
+WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Respellings by language code; "*" is all languages."""
+
+    entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def table(self, code: str) -> dict[str, str]:
+        """The entries for a language; its own before those of all."""
+        return {**self.entries.get("*", {}), **self.entries.get(code, {})}
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+EMPTY = Lexicon()
+
+
+def read_lexicon(path: str | Path) -> Lexicon:
+    """A list of respellings. Raises TextError: the file can't be read, or a line of it is no entry."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise TextError(f"{path} is longer than {MAX_BYTES >> 20} MB: that is no pronunciation list")
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise TextError(f"can't read {path} ({error.strerror or error}): give a pronunciation list") from None
+    except UnicodeDecodeError as error:
+        raise TextError(f"{path} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8") from None
+    return parse_lexicon(text.splitlines(), str(path))
+
+
+def parse_lexicon(lines: Iterable[str], name: str) -> Lexicon:
+    """The same from lines. name: of what they are from, for messages."""
+    from .languages import language_code
+
+    entries: dict[str, dict[str, str]] = {}
+    section = "*"
+    for number, line in enumerate(lines, 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if match := SECTION.fullmatch(line):
+            section = match[1] if match[1] == "*" else language_code(match[1])
+            continue
+        match = ENTRY.fullmatch(line) or SINGLE.fullmatch(line)
+        if not match or not WORD.search(match[1]):
+            raise TextError(
+                f"{name}, line {number}: {line[:40]!r} is no entry: write a word, two spaces, and how to say it"
+            )
+        word, said = match[1], re.sub(r"\s#\s.*", "", match[2]).strip()
+        entries.setdefault(section, {})[word] = said
+    return Lexicon(entries)
+
+
+def default_path() -> Path:
+    """Where a user's own list is: POCKETTTS_LEXICON, or lexicon.txt in the folder for settings of this program."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin" and not os.environ.get("XDG_CONFIG_HOME"):
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "pockettts" / "lexicon.txt"
+
+
+def find_lexicon(path: str | Path | None) -> Lexicon:
+    """The list of a path; None: the user's own, or an empty one if there is none; "": an empty one.
+
+    A file that has not changed since is not read again. Raises TextError as `read_lexicon`.
+    """
+    if path is None:
+        path = default_path()
+        if not path.is_file() and not os.environ.get(VARIABLE):
+            return EMPTY
+    elif not str(path):
+        return EMPTY
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return read_lexicon(path)  # says why
+    return _unchanged(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(8)
+def _unchanged(path: str, changed: int, size: int) -> Lexicon:
+    return read_lexicon(path)

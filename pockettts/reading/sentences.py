@@ -1,0 +1,54 @@
+"""Where sentences end: at a dot only if it is no part of an abbreviation, an initial or a number."""
+
+import re
+from collections.abc import Iterator
+
+from .languages.base import Language
+
+CLOSERS = "\"'\u201d\u2019)\\]\u00bb"
+STOP = re.compile(rf"(?:[.!?\u2026]+[{CLOSERS}]*(?=\s)|[\u3002\uff01\uff1f]+[{CLOSERS}\u300d]*)")
+CLAUSE = re.compile(rf"(?:[,;:]+|\s[\u2013\u2014])[{CLOSERS}]*(?=\s)")
+BEFORE = 30  # characters before a dot that may be an abbreviation
+AFTER = 40
+
+
+def sentence_ends(text: str, language: Language) -> Iterator[int]:
+    """The places behind the sentences of a text, but for the last: before a space or between letters of scripts without."""
+    for stop in STOP.finditer(text):
+        if _is_end(text, stop, language):
+            yield stop.end()
+
+
+def clause_ends(text: str) -> Iterator[int]:
+    """The places behind commas, semicolons, colons and dashes between words."""
+    for mark in CLAUSE.finditer(text):
+        yield mark.end()
+
+
+def split_at(text: str, ends: Iterator[int]) -> list[str]:
+    """A text cut at some places, without spaces at the cuts."""
+    cuts = [0, *ends, len(text)]
+    pieces = (text[a:b].strip() for a, b in zip(cuts, cuts[1:], strict=False))
+    return [piece for piece in pieces if piece]
+
+
+def _is_end(text: str, stop: re.Match[str], language: Language) -> bool:
+    after = text[stop.end() : stop.end() + AFTER].lstrip()
+    if not after:
+        return False
+    before = (
+        text[max(0, stop.start() - BEFORE) : stop.start()].rpartition(" ")[2].lstrip("\"'\u201c\u2018\u201e\u00ab([")
+    )
+    if stop[0][0] != "." or len(stop[0].rstrip(CLOSERS)) > 1:
+        return language.ends_sentence(before, after)
+    key = f"{before}."
+    if key in language.titles and key not in language.ending_abbreviations:
+        return False
+    keys = (key, key[:1].lower() + key[1:])
+    if any(key in language.before_numbers for key in keys) and after[0].isdigit():
+        return False
+    if any(key in language.abbreviations for key in keys):
+        return False
+    if len(before) == 1 and before.isupper() and after.split()[0].strip(".,").lower() not in language.common_words:
+        return False  # an initial
+    return language.ends_sentence(before, after)

@@ -1,0 +1,46 @@
+"""Subtitles, SubRip (.srt) and WebVTT (.vtt), as texts with times."""
+
+import re
+from dataclasses import dataclass
+from html import unescape
+
+from ..errors import TextError
+
+TIMES = re.compile(r"(?m)^\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}).*$")
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A text and when it is shown, in seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
+def is_subtitles(text: str) -> bool:
+    """Whether a text file has subtitles: WebVTT's first line, or SubRip's number and times."""
+    return text.startswith("WEBVTT") or re.match(r"\s*\d+\s*\n\s*\d+:\d{2}:\d{2}[,.]\d{1,3}\s*-->", text) is not None
+
+
+def read_cues(text: str, name: str) -> list[Cue]:
+    """The cues of subtitles that have text, by start. Raises TextError if there are none."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    marks = list(TIMES.finditer(text))
+    cues = []
+    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        body = text[mark.end() : following.start() if following else len(text)]
+        lines = re.split(r"\n[ \t]*\n", body.strip("\n"), maxsplit=1)[0]
+        spoken = " ".join(unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", lines)).split())
+        if spoken:
+            cues.append(Cue(_seconds(mark[1]), _seconds(mark[2]), spoken))
+    if not cues:
+        raise TextError(f"{name} has no subtitles with text: check the file")
+    return sorted(cues, key=lambda cue: cue.start)
+
+
+def _seconds(clock: str) -> float:
+    """ "1:02:03,5" -> seconds."""
+    *rest, seconds = clock.replace(",", ".").split(":")
+    minutes = sum(int(part) * 60**power for power, part in enumerate(reversed(rest)))
+    return float(60 * minutes + float(seconds))

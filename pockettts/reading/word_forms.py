@@ -1,0 +1,241 @@
+"""Abbreviations, acronyms, Roman numerals and names with digits: what begins with a letter and is not said as it is written."""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from .context import Found, last_word, next_word, without_stop
+from .languages.base import Language
+from .unicode import LETTER
+
+if TYPE_CHECKING:
+    from .written_forms import WrittenForms
+
+WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
+DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
+INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
+SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
+SERIAL_PARTS = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
+ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
+# Words in capitals beside one another: a text that shouts.
+SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
+SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
+ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+ROMAN_LETTERS = frozenset("IVXLCDM")
+VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+NUMBER_BEHIND = re.compile(r"[\s\u00a0]*(?:[-#\u00a0]?\d|(?:[IVXLC]{2,}|[VX])\b)")
+
+
+@lru_cache
+def word_forms(language: Language) -> "WordForms":
+    return WordForms(language)
+
+
+class WordForms:
+    """What a language says about words."""
+
+    def __init__(self, language: Language) -> None:
+        n = language
+        self.language = language
+        self._rules = [rule for rule in n.rules if rule.starts == "letter"]
+        tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
+        self._dotless = {key for table in tables for key in table if not key.endswith(".") and key[0].isalpha()}
+        self._money_words = {key for key in [*n.currencies, *n.currency_signs] if key[0].isalpha()}
+        self._money_start = {key.rstrip(".$£¥€") for key in self._money_words}
+        # Words that need a look although they are made of letters alone; in lower case.
+        self.triggers = {
+            *(key.lower() for key in self._dotless),
+            *n.months, *n.weekdays, *(word for rule in self._rules for word in rule.triggers),
+            *(key.lower() for key in self._money_start),
+            *(_roman_numeral(value) for value in range(2, 40) if n.roman_after),
+        }  # fmt: skip
+
+    @cached_property
+    def forms(self) -> "WrittenForms":
+        """The patterns of numbers, which a text without any does not need."""
+        from .written_forms import WrittenForms
+
+        return WrittenForms(self.language)
+
+    def letter_at(self, text: str, i: int, token_end: int) -> Found | None:
+        """What begins with the letter at i, in a token that ends at token_end."""
+        match = WORD.match(text, i)
+        word = match[0] if match else text[i]
+        after = text[i + len(word) : i + len(word) + 1]
+        key = word.lower()
+        for rule in self._rules:
+            found = rule.pattern.match(text, i) if key in rule.triggers or not rule.triggers else None
+            if found and (said := rule.speak(found)) is not None:
+                return found.end(), said
+        if after == "." and (found_word := self._abbreviation(text, i, after, True)):
+            return found_word
+        if (after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal()) and (
+            found_address := self._address(text, i)
+        ):
+            return found_address
+        if key in self.language.months and (found_date := self.forms.month_at(text, i)):
+            return found_date
+        if key in self.language.weekdays and (found_date := self.forms.weekday_at(text, i, word)):
+            return found_date
+        is_known = word in self._dotless or key in self.triggers
+        if (after in (".", "/") or is_known) and (found_word := self._abbreviation(text, i, after, False)):
+            return found_word
+        if word in self._money_start and (found_money := self.forms.money_at(text, i)):
+            return found_money
+        if (after.isdecimal() or after == "-") and (found_serial := self._serial(text, i)):
+            return found_serial
+        if ROMAN_LETTERS.issuperset(word.upper()) and (found_roman := self._roman(text, i, word)):
+            return found_roman
+        return self._acronym(text, i)
+
+    def _address(self, text: str, i: int) -> Found | None:
+        from .addresses import address_at  # patterns that few texts need
+
+        return address_at(text, i, self.language)
+
+    # --- abbreviations ----------------------------------------------------------------------------------------------------
+
+    def _abbreviation(self, text: str, i: int, after: str, only_known: bool) -> Found | None:
+        """only_known: what a table has, with dots inside: "e.g.", which could be the start of an address too."""
+        n = self.language
+        match = DOTTED.match(text, i)
+        if match is None:
+            return None
+        written = match[0]
+        first = f"{written.partition('.')[0]}."
+        if first in n.titles and text[i + len(first) : i + len(first) + 1].isupper():  # "Dr.Smith"
+            return i + len(first), n.titles[first]
+        slashed = f"{written.rstrip('.')}/" if after == "/" else ""
+        for key in filter(None, (written, slashed and text[i : i + len(slashed) + 1], slashed, written.rstrip("."))):
+            end = i + len(key)
+            if key.endswith("/") and text[end : end + 1].isalpha() and key.lower() in n.abbreviations:
+                return end, f"{n.abbreviations[key.lower()]} "
+            if (
+                end < len(text)
+                and (text[end].isalnum() or text[end] == "." and not key.endswith("."))
+                and key != written
+            ):
+                continue
+            if only_known and "." not in key[:-1]:
+                continue
+            if found := self._looked_up(text, i, end, key):
+                return found
+        if only_known:
+            return None
+        if match := INITIALS.match(text, i):
+            return without_stop(text, match.end(), self.language), n.letters(match[0])
+        if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
+            return i + 2, n.letters(written[0])  # an initial: "J. Smith"
+        return None
+
+    def _looked_up(self, text: str, i: int, end: int, key: str) -> Found | None:
+        n = self.language
+        lower = key[0].lower() + key[1:]
+        if (said := _get(n.before_numbers, key, lower)) is not None and NUMBER_BEHIND.match(text, end):
+            return end, said
+        title = n.titles.get(key)
+        street = n.ending_abbreviations.get(key)
+        is_before_name = text[end : end + 1].isspace() and next_word(text, end)[:1].isupper()
+        if title is not None and (street is None or is_before_name and not last_word(text, i)[:1].isupper()):
+            return end if is_before_name else without_stop(text, end, self.language), title
+        if (said := _get(n.abbreviations, key, lower)) is not None:
+            return end, said
+        if (said := _get(n.ending_abbreviations, key, lower)) is not None:
+            is_date = key.rstrip(".").lower() in n.months and NUMBER_BEHIND.match(text, end)
+            return end if is_date else without_stop(text, end, self.language), said
+        return None
+
+    def _is_end(self, text: str, end: int) -> bool:
+        """Whether a single letter with a dot ends a sentence: "plan B. It failed", but not "J. Smith"."""
+        following = next_word(text, end)
+        return (
+            not text[end : end + 1].isspace()
+            or not following[:1].isupper()
+            or following.lower() in self.language.common_words
+        )
+
+    # --- capitals ---------------------------------------------------------------------------------------------------------
+
+    def _acronym(self, text: str, i: int) -> Found | None:
+        """Capitals: spelled, read as a word, or a text that shouts."""
+        n = self.language
+        match = ACRONYM.match(text, i)
+        if match is None or not match[1].isupper() or not n.num2words:
+            return None
+        word, plural = match[1], match[2]
+        if not plural and self._shouts(text, i, match.end(1), word):
+            return match.end(), word.lower() + (plural or "")
+        if n.is_read(word):
+            is_known = word in n.read_acronyms
+            return match.end(), (word if is_known else word.lower()) + (plural or "")
+        return match.end(), n.letters(word) + ("'s" if plural else "")
+
+    def _shouts(self, text: str, start: int, end: int, word: str) -> bool:
+        """Whether the capitals are words: beside them are other words in capitals, and some of them are common ones."""
+        n = self.language
+        if word in n.read_acronyms or word in n.spelled_acronyms:
+            return False
+        if len(word) > 3 and word.lower() in n.common_words:
+            return True
+        beside = [SHOUTED_BEFORE.search(text, max(0, start - 60), start), SHOUTED_AFTER.match(text, end)]
+        others = " ".join(match[0] for match in beside if match).split()
+        run = [other.strip("'\u2019,!.?").lower() for other in [*others, word]]
+        common = [other for other in run if other in n.common_words and len(other) > 1]
+        if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):
+            return False
+        return word.lower() in n.common_words or n.is_readable(word.lower())
+
+    def _roman(self, text: str, i: int, word: str) -> Found | None:
+        n = self.language
+        before = last_word(text, i)
+        numeral = word.upper()
+        if not ROMAN.fullmatch(numeral) or not n.num2words:
+            return None
+        if not word.isupper() and (not word.islower() or before.lower() not in n.roman_after):
+            return None
+        value = _roman_value(numeral)
+        end = i + len(word)
+        if text[i - 1 : i] in ("-", "/", "&") or text[end : end + 1] in ("-", "'", "\u2019", "&"):
+            return None
+        said = n.roman(value, before)
+        if said is None and len(word) > 1 and (set(word) <= set("IVX") or len(word) > 3):
+            is_name = before[:1].isupper() and not before.isupper() and before.lower() not in n.common_words
+            said = n.roman_after_name(value) if is_name and value < 40 else None
+            if said is None:
+                said = n.year(value) if value > 1000 else n.cardinal(value)
+        return None if said is None else (end, said)
+
+    # --- letters and digits -----------------------------------------------------------------------------------------------
+
+    def _serial(self, text: str, i: int) -> Found | None:
+        """`A320`, `covid-19`, `b2b`, `F-16`: words and numbers in turn."""
+        match = SERIAL.match(text, i)
+        if match is None or not any(map(str.isdecimal, match[0])):
+            return None
+        n, said = self.language, []
+        for part in SERIAL_PARTS.findall(match[0]):
+            if part[0].isdecimal():
+                said.append(f" {n.point} ".join(map(n.serial_number, part.split("."))))
+            elif len(part) == 1 or part in n.read_acronyms:
+                said.append(part)
+            elif part.isupper():
+                said.append(part if n.is_read(part) else n.letters(part))
+            else:
+                said.append(part if len(part) > 2 and n.is_readable(part.lower()) else n.letters(part))
+        return match.end(), " ".join(said)
+
+
+def _get(table: Mapping[str, str], key: str, lower: str) -> str | None:
+    return table.get(key) if key in table else table.get(lower)
+
+
+def _roman_value(numeral: str) -> int:
+    values = [VALUES[letter] for letter in numeral]
+    return sum(-value if value < max(values[k:]) else value for k, value in enumerate(values))
+
+
+def _roman_numeral(value: int) -> str:
+    """A number below 40, in small letters."""
+    tens, ones = divmod(value, 10)
+    return "x" * tens + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[ones]

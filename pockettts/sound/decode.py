@@ -1,0 +1,212 @@
+"""Sound files of any kind as blocks of samples: by libsndfile, and by PyAV what that can't read.
+
+What is in a file decides, not its name. Only kinds that are known go to FFmpeg, and it opens no other file or address.
+"""
+
+import os
+import re
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import AudioError
+from .formats import has_extra
+
+_BLOCK = 65536  # samples to read at once
+_STREAMED = 2_000_000_000  # bytes; a header that claims more is of a WAV whose writer did not know its length
+_ENDLESS = 2**62  # samples; libsndfile's count of a FLAC that does not tell its length
+_LIBMPG123 = re.compile(rb"\s*(\[\S*libmpg123/|Note: |Warning: )")
+_stderr_lock = threading.Lock()
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+    """The sample rate of a sound file in Hz, and its blocks, float32 [samples, channels].
+
+    Raises:
+        AudioError: damaged, not a sound file, or a kind that needs PyAV where that is not installed.
+        OSError: the file can't be read.
+    """
+    with open(path, "rb", buffering=0) as file:  # libsndfile reads on from where the descriptor is
+        kind = _av_kind(file.read(16))
+        file.seek(0)
+        with _with_av(path, file, kind) if kind else _with_sndfile(path, file) as sound:
+            yield sound
+
+
+def _av_kind(start: bytes) -> str | None:
+    """Which kind of file that libsndfile can't read starts so, if any."""
+    if start[4:8] == b"ftyp":
+        return "MP4 (m4a)"
+    if start.startswith(b"\x1a\x45\xdf\xa3"):
+        return "WebM or Matroska"
+    if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xF6 == 0xF0:
+        return "AAC"
+    if start.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):
+        return "WMA"
+    if start.startswith(b"#!AMR"):
+        return "AMR"
+    return None
+
+
+@contextmanager
+def _with_av(path: str | Path, file: FileIO, kind: str) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+    if not has_extra("av"):
+        raise AudioError(f"{path} is {kind}, which needs the extra av: pip install 'pockettts[av]', or give a wav file")
+    import av
+
+    options = {"format_whitelist": "mov,matroska,webm,aac,asf,amr,amrnb,amrwb", "protocol_whitelist": "none"}
+    try:
+        with av.open(file, "r", options=options) as container:
+            streams = container.streams.audio
+            if not streams:
+                raise AudioError(f"{path} is {kind} without a sound track: give a recording")
+            yield streams[0].codec_context.sample_rate, _av_blocks(container)
+    except av.FFmpegError as error:
+        raise AudioError(f"{path} is damaged ({error.strerror}): get it again") from None
+
+
+def _av_blocks(container: Any) -> Iterator[np.ndarray]:
+    import av
+
+    resampler = av.AudioResampler(format="flt")  # float, interleaved; rate and channels stay
+    for frame in container.decode(audio=0):
+        for part in resampler.resample(frame):
+            yield part.to_ndarray().reshape(-1, part.layout.nb_channels)
+
+
+@contextmanager
+def _with_sndfile(path: str | Path, file: FileIO) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+    import soundfile
+
+    # Given a name, libsndfile would go by its suffix; given a descriptor, it goes by what is in the file.
+    source = _mended_wav(file) or file.fileno()
+    try:
+        with _quiet(file), soundfile.SoundFile(source, closefd=False) as sound:
+            if _is_cut_off(sound):
+                raise AudioError(f"{path} is truncated, its end is missing: get it again")
+            yield sound.samplerate, _sndfile_blocks(sound)
+    except soundfile.LibsndfileError as error:
+        why = error.error_string.strip(" .") if os.path.getsize(path) else "empty"
+        raise AudioError(f"{path} is damaged or not a sound file ({why}): give a wav, flac, ogg or mp3 file") from None
+
+
+def _sndfile_blocks(sound: Any) -> Iterator[np.ndarray]:
+    import soundfile
+
+    frames = max(1, _BLOCK // sound.channels)
+    if sound.frames < _ENDLESS:
+        while len(block := sound.read(frames, dtype="float32", always_2d=True)):
+            yield block
+        return
+    # A FLAC that was piped. SoundFile raises an error instead of giving the last block, so this takes what is beneath it.
+    block = np.empty((frames, sound.channels), np.float32)
+    pointer = soundfile._ffi.cast("float *", block.ctypes.data)
+    while count := soundfile._snd.sf_readf_float(sound._file, pointer, frames):
+        yield block[:count].copy()
+
+
+def _is_cut_off(sound: Any) -> bool:
+    """Whether a file is shorter than its header says, which libsndfile only logs."""
+    sizes = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", sound.extra_info)
+    return sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED
+
+
+class _Patched:
+    """A file to read, with other bytes in some places; libsndfile reads it through callbacks."""
+
+    def __init__(self, file: FileIO, patches: dict[int, bytes]) -> None:
+        self._file, self._patches = file, patches
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        start = self._file.tell()
+        data = bytearray(self._file.read(size))
+        for offset, patch in self._patches.items():
+            for at, byte in enumerate(patch, offset - start):
+                if 0 <= at < len(data):
+                    data[at] = byte
+        return bytes(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def write(self, data: bytes) -> int:
+        raise OSError("this file is only read")
+
+
+def _mended_wav(file: FileIO) -> _Patched | None:
+    """A WAV that was piped, so that its header has the length 0 or the largest there is, with its true length.
+
+    None if the file is something else. A length of 0 before other chunks is meant.
+    """
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    riff = file.read(12)
+    at = 12
+    is_wav, mended = riff[:4] == b"RIFF" and riff[8:] == b"WAVE", None
+    while is_wav and at + 8 <= end:
+        file.seek(at)
+        name, size = struct.unpack("<4sI", file.read(8))
+        start = at + 8
+        if name == b"data":
+            if end > start and (size >= _STREAMED or size == 0 and not _has_chunks(file, start, end)):
+                length = min(end - start, 0xFFFFFFFF - start)
+                mended = _Patched(file, {4: struct.pack("<I", start + length - 8), at + 4: struct.pack("<I", length)})
+            break
+        at = start + size + size % 2
+    file.seek(0)
+    return mended
+
+
+def _has_chunks(file: FileIO, at: int, end: int) -> bool:
+    """Whether whole RIFF chunks are all there is from `at` to the end of the file."""
+    while at + 8 <= end:
+        file.seek(at)
+        name, size = struct.unpack("<4sI", file.read(8))
+        if not name.isascii() or not name.decode("ascii").isprintable():
+            return False
+        at += 8 + size + size % 2
+    return at in (end, end + 1)
+
+
+@contextmanager
+def _quiet(file: FileIO) -> Iterator[None]:
+    """Without the messages that libmpg123, inside libsndfile, prints on stderr about an MP3, and offers no way to stop.
+
+    What others print meanwhile comes a little later.
+    """
+    file.seek(0)
+    start = file.read(3)
+    file.seek(0)
+    is_mp3 = start == b"ID3" or len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0
+    if not is_mp3:
+        yield
+        return
+    with _stderr_lock, tempfile.TemporaryFile() as messages:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # it is closed: nobody sees anything
+            yield
+            return
+        try:
+            os.dup2(messages.fileno(), 2)
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            messages.seek(0)
+            with suppress(OSError):
+                for line in messages:
+                    if not _LIBMPG123.match(line):
+                        os.write(stderr, line)
+            os.close(stderr)

@@ -1,0 +1,380 @@
+"""Loudness: measured as ITU-R BS.1770 does, brought to a target, and limited so that nothing clips.
+
+Three ways to use it:
+
+- A whole sound in memory: `level(audio, rate, target)`.
+- A whole sound in a file that can be read twice: `level_blocks`; `files.Writer(path, rate, loudness=target)` does that.
+- A stream, which can't wait for its own end: `Loudness`. Its gain starts from what is known of the voice and then follows
+  the measurement slowly.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import numpy as np
+
+CEILING: Final = -1.0  # dB below full scale that peaks between samples stay under
+PRIOR: Final = -26.0  # LUFS of a voice that nothing is known about: most voices are within 3 LU of it
+_ABSOLUTE_GATE: Final = -70.0  # LUFS; quieter blocks of 400 ms are silence
+_RELATIVE_GATE: Final = -10.0  # LU below the mean of what is left; quieter blocks are pauses
+_BIN: Final = 0.1  # LU, of the histogram
+_BINS: Final = 1000  # -70 to +30 LUFS
+_MAX_GAIN: Final = 30.0  # dB: more would only bring up the noise
+_MAX_CORRECTION: Final = 6.0  # dB that limiting may take from the loudness before it counts as wanted
+_TOLERANCE: Final = 0.05  # LU
+_SLEW: Final = 6.0  # dB a second at most, that the gain of a stream moves
+_PRIOR_BLOCKS: Final = 5.0  # blocks of 400 ms, each 100 ms later, that outweigh what was known of the voice
+_RELEASE: Final = 60.0  # dB a second, that the limiter recovers
+_LOOK_AHEAD: Final = 0.005  # seconds that the limiter starts before a peak
+_HOP: Final = 0.02  # seconds; gains and limits are calculated in hops, so blocks of any size give the same samples
+_TAPS: Final = 8  # samples on each side of those between which the waveform is interpolated
+
+
+class Meter:
+    """Integrated loudness and peak of mono sound, in flat memory.
+
+        meter = Meter(24_000)
+        for block in blocks: meter.write(block)
+        meter.integrated()
+
+    The K-weighting is a convolution with the impulse response of its two filters, by FFT (overlap-save).
+    Blocks of 400 ms go into a histogram of 0.1 LU, so the relative gate is that exact.
+
+    Source: ITU-R BS.1770-5, annex 1; the filters for any sample rate by the bilinear transform.
+
+    Attributes:
+        peak: the largest absolute sample.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._hop = round(0.1 * sample_rate)
+        self._segment = 4 * self._hop  # samples that are filtered at once
+        taps = 1 << (sample_rate // 6).bit_length()  # 0.17 s: by then the response is below -170 dB
+        self._spread = 1 << (self._segment + taps).bit_length()
+        response = np.fft.irfft(_k_weighting(sample_rate, 2 * taps))[:taps]
+        self._response = np.fft.rfft(response, self._spread)
+        self._history = np.zeros(taps - 1, np.float32)
+        self._pending: list[np.ndarray] = []
+        self._pending_count = 0
+        self._hops = np.zeros(0)  # mean squares of the last three hops
+        self._counts, self._energies = np.zeros(_BINS, np.int64), np.zeros(_BINS)
+        self._sum, self._samples = 0.0, 0
+        self.peak = 0.0
+
+    def write(self, block: np.ndarray) -> bool:
+        """Take float32 [samples]; returns whether there is a new measurement."""
+        if len(block) == 0:
+            return False
+        self.peak = max(self.peak, float(np.abs(block).max()))
+        self._pending.append(block)
+        self._pending_count += len(block)
+        if self._pending_count < self._segment:
+            return False
+        samples = np.concatenate(self._pending)
+        while len(samples) >= self._segment:
+            self._segment_of(samples[: self._segment])
+            samples = samples[self._segment :]
+        self._pending, self._pending_count = [samples], len(samples)
+        return True
+
+    def integrated(self) -> float:
+        """The loudness of all so far, in LUFS; -inf of silence. Less than 400 ms count as one block."""
+        counts, energies = self._counts, self._energies
+        if self._pending_count:
+            tail = self._filtered(np.concatenate(self._pending))
+            hops = tail[: len(tail) // self._hop * self._hop].reshape(-1, self._hop)
+            blocks = _blocks(np.concatenate([self._hops, np.square(hops).mean(axis=1)]))
+            if self._samples == 0 and len(blocks) == 0:
+                blocks = np.array([np.square(tail).mean()])
+            counts, energies = counts.copy(), energies.copy()
+            _count(blocks, counts, energies)
+        return _gated(counts, energies)
+
+    def running(self) -> tuple[int, float]:
+        """How many blocks above the absolute gate were measured so far, 10 a second, and their gated loudness in LUFS."""
+        return int(self._counts.sum()), _gated(self._counts, self._energies)
+
+    def _segment_of(self, samples: np.ndarray) -> None:
+        hops = np.square(self._filtered(samples).reshape(-1, self._hop)).mean(axis=1)
+        hops = np.concatenate([self._hops, hops])
+        _count(_blocks(hops), self._counts, self._energies)
+        self._hops = hops[-3:]
+        self._history = np.concatenate([self._history, samples])[len(samples) :]
+        self._samples += len(samples)
+
+    def _filtered(self, samples: np.ndarray) -> np.ndarray:
+        """K-weighted samples, float64, that follow the history."""
+        known = len(self._history)
+        spectrum = np.fft.rfft(np.concatenate([self._history, samples]), self._spread)
+        weighted: np.ndarray = np.fft.irfft(spectrum * self._response)
+        return weighted[known : known + len(samples)]
+
+
+def _k_weighting(sample_rate: int, size: int) -> np.ndarray:
+    """The complex response of the K filter at the `size // 2 + 1` frequencies of an rfft: a shelf and a high-pass."""
+    z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)  # z^-1
+    k = math.tan(math.pi * 1681.974450955533 / sample_rate)
+    q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
+    band = high**0.4996667741545416
+    shelf = (high + band * k / q + k * k + 2 * (k * k - high) * z + (high - band * k / q + k * k) * z**2) / (
+        1 + k / q + k * k + 2 * (k * k - 1) * z + (1 - k / q + k * k) * z**2
+    )
+    k, q = math.tan(math.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
+    a0 = 1 + k / q + k * k
+    high_pass = (1 - z) ** 2 / (1 + 2 * (k * k - 1) / a0 * z + (1 - k / q + k * k) / a0 * z**2)
+    response: np.ndarray = shelf * high_pass
+    return response
+
+
+def _blocks(hops: np.ndarray) -> np.ndarray:
+    """Mean squares of all blocks of four hops."""
+    return np.convolve(hops, np.full(4, 0.25), "valid") if len(hops) >= 4 else np.zeros(0)
+
+
+def _count(blocks: np.ndarray, counts: np.ndarray, energies: np.ndarray) -> None:
+    """Add the blocks that are not silence to a histogram."""
+    levels = -0.691 + 10 * np.log10(blocks + 1e-30)
+    loud = levels >= _ABSOLUTE_GATE
+    bins = np.minimum(((levels[loud] - _ABSOLUTE_GATE) / _BIN).astype(np.int64), _BINS - 1)
+    np.add.at(counts, bins, 1)
+    np.add.at(energies, bins, blocks[loud])
+
+
+def _gated(counts: np.ndarray, energies: np.ndarray) -> float:
+    total = counts.sum()
+    if total == 0:
+        return -math.inf
+    gate = -0.691 + 10 * math.log10(energies.sum() / total) + _RELATIVE_GATE
+    first = max(0, math.ceil((gate - _ABSOLUTE_GATE) / _BIN))
+    return -0.691 + 10 * math.log10(energies[first:].sum() / counts[first:].sum())
+
+
+class Limiter:
+    """Keeps peaks, also those between samples, below a ceiling. What never comes near it passes bit for bit.
+
+    The gain starts to fall 5 ms before a peak, and recovers by 60 dB a second. As many samples come out as go in, late by
+    25 ms at most; `flush` gives the rest.
+    """
+
+    def __init__(self, sample_rate: int, ceiling: float = CEILING) -> None:
+        self._ceiling = 10 ** (ceiling / 20)
+        self._ahead = round(_LOOK_AHEAD * sample_rate)
+        self._hop = round(_HOP * sample_rate)
+        self._slope = np.arange(1, self._hop + 1) * (_RELEASE / sample_rate)  # dB after 1, 2, ... samples
+        window = np.hanning(self._ahead + 3)[1:-1]
+        self._window = window / window.sum()  # [ahead + 1]
+        self._input: np.ndarray
+        self._restart()
+
+    def write(self, block: np.ndarray) -> np.ndarray:
+        """Take float32 [samples]; returns what is certain by now, float32."""
+        self._input = np.concatenate([self._input, block])
+        return self._made()
+
+    def flush(self) -> np.ndarray:
+        """The rest. What is written afterwards starts anew."""
+        count = len(self._input) - self._skip
+        if count <= 0:
+            return np.zeros(0, np.float32)
+        padding = self._ahead + _TAPS + self._hop
+        out = self.write(np.zeros(padding, np.float32))[:count]
+        self._restart()
+        return out
+
+    def _restart(self) -> None:
+        # `_input` starts `_skip` samples before the next one that comes out: interpolation needs those before it.
+        self._skip = _TAPS
+        self._input = np.zeros(_TAPS, np.float32)
+        self._recovery = 0.0  # dB, of the last sample whose peak is known
+        self._wanted = np.zeros(0)  # dB of the samples from the next to come out, up to `ahead` later
+        self._past = np.zeros(self._ahead)  # dB that the last samples needed, before smoothing
+
+    def _made(self) -> np.ndarray:
+        out: list[np.ndarray] = []
+        while True:
+            # The first hop also needs the gains of the samples in the look-ahead.
+            count = self._hop + (0 if len(self._wanted) else self._ahead)
+            start = self._skip + len(self._wanted)
+            if len(self._input) < start + count + _TAPS:
+                return np.concatenate(out) if out else np.zeros(0, np.float32)
+            peaks = self._peaks(self._input[start - _TAPS : start + count + _TAPS])
+            needed = np.minimum(0.0, 20 * np.log10(self._ceiling / np.maximum(peaks, self._ceiling)))
+            self._wanted = np.concatenate([self._wanted, self._released(needed)])
+            samples = self._input[self._skip : self._skip + self._hop]
+            out.append(samples * self._gain() if self._wanted.any() or self._past.any() else samples)
+            self._wanted = self._wanted[self._hop :]
+            self._input = self._input[self._hop :]
+
+    def _released(self, needed: np.ndarray) -> np.ndarray:
+        """The gains in dB with their slow recovery: each at most `slope` above the one before."""
+        out = np.zeros(len(needed))
+        for start in range(0, len(needed), self._hop):
+            part = needed[start : start + self._hop]
+            slope = self._slope[: len(part)]
+            part = np.minimum(np.minimum.accumulate(part - slope), self._recovery) + slope
+            out[start : start + len(part)] = part = np.minimum(part, 0.0)
+            self._recovery = float(part[-1])
+        return out
+
+    def _gain(self) -> np.ndarray:
+        """The factors of the next hop, float32: the least of what lies ahead, smoothed."""
+        least = np.lib.stride_tricks.sliding_window_view(self._wanted[: self._hop + self._ahead], self._ahead + 1)
+        least = np.concatenate([self._past, least.min(axis=1)])
+        self._past = least[len(least) - self._ahead :]
+        factors: np.ndarray = 10 ** (np.convolve(least, self._window, "valid") / 20)
+        return factors.astype(np.float32)
+
+    def _peaks(self, samples: np.ndarray) -> np.ndarray:
+        """The absolute peak near each sample, of four times as many: float64; without the `_TAPS` at both ends."""
+        middle: np.ndarray = np.abs(samples[_TAPS:-_TAPS]).astype(np.float64)
+        if np.abs(samples).max() * 2 < self._ceiling:  # waveforms overshoot their samples by less than that
+            return middle
+        for taps in _INTERPOLATORS:
+            between = np.abs(np.convolve(samples, taps, "valid"))  # [i]: between samples i + TAPS - 1 and i + TAPS
+            middle = np.maximum(middle, np.maximum(between[:-1], between[1:]))
+        return middle
+
+
+def _interpolators() -> list[np.ndarray]:
+    """Filters for the waveform at 1/4, 1/2 and 3/4 between two samples: sinc times a Hann window, [2 * TAPS] each."""
+    filters = []
+    for fraction in (0.25, 0.5, 0.75):
+        at = np.arange(-_TAPS + 1, _TAPS + 1) - fraction
+        taps = np.sinc(at) * np.square(np.cos(np.pi * at / (2 * _TAPS + 1)))
+        filters.append(taps[::-1] / taps.sum())
+    return filters
+
+
+_INTERPOLATORS: Final = _interpolators()
+
+
+class Loudness:
+    """A stream of sound at a target loudness, times a volume, without clipping.
+
+        loudness = Loudness(-16.0, 24_000)
+        out = [loudness.write(block) for block in blocks] + [loudness.flush()]
+
+    Without `measured`, the gain starts from `prior`, the loudness that is expected of this voice, and follows what is measured,
+    by at most 6 dB a second. For a server: keep `measured` of a voice after its first text as the `prior` of the next.
+
+    As many samples come out as go in, each block late by up to 45 ms. How the sound was cut into blocks makes no difference.
+
+    Args:
+        target: LUFS, such as -16 for podcasts or -23 for broadcast; None: only the volume counts.
+        sample_rate: in Hz.
+        volume: a factor; 1 leaves the target as it is.
+        measured: LUFS of the whole sound, if it is known: then the gain is constant.
+        prior: LUFS that are expected; None: `PRIOR`.
+    """
+
+    def __init__(
+        self,
+        target: float | None,
+        sample_rate: int,
+        volume: float = 1.0,
+        *,
+        measured: float | None = None,
+        prior: float | None = None,
+    ) -> None:
+        self._target, self._volume, self._hop = target, volume, round(_HOP * sample_rate)
+        self._is_fixed = target is None or measured is not None
+        self._prior = PRIOR if prior is None else prior
+        self._gain = self._wanted_gain(self._prior if measured is None else measured)  # dB
+        self._aim = self._gain  # dB that the gain moves towards
+        self._step = _SLEW * _HOP  # dB a hop
+        self._meter = Meter(sample_rate)
+        self._limiter = Limiter(sample_rate)
+        self._input = np.zeros(0, np.float32)
+
+    @property
+    def measured(self) -> float:
+        """LUFS of all that was written so far, before the gain; -inf of silence. Not known with `measured` or without a target."""
+        return self._meter.integrated()
+
+    def write(self, block: np.ndarray) -> np.ndarray:
+        """Take float32 [samples]; returns what is certain by now, float32 [any number of samples]."""
+        self._input = np.concatenate([self._input, block])
+        whole = len(self._input) // self._hop * self._hop
+        hops, self._input = self._input[:whole], self._input[whole:]
+        return self._limited(hops)
+
+    def flush(self) -> np.ndarray:
+        """The rest, float32 [samples]. More may be written: the gain goes on where it was."""
+        rest, self._input = self._input, np.zeros(0, np.float32)
+        return np.concatenate([self._limited(rest), self._limiter.flush()])
+
+    def _limited(self, samples: np.ndarray) -> np.ndarray:
+        if not self._is_fixed:
+            hops = [samples[start : start + self._hop] for start in range(0, len(samples), self._hop)]
+            samples = np.concatenate([self._followed(hop) for hop in hops]) if hops else samples
+        else:
+            samples = samples * np.float32(self._factor(self._gain))
+        return self._limiter.write(samples)
+
+    def _followed(self, hop: np.ndarray) -> np.ndarray:
+        """A hop with a gain that moves towards what the measurement asks for."""
+        before = self._gain
+        if self._meter.write(hop):
+            blocks, loudness = self._meter.running()
+            if blocks:
+                expected = (self._prior * _PRIOR_BLOCKS + loudness * blocks) / (_PRIOR_BLOCKS + blocks)
+                self._aim = self._wanted_gain(expected)
+        self._gain += min(self._step, max(-self._step, self._aim - self._gain))
+        if before == self._gain:
+            return hop * np.float32(self._factor(before))
+        ramp = np.linspace(self._factor(before), self._factor(self._gain), len(hop), dtype=np.float32)
+        return hop * ramp
+
+    def _wanted_gain(self, loudness: float) -> float:
+        """dB from a loudness to the target; of silence 0."""
+        if self._target is None or math.isinf(loudness):
+            return 0.0
+        return min(_MAX_GAIN, self._target - loudness)
+
+    def _factor(self, gain: float) -> float:
+        return self._volume * 10 ** (gain / 20)
+
+
+def level_blocks(
+    read: Callable[[], Iterable[np.ndarray]], sample_rate: int, target: float | None, volume: float = 1.0
+) -> Iterator[np.ndarray]:
+    """A whole sound at a target loudness, in two passes or, where peaks are limited, a few more.
+
+    Args:
+        read: gives all blocks, float32 [samples], each time it is called.
+        sample_rate, target, volume: as of `Loudness`.
+    """
+    meter = Meter(sample_rate)
+    for block in read() if target is not None else ():
+        meter.write(block)
+    measured, correction = meter.integrated(), 0.0
+
+    def made() -> Iterator[np.ndarray]:
+        aim = None if target is None else target + correction
+        loudness = Loudness(aim, sample_rate, volume, measured=measured)
+        for block in read():
+            yield loudness.write(block)
+        yield loudness.flush()
+
+    if target is not None and math.isfinite(measured) and volume > 0:
+        aim = target + 20 * math.log10(volume)
+        peak = meter.peak * 10 ** ((aim - measured) / 20)
+        slope, last = 1.0, None  # LU that a dB of gain brings, which gets less the more is limited
+        for _ in range(6 if peak > 10 ** (CEILING / 20) / 2 else 0):
+            after = Meter(sample_rate)
+            for block in made():
+                after.write(block)
+            missing = aim - after.integrated()
+            if abs(missing) < _TOLERANCE or correction == _MAX_CORRECTION:
+                break
+            if last is not None and correction > last[0]:
+                slope = min(1.0, max(0.2, (last[1] - missing) / (correction - last[0])))
+            last = correction, missing
+            correction = min(_MAX_CORRECTION, max(0.0, correction + missing / slope))
+    yield from made()
+
+
+def level(audio: np.ndarray, sample_rate: int, target: float | None, volume: float = 1.0) -> np.ndarray:
+    """A whole sound, float32 [samples], at a target loudness in LUFS, times a volume; see `Loudness`."""
+    return np.concatenate(list(level_blocks(lambda: [audio], sample_rate, target, volume)))
