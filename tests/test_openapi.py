@@ -11,21 +11,12 @@ from serving import load, serving
 
 from pockettts.server.app import openapi
 
-
-def operations(limits):
-    """What the description offers, with lower maxima of some options of speech."""
-    description = json.loads(openapi())
-    for body in ("Speech", "OpenAISpeech"):
-        for option, most in limits.items():
-            description["components"]["schemas"][body]["properties"][option]["maximum"] = most
-    return [found.ok() for found in schemathesis.openapi.from_dict(description).get_all_operations()]
-
-
-ALLOWED, FORBIDDEN = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
-CASES = [
-    (operation, ALLOWED) for operation in operations({"lsd_steps": 4, "lsd_decode_steps": 4, "frames_after_eos": 20})
-]
-CASES += [(operation, FORBIDDEN) for operation in operations({})]
+DESCRIPTION = json.loads(openapi())
+for schema in DESCRIPTION["components"]["schemas"].values():
+    for option in ("lsd_steps", "lsd_decode_steps"):  # a thousand steps are allowed, but take too long here
+        if option in schema.get("properties", ()):
+            schema["properties"][option]["maximum"] = 8
+OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(DESCRIPTION).get_all_operations()]
 QUICK = settings(
     max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
@@ -37,16 +28,13 @@ def server(tiny_model, tmp_path_factory):
         yield server
 
 
-@pytest.mark.parametrize(
-    "operation, mode",
-    CASES,
-    ids=[f"{case.label}-{'allowed' if mode is ALLOWED else 'forbidden'}" for case, mode in CASES],
-)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_the_server_does_as_it_says(operation, mode, server):
     @QUICK
     @given(operation.as_strategy(generation_mode=mode))
     def check(case):  # which voices there are, a schema does not say
-        case.call_and_validate(base_url=server.url, excluded_checks=[positive_data_acceptance])
+        case.call_and_validate(base_url=server.url, timeout=60, excluded_checks=[positive_data_acceptance])
 
-    if mode is ALLOWED or operation.method == "post":
+    if mode is GenerationMode.POSITIVE or operation.method == "post":
         check()
