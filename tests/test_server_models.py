@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import requests
-from serving import LONG, load, post, serving, connect, wait_for
+from serving import LONG, connect, load, post, serving, wait_for
 
 from pockettts import TTSModel
 from pockettts.config.load import load_config
@@ -142,7 +142,7 @@ def test_the_least_recently_used_goes(loader, expected):
 def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
     """One place: a long answer is given by the one model while another is asked for; then that one is loaded."""
     with serving(*loader.sources(), max_models=1) as server:
-        slow = connect(server, post("/stream", ('{"text": "%s", "eos_threshold": 1e9}' % LONG).encode()))
+        slow = connect(server, post("/stream", (f'{{"text": "{LONG}", "eos_threshold": 1e9}}').encode()))
         assert slow.recv(1)
         heard = []
         others = [
@@ -162,7 +162,7 @@ def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
 
 def test_who_leaves_while_a_model_is_waited_for(loader, expected):
     with serving(*loader.sources(), max_models=1, max_seconds=60) as server:
-        slow = connect(server, post("/stream", ('{"text": "%s", "eos_threshold": 1e9}' % LONG).encode()))
+        slow = connect(server, post("/stream", (f'{{"text": "{LONG}", "eos_threshold": 1e9}}').encode()))
         assert slow.recv(1)
         waiting = connect(server, post("/stream", b'{"text": "Hi.", "model": "two"}'))
         wait_for(lambda: server.app.models.entries["one"]._leaving)
@@ -174,7 +174,7 @@ def test_who_leaves_while_a_model_is_waited_for(loader, expected):
 
 def test_the_wait_for_a_model_has_an_end(loader):
     with serving(*loader.sources(), max_models=1) as server:
-        slow = connect(server, post("/stream", ('{"text": "%s", "eos_threshold": 1e9}' % LONG).encode()))
+        slow = connect(server, post("/stream", (f'{{"text": "{LONG}", "eos_threshold": 1e9}}').encode()))
         assert slow.recv(1)
         server.app.responses.max_seconds = 0.3
         answer = say(server, "two")
