@@ -47,7 +47,7 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
     model = TTSModel.load(config=folder / "config.yaml", precision=precision, temperature=0, lsd_decode_steps=steps)
     lm, prompt = model.flow_lm, official["prompt"]
     ids = model.tokenizer.encode(str(official["text"]))
-    conditioning = lm.embed_voice(model.encoder.encode(end_on_pause(prompt, model.sample_rate)))
+    conditioning = lm.embed_voice(model.voices.encoder.encode(end_on_pause(prompt, model.sample_rate)))
     voice = model.get_voice_state(prompt)
 
     state, codec = KVCache.restore(voice.layers, 0), model.decoder.init_state()

@@ -47,14 +47,18 @@ def test_commands(place, block):
     folder, env = place
     if "pockettts serve" in block:
         pytest.skip("a server does not end")
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("block", [*blocks("python")])
 def test_python(place, block):
     folder, env = place
-    done = subprocess.run([sys.executable, "-c", block], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 

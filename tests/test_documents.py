@@ -174,7 +174,9 @@ def test_what_only_looks_like_a_mark_stays(page):
 
 
 def test_notes_are_read_when_asked():
-    page = "<p>Words.<a epub:type='noteref' href='#n'>1</a></p><aside epub:type='footnote' id='n'><p>A note.</p></aside>"
+    page = (
+        "<p>Words.<a epub:type='noteref' href='#n'>1</a></p><aside epub:type='footnote' id='n'><p>A note.</p></aside>"
+    )
     assert [block.text for block in from_html(page, read_notes=True)] == ["Words.", "A note."]
     text = "Words[^1].\n\n[^1]: A note\n    of two lines.\n\nMore."
     assert [block.text for block in from_markdown(text)] == ["Words.", "More."]

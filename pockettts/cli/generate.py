@@ -183,11 +183,12 @@ class _Job:
     def loaded(self) -> tuple:
         """The model, and the voice's state."""
         from ..tts import TTSModel
-        from ..voices import catalogue as voices
+        from ..voices.catalogue import default_voice
+        from ..voices.loader import find
 
         if self._loaded is None:
             args = self.args
-            voice = voices.find(voices.default_voice(self.config) if args.voice is None else args.voice, self.config)
+            voice = find(default_voice(self.config) if args.voice is None else args.voice, self.config)
             numbers = {number: getattr(args, number) for number in NUMBERS if number not in LEVEL}
             how = {"verbatim": args.verbatim, "lexicon": args.lexicon, "emoji": args.emoji}
             model = TTSModel.load(config=self.config, precision=args.precision, cache=args.cache, **numbers, **how)

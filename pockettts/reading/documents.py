@@ -9,13 +9,13 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import TextError
-from .markup import Block, decode_page, from_html
 from .subtitles import Cue, is_subtitles, read_cues
 
 MAX_BYTES = 64 * 1024 * 1024  # of text, more than any book has; /dev/zero has no end
@@ -28,6 +28,9 @@ FOREIGN = {
     b"{\\rtf": "an RTF file", b"\xd0\xcf\x11\xe0": "an old Office file", b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive",
     b"SQLite format": "a database",
 }  # fmt: skip
+
+if TYPE_CHECKING:
+    from .markup import Block
 
 logger = logging.getLogger("pockettts")
 
@@ -51,7 +54,8 @@ class Chapter:
 class Document:
     """A document: its chapters, at least one, and what it says about itself.
 
-    cover: an image; b"" if there is none. cues: the texts and times of subtitles; empty for all other kinds.
+    cover: an image; b"" if there is none. cues: the texts and times of subtitles; empty for all other kinds. plain: a plain text file
+    as it is, with its lines; None for all other kinds.
     """
 
     chapters: list[Chapter]
@@ -60,6 +64,7 @@ class Document:
     language: str = ""
     cover: bytes = b""
     cues: Sequence[Cue] = ()
+    plain: str | None = None
 
 
 def read(source: str | Path | int, read_notes: bool = False) -> list[Chapter]:
@@ -77,16 +82,25 @@ def read_document(source: str | Path | int, read_notes: bool = False) -> Documen
     Raises:
         TextError: the file can't be read, is of no known kind, is damaged, too large or empty.
     """
-    name, suffix = ("stdin", "") if source == 0 else (str(source), Path(str(source)).suffix.lower())
+    document = read_any(source, read_notes)
+    if not document.chapters:
+        raise TextError(f"{_name(source)} is empty: give at least one word")
+    return document
+
+
+def read_any(source: str | Path | int, read_notes: bool = False) -> Document:
+    """As `read_document`, but of an empty document there are no chapters."""
+    suffix = "" if source == 0 else Path(str(source)).suffix.lower()
     try:
         content = _bytes(source)
     except OSError as error:
-        raise TextError(f"can't read {name} ({error.strerror or error}): give a text file") from None
-    document = _parsed(content, name, suffix, read_notes)
-    chapters = [chapter for chapter in document.chapters if chapter.text.strip()]
-    if not chapters:
-        raise TextError(f"{name} is empty: give at least one word")
-    return Document(chapters, document.title, document.author, document.language, document.cover, document.cues)
+        raise TextError(f"can't read {_name(source)} ({error.strerror or error}): give a text file") from None
+    document = _parsed(content, _name(source), suffix, read_notes)
+    return replace(document, chapters=[chapter for chapter in document.chapters if chapter.text.strip()])
+
+
+def _name(source: str | Path | int) -> str:
+    return "stdin" if source == 0 else str(source)
 
 
 def _parsed(content: bytes, name: str, suffix: str, read_notes: bool) -> Document:
@@ -108,16 +122,7 @@ def _parsed(content: bytes, name: str, suffix: str, read_notes: bool) -> Documen
     if is_subtitles(text):
         cues = read_cues(text, name)
         return Document([Chapter("", "\n".join(cue.text for cue in cues))], cues=cues)
-    return _of_markdown(text, read_notes) if suffix in MARKDOWN else Document(_of_text(text))
-
-
-def plain_text(source: str | Path | int) -> str:
-    """The text of a plain text file as it is, maybe empty. A source of 0 is stdin. Raises TextError: as `read`."""
-    name = "stdin" if source == 0 else str(source)
-    try:
-        return decoded(_bytes(source), name)
-    except OSError as error:
-        raise TextError(f"can't read {name} ({error.strerror or error}): give a text file") from None
+    return _of_markdown(text, read_notes) if suffix in MARKDOWN else Document(_of_text(text), plain=text)
 
 
 def whole(chapters: Iterable[Chapter]) -> str:
@@ -177,12 +182,14 @@ def _of_markdown(text: str, read_notes: bool) -> Document:
 
 
 def _of_html(content: bytes, read_notes: bool) -> Document:
+    from .markup import decode_page, from_html
+
     page = decode_page(content)
     title = re.search(r"<title[^>]*>(.*?)</title", page, re.S | re.I)
     return Document(_at_headings(from_html(page, read_notes)), title=" ".join(title[1].split()) if title else "")
 
 
-def _at_headings(blocks: list[Block]) -> list[Chapter]:
+def _at_headings(blocks: "list[Block]") -> list[Chapter]:
     counts = Counter(block.level for block in blocks if block.level)
     level = min((level for level, count in counts.items() if count > 1), default=None)
     chapters: list[list[Block]] = [[]]
@@ -247,6 +254,8 @@ def _of_docx(content: bytes, name: str) -> Document:
     _need("docx", "docx", name)
     import docx
 
+    from .markup import Block
+
     try:
         word = docx.Document(BytesIO(content))
         blocks = []
@@ -266,5 +275,5 @@ def _need(module: str, extra: str, name: str) -> None:
         raise TextError(f"{name}: reading this kind needs a package that is not here: pip install 'pockettts[{extra}]'")
 
 
-def _text(blocks: Iterable[Block]) -> str:
+def _text(blocks: "Iterable[Block]") -> str:
     return "\n\n".join(block.text for block in blocks)

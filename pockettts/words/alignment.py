@@ -67,8 +67,8 @@ def spans(pieces: list[str]) -> list[Span]:
     begun = np.cumsum([piece[:1] == " " for _, piece in tokens])
     words: list[Span] = []
     before = ""
-    for _, group in groupby(tokens, key=lambda token: begun[token[0]]):
-        group = list(group)
+    for _, run in groupby(tokens, key=lambda token: begun[token[0]]):
+        group = list(run)
         text = "".join(piece for _, piece in group).strip()
         spoken = [i for i, piece in group if any(map(str.isalnum, piece))]
         if spoken:
@@ -83,8 +83,8 @@ def spans(pieces: list[str]) -> list[Span]:
 
 def _characters(pieces: list[str]) -> Iterator[str]:
     """Pieces where a character that SentencePiece spells in bytes, `<0xC3>` `<0xA9>`, is the first of them, and the others are ""."""
-    for is_byte, run in groupby(pieces, key=lambda piece: bool(BYTE.fullmatch(piece))):
-        run = list(run)
+    for is_byte, group in groupby(pieces, key=lambda piece: bool(BYTE.fullmatch(piece))):
+        run = list(group)
         if not is_byte:
             yield from run
             continue
@@ -128,7 +128,8 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
     missed = [word.text for word, most in zip(words, looks.max(axis=0), strict=True) if most < MISSED * usual]
     sure = looks.argmax(axis=1)[looks.max(axis=1) >= SURE * usual].tolist()
     repeated: dict[int, None] = {}
-    furthest, last, returned = -1, -1, []
+    furthest = last = -1
+    returned: list[int] = []
     for at in sure:
         returned = [*returned, at] if at <= furthest - 2 else []
         if len(returned) >= RETURN:

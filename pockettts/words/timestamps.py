@@ -165,7 +165,7 @@ def as_vtt(words: list[Word], aligned: bool) -> str:
 def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
     """Words as subtitles: start, end, words."""
     cue: list[Word] = []
-    for word, following in pairwise([*words, None]):
+    for word, following in zip(words, [*words[1:], None], strict=False):
         cue.append(word)
         if following is None or _ends(cue, following):
             end = max(word.end, cue[0].start + MIN_CUE_SECONDS)
