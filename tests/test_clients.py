@@ -26,7 +26,9 @@ def model(tiny_model):
 
 @pytest.fixture(scope="module")
 def server(model, tmp_path_factory):
-    with serving(model, voices_dir=tmp_path_factory.mktemp("voices"), allow_uploads=True, api_key="k3y", cors=("*",)) as server:
+    with serving(
+        model, voices_dir=tmp_path_factory.mktemp("voices"), allow_uploads=True, api_key="k3y", cors=("*",)
+    ) as server:
         yield server
 
 
@@ -56,7 +58,10 @@ def test_a_wav_has_its_length_unless_it_is_streamed(client, model):
     for more in ({}, {"stream": False}, {"stream": False, "stream_format": "audio"}, {"stream_format": None}):
         answer = create(**arguments, extra_body={"seed": 1} | more)
         sound = answer.content
-        assert int(answer.response.headers["Content-Length"]) == len(sound) and answer.response.headers["Content-Type"] == "audio/wav"
+        assert (
+            int(answer.response.headers["Content-Length"]) == len(sound)
+            and answer.response.headers["Content-Type"] == "audio/wav"
+        )
         assert int.from_bytes(sound[40:44], "little") == len(sound) - 44 == int.from_bytes(sound[4:8], "little") - 36
         assert sound[44:] == expected(model)
     for more in ({"stream": True}, {"stream_format": "audio"}):
@@ -86,7 +91,9 @@ def events(answer):
 def spoken_words(following_model):
     """A server whose model knows when each word is spoken, and the words of TEXT."""
     model = load(following_model(13))
-    found = [w for w in model.generate_events(TEXT, model.get_voice_state("alba"), seed=1) if not isinstance(w, np.ndarray)]
+    found = [
+        w for w in model.generate_events(TEXT, model.get_voice_state("alba"), seed=1) if not isinstance(w, np.ndarray)
+    ]
     with serving(model) as server:
         yield server, [(word.text, word.start, word.end) for word in found]
 
@@ -101,14 +108,21 @@ def test_words_among_openais_events(spoken_words, client):
     assert [(word["word"], word["start"], word["end"]) for word in given] == words and len(words) > 5
     assert [event for event in told if event["type"] != "speech.audio.words"] == plain
     kinds = [event["type"] for event in told]
-    assert kinds[-1] == "speech.audio.done" and kinds[-2] == "speech.audio.words" and kinds.index("speech.audio.words") > 1
+    assert (
+        kinds[-1] == "speech.audio.done" and kinds[-2] == "speech.audio.words" and kinds.index("speech.audio.words") > 1
+    )
     assert {event["unit"] for event in told if event["type"] == "speech.audio.words"} == {"word"}
 
 
 def test_times_of_chunks_where_the_model_knows_no_words(client):
     told = events(
         client.audio.speech.create(
-            model="m", voice="alba", input=TEXT, response_format="pcm", stream_format="sse", extra_body={"timestamps": True}
+            model="m",
+            voice="alba",
+            input=TEXT,
+            response_format="pcm",
+            stream_format="sse",
+            extra_body={"timestamps": True},
         )
     )
     given = [event for event in told if event["type"] == "speech.audio.words"]
@@ -131,7 +145,9 @@ def test_captioned_speech_as_kokoro_fastapi_gives_it(spoken_words):
     server, words = spoken_words
     answer = captioned(server, stream=False)
     told = json.loads(answer.content)
-    assert answer.headers["Content-Type"] == "application/json" and int(answer.headers["Content-Length"]) == len(answer.content)
+    assert answer.headers["Content-Type"] == "application/json" and int(answer.headers["Content-Length"]) == len(
+        answer.content
+    )
     assert told["audio_format"] == "audio/wav" and set(told) == {"audio", "audio_format", "timestamps"}
     assert [(word["word"], word["start_time"], word["end_time"]) for word in told["timestamps"]] == words
     sound = base64.b64decode(told["audio"])
@@ -154,7 +170,12 @@ def test_captioned_speech_in_lines(spoken_words, format):
 
 
 def test_captioned_speech_that_is_refused(server):
-    for more, status in (({"input": ""}, 422), ({"stream": "yes"}, 422), ({"response_format": "x"}, 400), ({"voice": "x"}, 422)):
+    for more, status in (
+        ({"input": ""}, 422),
+        ({"stream": "yes"}, 422),
+        ({"response_format": "x"}, 400),
+        ({"voice": "x"}, 422),
+    ):
         answer = requests.post(server.url + "/dev/captioned_speech", json={"input": "Hi."} | more, headers=KEY)
         assert answer.status_code == status and answer.json()["error"]
 
@@ -163,7 +184,9 @@ def test_captioned_speech_that_is_refused(server):
 
 
 def test_the_python_sdk(client, tmp_path):
-    with client.audio.speech.with_streaming_response.create(model="gpt-4o-mini-tts", voice="nova", input="Hi.") as answer:
+    with client.audio.speech.with_streaming_response.create(
+        model="gpt-4o-mini-tts", voice="nova", input="Hi."
+    ) as answer:
         answer.stream_to_file(tmp_path / "x.mp3")
     assert len(soundfile.read(tmp_path / "x.mp3")[0]) > 1000
     assert client.models.retrieve("tts-1").id == "tts-1" and client.models.list().data[0].id == "config"
@@ -231,7 +254,10 @@ def test_open_webui(server):
     """It lists models and voices for its settings, then speaks sentence by sentence and keeps an MP3 of each."""
     models = requests.get(server.url + "/v1/audio/models", headers=KEY).json()["models"]
     assert [model["id"] for model in models] == ["config"] and models[0]["name"]
-    voices = {voice["id"]: voice["name"] for voice in requests.get(server.url + "/v1/audio/voices", headers=KEY).json()["voices"]}
+    voices = {
+        voice["id"]: voice["name"]
+        for voice in requests.get(server.url + "/v1/audio/voices", headers=KEY).json()["voices"]
+    }
     assert voices["alba"] == "alba"
     headers = KEY | {
         "Content-Type": "application/json",
@@ -240,7 +266,10 @@ def test_open_webui(server):
         "X-OpenWebUI-User-Email": "me@example.org",
         "X-OpenWebUI-User-Role": "user",
     }
-    for body in ({"model": "tts-1", "input": "Hi there.", "voice": "alloy"}, {"input": "Hi.", "voice": "alba", "model": "config"}):
+    for body in (
+        {"model": "tts-1", "input": "Hi there.", "voice": "alloy"},
+        {"input": "Hi.", "voice": "alba", "model": "config"},
+    ):
         answer = requests.post(server.url + "/v1/audio/speech", json=body, headers=headers)
         assert answer.headers["Content-Type"] == "audio/mpeg" and seconds(answer.content) > 0.3
 
@@ -294,6 +323,11 @@ def test_options(server, model, path, methods):
 
 def test_docs_ask_nobody_else(server):
     page = requests.get(server.url + "/docs")
-    assert page.headers["Content-Type"].startswith("text/html") and "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert (
+        page.headers["Content-Type"].startswith("text/html")
+        and "default-src 'none'" in page.headers["Content-Security-Policy"]
+    )
     sources = [page.text] + [requests.get(f"{server.url}/static/docs.{kind}").text for kind in ("js", "css")]
-    assert all("docs." in sources[0] and "//" not in source.replace("// /docs", "").replace("\n//", "") for source in sources)
+    assert all(
+        "docs." in sources[0] and "//" not in source.replace("// /docs", "").replace("\n//", "") for source in sources
+    )

@@ -1,5 +1,6 @@
 """Several models in one server: which one speaks, when it is loaded, and which one goes."""
 
+import json
 import shutil
 import threading
 import time
@@ -7,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import requests
-from serving import LONG, load, post, serving, connect, wait_for
+from serving import LONG, connect, load, post, serving, wait_for
 
 from pockettts import TTSModel
 from pockettts.config.load import load_config
@@ -17,6 +18,7 @@ from pockettts.sound.files import pcm16
 from pockettts.tts import default_options
 
 TEXT = "Hello there."
+FOREVER = json.dumps({"text": LONG, "eos_threshold": 1e9}).encode()
 NAMES = ("one", "two", "three")
 
 
@@ -28,7 +30,9 @@ def configs(tiny_model, tmp_path_factory):
         place = folder / name
         shutil.copytree(tiny_model.parent, place)
         with open(place / "config.yaml", "a") as file:
-            file.write(f"\nname: {name}\nlanguage: {('english', 'french', 'german')[n]}\ndefault_temperature: {0.2 * n + 0.1}\n")
+            file.write(
+                f"\nname: {name}\nlanguage: {('english', 'french', 'german')[n]}\ndefault_temperature: {0.2 * n + 0.1}\n"
+            )
     return {name: folder / name / "config.yaml" for name in NAMES}
 
 
@@ -93,7 +97,9 @@ def test_the_request_chooses_and_models_are_loaded_when_they_are_needed(loader, 
         assert say(server, "two").content == expected["two"] and loader.loads == ["one", "two"]
         speech = say(server, "three", "/v1/audio/speech", response_format="pcm", stream_format="audio")
         assert speech.content == expected["three"] and say(server, "two").content == expected["two"]
-        form = requests.post(server.url + "/tts", data={"text": TEXT, "model": "two", "voice_url": "marius", "seed": "1"})
+        form = requests.post(
+            server.url + "/tts", data={"text": TEXT, "model": "two", "voice_url": "marius", "seed": "1"}
+        )
         assert form.content[44:] == expected["two"] and loader.loads == list(NAMES)
         figures = requests.get(server.url + "/metrics").text
         assert 'pockettts_model_loaded{model="three"} 1' in figures
@@ -103,7 +109,11 @@ def test_lists_of_models(loader):
     with serving(*loader.sources()) as server:
         for path in ("/v1/models", "/v1/audio/models"):
             told = requests.get(server.url + path).json()
-            assert told["object"] == "list" and [model["id"] for model in told["data"]] == list(NAMES) and told["models"] == told["data"]
+            assert (
+                told["object"] == "list"
+                and [model["id"] for model in told["data"]] == list(NAMES)
+                and told["models"] == told["data"]
+            )
         for name, status in (("two", 200), ("tts-1", 200), ("gpt-4o-mini-tts", 200), ("four", 404), ("a/b", 404)):
             answer = requests.get(server.url + "/v1/models/" + name)
             assert answer.status_code == status and (status == 404 or answer.json()["id"] == name)
@@ -134,10 +144,12 @@ def test_the_least_recently_used_goes(loader, expected):
 def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
     """One place: a long answer is given by the one model while another is asked for; then that one is loaded."""
     with serving(*loader.sources(), max_models=1) as server:
-        slow = connect(server, post("/stream", ('{"text": "%s", "eos_threshold": 1e9}' % LONG).encode()))
+        slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
         heard = []
-        others = [threading.Thread(target=lambda n=n: heard.append((n, say(server, n).content))) for n in ("two", "one")]
+        others = [
+            threading.Thread(target=lambda n=n: heard.append((n, say(server, n).content))) for n in ("two", "one")
+        ]
         others[0].start()
         wait_for(lambda: server.app.models.entries["one"]._leaving)
         others[1].start()  # has to wait for its turn, although its model is there: or "two" might never be
@@ -152,7 +164,7 @@ def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
 
 def test_who_leaves_while_a_model_is_waited_for(loader, expected):
     with serving(*loader.sources(), max_models=1, max_seconds=60) as server:
-        slow = connect(server, post("/stream", ('{"text": "%s", "eos_threshold": 1e9}' % LONG).encode()))
+        slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
         waiting = connect(server, post("/stream", b'{"text": "Hi.", "model": "two"}'))
         wait_for(lambda: server.app.models.entries["one"]._leaving)
@@ -164,7 +176,7 @@ def test_who_leaves_while_a_model_is_waited_for(loader, expected):
 
 def test_the_wait_for_a_model_has_an_end(loader):
     with serving(*loader.sources(), max_models=1) as server:
-        slow = connect(server, post("/stream", ('{"text": "%s", "eos_threshold": 1e9}' % LONG).encode()))
+        slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
         server.app.responses.max_seconds = 0.3
         answer = say(server, "two")
@@ -176,7 +188,10 @@ def test_a_model_that_can_not_be_had(loader, expected):
     with serving(*loader.sources()) as server:
         loader.broken = True
         answer = say(server, "two")
-        assert answer.status_code == 502 and answer.json()["error"] == "the model two can't be had now; the server's log says why"
+        assert (
+            answer.status_code == 502
+            and answer.json()["error"] == "the model two can't be had now; the server's log says why"
+        )
         assert say(server, "one").content == expected["one"]
         loader.broken = False
         assert say(server, "two").content == expected["two"]
@@ -212,7 +227,10 @@ def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path,
 
 
 def test_two_of_one_name(loader):
-    with pytest.raises(OptionError, match="two models are called one"), serving(loader.source("one"), loader.source("one")):
+    with (
+        pytest.raises(OptionError, match="two models are called one"),
+        serving(loader.source("one"), loader.source("one")),
+    ):
         pass
 
 
@@ -232,7 +250,11 @@ def configs_of(*args):
 def test_models_of_the_command(configs, tmp_path):
     folder = configs["one"].parents[1]
     assert configs_of("--config", configs["two"], "--config", configs["one"]) == ["two", "one"]
-    assert configs_of("--variant", "mini", "--config", configs["one"], "--language", "english") == ["mini", "one", "english"]
+    assert configs_of("--variant", "mini", "--config", configs["one"], "--language", "english") == [
+        "mini",
+        "one",
+        "english",
+    ]
     assert configs_of("--models-dir", folder) == ["one", "three", "two"]
     with pytest.raises(OptionError, match="two models are called one"):
         configs_of("--config", configs["one"], "--models-dir", folder)
@@ -261,4 +283,6 @@ def test_states_of_two_models_are_kept_apart(loader):
         assert len(server.app.models.voices._cache) == 2
         server.app.models._drop(server.app.models.entries["two"])
         assert len(server.app.models.voices._cache) == 1
-        assert np.all([key[0] == id(server.app.models.entries["one"].loaded[0]) for key in server.app.models.voices._cache])
+        assert np.all(
+            [key[0] == id(server.app.models.entries["one"].loaded[0]) for key in server.app.models.voices._cache]
+        )

@@ -188,7 +188,16 @@ def test_only_uploads_are_removed(server, folder):
 
 @pytest.mark.parametrize(
     "name, status",
-    [("her", 409), ("HER", 409), ("alba", 409), ("alloy", 409), ("../x", 400), ("/etc/x", 400), ("a\nb", 400), ("x" * 65, 400)],
+    [
+        ("her", 409),
+        ("HER", 409),
+        ("alba", 409),
+        ("alloy", 409),
+        ("../x", 400),
+        ("/etc/x", 400),
+        ("a\nb", 400),
+        ("x" * 65, 400),
+    ],
 )
 def test_names_that_are_not_taken(server, folder, name, status):
     answer = upload(server, name)

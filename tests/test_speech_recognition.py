@@ -149,7 +149,7 @@ def test_no_clicks_where_chunks_meet(model, options):
 
 def test_speech_has_no_holes(sounds):
     """Within a sentence no silence is longer than a pause for breath."""
-    for (_, _text), sound in zip(SENTENCES, sounds, strict=True):
+    for (_, text), sound in zip(SENTENCES, sounds, strict=True):
         loud = np.flatnonzero([level(frame) > -50 for frame in frames(sound)])
         assert np.diff(loud).max() * 0.02 < 0.8, text  # measured: 0.48
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ..engine import Engine
 from ..errors import PocketTTSError
 from ..sound.formats import FORMATS
 from . import errors
-from .metrics import buckets, family
+from .metrics import Sample, buckets, family
 from .middleware import Middleware
 from .models import Models
 from .requests import SPEECH_OPTIONS, Speech, from_captioned, from_form, from_json, from_openai, from_upload
@@ -154,8 +154,10 @@ class App:
         bottle.response.content_type = "text/plain; version=0.0.4; charset=utf-8"
         stats, cached = self.engine.stats(), self.models.voices.cached_bytes
         ended = {"done": stats.done, "left": stats.left, "failed": stats.failed, "refused": stats.refused}
-        loaded = [("", {"model": entry.name}, int(entry.loaded is not None)) for entry in self.models.entries.values()]
-        return "".join(family(*figures) for figures in (
+        loaded: list[Sample] = [
+            ("", {"model": entry.name}, int(entry.loaded is not None)) for entry in self.models.entries.values()
+        ]
+        families: tuple[tuple[str, str, str, Iterable[Sample]], ...] = (
             ("pockettts_info", "gauge", "What is served.", [("", {"model": self.models.first.name, "version": __version__}, 1)]),
             ("pockettts_model_loaded", "gauge", "Whether a model is in memory.", loaded),
             ("pockettts_requests_total", "counter", "Requests, by route and status.", self.wsgi.requests.samples()),
@@ -167,7 +169,8 @@ class App:
             ("pockettts_ttfa_seconds", "histogram", "From a text's arrival to its first sound.", buckets(stats.ttfa)),
             ("pockettts_rtf", "histogram", "Seconds that it took to make a second of sound.", buckets(stats.rtf)),
             ("pockettts_voice_cache_bytes", "gauge", "Voice states in memory.", [("", {}, cached)]),
-        ))  # fmt: skip
+        )  # fmt: skip
+        return "".join(family(*figures) for figures in families)
 
     def openapi(self) -> bytes:
         bottle.response.content_type = "application/json"
@@ -186,7 +189,7 @@ class App:
 
     # --- errors ----------------------------------------------------------------------------------------------------------
 
-    def _plugin(self, handler: Callable) -> Callable:
+    def _plugin(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """Around each handler: which route it was, and errors as answers."""
 
         def handle(*args: str, **kwargs: str) -> object:

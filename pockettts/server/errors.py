@@ -32,7 +32,7 @@ def answer(path: str, status: int, message: str, param: str | None = None) -> tu
     if path.startswith("/v1/"):
         status = 400 if status == 422 else status
         kind = "invalid_request_error" if status < 500 else "server_error"
-        error = {"message": message, "type": kind, "param": param, "code": None}
+        error: object = {"message": message, "type": kind, "param": param, "code": None}
     else:
         error = message
     if status in (429, 503):

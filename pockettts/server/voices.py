@@ -11,9 +11,10 @@ from hashlib import sha256
 
 from ..config.schema import Config
 from ..errors import BusyError, DownloadError, PocketTTSError
+from ..sound.formats import RECORDINGS
 from ..tts import TTSModel
 from ..voices import catalogue, loader
-from ..voices.folders import RECORDINGS, STATE, FolderFull, NameTaken, OwnVoice, VoiceFolder, check_name, is_state
+from ..voices.folders import STATE, FolderFull, NameTaken, OwnVoice, VoiceFolder, check_name, is_state
 from ..voices.state import VoiceState
 from . import remote
 from .errors import RequestError
@@ -144,7 +145,9 @@ class Voices:
             logger.warning("%s", error)
             if asked in OPENAI_VOICES and asked not in self.settings.voice_map:
                 return default  # a client that sends this name has not chosen a voice
-            raise RequestError(f"the voice {voice} can't be had now; the server's log says why", 502, "voice") from None
+            raise RequestError(
+                f"the voice {voice!s} can't be had now; the server's log says why", 502, "voice"
+            ) from None
 
     def add(self, model: TTSModel, names: VoiceNames, name: str, data: bytes, suffix: str) -> OwnVoice:
         """Add an uploaded voice, after this model has heard it.
@@ -199,7 +202,9 @@ class Voices:
 
     def _heard(self, model: TTSModel, voice: OwnVoice | str | bytes) -> VoiceState:
         """The state that a model makes of a voice. Messages do not name files of this machine."""
-        given: str | bytes = voice.path.name if isinstance(voice, OwnVoice) else voice
+        known_as = (
+            voice.path.name if isinstance(voice, OwnVoice) else "the upload" if isinstance(voice, bytes) else voice
+        )
         try:
             if isinstance(voice, OwnVoice):
                 return model.get_voice_state(voice.path)
@@ -211,7 +216,6 @@ class Voices:
         except (DownloadError, RequestError):
             raise
         except PocketTTSError as error:
-            known_as = "the upload" if isinstance(given, bytes) else given
             path = str(voice.path) if isinstance(voice, OwnVoice) else loader.BYTES
             raise RequestError(str(error).replace(path, known_as), param="voice") from None
 

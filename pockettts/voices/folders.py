@@ -16,15 +16,12 @@ from pathlib import Path
 
 from ..config.parse import show
 from ..errors import VoiceError
+from ..sound.formats import RECORDINGS
 from ..storage.files import cannot_write, whole_file
 
 VARIABLE = "POCKETTTS_VOICES"  # an environment variable: the user's folder
 UPLOADS = "uploads"  # the subfolder that marks a voice as uploaded
 STATE = ".safetensors"
-RECORDINGS = (
-    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
-    ".m4a", ".mp4", ".aac", ".webm", ".mka",
-)  # fmt: skip
 MAX_NAME = 64  # characters
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")  # in file names, on one system or another
