@@ -260,7 +260,8 @@ def joined(model: TTSModel, groups: int = 13) -> list[float]:
         for one, before, latents in zip(group[1:], takes, takes[1:], strict=False):
             begin += len(before)
             word = sum(len(spans([f" {word}" for word in other.text.split()])) for other in group[: group.index(one)])
-            wrong.append(1000 * (found[word][0] * 0.08 - begin * 0.08 - onset(decoded(model, latents))))
+            first = found[word][0] + (model.config.alignment_lead or 0)
+            wrong.append(1000 * (first * 0.08 - begin * 0.08 - onset(decoded(model, latents))))
     return wrong
 
 
@@ -305,7 +306,7 @@ def cases(model: TTSModel, seeds: int) -> Iterator[Case]:
     """Takes that are good or broken, beyond doubt.
 
     Good: as they come, and at most a quarter of the words misheard. Broken on purpose: a word's keys and values are taken away; the end
-    is cut off; a passage is said twice. Broken by themselves, which means that at least half of the words are misheard: some as they
+    is cut off; latents of three words come twice; attention goes back by three words. Broken by themselves, which means that at least half of the words are misheard: some as they
     come, most at a high temperature; and nonsense.
     """
     for seed in range(1, seeds + 1):
@@ -337,8 +338,23 @@ def broken(model: TTSModel, one: Sentence, take: Take, latents: list[np.ndarray]
     early = places[-2][0]  # the last two words are missing
     yield good._replace(kind="the end cut off", weights=good.weights[:early])
     start, stop = places[1][0], places[4][0]  # three words
-    if stop - start >= 6:
-        yield case(model, "three words said twice", forced(model, one, latents[:stop] + latents[start:])[1])
+    sound = forced(model, one, latents[:stop] + latents[start:])[1]
+    yield case(model, "sound said twice, by force", sound)._replace(ran_on=False)
+    yield from looked_back(model, one, good.words)
+
+
+def looked_back(model: TTSModel, one: Sentence, single: list[Span]) -> Iterator[Case]:
+    """The attention of a take that goes back: three words stand twice in the text, and both places count as the first."""
+    parts = one.text.split()
+    text = " ".join([*parts[:4], *parts[1:4], *parts[4:]])
+    double = case(model, "three words looked at twice", frames_of(model, Sentence(one.voice, text), seed=1)[0].take)
+    first, last = single[1].start, single[4].start
+    count = last - first
+    if double.weights.shape[1] == double.words[-1].stop + 1 and double.words[4].start == last:
+        weights = np.delete(double.weights, range(last, last + count), axis=1)
+        weights[:, first:last] += double.weights[:, last : last + count]
+        if weights.shape[1] >= single[-1].stop:
+            yield double._replace(weights=weights, words=single)
 
 
 def without(model: TTSModel, one: Sentence, word: Span) -> Take:

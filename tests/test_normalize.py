@@ -344,3 +344,20 @@ def test_speed():
     for paragraph in paragraphs:
         assert reading.normalize(paragraph).text
     assert time.process_time() - start < 4
+
+
+@pytest.mark.parametrize("language", ["en", "de", "es", "fr", "it", "pt", "nl", "xx"])
+def test_any_characters(language):
+    """Nothing fails, lines stay, and every word has its place, whatever the characters."""
+    rng = random.Random(7)
+    signs = "\u00b2\u00b3\u00bd\u2076\u207b\u2082\u2026\u2014.,;:!?()[]<>@#$%^&*_+=/\\|~`'\"\u2019\u201c0123456789"
+    signs += "IVXLCDMabcKMGT \n\t\u0663\u096a"
+    for _ in range(150):
+        parts = [rng.choice(PARTS) if rng.random() < 0.3 else rng.choice([rng.choice(signs), chr(rng.randrange(32, 0x3000))])
+                 for _ in range(rng.randint(1, 30))]  # fmt: skip
+        given = "".join(parts)
+        text = cleaned(given)
+        assert text.count("\n") == given.count("\n"), given
+        found = normalize(text, language)
+        assert " ".join(word for word, _ in found.words()).split() in ([], found.source.split()), given
+        assert sum(count for _, count in found.words()) == count_letters(found.text), given

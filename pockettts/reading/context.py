@@ -29,6 +29,9 @@ def without_stop(text: str, end: int, language: Language) -> int:
     after = text[end : end + 40].lstrip("\"'\u201d\u2019)]\u00bb")
     if not after.strip():
         return end - 1
+    following = after.split()[0].rstrip(".,;:!?)")
+    if len(following) > 1 and following.isupper() and following.isalpha():  # "10 a.m. EST", "Pennsylvania Ave. NW"
+        return end
     if after[0].isspace() and language.ends_sentence(text[max(0, end - 20) : end - 1], after.lstrip()):
         return end - 1
     return end

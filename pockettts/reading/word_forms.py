@@ -16,11 +16,12 @@ WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
 INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
-SERIAL_PARTS = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
+SERIAL_PARTS = re.compile(rf"\d+(?:\.\d+)*|{LETTER}+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
 # Words in capitals beside one another: a text that shouts.
 SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
 SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
+POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # what does not follow a Roman numeral
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -85,7 +86,8 @@ class WordForms:
             return found_money
         if (after.isdecimal() or after == "-") and (found_serial := self._serial(text, i)):
             return found_serial
-        if ROMAN_LETTERS.issuperset(word.upper()) and (found_roman := self._roman(text, i, word)):
+        bare = word.removesuffix("'s").removesuffix("\u2019s")
+        if ROMAN_LETTERS.issuperset(bare.upper()) and (found_roman := self._roman(text, i, bare)):
             return found_roman
         return self._acronym(text, i)
 
@@ -196,7 +198,7 @@ class WordForms:
             return None
         value = _roman_value(numeral)
         end = i + len(word)
-        if text[i - 1 : i] in ("-", "/", "&") or text[end : end + 1] in ("-", "'", "\u2019", "&"):
+        if text[i - 1 : i] in ("-", "/", "&") or POSSESSIVE.match(text, end):
             return None
         said = n.roman(value, before)
         if said is None and len(word) > 1 and (set(word) <= set("IVX") or len(word) > 3):
@@ -213,11 +215,14 @@ class WordForms:
         match = SERIAL.match(text, i)
         if match is None or not any(map(str.isdecimal, match[0])):
             return None
+        first = match[0].partition("-")[0]
+        if first.islower() and first.isalpha() and len(first) > 2 and self.language.is_readable(first):
+            return i + len(first) + 1, f"{first} "  # "mid-1990s", "covid-19": the number is said as any other
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
             if part[0].isdecimal():
                 said.append(f" {n.point} ".join(map(n.serial_number, part.split("."))))
-            elif len(part) == 1 or part in n.read_acronyms:
+            elif len(part) == 1 or part in n.read_acronyms or part in n.common_words:
                 said.append(part)
             elif part.isupper():
                 said.append(part if n.is_read(part) else n.letters(part))

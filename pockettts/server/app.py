@@ -14,7 +14,7 @@ import yaml
 from .. import __version__
 from ..engine import Engine
 from ..errors import PocketTTSError
-from ..sound.formats import FORMATS
+from ..sound.formats import FORMATS, SERVED
 from . import errors
 from .metrics import Sample, buckets, family
 from .middleware import Middleware
@@ -243,4 +243,9 @@ def openapi() -> bytes:
                       "description": n.about} for name, n in SPEECH_OPTIONS.items()}  # fmt: skip
     for schema in ("Speech", "OpenAISpeech", "CaptionedSpeech"):
         description["components"]["schemas"][schema]["properties"].update(options)
+    for schema in ("OpenAISpeech", "CaptionedSpeech"):
+        properties = description["components"]["schemas"][schema]["properties"]
+        properties["response_format"]["enum"] = [*SERVED, None]
+    content = description["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
+    content.update({form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in SERVED.values()})
     return json.dumps(description).encode()

@@ -12,7 +12,6 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -90,8 +89,9 @@ class Encoder:
         self._sink = _Sink(seekable)
         self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink)
         self._pcm = bytearray()  # not encoded yet
-        self._least = 2 * _SAMPLES if seekable else 1  # bytes to encode at once: files have time
-        self._call = _directly if self.form.writer == "pcm" else _off_main_thread
+        is_pcm = self.form.writer == "pcm"
+        self._least = 2 * _SAMPLES if seekable and not is_pcm else 1  # bytes to encode at once: files have time
+        self._call = _directly if is_pcm else _off_main_thread
         self._filter: Callable[[bytes], bytes] = _same_serial if self.form.container == "OGG" else bytes
 
     def write(self, block: np.ndarray) -> bytes:
@@ -260,6 +260,8 @@ def _off_main_thread(call: Callable[..., None], *arguments: Any) -> None:
     if threading.current_thread() is not threading.main_thread():
         call(*arguments)
         return
+    from concurrent.futures import ThreadPoolExecutor  # it takes a while to import, and a WAV does not need it
+
     with ThreadPoolExecutor(1) as worker:
         worker.submit(call, *arguments).result()
 

@@ -1,7 +1,7 @@
 """When each word is spoken, and which words are not: from how much the alignment heads look at each token, frame by frame.
 
 Weights are float32 [frames, tokens], the mean over the heads; a row is one frame's and need not add up to 1, since heads look at the
-voice as well. The limits of `faults` are careful guesses: they were tried on attention made for the purpose, not on trained models.
+voice as well. The limits of `faults` were measured on the bundled model: docs/speech-quality.md.
 """
 
 import re
@@ -16,7 +16,7 @@ from ..reading.tokenizer import SPACE
 BYTE = re.compile("<0x[0-9A-F]{2}>")
 MISSED = 0.2  # a word that is never looked at with this part of what others get was left out
 SURE = 0.5  # a frame is of a word, beyond doubt, that it looks at with this part of what words get at their best
-RETURN = 4  # such frames in a row on a word that is two or more back: it is said again
+RETURN = 3  # such frames in a row on a word that is two or more back: it is said again
 
 
 @dataclass(frozen=True)
