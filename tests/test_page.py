@@ -273,7 +273,9 @@ def test_the_word_that_is_spoken_is_marked(page, script):
     assert all(text[at:].startswith(word) for at, word in marked.items())
     assert page.evaluate("document.querySelector('mark')") is None  # it is over
     lies = "['#text', '#reading'].map((id) => { const style = getComputedStyle(document.querySelector(id));"
-    assert page.evaluate(lies + " return style.font + style.lineHeight + style.paddingTop; }).every((x, _, all) => x === all[0])")
+    assert page.evaluate(
+        lies + " return style.font + style.lineHeight + style.paddingTop; }).every((x, _, all) => x === all[0])"
+    )
 
 
 def test_a_text_that_is_edited_meanwhile_has_no_marks(page, script):
@@ -291,7 +293,10 @@ def test_models_are_chosen(browser, model, tiny_model):
     other.get_voice_state = model.get_voice_state
     with serving(model, other) as server:
         page = opened(browser, server)
-        assert page.evaluate("[...document.querySelector('#models').options].map((each) => each.value)") == ["config", "other"]
+        assert page.evaluate("[...document.querySelector('#models').options].map((each) => each.value)") == [
+            "config",
+            "other",
+        ]
         page.evaluate("document.querySelector('#models').value = 'other'")
         page.evaluate("document.querySelector('#models').dispatchEvent(new Event('change'))")
         page.wait("performance.getEntriesByType('resource').some((each) => each.name.endsWith('voices?model=other'))")
@@ -299,7 +304,9 @@ def test_models_are_chosen(browser, model, tiny_model):
         speak(page)
         page.wait(WHOLE)
         sent = page.events("Network.requestWillBeSent")
-        bodies = [json.loads(e["request"]["postData"]) for e in sent if e["request"]["url"].endswith("captioned_speech")]
+        bodies = [
+            json.loads(e["request"]["postData"]) for e in sent if e["request"]["url"].endswith("captioned_speech")
+        ]
         assert [body["model"] for body in bodies] == ["other"]
         page.evaluate("localStorage.clear()")
         closed(page, server)
@@ -608,6 +615,15 @@ def test_headers(server):
         again = requests.get(server.url + path, headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
     assert requests.get(server.url + "/static/../server/app.py").status_code == 404
+
+
+def test_docs(browser, server):
+    page = browser.open(server.url + "/docs")
+    page.wait("document.querySelectorAll('details').length > 15")
+    text = page.evaluate("document.body.textContent")
+    for words in ("/v1/audio/speech", "DELETE", "response_format", '"opus"', "audio_sample", "temperature", "0 to 10"):
+        assert words in text
+    closed(page, server)
 
 
 def test_the_whole_way(browser, server, model, tmp_path):

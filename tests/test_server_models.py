@@ -286,3 +286,21 @@ def test_states_of_two_models_are_kept_apart(loader):
         assert np.all(
             [key[0] == id(server.app.models.entries["one"].loaded[0]) for key in server.app.models.voices._cache]
         )
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--zeroconf"], "give that too, such as --wyoming 10200"),
+        (["--voices-dir", "/no/such"], "--voices-dir /no/such: no such folder"),
+        (["--voice-map", "a=nobody"], "write NAME=VOICE"),
+        (["--max-models", "0"], "--max-models"),
+        (["--models-dir", "/no/such"], "no such folder"),
+    ],
+)
+def test_what_the_command_refuses(options, words, configs, capsys):
+    from pockettts.cli import main
+
+    assert main(["serve", "--config", str(configs["one"]), *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and words in err and err.count("\n") == 1

@@ -83,18 +83,19 @@ class WyomingServer:
         )
 
     def find(self, voice: SynthesizeVoice | None) -> tuple[Entry, str | None]:
-        """The model and the voice that a client asks for, by a name of `info`, by a language, or by both; None: the default voice."""
+        """The model and the voice that a client asks for, by a name of `info` or else by a language; None: the default voice."""
         name, language = (voice.name, voice.language) if voice else (None, None)
-        entries = list(self.models.entries.values())
-        for entry in entries[1:]:
-            for known in entry.names.all() if name else ():
+        others = [entry for entry in self.models.entries.values() if not entry.first]
+        for entry in others if name else ():
+            for known in entry.names.all():
                 if _full_name(entry, known) == name:
                     return entry, known
-        wanted = (language or "").partition("-")[0].partition("_")[0].lower()
-        spoken = (
-            entry for entry in entries if _language(entry) == wanted and (name is None or name in entry.names.all())
-        )
-        return next(spoken, self.models.first), name
+        if name is None and language:
+            code = language.partition("-")[0].partition("_")[0].lower()
+            return next(
+                (entry for entry in (self.models.first, *others) if _language(entry) == code), self.models.first
+            ), None
+        return self.models.first, name
 
 
 def _full_name(entry: Entry, voice: str) -> str:
