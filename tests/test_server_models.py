@@ -223,7 +223,24 @@ def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path,
         assert say(server, "one", voice=None).ok
         answer = say(server, "mini", voice=None)
         assert answer.ok and answer.content == say(server, "mini", voice="heart").content
-        assert "mini speaks with its own voice heart" in caplog.text
+        assert "mini: its default voice" in caplog.text
+
+
+def test_a_model_whose_default_voice_can_not_be_had(loader, models, monkeypatch, expected):
+    """Its other voices speak."""
+    real = models["two"].get_voice_state
+
+    def fetch(voice):
+        if voice == "alba":
+            raise DownloadError("no network")
+        return real(voice)
+
+    monkeypatch.setattr(models["two"], "get_voice_state", fetch)
+    with serving(*loader.sources(), voice=None) as server:
+        assert say(server, "two").content == expected["two"]
+        for voice in (None, "alba", "alloy"):
+            answer = say(server, "two", voice=voice)
+            assert answer.status_code == 502 and "the voice alba can't be had now" in answer.json()["error"]
 
 
 def test_two_of_one_name(loader):

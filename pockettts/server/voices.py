@@ -119,11 +119,13 @@ class Voices:
             self._keep(_key(model, own), state)
         return state
 
-    def state(self, model: TTSModel, names: VoiceNames, default: VoiceState, voice: str | bytes | None) -> VoiceState:
+    def state(
+        self, model: TTSModel, names: VoiceNames, default: VoiceState | None, voice: str | bytes | None
+    ) -> VoiceState:
         """The state of a voice.
 
         Args:
-            model, names, default: the model, the names of its voices, and the state of its default voice.
+            model, names, default: the model, the names of its voices, and the state of its default voice, if it can be had.
             voice: a name, an address, the content of a sound file or of a .safetensors state; or None, the default voice.
 
         Raises:
@@ -134,7 +136,7 @@ class Voices:
         if not isinstance(voice, bytes):
             voice = names.default if voice is None else names.find(voice)
         own = self.own.find(voice) if isinstance(voice, str) else None
-        if own is None and voice == names.default:
+        if own is None and default and voice == names.default:
             return default
         key = _key(model, own or voice)
         if state := self._cached(key):
@@ -143,7 +145,7 @@ class Voices:
             return self._made(model, key, own or voice)
         except DownloadError as error:  # its reasons are the operator's
             logger.warning("%s", error)
-            if asked in OPENAI_VOICES and asked not in self.settings.voice_map:
+            if default and asked in OPENAI_VOICES and asked not in self.settings.voice_map:
                 return default  # a client that sends this name has not chosen a voice
             raise RequestError(
                 f"the voice {voice!s} can't be had now; the server's log says why", 502, "voice"
