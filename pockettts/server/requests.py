@@ -17,9 +17,10 @@ from ..sound.formats import SERVED
 from .errors import RequestError
 from .settings import Settings
 
-# The options of speech by the names that requests may use; lsd_steps is the Rust port's.
+# The options of speech by the names that requests may use; lsd_steps is the Rust port's, volume_multiplier Kokoro-FastAPI's.
 SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options) if field.name in NUMBERS} | {
-    "lsd_steps": NUMBERS["lsd_decode_steps"]
+    "lsd_steps": NUMBERS["lsd_decode_steps"],
+    "volume_multiplier": NUMBERS["volume"],
 }
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # no voice has such a name
 
