@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import TextError
-from .markup import Block, decode_page, from_html
 from .subtitles import Cue, is_subtitles, read_cues
 
 MAX_BYTES = 64 * 1024 * 1024  # of text, more than any book has; /dev/zero has no end
@@ -28,6 +28,9 @@ FOREIGN = {
     b"{\\rtf": "an RTF file", b"\xd0\xcf\x11\xe0": "an old Office file", b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive",
     b"SQLite format": "a database",
 }  # fmt: skip
+
+if TYPE_CHECKING:
+    from .markup import Block
 
 logger = logging.getLogger("pockettts")
 
@@ -179,12 +182,14 @@ def _of_markdown(text: str, read_notes: bool) -> Document:
 
 
 def _of_html(content: bytes, read_notes: bool) -> Document:
+    from .markup import decode_page, from_html
+
     page = decode_page(content)
     title = re.search(r"<title[^>]*>(.*?)</title", page, re.S | re.I)
     return Document(_at_headings(from_html(page, read_notes)), title=" ".join(title[1].split()) if title else "")
 
 
-def _at_headings(blocks: list[Block]) -> list[Chapter]:
+def _at_headings(blocks: "list[Block]") -> list[Chapter]:
     counts = Counter(block.level for block in blocks if block.level)
     level = min((level for level, count in counts.items() if count > 1), default=None)
     chapters: list[list[Block]] = [[]]
@@ -249,6 +254,8 @@ def _of_docx(content: bytes, name: str) -> Document:
     _need("docx", "docx", name)
     import docx
 
+    from .markup import Block
+
     try:
         word = docx.Document(BytesIO(content))
         blocks = []
@@ -268,5 +275,5 @@ def _need(module: str, extra: str, name: str) -> None:
         raise TextError(f"{name}: reading this kind needs a package that is not here: pip install 'pockettts[{extra}]'")
 
 
-def _text(blocks: Iterable[Block]) -> str:
+def _text(blocks: "Iterable[Block]") -> str:
     return "\n\n".join(block.text for block in blocks)

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from html import unescape
 
 from ..errors import TextError
 
@@ -25,6 +24,8 @@ def is_subtitles(text: str) -> bool:
 
 def read_cues(text: str, name: str) -> list[Cue]:
     """The cues of subtitles that have text, by start. Raises TextError if there are none."""
+    from html import unescape  # a slow import, and few texts are subtitles
+
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     marks = list(TIMES.finditer(text))
     cues = []

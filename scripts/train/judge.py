@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 import soxr
+import yaml
 
 SAMPLE_RATE, HOP, HELD_OUT = 24_000, 1920, 97
 LISTENING_RATE, LOUDNESS = 16_000, 0.8  # of the peak
@@ -95,9 +96,10 @@ def speak(config: Path, sentences: dict[int, Sentence], folder: Path, seed: int,
     from pockettts import TTSModel
 
     folder.mkdir(exist_ok=True)
+    names = yaml.safe_load(config.read_text())["voice_names"]
     model = TTSModel.load(config=config, threads=1, cache=False, temperature=temperature)
     for i, sentence in sentences.items():
-        voice = sentence.voice if sentence.voice in model.voice_names else sentence.voice.split("_")[-1]
+        voice = sentence.voice if sentence.voice in names else sentence.voice.split("_")[-1]
         samples = model.generate(sentence.text, voice, seed=seed)
         soundfile.write(folder / f"{i:05d}.wav", samples, SAMPLE_RATE)
 
