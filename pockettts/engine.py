@@ -142,7 +142,8 @@ class Engine:
         self._decoders = ThreadPoolExecutor(
             max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,)
         )
-        self._decoding: dict[Future[None], tuple[Stream, Frame, bool]] = {}  # arguments of `_deliver`; only for the thread
+        # The arguments of `_deliver` for each frame that is being decoded; used by the engine's thread only.
+        self._decoding: dict[Future[None], tuple[Stream, Frame, bool]] = {}
         self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
         self._thread.start()
 

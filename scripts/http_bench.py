@@ -33,7 +33,11 @@ from pockettts.options import Number
 
 TEXT = "The kettle is boiling and the morning light"  # a word is a token, and without an EOS they make 5 seconds
 BYTES_A_SECOND = 48_000
-HEADER = "| model | streams | TTFA, median and most, ms | aggregate RTF | slowest stream, RTF | late, ms |\n" + "| --- " * 6 + "|"
+HEADER = (
+    "| model | streams | TTFA, median and most, ms | aggregate RTF | slowest stream, RTF | late, ms |\n"
+    + "| --- " * 6
+    + "|"
+)
 
 
 class Heard(NamedTuple):

@@ -325,7 +325,7 @@ def test_nothing_is_kept_of_an_upload(server, wav, monkeypatch):
     (b'{"text": "..."}', 200, ""), (b'{"text": "\\ud800"}', 422, "not Unicode"),
     (b'{"text": "a", "temperature": 11}', 422, "temperature 11: give a number from 0 to 10"),
     (b'{"text": "a", "temperature": NaN}', 422, "temperature"), (b'{"text": "a", "seed": 1.5}', 422, "seed"),
-    (b'{"text": "a", "seed": true}', 422, "seed"), (b'{"text": "a", "lsd_steps": "2"}', 422, "lsd_decode_steps"),
+    (b'{"text": "a", "seed": true}', 422, "seed"), (b'{"text": "a", "lsd_steps": "2"}', 422, "lsd_steps"),
     (b'{"text": "a", "speed": 5}', 422, "speed 5: give a number"), (b'{"text": "a", "voice": 5}', 422, "voice must be text"),
     (b'{"text": "a", "voice": "nobody"}', 422, "there is no voice 'nobody': take one of alba"),
     (b'{"text": "a", "voice": "data:audio/wav;base64,@@@"}', 422, "not base64"),

@@ -5,7 +5,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
@@ -256,7 +256,10 @@ def _numbers(data: dict[str, str]) -> dict[str, float]:
 
 
 def _options(data: dict[str, Any], own: Options) -> Options:
-    numbers = {option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
+    numbers = {}
+    for name, option in SPEECH_OPTIONS.items():  # each one is checked, also where two names of one option are given
+        if (value := data.get(name)) is not None:
+            numbers[option.name] = replace(option, name=name).check(value)
     return own.replace(**numbers, verbatim=_is_verbatim(data.get("normalize")))
 
 
