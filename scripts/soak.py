@@ -311,7 +311,8 @@ class Client:
 
     def error(self, status: int, body: bytes, kind: str) -> str:
         try:
-            assert json.loads(body)["error"] and 400 <= status < 600
+            told = json.loads(body)
+            assert (told["detail"] if "detail" in told else told["error"]) and 400 <= status < 600
         except (ValueError, KeyError, TypeError, AssertionError):
             raise Wrong(f"{kind}: {status} without an error in JSON: {body[:100]!r}") from None
         if status == 500 or kind in ("malformed", "oversized", "corrupt") and status >= 500 and status != 503:

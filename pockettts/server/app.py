@@ -12,6 +12,8 @@ import bottle
 import yaml
 
 from .. import __version__
+from ..config.load import is_bundled
+from ..config.schema import Config
 from ..engine import Engine
 from ..errors import PocketTTSError
 from ..sound.formats import FORMATS, SERVED
@@ -55,7 +57,7 @@ class App:
             ("GET", "/openapi.json", self.openapi),
             ("POST", "/generate", lambda: self.speak(partial(from_json, whole=True))),
             ("POST", "/stream", lambda: self.speak(from_json)),
-            ("POST", "/tts", lambda: self.speak(from_form)),
+            ("POST", "/tts", self.speak_form),
             ("POST", "/v1/audio/speech", lambda: self.speak(from_openai)),
             ("POST", "/dev/captioned_speech", lambda: self.speak(from_captioned)),
             ("GET", "/v1/audio/voices", self.list_voices),
@@ -101,6 +103,12 @@ class App:
             return b"".join(answer)
         finally:
             answer.close()
+
+    def speak_form(self) -> Response | bytes:
+        """The official server's route, with its file name for browsers that save the answer."""
+        answer = self.speak(from_form)
+        bottle.response.headers["Content-Disposition"] = "attachment; filename=generated_speech.wav"
+        return answer
 
     def _client(self) -> Client:
         if self.stopping:
@@ -178,14 +186,14 @@ class App:
 
     def list_models(self) -> dict[str, Any]:
         """In OpenAI's shape; some clients of servers like it look for `models`."""
-        models = [_model(name) for name in self.models.entries]
+        models = [model_object(name, entry.config) for name, entry in self.models.entries.items()]
         return {"object": "list", "data": models, "models": models}
 
     def show_model(self, name: str) -> dict[str, Any]:
         if name not in self.models.entries and name not in OPENAI_MODELS:
             known = ", ".join(self.models.entries)
             raise errors.RequestError(f"there is no model {name[:60]!r} here: there is {known}", 404, "model")
-        return _model(name)
+        return model_object(name, self.models.entry(name).config)
 
     # --- errors ----------------------------------------------------------------------------------------------------------
 
@@ -230,8 +238,11 @@ def _content_type(speech: Speech) -> str:
     return kinds.get(speech.wrapping, FORMATS[speech.format].media_type)
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "kyutai", "name": name}
+def model_object(name: str, config: Config) -> dict[str, Any]:
+    """A model in OpenAI's form. A model that is neither Kyutai's nor bundled belongs to the operator."""
+    is_kyutais = str(config.weights_path).startswith("hf://kyutai/")
+    owner = "pockettts" if is_bundled(config) else "kyutai" if is_kyutais else "user"
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner, "name": name}
 
 
 @cache
