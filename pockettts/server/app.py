@@ -136,7 +136,8 @@ class App:
         until = client.arrived + self.settings.max_seconds
         model, _ = self.models.acquire(entry, until, client.gone)
         try:
-            voice = self.models.voices.add(model, entry.names, upload.name, upload.data, upload.suffix)
+            taken = {name for other in self.models.entries.values() for name in other.names.all()}
+            voice = self.models.voices.add(model, taken, upload.name, upload.data, upload.suffix)
         finally:
             self.models.release(entry)
         client.figures["voice"] = voice.name
@@ -215,11 +216,15 @@ class App:
         return handle
 
     def _http_error(self, error: bottle.HTTPError) -> bytes:
-        """Bottle's own: no such route or file, another method."""
-        what = {404: "there is nothing here", 405: "this address takes another method"}.get(
-            error.status_code, str(error.body)
-        )
-        return self._error(error.status_code, f"{what}; /openapi.json says what there is")
+        """Bottle's own errors: no such route or file, or another method."""
+        what = str(error.body)
+        if error.status_code == 404:
+            what = "there is nothing here"
+        elif error.status_code == 405:
+            allowed = self.wsgi.allowed(bottle.request.path)
+            bottle.response.headers["Allow"] = allowed
+            what = f"{bottle.request.method[:20]} is not allowed here: use {allowed}"
+        return self._error(error.status_code, f"{what}; /openapi.json lists the routes")
 
     def _error(self, status: int, message: str, param: str | None = None) -> bytes:
         bottle.request.environ["pockettts.client"].figures["error"] = message

@@ -51,7 +51,7 @@ class Middleware:
 
     def _inner(self, environ: Environ) -> App:
         path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
-        if method == "OPTIONS" and (allowed := self._allowed(path)):
+        if method == "OPTIONS" and (allowed := self.allowed(path)):
             return partial(_options, allowed, bool(self.settings.cors))
         if (
             self.settings.api_key
@@ -64,17 +64,16 @@ class Middleware:
         app: App = self.app
         return app
 
-    def _allowed(self, path: str) -> str:
-        """The methods that a path takes; none: there is nothing there."""
+    def allowed(self, path: str) -> str:
+        """The methods of a path, as in an Allow header; empty if there is no such path."""
         if path == "*":  # the server as a whole
             return _METHODS
         try:
             self.app.router.match({"PATH_INFO": path, "REQUEST_METHOD": "OPTIONS"})
         except HTTPError as error:
-            methods = {method for method in str(error.headers.get("Allow", "")).split(",") if method}
-            return (
-                ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"})) if methods else ""
-            )
+            methods = set(filter(None, str(error.headers.get("Allow", "")).split(",")))
+            more = {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()) if methods else set()
+            return ", ".join(sorted(methods | more))
         return _METHODS
 
     def _knows_the_key(self, environ: Environ) -> bool:
