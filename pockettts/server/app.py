@@ -257,11 +257,11 @@ def openapi() -> bytes:
     description["info"]["version"] = __version__
     options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.least, "maximum": n.most,
                       "description": n.about} for name, n in SPEECH_OPTIONS.items()}  # fmt: skip
-    for schema in ("Speech", "OpenAISpeech", "CaptionedSpeech"):
-        description["components"]["schemas"][schema]["properties"].update(options)
+    schemas = description["components"]["schemas"]
+    for schema in ("Speech", "SpeechForm", "OpenAISpeech", "CaptionedSpeech"):
+        schemas[schema]["properties"].update(options)
     for schema in ("OpenAISpeech", "CaptionedSpeech"):
-        properties = description["components"]["schemas"][schema]["properties"]
-        properties["response_format"]["enum"] = [*SERVED, None]
+        schemas[schema]["properties"]["response_format"]["enum"] = [*SERVED, None]
     content = description["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
     content.update({form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in SERVED.values()})
     return json.dumps(description).encode()
