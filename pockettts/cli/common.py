@@ -105,13 +105,14 @@ def check_official_options(args: argparse.Namespace) -> None:
         from ..official import no_checkpoint
 
         raise no_checkpoint(args.checkpoint)
-    import logging  # not before --help is answered
-
-    logger = logging.getLogger("pockettts")
     if getattr(args, "device", None) not in (None, "cpu"):
-        logger.warning("--device %s: this program runs on the CPU", args.device)
+        from ..official import warn_of_device
+
+        warn_of_device(args.device)
     if getattr(args, "reload", False):
-        logger.warning("--reload has no effect here: restart the server after a change")
+        import logging  # not before --help is answered
+
+        logging.getLogger("pockettts").warning("--reload has no effect here: restart the server after a change")
 
 
 def within(number: Number) -> Callable[[str], float]:
