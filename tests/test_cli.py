@@ -245,11 +245,15 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
         "speed": 2.0,
         "seed": 7,
         "threads": 1,
+        "lexicon": "list.txt",
+        "emoji": "read",
     }
+    Path("list.txt").write_text("Hello  hullo")
     given = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
     assert run("Hello.", *options, *given)[0] == 0
     assert seen.pop("config") == load_config(options[1])
-    assert seen == wanted | {"cache": True}
+    assert seen == wanted | {"cache": True, "verbatim": False}
+    assert run("Hello.", *options, "--verbatim")[0] == 0 and seen["verbatim"] is True
 
 
 def test_a_seed_gives_the_same_bytes(run, options, here):
@@ -273,7 +277,7 @@ def test_times_of_words(run, following_model, voice, here):
     argv = ["--config", config, "--voice", voice, *WHOLE, "-o", "a.wav"]
     assert run("Red & blue", *argv, "--timestamps", "a.json")[0] == 0
     data = json.loads(Path("a.json").read_text())
-    assert data["unit"] == "word" and [word["text"] for word in data["words"]] == ["Red &", "blue"]
+    assert data["unit"] == "word" and [word["text"] for word in data["words"]] == ["Red", "&", "blue"]
     assert 0 <= data["words"][0]["start"] < data["words"][0]["end"] <= data["words"][1]["start"]
     (here / "text.txt").write_text("Red & blue")
     assert run("-f", "text.txt", *argv, "--timestamps", "b.json")[0] == 0  # chunk by chunk
@@ -282,8 +286,18 @@ def test_times_of_words(run, following_model, voice, here):
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\nRed & blue\n", Path("a.srt").read_text())
     assert run("Red & blue", *argv, "--timestamps", "a.vtt")[0] == 0
     assert re.match(
-        r"WEBVTT\n\n00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}\nRed &amp; ?<00:00:0[\d.]+>blue\n", Path("a.vtt").read_text()
+        r"WEBVTT\n\n00:00:0\d\.\d{3} --> 00:00:0\d\.\d{3}\nRed ?<00:00:0[\d.]+>&amp; ?<00:00:0[\d.]+>blue\n",
+        Path("a.vtt").read_text(),
     )
+
+
+def test_each_word_has_its_time_once_whatever_the_marks(run, options, here):
+    """Where no alignment heads are known, too."""
+    text = "Tom & Jerry paid $3.50 \u2014 **each** & more, @home & so on; \u2605 e.g. 5 km."
+    for extra in ([], ["--verbatim"]):
+        assert run(text, *options, "--timestamps", "a.json", "-o", "a.wav", *extra)[0] == 0
+        found = " ".join(word["text"] for word in json.loads(Path("a.json").read_text())["words"])
+        assert found == (text if extra else text.replace("**", ""))
 
 
 def test_times_of_chunks_where_no_heads_are_known(run, options, here):
@@ -855,3 +869,24 @@ def test_voice_with_an_odd_name(options, run, voice, here, name):
     Path(name).write_bytes(voice.read_bytes())
     code, _, err = run(*options, "--voice", name, "Hi.", "-q", "-o", "x.wav")
     assert (code, err) == (0, "")
+
+
+# --- lines as they come ------------------------------------------------------------------------------------------------------
+
+
+def test_follow_reads_utf_8_and_nothing_else(run, options, here):
+    follow = [*options, "--follow", "-o"]
+    assert run("Red.", *options, "-o", "red.wav")[0] == 0
+    for content, complaint in ((b"\xef\xbb\xbfRed.\n", ""), (b"Red.\ncaf\xe9\n", "line 2 of stdin is not UTF-8")):
+        code, _, err = run(*follow, "a.wav", stdin=content)
+        assert code == 0 and complaint in err
+        np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("red.wav")[0])
+    for content in ("Red.\nBlue.\n".encode("utf-16"), b"caf\xe9\n"):
+        code, _, err = run(*follow, "b.wav", stdin=content)
+        assert code == 1 and "stdin is not UTF-8" in err and not Path("b.wav").exists()
+    assert run(*options, "-o", "b.wav", "-", stdin=b"caf\xe9\n")[0] == 1  # as without --follow
+
+
+def test_silent_lines_and_brackets_are_not_fatal(run, options, here):
+    code, _, err = run(*options, "--follow", "-o", "a.wav", stdin="Red.\n\u25a0\n[Pause: the lights dim.]\n".encode())
+    assert code == 0 and "no pause" in err

@@ -246,7 +246,7 @@ def test_progress_knows_the_time_left(monkeypatch, capsys):
 
     class Take:
         def __init__(self, length):
-            self.chunk = type("Chunk", (), {"text": "x" * length})
+            self.chunk = type("Chunk", (), {"characters": length})
 
     progress = Progress(1000, 200, 100, quiet=False)  # 200 of the characters were spoken before
     takes = [Take(200), Take(200), Take(400)]

@@ -95,6 +95,28 @@ def test_an_option_of_null_is_the_default(server, model):
     assert answer.content == expected(model)
 
 
+FIGURES = "On Nov. 28th it cost $3.50; **yes**."
+
+
+@pytest.mark.parametrize(
+    "route, name", [("/generate", "text"), ("/stream", "text"), ("/v1/audio/speech", "input"), ("/tts", "text")]
+)
+def test_every_route_reads_numbers_as_words_or_verbatim(server, model, route, name):
+    def ask(normalize):
+        body = {name: FIGURES, "seed": 1, "response_format": "pcm"} | normalize
+        how = {"data": body} if route == "/tts" else {"json": body}
+        return requests.post(server.url + route, **how)
+
+    usual, verbatim = expected(model, FIGURES), expected(model, FIGURES, verbatim=True)
+    assert usual != verbatim
+    for sent, wanted in (({}, usual), ({"normalize": True}, usual), ({"normalize": False}, verbatim)):
+        answer = ask(sent)
+        assert answer.status_code == 200
+        if route != "/tts":  # which has no seed
+            assert answer.content.endswith(wanted)
+    assert ask({"normalize": "perhaps"}).status_code == (400 if route == "/v1/audio/speech" else 422)
+
+
 def test_tts_takes_forms_as_the_official_server_does(server, model, wav):
     url = server.url + "/tts"
     for answer in (

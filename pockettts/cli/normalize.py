@@ -4,7 +4,6 @@ import argparse
 import logging
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..reading.normalize import Reading, cleaned, find_reading
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from ..config.schema import Config
     from ..reading.tokenizer import Tokenizer
 
-PLAIN = ("", ".txt", ".text", ".log")  # files whose lines are kept; others are documents
 logger = logging.getLogger("pockettts")
 
 
@@ -78,14 +76,14 @@ def _spoken(line: str, reading: Reading) -> str:
 
 def _texts(args: argparse.Namespace) -> tuple[list[str], bool]:
     """The texts that are given, chapter by chapter, and whether they are of a document and not of plain text."""
-    from ..reading.documents import plain_text, read
+    from ..reading.documents import read_any
 
     text = args.words if args.text is None else args.text
-    source = args.file if args.file not in (None, "-") else 0
-    if text in (None, "-") and source != 0 and Path(source).suffix.lower() not in PLAIN:
-        return [chapter.text for chapter in read(source)], True
     if text in (None, "-"):
-        text = plain_text(source)
+        document = read_any(args.file if args.file not in (None, "-") else 0)
+        if document.plain is None:
+            return [chapter.text for chapter in document.chapters], True
+        text = document.plain
     return [re.sub(r"\r\n?", "\n", text).removesuffix("\n")], False
 
 

@@ -9,7 +9,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -51,7 +51,8 @@ class Chapter:
 class Document:
     """A document: its chapters, at least one, and what it says about itself.
 
-    cover: an image; b"" if there is none. cues: the texts and times of subtitles; empty for all other kinds.
+    cover: an image; b"" if there is none. cues: the texts and times of subtitles; empty for all other kinds. plain: a plain text file
+    as it is, with its lines; None for all other kinds.
     """
 
     chapters: list[Chapter]
@@ -60,6 +61,7 @@ class Document:
     language: str = ""
     cover: bytes = b""
     cues: Sequence[Cue] = ()
+    plain: str | None = None
 
 
 def read(source: str | Path | int, read_notes: bool = False) -> list[Chapter]:
@@ -77,16 +79,25 @@ def read_document(source: str | Path | int, read_notes: bool = False) -> Documen
     Raises:
         TextError: the file can't be read, is of no known kind, is damaged, too large or empty.
     """
-    name, suffix = ("stdin", "") if source == 0 else (str(source), Path(str(source)).suffix.lower())
+    document = read_any(source, read_notes)
+    if not document.chapters:
+        raise TextError(f"{_name(source)} is empty: give at least one word")
+    return document
+
+
+def read_any(source: str | Path | int, read_notes: bool = False) -> Document:
+    """As `read_document`, but of an empty document there are no chapters."""
+    suffix = "" if source == 0 else Path(str(source)).suffix.lower()
     try:
         content = _bytes(source)
     except OSError as error:
-        raise TextError(f"can't read {name} ({error.strerror or error}): give a text file") from None
-    document = _parsed(content, name, suffix, read_notes)
-    chapters = [chapter for chapter in document.chapters if chapter.text.strip()]
-    if not chapters:
-        raise TextError(f"{name} is empty: give at least one word")
-    return Document(chapters, document.title, document.author, document.language, document.cover, document.cues)
+        raise TextError(f"can't read {_name(source)} ({error.strerror or error}): give a text file") from None
+    document = _parsed(content, _name(source), suffix, read_notes)
+    return replace(document, chapters=[chapter for chapter in document.chapters if chapter.text.strip()])
+
+
+def _name(source: str | Path | int) -> str:
+    return "stdin" if source == 0 else str(source)
 
 
 def _parsed(content: bytes, name: str, suffix: str, read_notes: bool) -> Document:
@@ -108,16 +119,7 @@ def _parsed(content: bytes, name: str, suffix: str, read_notes: bool) -> Documen
     if is_subtitles(text):
         cues = read_cues(text, name)
         return Document([Chapter("", "\n".join(cue.text for cue in cues))], cues=cues)
-    return _of_markdown(text, read_notes) if suffix in MARKDOWN else Document(_of_text(text))
-
-
-def plain_text(source: str | Path | int) -> str:
-    """The text of a plain text file as it is, maybe empty. A source of 0 is stdin. Raises TextError: as `read`."""
-    name = "stdin" if source == 0 else str(source)
-    try:
-        return decoded(_bytes(source), name)
-    except OSError as error:
-        raise TextError(f"can't read {name} ({error.strerror or error}): give a text file") from None
+    return _of_markdown(text, read_notes) if suffix in MARKDOWN else Document(_of_text(text), plain=text)
 
 
 def whole(chapters: Iterable[Chapter]) -> str:

@@ -5,7 +5,7 @@ the end of a line. How a word is to be said, `[Nguyen](win)` or `<sub alias="...
 """
 
 import re
-from html import unescape
+
 
 BREAK = "\v"
 NOTE = re.compile("\ue000([^\ue000-\ue002]*)\ue001([^\ue000-\ue002]*)\ue002")  # what is written; what is said
@@ -69,7 +69,7 @@ def unmarked(text: str) -> str:
     if "<" in text:
         text = _without_tags(text)
     text = _without_markdown(text)
-    return ENTITY.sub(lambda match: unescape(match[0]).replace("\n", " "), text) if "&" in text else text
+    return ENTITY.sub(lambda match: _unescaped(match[0]).replace("\n", " "), text) if "&" in text else text
 
 
 def is_ssml(text: str) -> bool:
@@ -97,6 +97,12 @@ def split_notes(text: str) -> tuple[str, list[tuple[int, int, str]]]:
         plain += match[1]
         done = match.end()
     return plain + text[done:], notes
+
+
+def _unescaped(text: str) -> str:
+    from html import unescape  # a large table, which most texts don't need
+
+    return unescape(text)
 
 
 # --- HTML and SSML -------------------------------------------------------------------------------------------------------------
@@ -128,7 +134,7 @@ def _without_tags(text: str) -> str:
         elif name in CELLS and tag["close"]:
             out.append(", ")
         elif name == "img":
-            out.append(f" {unescape(_attributes(tag).get('alt', ''))} ")
+            out.append(f" {_unescaped(_attributes(tag).get('alt', ''))} ")
         if tag[0].count("\n") or done > tag.end():
             out.append("\n" * text[tag.start() : done].count("\n"))
     out.append(text[done:])
@@ -165,13 +171,13 @@ def _partners(tags: list[re.Match[str]]) -> dict[int, re.Match[str] | None]:
 
 def _attributes(tag: re.Match[str]) -> dict[str, str]:
     return {
-        match[1].lower(): unescape(match[2] or match[3] or match[4] or "")
+        match[1].lower(): _unescaped(match[2] or match[3] or match[4] or "")
         for match in ATTRIBUTE.finditer(tag["attributes"])
     }
 
 
 def _flat(text: str) -> str:
-    return " ".join(unescape(TAG.sub("", text)).split())
+    return " ".join(_unescaped(TAG.sub("", text)).split())
 
 
 SUB = re.compile(rf"<sub\b({ATTRIBUTES})\s*>(.*?)</sub\s*>", re.S | re.I)
@@ -183,7 +189,7 @@ def _ssml(text: str) -> str:
 
     def attribute(given: str, name: str) -> str:
         return next(
-            (unescape(m[2] or m[3] or m[4] or "") for m in ATTRIBUTE.finditer(given) if m[1].lower() == name), ""
+            (_unescaped(m[2] or m[3] or m[4] or "") for m in ATTRIBUTE.finditer(given) if m[1].lower() == name), ""
         )
 
     text = SUB.sub(lambda match: noted(_flat(match[2]), attribute(match[1], "alias")), text)
