@@ -26,7 +26,7 @@ INSIDE = {
         "__init__",
     ],  # fmt: skip
     "reading": [
-        "documents", "epub", "markup", "subtitles", "chunks", "normalize", "word_forms", "written_forms", "addresses", "pauses",
+        "documents", "epub", "pdf", "word", "markup", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms", "written_forms", "addresses", "pauses",
         "inline_markup", "sentences", "lexicon", "languages", "unicode", "tokenizer",
     ],  # fmt: skip
     "server": [

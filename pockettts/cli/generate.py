@@ -13,11 +13,13 @@ from ..sound import formats
 from ..storage.files import descriptor_of, is_stream
 from .common import (
     add_cache_option,
+    add_document_options,
     add_model_options,
     add_numbers,
     add_official_options,
     add_precision,
     add_reading_options,
+    apparatus_of,
     config_of,
     print_message,
 )
@@ -70,9 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--play", action="store_true", help="play it, through aplay, paplay, ffplay, pw-play or afplay")
     parser.add_argument("--list", action="store_true", help="list the chapters of a --file, and speak nothing")
     parser.add_argument("--chapters", metavar="N-M,...", help="speak only these chapters of a --file, such as 3-7,12")
-    parser.add_argument(
-        "--notes", choices=("skip", "read"), default="skip", help="footnotes and endnotes (default: skip)"
-    )
+    add_document_options(parser)
     parser.add_argument("--split", choices=("chapters",), help="of a --file: a sound file for each chapter")
     parser.add_argument(
         "--resume",
@@ -551,12 +551,12 @@ def _read(args: argparse.Namespace, greeting: str):
     """
     from ..reading.documents import Chapter, Document, read_document
 
-    notes = args.notes == "read"
+    apparatus = apparatus_of(args)
     text = args.words if args.text is None else args.text
     if "-" in (text, args.file) or text is None and args.file is None and _is_piped():
-        return read_document(0, notes)
+        return read_document(0, apparatus)
     if args.file is not None:
-        return read_document(args.file, notes)
+        return read_document(args.file, apparatus)
     return Document([Chapter("", greeting if text is None else text)])
 
 

@@ -6,7 +6,6 @@ the end of a line. How a word is to be said, `[Nguyen](win)` or `<sub alias="...
 
 import re
 
-
 BREAK = "\v"
 NOTE = re.compile("\ue000([^\ue000-\ue002]*)\ue001([^\ue000-\ue002]*)\ue002")  # what is written; what is said
 NOTE_MARKS = re.compile("[\ue000-\ue002]")

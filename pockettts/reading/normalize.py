@@ -365,7 +365,12 @@ class _Reader:
             return i + 2, n.symbols.get("→" if text[i + 1] == ">" else "=", "")
         if mark in "<>" and (found := self._angle(text, i, before, after)) is not None:
             return found
-        if mark == "/" and before == after == " " and text[i - 2 : i - 1].isdecimal() and text[i + 2 : i + 3].isdecimal():
+        if (
+            mark == "/"
+            and before == after == " "
+            and text[i - 2 : i - 1].isdecimal()
+            and text[i + 2 : i + 3].isdecimal()
+        ):
             return i + 1, n.symbols.get("÷", "")
         if unicodedata.category(mark) in ("No", "Sm") and unicodedata.decomposition(mark).startswith("<super>"):
             return self._superscript(text, i, before)
