@@ -89,6 +89,8 @@ def _run(argv: list[str]) -> None:
     rest = _with_files_attached(parser, rest)
     _refuse_unknown(parser, rest)
     args, rest = parser.parse_known_args(rest)
+    if rest and name == "generate":  # texts or files behind options
+        args.words, rest = args.words + rest, []
     if rest:
         parser.error(f"{rest[0]!r}: one word too many: a text needs quotes")
     _log(args.quiet, args.debug)

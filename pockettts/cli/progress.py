@@ -12,11 +12,12 @@ WIDTH = 30  # of the bar
 class Progress:
     """Counts what is spoken of a text of so many characters, of which `done` were spoken before. With a total of 0 there is no end.
 
-    audio, work, first: seconds of sound; to make it; and to make its first block.
+    audio, work, first: seconds of sound; to make it; and to make its first block. words: of the whole, if they are to be shown.
     """
 
-    def __init__(self, total: int, done: int, sample_rate: int, quiet: bool) -> None:
-        self.total, self.before, self.done, self.sample_rate = total, done, done, sample_rate
+    def __init__(self, total: int, done: int, sample_rate: int, quiet: bool, words: int = 0) -> None:
+        self.total, self.before, self.done, self.sample_rate, self.words = total, done, done, sample_rate, words
+        self._where = ""
         self.audio = self.work = self.first = 0.0
         self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._start, self._last_shown, self._width = perf_counter(), 0.0, 0
@@ -36,6 +37,30 @@ class Progress:
             start = perf_counter()
         self.work += perf_counter() - start
 
+    def add(self, characters: int, audio: float, work: float, where: str) -> None:
+        """A chunk was spoken, at such a place of the book."""
+        self.done += characters
+        self.audio += audio
+        self.work += work
+        self.first = self.first or work
+        self._where = where
+        self._show()
+
+    @property
+    def _share(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def _left(self) -> float:
+        """Seconds until the end, as fast as so far."""
+        spent = perf_counter() - self._start
+        return max(0.0, spent * (self.total - self.done) / max(1, self.done - self.before))
+
+    def outlook(self) -> str:
+        """How far it is, how fast, and how long it will take."""
+        speed = self.audio / max(perf_counter() - self._start, 1e-9)
+        words = f"{round(self.words * self._share):,} of {self.words:,} words, " if self.words else ""
+        return f"{words}{self._share:.0%}, {clock(self._left())} left, {speed:.1f} times real-time"
+
     def _show(self) -> None:
         if self._shown and perf_counter() - self._last_shown > 0.1:
             self._last_shown = perf_counter()
@@ -46,9 +71,10 @@ class Progress:
     def _bar(self) -> str:
         spoken, line = f"{self.audio:.1f} s of audio", ""
         if self.total and self.done > self.before:  # one chunk is known to be finished
-            share = min(1, self.done / self.total)
-            left = (perf_counter() - self._start) * (self.total - self.done) / (self.done - self.before)
-            line = f"[{'#' * round(share * WIDTH):{WIDTH}}] {share:4.0%}, {clock(max(0, left))} left, "
+            bar = f"[{'#' * round(self._share * WIDTH):{WIDTH}}]"
+            if self.words:
+                return f"{bar} {self._where}{self.outlook()}, {clock(self.audio)} of audio"
+            line = f"{bar} {self._share:4.0%}, {clock(self._left())} left, "
         return line + spoken
 
     def clear(self) -> None:
