@@ -1,6 +1,7 @@
 """Many streams at once: a thread that steps all live utterances together, each with a buffer of its own (continuous batching).
 
-Streams join and leave between two frames. What a stream says does not depend on the company it keeps.
+Streams join and leave between two frames. The audio of a stream does not depend on the other streams. Streams of several models
+share the thread and the cores: a round is one step of each model, so no model waits for more than a step of each other one.
 """
 
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +22,10 @@ from .pipeline import set_level, stretch
 from .synthesis import Block, Frame, Utterance
 from .tts import TTSModel
 from .voices.state import VoiceState
+
+if TYPE_CHECKING:
+    from .words.alignment import Word
+    from .words.timestamps import Timeline
 
 BUFFER = 25  # blocks, 2 seconds, that a stream is ahead of its reader; then it waits, and the others get on
 TOKENS = 32  # of texts that are prefilled in a step at most, so that those who are speaking don't run dry meanwhile
@@ -61,15 +66,19 @@ class Stream:
 
     The iterator raises what went wrong while speaking, or BusyError if the engine was closed meanwhile: a stream never just stops.
     ttfa: seconds from `submit` to the first block; None before. rtf: the time that its blocks took, in this company and without the
-    times when it waited for a place or for its reader / its audio so far.
+    times when it waited for a place or for its reader / its audio so far. words: if `submit` was asked for them, those of the chunks
+    that were read to their end, with their times.
     """
 
-    def __init__(self, engine: "Engine", utterance: Utterance) -> None:
+    def __init__(self, engine: "Engine", model: TTSModel, utterance: Utterance, timeline: "Timeline | None") -> None:
+        self.model = model
+        self.words: list[Word] = timeline.words if timeline else []
         self._engine, self._utterance = engine, utterance
         self._blocks: deque[Block] = deque()
-        rate, known = engine.model.sample_rate, engine.model.voice_loudness
+        rate = model.sample_rate
         stretched = stretch(self._spoken(), utterance.options.speed, rate)
-        self._paced = set_level(stretched, utterance, rate, known)  # by the reader's thread
+        levelled = set_level(stretched, utterance, rate, model.voice_loudness)  # by the reader's thread
+        self._paced = timeline.follow(levelled) if timeline else levelled
         self._filled = threading.Condition(engine._lock)
         self._over, self._error = False, None  # no more blocks will come; why
         self._submitted = time.monotonic()
@@ -117,8 +126,8 @@ class Stream:
 class Engine:
     """Speaks for many at once. At most `max_streams` are spoken together; at most `max_queue` more wait for a place, in order."""
 
-    def __init__(self, model: TTSModel, max_streams: int = 8, max_queue: int = 32) -> None:
-        self.model, self.max_streams, self.max_queue = model, max_streams, max_queue
+    def __init__(self, max_streams: int = 8, max_queue: int = 32) -> None:
+        self.max_streams, self.max_queue = max_streams, max_queue
         self._lock = threading.Lock()  # of all that follows, and of streams
         self._wake = threading.Condition(self._lock)  # there is something to do
         self._live: list[Stream] = []
@@ -138,8 +147,16 @@ class Engine:
 
     # --- for other threads ---------------------------------------------------------------------------------------------------
 
-    def submit(self, text: str, voice: VoiceState, options: Options | None = None) -> Stream:
-        """Speak a text; without options, with the model's.
+    def submit(
+        self, model: TTSModel, text: str, voice: VoiceState, options: Options | None = None, with_words: bool = False
+    ) -> Stream:
+        """Speak a text.
+
+        Args:
+            model: the model that speaks. The engine keeps it no longer than the stream lasts.
+            text, voice: as for `TTSModel.generate_stream`.
+            options: None: the model's.
+            with_words: find the times of words.
 
         Raises:
             BusyError: every place is taken and the queue is full, or the engine is closed.
@@ -147,7 +164,8 @@ class Engine:
         """
         with self._lock:
             self._refuse_if_full()  # before there is any work
-        stream = Stream(self, self.model.utterance(text, voice, options or self.model.options))
+        utterance = model.utterance(text, voice, options or model.options, with_words)
+        stream = Stream(self, model, utterance, model.timeline(text) if with_words else None)
         with self._lock:
             self._refuse_if_full()
             self._queue.append(stream)
@@ -188,7 +206,9 @@ class Engine:
         try:
             with self._decoders:
                 while batch := self._next_batch():
-                    self._step(batch)
+                    for model in dict.fromkeys(stream.model for stream in batch):
+                        self._step(model, [stream for stream in batch if stream.model is model])
+                    del batch, model  # a model that is not used any more can go
         finally:
             with self._lock:
                 self._deadline = self._deadline or time.monotonic()  # no thread, no more texts
@@ -215,11 +235,12 @@ class Engine:
                 if batch:
                     return batch
                 ops.release_threads()  # for a thread that clones a voice meanwhile
+                self._decoding = {future: job for future, job in self._decoding.items() if not future.done()}
                 self._wake.wait(left)
 
-    def _step(self, batch: list[Stream]) -> None:
-        """A step of each stream: none, one or the last of its blocks. An error ends the stream that it belongs to, and no other."""
-        stepper = self.model.stepper
+    def _step(self, model: TTSModel, batch: list[Stream]) -> None:
+        """A step of streams of one model: none, one or the last block of each. An error ends the stream that it belongs to."""
+        stepper = model.stepper
         for stream in batch:
             if error := _tried(stepper.prepare, stream._utterance):
                 self._catch_up()
@@ -251,7 +272,7 @@ class Engine:
 
     def _deliver(self, stream: Stream, made: Frame | Block | Exception | None, last: bool) -> None:
         """Give a stream what was made for it."""
-        block = _tried(self.model.stepper.decode, made) if isinstance(made, Frame) else made
+        block = _tried(stream.model.stepper.decode, made) if isinstance(made, Frame) else made
         with self._lock:
             self._wake.notify()
             if stream._over:  # its reader left while it was stepped
@@ -268,7 +289,7 @@ class Engine:
     # --- with the lock -------------------------------------------------------------------------------------------------------
 
     def _put(self, stream: Stream, block: Block) -> None:
-        seconds, now = len(block.samples) / self.model.sample_rate, time.monotonic()
+        seconds, now = len(block.samples) / stream.model.sample_rate, time.monotonic()
         if stream.ttfa is None:
             stream.ttfa = now - stream._submitted
             self._stats.ttfa.observe(stream.ttfa)

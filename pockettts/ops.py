@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -52,23 +53,76 @@ if ISA not in builds():
     raise OptionError(f"POCKETTTS_ISA={ISA}: this CPU and installation have {', '.join(builds())}")
 _kernels = load(ISA)
 
-Matrix = _kernels.Matrix
-Norm = _kernels.Norm
-Team = _kernels.Team
-attention = _kernels.attention
-attention_weights = _kernels.attention_weights
-convolve = _kernels.convolve
-depthwise_upsample = _kernels.depthwise_upsample
-elu = _kernels.elu
-get_threads = _kernels.get_threads
-join = _kernels.join
-linear = _kernels.linear
-mlp = _kernels.mlp
-multiply_all = _kernels.multiply_all
-OPENMP: bool = _kernels.OPENMP
-read_all = _kernels.read_all
-release_threads = _kernels.release_threads
-set_threads = _kernels.set_threads
+if TYPE_CHECKING:
+    from ._ops import (
+        OPENMP as OPENMP,
+    )
+    from ._ops import (
+        Matrix as Matrix,
+    )
+    from ._ops import (
+        Norm as Norm,
+    )
+    from ._ops import (
+        Team as Team,
+    )
+    from ._ops import (
+        attention as attention,
+    )
+    from ._ops import (
+        attention_weights as attention_weights,
+    )
+    from ._ops import (
+        convolve as convolve,
+    )
+    from ._ops import (
+        depthwise_upsample as depthwise_upsample,
+    )
+    from ._ops import (
+        elu as elu,
+    )
+    from ._ops import (
+        get_threads as get_threads,
+    )
+    from ._ops import (
+        join as join,
+    )
+    from ._ops import (
+        linear as linear,
+    )
+    from ._ops import (
+        mlp as mlp,
+    )
+    from ._ops import (
+        multiply_all as multiply_all,
+    )
+    from ._ops import (
+        read_all as read_all,
+    )
+    from ._ops import (
+        release_threads as release_threads,
+    )
+    from ._ops import (
+        set_threads as set_threads,
+    )
+else:
+    Matrix = _kernels.Matrix
+    Norm = _kernels.Norm
+    Team = _kernels.Team
+    attention = _kernels.attention
+    attention_weights = _kernels.attention_weights
+    convolve = _kernels.convolve
+    depthwise_upsample = _kernels.depthwise_upsample
+    elu = _kernels.elu
+    get_threads = _kernels.get_threads
+    join = _kernels.join
+    linear = _kernels.linear
+    mlp = _kernels.mlp
+    multiply_all = _kernels.multiply_all
+    OPENMP = _kernels.OPENMP
+    read_all = _kernels.read_all
+    release_threads = _kernels.release_threads
+    set_threads = _kernels.set_threads
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """The Python API: load a model, give it a voice, let it speak."""
 
-import logging
 import math
 import os
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from . import ops
 from .config.load import load_config
 from .config.schema import Config
 from .default import default_config
-from .errors import ConfigError, OptionError, VoiceError
+from .errors import ConfigError, OptionError
 from .model.flow_lm import FlowLM
 from .model.mimi import MimiDecoder, MimiEncoder
 from .official import OfficialMethods
@@ -25,14 +24,14 @@ from .reading import chunks as text
 from .reading.normalize import find_reading
 from .reading.tokenizer import Tokenizer, load_tokenizer
 from .schedule import Schedule
-from .sound import files as audio
 from .sound.loudness import level as set_level
-from .sound.quality import problems as recording_problems
 from .storage import hub
 from .synthesis import Block, Stepper, Utterance
-from .voices import catalogue as voices
+from .voices import catalogue
 from .voices.cache import VoiceCache
-from .voices.state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
+from .voices.folders import VoiceFolder
+from .voices.loader import VOICE_SECONDS, Voice, VoiceLoader
+from .voices.state import VoiceState
 from .weights import cache as weights_cache
 from .weights.packed import Weights
 from .weights.safetensors import Tensor, fingerprint, read_safetensors
@@ -41,10 +40,6 @@ from .weights.training_names import read_flow_lm, read_mimi
 if TYPE_CHECKING:
     from .words.alignment import Word
     from .words.timestamps import Timeline
-
-VOICE_SECONDS = 30  # of a voice prompt that are used
-
-logger = logging.getLogger("pockettts")
 
 
 class TTSModel(OfficialMethods):
@@ -55,6 +50,7 @@ class TTSModel(OfficialMethods):
         sample_rate: of the samples, Hz.
         default_voice: the name of a voice.
         options: the defaults of every call.
+        voices: makes voice states; `get_voice_state` asks it.
     """
 
     def __init__(
@@ -64,13 +60,10 @@ class TTSModel(OfficialMethods):
         tokenizer: Tokenizer,
         flow_lm: FlowLM,
         decoder: MimiDecoder,
-        encoder: MimiEncoder | None,
-        fingerprint: Callable[[], str],
-        voice_cache: VoiceCache | None,
+        voices: VoiceLoader,
     ) -> None:
         self.config, self.options, self.tokenizer = config, options, tokenizer
-        self.flow_lm, self.decoder, self.encoder, self.schedule = flow_lm, decoder, encoder, Schedule()
-        self.fingerprint, self.voice_cache = fingerprint, voice_cache  # of the flow LM's weights
+        self.flow_lm, self.decoder, self.voices, self.schedule = flow_lm, decoder, voices, Schedule()
         self.sample_rate: int = config.mimi.sample_rate
         self.voice_loudness: MutableMapping[VoiceState, float] = WeakKeyDictionary()  # LUFS, as measured so far
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
@@ -84,6 +77,7 @@ class TTSModel(OfficialMethods):
         precision: str | None = None,
         threads: int | None = None,
         cache: bool = True,
+        voices_dir: str | Path | None = None,
         **options: Any,
     ) -> "TTSModel":
         """Load a model. Download the files that are not on this machine.
@@ -95,6 +89,7 @@ class TTSModel(OfficialMethods):
                 and time, and changes the speech slightly (docs/speed.md has figures).
             threads: of the kernels, for the whole process; None: the number of physical cores, at most 8.
             cache: keep packed weights and the states of cloned voices on disk for the next start.
+            voices_dir: the folder of own voices, which are known by their file names; None: that of `pockettts voices`.
             options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, as the defaults of this
                 model; None: the default of the config or of `Options`.
 
@@ -105,9 +100,8 @@ class TTSModel(OfficialMethods):
             raise OptionError(f"both a model, {name!r}, and a config, {str(config)!r:.80}, are given: give one")
         if precision not in (None, *PRECISIONS):
             raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
-        ops.set_threads(min(8, _cores()) if threads is None else NUMBERS["threads"].check(threads))
+        ops.set_threads(min(8, _cores()) if threads is None else int(NUMBERS["threads"].check(threads)))
         c = config if isinstance(config, Config) else _config(name if config is None else config)
-        own = Options(temperature=c.default_temperature, eos_threshold=c.default_eos_threshold).replace(**options)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
         w = Weights(tensors, " + ".join(map(str, files)), precision)
@@ -120,96 +114,37 @@ class TTSModel(OfficialMethods):
         encoder = MimiEncoder(w / "mimi", c.mimi)  # packed when the first voice is cloned
         w.finish()
         ops.release_threads()
-        voice_cache = VoiceCache(partial(fingerprint, tensors), precision, VOICE_SECONDS) if cache else None
-        return cls(
+        voices = VoiceLoader(
             c,
-            own,
-            tokenizer,
             flow_lm,
-            decoder,
             encoder if can_clone else None,
             lru_cache(partial(fingerprint, tensors, "flow_lm.")),
-            voice_cache,
+            VoiceCache(partial(fingerprint, tensors), precision, VOICE_SECONDS) if cache else None,
+            VoiceFolder(voices_dir) if voices_dir is not None else None,
         )
+        return cls(c, default_options(c, **options), tokenizer, flow_lm, decoder, voices)
 
     # --- voices --------------------------------------------------------------------------------------------------------------
 
     @property
     def default_voice(self) -> str:
-        return voices.default_voice(self.config)
+        return catalogue.default_voice(self.config)
 
-    def get_voice_state(self, voice: str | Path | np.ndarray | VoiceState) -> VoiceState:
+    def get_voice_state(self, voice: Voice) -> VoiceState:
         """The state of the flow LM after it has heard a voice, for `generate`.
 
         Args:
-            voice: a name of the catalogue; a sound file or a .safetensors state, as a path, `hf://` or `https://`;
-                or samples, float32 [N] at `sample_rate`.
+            voice: the name of an own voice or of the catalogue; a sound file or a .safetensors state, as a path, `hf://`,
+                `https://` or bytes; or samples, float32 [N] at `sample_rate`.
 
         Raises:
             VoiceError, AudioError, DownloadError: not known, not readable, of another model, or this model can't clone.
         """
-        if isinstance(voice, VoiceState):
-            check(voice, self.config, self.fingerprint, "the voice state")
-            return voice
-        if isinstance(voice, np.ndarray):
-            return self._clone(_checked_samples(voice), "an array")
-        if not isinstance(voice, str | Path):
-            kind = type(voice).__name__
-            raise VoiceError(f"a voice can't be {kind}: give a name, a path, an address, or samples as a NumPy array")
-        path = voices.find(voice, self.config)
-        if path.suffix == ".safetensors":
-            state = read_voice(path)
-            if isinstance(state, PromptEmbedding):
-                return self._hear(check_prompt(state, self.config, path))
-            check(state, self.config, self.fingerprint, path)
-            return state
-        return self._recorded(path, str(voice))
-
-    def _recorded(self, path: Path, origin: str) -> VoiceState:
-        """The state of a recording, made now or kept from the last time; says what is wrong with the recording."""
-        key = self.voice_cache and self.voice_cache.key(path)
-        known = key and self.voice_cache.get(key)
-        if not known:
-            samples, cut = audio.read(path, self.sample_rate, VOICE_SECONDS)
-            problems = recording_problems(samples, self.sample_rate)
-            if cut:
-                problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
-            known = self._clone(samples, origin), problems
-            if key and self.voice_cache.key(path) == key:  # not, if the file was changed meanwhile
-                self.voice_cache.put(key, *known)
-        state, problems = known
-        for problem in problems:
-            logger.warning("%s: %s", origin, problem)
-        return state
-
-    def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
-        if not self.config.voice_cloning:
-            raise VoiceError(
-                f"{origin}: {self.config.name} can't clone voices: take another model, such as `--variant english`, "
-                f"or one of its voices ({', '.join(voices.names(self.config))})"
-            )
-        if self.encoder is None:
-            repo = voices.gated_page(self.config)
-            raise VoiceError(
-                f"{origin}: a voice can't be cloned, since the weights for that are not here: accept the terms at {repo}, log in "
-                f"with `hf auth login`, and run `pockettts download {self.config.name}`; or take a voice of `pockettts voices`"
-            )
-        latents = self.encoder.encode(audio.end_on_pause(samples, self.sample_rate))  # [T, inner_dim]
-        return self._hear(self.flow_lm.embed_voice(latents))
-
-    def _hear(self, prompt: np.ndarray) -> VoiceState:
-        """Prefill with a voice prompt's embeddings [T, d_model]."""
-        lm = self.flow_lm
-        if lm.bos_before_voice is not None:
-            prompt = np.concatenate([lm.bos_before_voice, prompt])
-        state = lm.init_state()
-        lm.prefill(prompt, state)
-        ops.release_threads()
-        return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
+        return self.voices.load(voice)
 
     # --- speech --------------------------------------------------------------------------------------------------------------
 
-    def generate(self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: Any) -> np.ndarray:
+    def generate(self, text: str, voice: Voice, **options: Any) -> np.ndarray:
         """Speak a text. Arguments and errors as in `generate_stream`.
 
         Returns: float32 [samples] at `sample_rate`, nominally within -1 .. 1.
@@ -219,9 +154,7 @@ class TTSModel(OfficialMethods):
         audio = np.concatenate([samples for _, samples in self.speak(utterance)])
         return set_level(audio, self.sample_rate, wanted.loudness, wanted.volume) if wanted.changes_level else audio
 
-    def generate_stream(
-        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: Any
-    ) -> Iterator[np.ndarray]:
+    def generate_stream(self, text: str, voice: Voice, **options: Any) -> Iterator[np.ndarray]:
         """Speak a text frame by frame. Yields float32 [1920] (80 ms) as soon as it is decoded; the last block of a pause is shorter.
 
         You may stop the iteration at any time; there is nothing to clean up.
@@ -240,9 +173,7 @@ class TTSModel(OfficialMethods):
         """
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.replace(**options))))
 
-    def generate_events(
-        self, text: str, voice: VoiceState | str | Path | np.ndarray, **options: Any
-    ) -> "Iterator[np.ndarray | Word]":
+    def generate_events(self, text: str, voice: Voice, **options: Any) -> "Iterator[np.ndarray | Word]":
         """Like `generate_stream`, but after the last block of each chunk it also yields the chunk's words, with their times.
 
         Times are seconds since the start of the speech. A model without alignment heads gives each chunk as one "word".
@@ -251,9 +182,7 @@ class TTSModel(OfficialMethods):
         timeline = self.timeline()
         return timeline.events(self.speak(utterance))
 
-    def utterance(
-        self, given: str, voice: VoiceState | str | Path | np.ndarray, options: Options, with_attention: bool = False
-    ) -> Utterance:
+    def utterance(self, given: str, voice: Voice, options: Options, with_attention: bool = False) -> Utterance:
         """A text in synthesis, for `speak` or the engine. with_attention: record what a `timeline` needs."""
         reading = find_reading(self.config.language, options.verbatim, options.lexicon, options.emoji)
         parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, reading)
@@ -263,11 +192,17 @@ class TTSModel(OfficialMethods):
         """A stage that finds the times of words while a text is spoken."""
         from .words.timestamps import Timeline
 
-        return Timeline(self.tokenizer, self.sample_rate, self.config.mimi.frame_rate)
+        return Timeline(self.tokenizer, self.sample_rate, self.config.mimi.frame_rate, self.config.alignment_lead or 0)
 
     def speak(self, utterance: Utterance) -> Iterator[Block]:
         """The blocks of an utterance, as `generate_stream` returns them, each with its take."""
         return speak(self.stepper, utterance, self.tokenizer, self.schedule, self.voice_loudness)
+
+
+def default_options(config: Config, **options: float | None) -> Options:
+    """The options of a model whose caller gives these. Raises OptionError."""
+    own = Options(temperature=config.default_temperature, eos_threshold=config.default_eos_threshold)
+    return own.replace(**options)
 
 
 def _config(source: str | Path | None) -> Config:
@@ -297,12 +232,6 @@ def _read_tensors(c: Config) -> tuple[dict[str, Tensor], list[Path], bool]:
             f"{c.name}: the config names no weights: set weights_path, or flow_lm.weights_path and mimi.weights_path"
         )
     return tensors, files, can_clone
-
-
-def _checked_samples(samples: np.ndarray) -> np.ndarray:
-    if samples.ndim != 1 or len(samples) == 0 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
-        raise VoiceError("an array as a voice must be samples: one dimension, floating point, finite, not empty")
-    return samples.astype(np.float32, copy=False)
 
 
 def _cores(system: Path = Path("/sys")) -> int:

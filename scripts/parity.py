@@ -47,7 +47,7 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
     model = TTSModel.load(config=folder / "config.yaml", precision=precision, temperature=0, lsd_decode_steps=steps)
     lm, prompt = model.flow_lm, official["prompt"]
     ids = model.tokenizer.encode(str(official["text"]))
-    conditioning = lm.embed_voice(model.encoder.encode(end_on_pause(prompt, model.sample_rate)))
+    conditioning = lm.embed_voice(model.voices.encoder.encode(end_on_pause(prompt, model.sample_rate)))
     voice = model.get_voice_state(prompt)
 
     state, codec = KVCache.restore(voice.layers, 0), model.decoder.init_state()
@@ -64,7 +64,9 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
 
     if "speech" in official:
         speak = dict(eos_threshold=float(official["eos_threshold"]), max_tokens=int(official["max_tokens"]))
-        out["speech"] = np.concatenate([model.generate(str(text), voice, verbatim=True, **speak) for text in official["sentences"]])
+        out["speech"] = np.concatenate(
+            [model.generate(str(text), voice, verbatim=True, **speak) for text in official["sentences"]]
+        )
     return out
 
 
@@ -210,7 +212,9 @@ def program(given: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=[*MODELS, BUNDLED], metavar="MODEL", help=f"of {', '.join(MODELS)}, {BUNDLED}")
+    parser.add_argument(
+        "models", nargs="*", default=[*MODELS, BUNDLED], metavar="MODEL", help=f"of {', '.join(MODELS)}, {BUNDLED}"
+    )
     parser.add_argument(
         "--oracle", type=program, help="a Python that has the official package; a venv is made for it otherwise"
     )

@@ -11,11 +11,12 @@ SPEECH = Path(__file__).parent / "data" / "speech"  # 5 seconds of a woman and o
 
 @pytest.fixture(scope="session", autouse=True)
 def assets(tmp_path_factory):
-    """Packed weights and voices are kept for this run: not in the home of whoever runs the tests, nor for the next run."""
+    """Packed weights and voices are kept for this run: not in the user's home, nor for the next run. There are no own voices."""
     from pockettts.storage import hub
 
     folder = tmp_path_factory.mktemp("assets")
-    with hub.assets_in(folder):
+    with hub.assets_in(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POCKETTTS_VOICES", str(tmp_path_factory.mktemp("voices")))
         yield folder
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pockettts import TTSModel
 from pockettts.server import Server
+from pockettts.server.models import Source
 from pockettts.server.settings import Settings
 
 HUM = (0.3 * np.sin(np.arange(30_000) / 20)).astype(np.float32)
@@ -25,9 +26,10 @@ def load(tiny_model) -> TTSModel:
 
 
 @contextlib.contextmanager
-def serving(model, voice="alba", **settings):
-    """A running Server; `url` and `port` are where. voice: the default one."""
-    server = Server(model, Settings(port=0, **{"drain_seconds": 5} | settings), voice)
+def serving(*models, **settings):
+    """A running Server; `url` and `port` are where. models: TTSModel or Source."""
+    sources = [Source.of(model) if isinstance(model, TTSModel) else model for model in models]
+    server = Server(sources, Settings(port=0, **{"drain_seconds": 5, "voice": "alba"} | settings))
     server.url = server.web.addresses[0]
     server.port = int(server.url.rpartition(":")[2])
     thread = threading.Thread(target=server.run)

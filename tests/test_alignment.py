@@ -133,8 +133,10 @@ def test_words_that_are_said_twice_are_named(noise):
 
 def test_a_glance_is_no_repetition():
     weights = spoken(range(24))
-    weights[60:63] = weights[4:7]
+    weights[60:62] = weights[4:6]
     assert not faults(weights, WORDS)
+    weights[62] = weights[6]
+    assert faults(weights, WORDS).repeated == ["w0"]
 
 
 def test_running_on_is_worse_than_a_word_or_two():

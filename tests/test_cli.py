@@ -439,7 +439,7 @@ def test_nothing_is_downloaded_for_a_mistake(run, hub):
         code, out, err = run(*argv)
         assert (code, out) == (1, b"")
         assert_one_line(err, "'anne'", "did you mean ann?")
-    for argv in (["Hi", "-o", "nowhere/x.wav"], ["Hi", "-o", "x.aac"], [" "]):
+    for argv in (["Hi", "-o", "nowhere/x.wav"], ["Hi", "-o", "x.xyz"], [" "]):
         code, out, err = run(*argv, "--config", "remote.yaml")
         assert (code, out) == (1, b"")
         assert_one_line(err)
@@ -474,7 +474,7 @@ def not_loaded(monkeypatch):
         (["-f", "latin.txt"], 1, "latin.txt is not UTF-8 text (byte 4)"),
         (["-f", "binary.txt"], 1, "binary.txt is not text"),
         (["-f", "/dev/zero"], 1, "/dev/zero is not text"),
-        (["-f", "voice.flac"], 1, "voice.flac is not UTF-8"),
+        (["-f", "voice.flac"], 1, "voice.flac is a FLAC file"),
         (["-f", "nowhere.txt"], 1, "can't read nowhere.txt (No such file"),
         (["-f", "stdin"], 1, "can't read stdin (No such file"),
         (["-f", "."], 1, "can't read . (Is a directory)"),
@@ -495,7 +495,7 @@ def not_loaded(monkeypatch):
             "can't write nowhere/x.wav (No such file or directory): make its folder first",
         ),
         (["Hi", "-o", "latin.txt/x.wav"], 1, "can't write latin.txt/x.wav (Not a directory)"),
-        (["Hi", "-o", "x.aac"], 1, "x.aac"),
+        (["Hi", "-o", "x.xyz"], 1, "x.xyz"),
         (["Hi", "-o", "x.wav", "--stream"], 2, "not allowed with"),
         (["Hi", "-v", "nowhere.wav"], 1, "nowhere.wav does not exist"),
         (["Hi", "-v", "."], 1, ". is not a file"),
@@ -744,7 +744,10 @@ def test_help_loads_nothing_heavy():
         assert not loaded & {"numpy", "yaml", "huggingface_hub", "soundfile", "logging"}
         own = {name for name in loaded if name.startswith("pockettts.")}
         commands = {name for name in own if name.startswith("pockettts.cli.")}
-        assert own - commands == {"pockettts.cli", "pockettts.errors", "pockettts.options"}
+        assert own - commands <= {
+            "pockettts.cli", "pockettts.errors", "pockettts.options",
+            "pockettts.sound", "pockettts.sound.formats", "pockettts.storage", "pockettts.storage.files",
+        }  # fmt: skip
         assert len(commands) <= 3  # itself, and what they share
 
 
@@ -754,7 +757,7 @@ def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
     code = """if True:
         import sys
         from pockettts import cli
-        from pockettts.sound import files as audio
+        from pockettts.sound import encode as audio
         send = audio.pcm16
         def first(block):
             audio.pcm16 = send
@@ -820,7 +823,7 @@ def test_help_says_what_there_is(run):
 @pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_output_to_a_descriptor_is_written_in_place(options, here, path):
     code, whole, _ = finish(start(*options, "Hi.", "-q", "-o", "-"))
-    assert code == 0 and finish(start(*options, "Hi.", "-q", "-o", path)) == (0, whole, b"")
+    assert code == 0 and finish(start(*options, "Hi.", "-q", "-o", path)) == (0, whole, "")
     with open("file", "wb") as file:
         file.write(b"before")
         file.flush()

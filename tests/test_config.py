@@ -29,6 +29,7 @@ OURS = {
     "voice_names",
     "parameters",
     "alignment_heads",
+    "alignment_lead",
 }
 CONFIGS = Path(pockettts.__file__).parent / "config"
 ENGLISH = yaml.safe_load((CONFIGS / "english.json").read_text("utf-8"))

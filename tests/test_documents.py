@@ -6,9 +6,10 @@ import zipfile
 import pytest
 
 from pockettts.errors import TextError
+from pockettts.reading.blocks import Apparatus
 from pockettts.reading.documents import Chapter, read, read_document, whole
 from pockettts.reading.encodings import decode_page
-from pockettts.reading.markup import Apparatus, from_html, from_markdown
+from pockettts.reading.markup import from_html, from_markdown
 from pockettts.reading.pauses import Pause, split_at_pauses
 
 MARKDOWN = """\

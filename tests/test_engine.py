@@ -44,8 +44,8 @@ def cores(request):
 
 
 @pytest.fixture
-def engine(model):
-    engine = Engine(model, max_streams=3, max_queue=4)
+def engine():
+    engine = Engine(max_streams=3, max_queue=4)
     yield engine
     engine.close()
     assert not any("pockettts" in thread.name for thread in threading.enumerate())
@@ -82,9 +82,9 @@ def wait_for(condition, seconds=20):
 def test_a_stream_has_the_same_bits_alone_and_in_company(model, voices):
     work = list(jobs(model, voices)) * 3
     expected = {i: alone(model, job) for i, job in enumerate(work[: len(TEXTS)])}
-    engine = Engine(model, max_streams=5, max_queue=100)
+    engine = Engine(max_streams=5, max_queue=100)
     with ThreadPoolExecutor(len(work)) as readers:  # more than there are places, so they come and go as others speak
-        found = list(readers.map(lambda job: np.concatenate(list(engine.submit(*job))), work))
+        found = list(readers.map(lambda job: np.concatenate(list(engine.submit(model, *job))), work))
     stats = engine.stats()
     engine.close()
     for i, sound in enumerate(found):
@@ -102,16 +102,16 @@ def test_speed_is_for_streams_too(model, voices, engine):
         voices[0],
         model.options.replace(seed=1, speed=1.5, max_tokens=5),
     )
-    assert np.array_equal(np.concatenate(list(engine.submit(*job))), alone(model, job))
+    assert np.array_equal(np.concatenate(list(engine.submit(model, *job))), alone(model, job))
 
 
 def test_joining_and_leaving_midway_disturbs_nobody(model, voices, engine):
     job = LONG, voices[0], model.options.replace(seed=1)
     expected = list(zip(range(60), (block for _, block in model.speak(model.utterance(*job))), strict=False))
-    stream = engine.submit(*job)
+    stream = engine.submit(model, *job)
     for i, block in expected:
         if i % 10 == 0:
-            guest = engine.submit("A guest comes, and goes again.", voices[1])
+            guest = engine.submit(model, "A guest comes, and goes again.", voices[1])
         if i % 10 == 5:
             next(guest)
             guest.close()
@@ -119,12 +119,12 @@ def test_joining_and_leaving_midway_disturbs_nobody(model, voices, engine):
     stream.close()
 
 
-def test_a_reader_that_leaves_frees_its_place(voices, engine):
-    streams = [engine.submit(LONG, voices[0]) for _ in range(7)]
+def test_a_reader_that_leaves_frees_its_place(model, voices, engine):
+    streams = [engine.submit(model, LONG, voices[0]) for _ in range(7)]
     wait_for(lambda: engine.stats().live == 3)
     assert engine.stats().queued == 4
     with pytest.raises(BusyError, match="3 texts are being spoken and 4 more are waiting"):
-        engine.submit(LONG, voices[0])
+        engine.submit(model, LONG, voices[0])
     streams[0].close()  # a live one: the next in the queue takes its place
     streams[4].close()  # one that waits
     assert len(next(streams[3])) == 1920
@@ -137,10 +137,10 @@ def test_a_reader_that_leaves_frees_its_place(voices, engine):
     assert engine.stats().live == engine.stats().queued == 0 and engine.stats().left == 7
 
 
-def test_a_slow_reader_holds_up_itself_alone(voices, engine):
-    slow = engine.submit(LONG, voices[0])
+def test_a_slow_reader_holds_up_itself_alone(model, voices, engine):
+    slow = engine.submit(model, LONG, voices[0])
     wait_for(lambda: len(slow._blocks) == BUFFER)
-    quick = engine.submit(LONG, voices[0])
+    quick = engine.submit(model, LONG, voices[0])
     for _ in range(3 * BUFFER):
         next(quick)
     assert len(slow._blocks) == BUFFER
@@ -149,8 +149,8 @@ def test_a_slow_reader_holds_up_itself_alone(voices, engine):
     assert slow.rtf < 5 and quick.ttfa < slow.ttfa + 5
 
 
-def test_idle_costs_nothing(voices, engine):
-    stream = engine.submit(LONG, voices[0])
+def test_idle_costs_nothing(model, voices, engine):
+    stream = engine.submit(model, LONG, voices[0])
     wait_for(lambda: len(stream._blocks) == BUFFER)
     time.sleep(0.05)
     before = time.process_time()
@@ -163,20 +163,20 @@ def test_an_error_ends_its_own_stream(model, voices, engine, monkeypatch):
         yield Pause(0.1)
         raise ValueError("boom")
 
-    good = engine.submit(LONG, voices[0])
+    good = engine.submit(model, LONG, voices[0])
     with monkeypatch.context() as patch:
         patch.setattr("pockettts.reading.chunks.split_text", bad)
-        stream = engine.submit("Hello.", voices[0])
+        stream = engine.submit(model, "Hello.", voices[0])
     with pytest.raises(ValueError, match="boom"):
         list(stream)
     for _ in range(2 * BUFFER):
         next(good)
-    assert len(list(engine.submit("And another.", voices[0]))) > 5
+    assert len(list(engine.submit(model, "And another.", voices[0]))) > 5
     assert engine.stats().failed == 1
 
 
 def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monkeypatch):
-    good, bad = (engine.submit(LONG, voices[0]) for _ in range(2))
+    good, bad = (engine.submit(model, LONG, voices[0]) for _ in range(2))
     next(bad)
     say = model.stepper.decode
     monkeypatch.setattr(
@@ -188,18 +188,69 @@ def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monk
         next(good)
 
 
+def test_two_models_share_an_engine(model, voices, engine, tiny_model):
+    """Their streams take turns: neither waits until the other is done, and the audio is that of each alone."""
+    other = TTSModel.load(config=tiny_model, temperature=0.1)
+    work = [(model, TEXTS[5], voices[0]), (other, TEXTS[4], voices[1])]
+    expected = [m.generate(text, voice, seed=7) for m, text, voice in work]
+    order = []
+
+    def read(n):
+        m, text, voice = work[n]
+        blocks = []
+        for block in engine.submit(m, text, voice, m.options.replace(seed=7)):
+            order.append(n)
+            blocks.append(block)
+        return np.concatenate(blocks)
+
+    with ThreadPoolExecutor(2) as readers:
+        found = list(readers.map(read, range(2)))
+    assert all(np.array_equal(one, alone) for one, alone in zip(found, expected, strict=True))
+    assert {0, 1} == set(order[: len(order) // 2])
+
+
+def test_an_engine_keeps_no_model(tiny_model, voices, engine):
+    import gc
+    import weakref
+
+    passing = TTSModel.load(config=tiny_model)
+    assert len(list(engine.submit(passing, "Hello.", voices[0]))) > 1
+    gone = weakref.ref(passing)
+    del passing
+
+    def is_gone():
+        gc.collect()
+        return gone() is None
+
+    wait_for(is_gone)
+
+
+def test_words_come_with_a_stream(following_model, engine):
+    text = "Hello there my friend. And this is the second one."
+    model = TTSModel.load(config=following_model(8))
+    voice = model.get_voice_state((0.3 * np.sin(np.arange(9_000) / 20)).astype(np.float32))
+    options = model.options.replace(seed=3)
+    expected = [word for word in model.generate_events(text, voice, seed=3) if not isinstance(word, np.ndarray)]
+    stream = engine.submit(model, text, voice, options, with_words=True)
+    told = []
+    for _ in stream:
+        told.append(len(stream.words))
+    assert stream.words == expected and told[0] == 0 < len(expected)
+    assert engine.submit(model, text, voice, options).words == []
+
+
 def test_what_is_refused_at_once(model, voices, engine):
     with pytest.raises(TextError):
-        engine.submit(" ", voices[0])
+        engine.submit(model, " ", voices[0])
     with pytest.raises(OptionError):
-        engine.submit("Hi.", voices[0], model.options.replace(temperature=99))
+        engine.submit(model, "Hi.", voices[0], model.options.replace(temperature=99))
     assert engine.stats().live == engine.stats().queued == 0
 
 
 def test_closing_lets_live_streams_finish(model, voices):
-    engine = Engine(model, max_streams=1)
+    engine = Engine(max_streams=1)
     options = model.options.replace(seed=1, **FOREVER)
-    streams = [engine.submit(TEXTS[5], voices[0], options) for _ in range(2)]
+    streams = [engine.submit(model, TEXTS[5], voices[0], options) for _ in range(2)]
     next(streams[0])
     with ThreadPoolExecutor(1) as reader:
         rest = reader.submit(list, streams[0])
@@ -208,12 +259,12 @@ def test_closing_lets_live_streams_finish(model, voices):
     with pytest.raises(BusyError, match="stopping"):  # it had no place yet
         list(streams[1])
     with pytest.raises(BusyError, match="stopping"):
-        engine.submit("Hi.", voices[0])
+        engine.submit(model, "Hi.", voices[0])
 
 
 def test_closing_ends_what_takes_too_long(model, voices):
-    engine = Engine(model, max_streams=2)
-    streams = [engine.submit(LONG, voices[0]) for _ in range(2)]
+    engine = Engine(max_streams=2)
+    streams = [engine.submit(model, LONG, voices[0]) for _ in range(2)]
     next(streams[0])  # the other is never read
     start = time.monotonic()
     engine.close(0.2)
@@ -225,8 +276,8 @@ def test_closing_ends_what_takes_too_long(model, voices):
 
 
 def test_a_reader_that_waits_wakes_when_all_ends(model, voices):
-    engine = Engine(model, max_streams=1)
-    live, waits = (engine.submit(LONG, voices[0]) for _ in range(2))
+    engine = Engine(max_streams=1)
+    live, waits = (engine.submit(model, LONG, voices[0]) for _ in range(2))
     with ThreadPoolExecutor(1) as reader:
         future = reader.submit(next, waits)
         next(live)

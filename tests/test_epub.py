@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from pockettts.errors import TextError
+from pockettts.reading.blocks import Apparatus
 from pockettts.reading.documents import read_document
-from pockettts.reading.markup import Apparatus
 
 CONTAINER = (
     '<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0"><rootfiles>'

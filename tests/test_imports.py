@@ -27,16 +27,17 @@ INSIDE = {
         "__init__",
     ],  # fmt: skip
     "reading": [
-        "documents", "epub", "pdf", "word", "markup", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms", "written_forms", "addresses", "voice_marks", "pauses",
-        "inline_markup", "sentences", "lexicon", "languages", "unicode", "tokenizer",
+        "documents", "epub", "pdf", "word", "markup", "blocks", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms",
+        "written_forms", "addresses", "context", "voice_marks", "pauses", "inline_markup", "sentences", "lexicon", "languages", "unicode",
+        "tokenizer",
     ],  # fmt: skip
     "server": [
-        "__init__", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "voices", "remote", "errors",
-        "settings",
+        "__init__", "discovery", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "models", "voices",
+        "remote", "errors", "settings",
     ],  # fmt: skip
     "sound": ["play", "files", "decode", "encode", "tags", "loudness", "formats", "quality", "stretch"],
     "storage": ["hub", "files"],
-    "voices": ["cache", "catalogue", "state"],
+    "voices": ["loader", "folders", "cache", "catalogue", "state"],
     "weights": ["cache", "packed", "training_names", "safetensors"],
     "words": ["timestamps", "alignment"],
 }  # fmt: skip

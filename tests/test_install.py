@@ -48,7 +48,9 @@ def first_commands():
     """The commands of the README's first block, of which the last speaks."""
     block = re.search(r"```sh\n(.*?)\n```", (ROOT / "README.md").read_text("utf-8"), re.S)
     *install, speak = block[1].splitlines()[0].split("&&")
-    assert install and "pip install ." in install[-1] and "pockettts" in speak and '"Hello, world!" -o hello.wav' in speak
+    assert (
+        install and "pip install ." in install[-1] and "pockettts" in speak and '"Hello, world!" -o hello.wav' in speak
+    )
     return [shlex.split(command) for command in install], shlex.split(speak)
 
 
@@ -106,7 +108,9 @@ def test_the_package_that_is_built_holds_the_model_once(packages):
 
 
 def test_git_holds_the_model_once(clone):
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=clone, capture_output=True, text=True, check=True).stdout.split("\0")
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=clone, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     assert sum((clone / name).stat().st_size > 5e6 for name in files if name) == 1
 
 

@@ -130,6 +130,14 @@ def test_nothing_clips_even_between_samples(gain):
     assert 0.8 < np.abs(between).max() < 1
 
 
+@pytest.mark.parametrize("at", [0, 1, 37, 119, 120, 479, 480, 600])
+def test_a_peak_near_the_start_or_end_is_limited_too(at):
+    for sound in (np.zeros(3000, np.float32), np.full(3000, 0.1, np.float32)):
+        sound[at] = 30
+        for side in (sound, sound[::-1]):
+            assert 0.5 < np.abs(streamed(Limiter(RATE), side, 700)).max() <= 0.8913
+
+
 def test_the_limiter_leaves_alone_what_is_far_from_a_peak():
     sound = speech(3.0)
     sound[RATE] = 1.8

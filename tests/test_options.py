@@ -13,7 +13,17 @@ OWN = Options(temperature=0.7, eos_threshold=-4)
 def test_limits(number):
     for value in (number.least, number.most):
         assert number.check(value) == value and type(number.check(value)) is number.kind
-    for value in (number.least - 1, number.most + max(1, abs(number.most)), float("nan"), float("inf"), "1", None, True, [1], 10**400):
+    for value in (
+        number.least - 1,
+        number.most + max(1, abs(number.most)),
+        float("nan"),
+        float("inf"),
+        "1",
+        None,
+        True,
+        [1],
+        10**400,
+    ):
         with pytest.raises(
             OptionError, match=f"^{number.name} .{{1,24}}: give a .*number from {number.least} to {number.most}$"
         ):

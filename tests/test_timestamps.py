@@ -76,6 +76,16 @@ def test_words_are_found_where_the_model_looks_at_them(model, voice):
     )
 
 
+def test_attention_may_be_ahead_of_the_sound(following, model, voice):
+    ahead = following(len(tokens(model, TEXT)), heads="[[0, 0]]\nalignment_lead: 2")
+    ahead.options = model.options
+    events = list(ahead.generate_events(TEXT, voice))
+    end = sum(len(event) for event in events if not isinstance(event, Word)) / model.sample_rate
+    found = [(word.start, word.end) for word in events if isinstance(word, Word)]
+    later = [tuple(round(min(FRAME * (frame + 2), end), 3) for frame in frames) for frames in truth(model, TEXT)]
+    assert found == later
+
+
 @pytest.mark.parametrize("speed", [0.5, 1.7])
 def test_speed_stretches_times(model, voice, speed):
     found = [event for event in model.generate_events(TEXT, voice, speed=speed) if isinstance(event, Word)]

@@ -144,6 +144,6 @@ def test_a_recording_that_changes_while_it_is_read_is_not_kept(model, encoded, r
 
 
 def test_weights_that_cannot_clone_find_nothing(model, recording, monkeypatch):
-    monkeypatch.setattr(model, "encoder", None)
+    monkeypatch.setattr(model.voices, "encoder", None)
     with pytest.raises(VoiceError, match="can't be cloned"):
         model.get_voice_state(recording)

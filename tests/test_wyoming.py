@@ -18,6 +18,7 @@ from pockettts import __version__
 from pockettts.errors import OptionError
 from pockettts.reading.languages import find_language
 from pockettts.server import Server
+from pockettts.server.models import Source
 from pockettts.server.settings import Settings
 from pockettts.server.wyoming import _sentences
 from pockettts.sound.encode import pcm16
@@ -85,7 +86,7 @@ def test_describe(server, model):
         and program.installed
         and program.supports_synthesize_streaming
     )
-    assert [voice.name for voice in program.voices] == server.wyoming.voices.names
+    assert [voice.name for voice in program.voices] == server.app.models.first.names.all()
     assert {tuple(voice.languages) for voice in program.voices} == {("en",)}
     [pong] = talk(server, Ping("here?"), until=type("Any", (), {"is_type": staticmethod(lambda kind: True)}))
     assert (pong.type, pong.data) == ("pong", {"text": "here?"})
@@ -186,7 +187,7 @@ def test_a_port_that_is_taken(model):
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(OptionError, match="take another --host or --wyoming"),
     ):
-        Server(model, Settings(port=0, wyoming_port=taken.getsockname()[1]), "alba")
+        Server([Source.of(model)], Settings(port=0, wyoming_port=taken.getsockname()[1], voice="alba"))
 
 
 def test_live_answers_end_before_the_server_does(model):

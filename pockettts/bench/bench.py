@@ -348,9 +348,9 @@ class Subject:
                 samples += len(block)
             return samples, late
 
-        with closing(Engine(self.model, max_streams=n)) as engine, ThreadPoolExecutor(n) as readers:
+        with closing(Engine(max_streams=n)) as engine, ThreadPoolExecutor(n) as readers:
             start = time.perf_counter()
-            streams = [engine.submit(TEXT, self.voice, options) for _ in range(n)]
+            streams = [engine.submit(self.model, TEXT, self.voice, options) for _ in range(n)]
             samples, late = zip(*readers.map(read, streams), strict=True)
             seconds = time.perf_counter() - start
         first = [stream.ttfa for stream in streams]

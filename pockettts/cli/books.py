@@ -1,31 +1,24 @@
 """Documents, subtitles and batches for `pockettts generate`: what the options mean, and what is shown of the work."""
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, TextError
 from ..options import NUMBERS
 from .common import apparatus_of, print_message
-from .progress import Progress, clock
 
 if TYPE_CHECKING:
-    from ..books.plan import Job, Piece
-    from ..books.production import Work
+    from ..books.plan import Job
     from ..books.speaker import Crew, Setup, Speaker
     from ..config.schema import Config
     from ..reading.documents import Document
 
 LEVEL = {"loudness", "volume"}  # applied where the sound goes out: of a file, the whole is known
 FORMAT = "wav"
-MAX_LOG = 100  # lines at the end
-
-logger = logging.getLogger("pockettts")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -164,10 +157,10 @@ class Voices:
 
     def check(self) -> None:
         """Raise VoiceError or DownloadError if the usual voice, or one of the map, is not there."""
-        from ..voices import catalogue
+        from ..voices.loader import find
 
-        for source in {self.sources[""], *self._map.values()}:
-            catalogue.find(source, self._config)
+        for source in dict.fromkeys([self.sources[""], *self._map.values()]):
+            find(source, self._config)
 
 
 def speak_files(
@@ -181,6 +174,7 @@ def speak_files(
     """
     from ..books.production import Production, Style
     from ..reading.normalize import find_reading
+    from .progress import BookProgress, held_log
 
     voices = Voices(args, config)
     voices.check()
@@ -197,10 +191,10 @@ def speak_files(
         with_marks=not args.verbatim,
     )
     is_batch = args.directory is not None or args.json_input
-    observer = _Shown(args, config.mimi.sample_rate, len(files) if is_batch else 0)
+    observer = BookProgress(args, config.mimi.sample_rate, len(files) if is_batch else 0, bool(config.alignment_heads))
     production = Production(crew, style, observer, resume=args.resume, skip_finished=is_batch)
     jobs = list(_jobs(args, files, path, voices)) if not args.json_input else _jobs(args, files, path, voices)
-    with _held_log(args.quiet, observer):
+    with held_log(args.quiet, observer):
         failures = production.run(observer.counted(jobs))
     if player:
         player.finish()
@@ -253,13 +247,14 @@ def local_speaker(args: argparse.Namespace, config: "Config", voices: Voices) ->
     """The model and the voices for what is spoken here and at once."""
     from ..books.speaker import Speaker
 
+    voices.check()
     return Speaker(_setup(args, config, voices))
 
 
 def _setup(args: argparse.Namespace, config: "Config", voices: Voices) -> "Setup":
     from ..books.speaker import Setup
 
-    options = {name: getattr(args, name) for name in NUMBERS if name not in {*LEVEL, "seed", "threads"}}
+    options = {name: getattr(args, name) for name in NUMBERS if name not in {*LEVEL, "threads"}}
     return Setup(
         model=config,
         voices=voices.sources,
@@ -309,95 +304,3 @@ def _facts(args: argparse.Namespace, model: str, job: "Job", texts: list[str]) -
     entries = find_lexicon("" if args.verbatim else args.lexicon).entries
     facts["lexicon"] = sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
     return facts | {"voice": job.voice or args.voice} | {option: getattr(args, option) for option in sorted(options)}
-
-
-@contextmanager
-def _held_log(quiet: bool, observer: "_Shown") -> Iterator[None]:
-    """What is skipped and retried is said at the end, not between the lines of the progress; what waits, at once."""
-    held: list[logging.LogRecord] = []
-
-    class Holder(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            held.append(record)
-
-    if quiet or logger.isEnabledFor(logging.DEBUG):
-        yield
-        return
-    holder = Holder(logging.WARNING)
-    logger.addHandler(holder)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(holder)
-        logger.propagate = True
-        observer.clear()
-        lines = list(dict.fromkeys(record.getMessage() for record in held))
-        for line in lines[:MAX_LOG]:
-            print_message(f"pockettts: {line}")
-        if len(lines) > MAX_LOG:
-            print_message(f"pockettts: and {len(lines) - MAX_LOG} more like these")
-
-
-class _Shown:
-    """Shows how the work goes on: a line that changes on a terminal, and one for each chapter."""
-
-    def __init__(self, args: argparse.Namespace, sample_rate: int, count: int) -> None:
-        self.args, self.sample_rate, self.count, self.jobs = args, sample_rate, count, 0
-        self._number: dict[int, int] = {}
-        self._progress: Progress | None = None
-        self._audio = 0.0
-
-    def counted(self, jobs: Any) -> Iterator["Job"]:
-        for job in jobs:
-            self.jobs += 1
-            self._number[id(job)] = self.jobs
-            yield job
-
-    def clear(self) -> None:
-        if self._progress:
-            self._progress.clear()
-
-    def begin(self, work: "Work") -> None:
-        total = work.characters
-        self._progress = Progress(
-            total, work.state.characters, self.sample_rate, self.args.quiet, words=work.count_words
-        )
-        self._audio = 0.0
-
-    def piece(self, work: "Work", track: int, piece: "Piece", seconds: float, spent: float) -> None:
-        assert self._progress is not None
-        chapters = sum(len(other.chapters) for other in work.tracks)
-        done = sum(len(other.chapters) for other in work.tracks[:track])
-        where = f"chapter {done + piece.part + 1} of {chapters}, " if chapters > 1 else ""
-        book = f"{work.job.name}, " if self.count > 1 or self.args.json_input else ""
-        self._progress.add(piece.chunk.characters if piece.chunk else 0, seconds, spent, book + where)
-
-    def chapter(self, work: "Work", track: int, part: int) -> None:
-        chapters = [chapter for other in work.tracks for chapter in other.chapters]
-        progress = self._progress
-        if progress is None or self.args.quiet or len(chapters) < 2:
-            return
-        number = sum(len(other.chapters) for other in work.tracks[:track]) + part
-        title = f" “{chapters[number].title}”" if chapters[number].title else ""
-        words = len(chapters[number].text.split())
-        audio, self._audio = progress.audio - self._audio, progress.audio
-        progress.clear()
-        print_message(
-            f"chapter {number + 1} of {len(chapters)}{title}: {words:,} words, {clock(audio)} of audio; {progress.outlook()}"
-        )
-
-    def end(self, work: "Work", interrupted: bool) -> None:
-        progress = self._progress
-        if progress is None or self.args.quiet:
-            return
-        progress.clear()
-        if interrupted:
-            if work.state.is_begun:
-                print_message(
-                    f"{work.job.output}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there"
-                )
-            return
-        first, last = work.tracks[0].path, work.tracks[-1].path
-        print_message(f"{f'{first} to {last}' if first != last else first}: {progress.figures()}")
-        self._progress = None

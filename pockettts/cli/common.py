@@ -1,7 +1,6 @@
 """What several commands share: which model, numbers within limits, and a line on stderr."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,11 +10,9 @@ from ..options import EMOJI, NUMBERS, PRECISIONS, Number
 
 if TYPE_CHECKING:
     from ..config.schema import Config
-    from ..reading.markup import Apparatus
+    from ..reading.blocks import Apparatus
 
 OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # of options, in the official package
-
-logger = logging.getLogger("pockettts")
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -80,7 +77,7 @@ def add_document_options(parser: argparse.ArgumentParser) -> None:
 
 
 def apparatus_of(args: argparse.Namespace) -> "Apparatus":
-    from ..reading.markup import Apparatus
+    from ..reading.blocks import Apparatus
 
     return Apparatus(notes=args.notes == "read", alt=args.alt == "read")
 
@@ -106,8 +103,10 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
     """Some of the options in `NUMBERS`. What is out of their limits is refused before anything is loaded."""
     for name in names:
-        flags = ["--" + name.replace("_", "-"), *OTHER_NAMES.get(name, [])]
-        parser.add_argument(*flags, dest=name, type=within(NUMBERS[name]), metavar="N", help=NUMBERS[name].about)
+        number, kind = NUMBERS[name], within(NUMBERS[name])
+        parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar="N", help=number.about)
+        for other in OTHER_NAMES.get(name, []):
+            parser.add_argument(other, dest=name, type=kind, help=argparse.SUPPRESS)
 
 
 def add_official_options(parser: argparse.ArgumentParser) -> None:
@@ -123,6 +122,9 @@ def check_official_options(args: argparse.Namespace) -> None:
         from ..official import no_checkpoint
 
         raise no_checkpoint(args.checkpoint)
+    import logging  # not before --help is answered
+
+    logger = logging.getLogger("pockettts")
     if getattr(args, "device", None) not in (None, "cpu"):
         logger.warning("--device %s: this program runs on the CPU", args.device)
     if getattr(args, "reload", False):

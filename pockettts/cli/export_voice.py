@@ -23,20 +23,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Export. What can be wrong with the output is looked at before the model is loaded, not after all the work."""
     from ..tts import TTSModel
-    from ..voices import catalogue as voices
+    from ..voices.loader import find, names
 
     config = config_of(args)
-    if os.path.isdir(args.voice) and args.voice not in voices.names(config):
+    if os.path.isdir(args.voice) and args.voice not in names(config):
         files = _files(Path(args.voice), Path(args.output))
         _export_all(TTSModel.load(config=config, cache=args.cache), files, args.quiet)
         return
     if not args.output.endswith(".safetensors"):
         raise OptionError(f"{args.output} would not be known as a voice: let its name end in .safetensors")
     _check_place(args.output)
-    voice = voices.find(args.voice, config)
+    voice = find(args.voice, config)
     TTSModel.load(config=config, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
-        print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e6:.1f} MB")
+        print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e3:,.0f} kB")
 
 
 def _files(source: Path, target: Path) -> dict[Path, Path]:

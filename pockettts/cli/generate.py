@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..books.plan import with_chapters
 from ..errors import OptionError, TextError
-from ..reading.voice_marks import split_at_voices
 from ..sound import formats
 from ..storage.files import descriptor_of, is_stream
 from . import books
@@ -26,7 +24,6 @@ from .common import (
     config_of,
     print_message,
 )
-from .progress import Progress
 
 if TYPE_CHECKING:
     from ..books.speaker import Speaker
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from ..reading.subtitles import Cue
     from ..synthesis import Block, Utterance
     from ..words.timestamps import Timeline
+    from .progress import Progress
 
 GREETINGS = {
     "english": "Hello! I am Pocket TTS, a small voice that any computer can run.",
@@ -107,6 +105,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Speak. What can be wrong is looked at before the model is downloaded and loaded."""
+    from ..books.plan import with_chapters
     from ..reading.chunks import check
     from ..reading.normalize import find_reading
 
@@ -229,6 +228,8 @@ class _Job:
 
     def utterances(self, text: str) -> list[tuple[float, "Utterance"]]:
         """A text in synthesis: one utterance for each voice in turn, and the seconds of silence before it."""
+        from ..reading.voice_marks import split_at_voices
+
         args = self.args
         parts = [("", text, 0.0)] if args.verbatim else split_at_voices(text, self.voices.known)
         if args.timestamps:
@@ -264,7 +265,9 @@ class _Job:
         if self._timeline:
             write(self.args.timestamps, self._timeline.words, bool(self.config.alignment_heads))
 
-    def progress(self, total: int, done: int = 0) -> Progress:
+    def progress(self, total: int, done: int = 0) -> "Progress":
+        from .progress import Progress
+
         return Progress(total, done, self.sample_rate, self.args.quiet)
 
     def file(self, stack: ExitStack) -> list:
@@ -294,7 +297,7 @@ class _Job:
         """`loudness` and `volume` for a `Writer`."""
         return {"loudness": self.args.loudness, "volume": 1.0 if self.args.volume is None else self.args.volume}
 
-    def report(self, progress: Progress, files: str | None = None) -> None:
+    def report(self, progress: "Progress", files: str | None = None) -> None:
         progress.clear()
         if not self.args.quiet:
             place = files or self.path or ("stdout" if self.args.stream or self.args.output == "-" else "played")

@@ -48,7 +48,7 @@ def server(model: "TTSModel", default_voice: str) -> "MCPServer":
     from mcp.server.mcpserver.exceptions import ToolError
 
     from .. import __version__
-    from ..voices import catalogue
+    from ..voices import loader
 
     mcp = MCPServer("pockettts", version=__version__, instructions="Speak texts aloud, or save them as sound files.")
     one_at_a_time = Lock()
@@ -73,7 +73,7 @@ def server(model: "TTSModel", default_voice: str) -> "MCPServer":
     @mcp.tool()
     def list_voices() -> list[str]:
         """The names of the voices, the default voice first."""
-        names = catalogue.names(model.config)
+        names = loader.names(model.config, model.voices.own)
         return [name for name in names if name == default_voice] + [name for name in names if name != default_voice]
 
     return mcp

@@ -1,12 +1,23 @@
 """How far a text is spoken, on a terminal; and the figures at the end."""
 
+import argparse
+import logging
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from .common import print_message
 
+if TYPE_CHECKING:
+    from ..books.plan import Job, Piece
+    from ..books.production import Work
+
 WIDTH = 30  # of the bar
+MAX_LOG = 100  # lines at the end
+
+logger = logging.getLogger("pockettts")
 
 
 class Progress:
@@ -94,3 +105,104 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextmanager
+def held_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
+    """What is skipped and retried is said at the end, not between the lines of the progress; what waits, at once."""
+    held: list[logging.LogRecord] = []
+
+    class Holder(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            held.append(record)
+
+    if quiet or logger.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    holder = Holder(logging.WARNING)
+    logger.addHandler(holder)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(holder)
+        logger.propagate = True
+        observer.clear()
+        lines = list(dict.fromkeys(record.getMessage() for record in held))
+        for line in lines[:MAX_LOG]:
+            print_message(f"pockettts: {line}")
+        if len(lines) > MAX_LOG:
+            print_message(f"pockettts: and {len(lines) - MAX_LOG} more like these")
+
+
+class BookProgress:
+    """Shows how the work goes on: a line that changes on a terminal, and one for each chapter. Writes --timestamps at the end.
+
+    Args:
+        count: how many texts there are; 0: one, or nobody knows.
+        has_words: times are those of words, not of chunks.
+    """
+
+    def __init__(self, args: argparse.Namespace, sample_rate: int, count: int, has_words: bool) -> None:
+        self.args, self.sample_rate, self.count, self.has_words, self.jobs = args, sample_rate, count, has_words, 0
+        self._number: dict[int, int] = {}
+        self._progress: Progress | None = None
+        self._audio = 0.0
+
+    def counted(self, jobs: Any) -> Iterator["Job"]:
+        for job in jobs:
+            self.jobs += 1
+            self._number[id(job)] = self.jobs
+            yield job
+
+    def clear(self) -> None:
+        if self._progress:
+            self._progress.clear()
+
+    def begin(self, work: "Work") -> None:
+        total = work.characters
+        self._progress = Progress(
+            total, work.state.characters, self.sample_rate, self.args.quiet, words=work.count_words
+        )
+        self._audio = 0.0
+
+    def piece(self, work: "Work", track: int, piece: "Piece", seconds: float, spent: float) -> None:
+        assert self._progress is not None
+        chapters = sum(len(other.chapters) for other in work.tracks)
+        done = sum(len(other.chapters) for other in work.tracks[:track])
+        where = f"chapter {done + piece.part + 1} of {chapters}, " if chapters > 1 else ""
+        book = f"{work.job.name}, " if self.count > 1 or self.args.json_input else ""
+        self._progress.add(piece.chunk.characters if piece.chunk else 0, seconds, spent, book + where)
+
+    def chapter(self, work: "Work", track: int, part: int) -> None:
+        chapters = [chapter for other in work.tracks for chapter in other.chapters]
+        progress = self._progress
+        if progress is None or self.args.quiet or len(chapters) < 2:
+            return
+        number = sum(len(other.chapters) for other in work.tracks[:track]) + part
+        title = f" “{chapters[number].title}”" if chapters[number].title else ""
+        words = len(chapters[number].text.split())
+        audio, self._audio = progress.audio - self._audio, progress.audio
+        progress.clear()
+        print_message(
+            f"chapter {number + 1} of {len(chapters)}{title}: {words:,} words, {clock(audio)} of audio; {progress.outlook()}"
+        )
+
+    def end(self, work: "Work", interrupted: bool) -> None:
+        progress = self._progress
+        if self.args.timestamps and not interrupted:
+            from ..words.timestamps import write
+
+            write(self.args.timestamps, work.words, self.has_words)
+        if progress is None or self.args.quiet:
+            return
+        progress.clear()
+        if interrupted:
+            if work.state.is_begun:
+                print_message(
+                    f"{work.job.output}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there"
+                )
+            return
+        first, last = work.tracks[0].path, work.tracks[-1].path
+        print_message(f"{f'{first} to {last}' if first != last else first}: {progress.figures()}")
+        self._progress = None

@@ -5,24 +5,36 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from signal import SIGINT
+from typing import TYPE_CHECKING
 
-from ..errors import OptionError
+from ..errors import OptionError, PocketTTSError
 from ..options import Number
 from .common import (
-    add_model_options,
     add_numbers,
     add_official_options,
     add_precision,
     add_reading_options,
-    config_of,
     print_message,
     within,
 )
 
+if TYPE_CHECKING:
+    from ..config.schema import Config
+    from ..server.models import Source
+
 NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "threads")
+SETTINGS = (
+    "host", "port", "zeroconf", "voice", "max_streams", "max_queue", "max_models", "max_text", "max_seconds", "drain_seconds",
+    "remote_voices", "allow_uploads", "max_uploaded",
+)  # fmt: skip
+CONFIGS = (".yaml", ".yml", ".json")  # what files of models end in
 MB = 1 << 20
+
+logger = logging.getLogger("pockettts")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +50,41 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="speak Home Assistant's protocol, Wyoming, on this port too; needs pip install 'pockettts[wyoming]'",
     )
     parser.add_argument(
+        "--zeroconf",
+        nargs="?",
+        const="pockettts",
+        metavar="NAME",
+        help="announce the Wyoming port in the local network, where Home Assistant finds it (default name: %(const)s); "
+        "needs pip install 'pockettts[zeroconf]'",
+    )
+    parser.add_argument(
         "-v", "--voice", "--default-voice", help="of requests that name none, as for `pockettts generate`"
     )
-    add_model_options(parser)
+    parser.add_argument(
+        "--voices-dir",
+        metavar="DIR",
+        help="recordings and .safetensors voices, each a voice by its file name (default: those of `pockettts voices`)",
+    )
+    _add_models(parser)
     add_precision(parser)
     add_reading_options(parser)
     add_numbers(parser, *NUMBERS)
     _add(parser, Number("max-streams", int, 1, 256, "texts to speak at once"), 8)
     _add(parser, Number("max-queue", int, 0, 1000, "texts that may wait for that; the rest is told to come again"), 32)
+    parser.add_argument(
+        "--max-models",
+        type=within(Number("max-models", int, 1, 1000, "")),
+        metavar="N",
+        help="models in memory at once; the one that was not used for longest goes (default: all)",
+    )
     _add(parser, Number("max-text", int, 1, 1_000_000, "characters of a text"), 20_000)
     _add(parser, Number("max-upload", int, 1, 1000, "MB of an uploaded voice"), 20)
+    parser.add_argument(
+        "--allow-uploads",
+        action="store_true",
+        help="let requests add voices to the folder of voices (POST /v1/audio/voices), and remove these",
+    )
+    _add(parser, Number("max-uploaded", int, 1, 100_000, "voices that requests may add"), 100)
     _add(parser, Number("max-seconds", float, 1, 86_400, "for a request, from its arrival to its last byte"), 1800)
     _add(parser, Number("drain-seconds", float, 0, 3600, "for live answers to end, when the server is stopped"), 30)
     parser.add_argument(
@@ -91,65 +128,128 @@ def _add(parser: argparse.ArgumentParser, number: Number, default: float, *names
     )
 
 
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    """The options that say which models: as those of other commands, but repeatable."""
+    for flags, metavar, about in (
+        (("--variant", "--model", "--language"), "NAME", "a model of `pockettts models`; repeatable: requests choose"),
+        (("--config",), "YAML", "a model of your own: a path, hf:// or https://; repeatable"),
+    ):
+        parser.add_argument(*flags, dest="models", action="append", metavar=metavar, help=about)
+    parser.add_argument(
+        "--models-dir",
+        metavar="DIR",
+        help="models of your own: each DIR/NAME.yaml, and each DIR/NAME/ with a config in it",
+    )
+
+
 def run(args: argparse.Namespace) -> None:
     from ..reading.normalize import find_reading
     from ..server import serve
     from ..server.settings import Settings
-    from ..tts import TTSModel
-    from ..voices import catalogue as voices
 
-    if args.wyoming is not None and not find_spec("wyoming"):
-        raise OptionError("--wyoming needs a package that is not here: pip install 'pockettts[wyoming]'")
-    config = config_of(args)
-    find_reading(
-        config.language, args.verbatim, args.lexicon, args.emoji
-    )  # raises TextError before the model is loaded
+    for option, package in ((args.wyoming, "wyoming"), (args.zeroconf, "zeroconf")):
+        if option is not None and not find_spec(package):
+            raise OptionError(f"--{package} needs a package that is not here: pip install 'pockettts[{package}]'")
+    if args.zeroconf is not None and args.wyoming is None:
+        raise OptionError("--zeroconf announces the Wyoming port: give that too, such as --wyoming 10200")
+    configs = _configs(args)
+    for config in configs:  # raises TextError before a model is loaded
+        find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
-    limits = {
-        name: getattr(args, name)
-        for name in (
-            "host",
-            "port",
-            "max_streams",
-            "max_queue",
-            "max_text",
-            "max_seconds",
-            "drain_seconds",
-            "remote_voices",
-        )
-    }
     if key and args.wyoming is not None:
-        logging.getLogger("pockettts").warning(
-            "the Wyoming protocol has no keys: whoever reaches port %d may speak", args.wyoming
-        )
+        logger.warning("the Wyoming protocol has no keys: whoever reaches port %d may speak", args.wyoming)
     settings = Settings(
         wyoming_port=args.wyoming,
         max_upload=args.max_upload * MB,
         api_key=key or None,
         cors=tuple(args.cors),
-        voice_map=_voice_map(args.voice_map, voices.names(config)),
-        **limits,
+        voice_map=_voice_map(args, configs),
+        voices_dir=_voices_dir(args),
+        **{name: getattr(args, name) for name in SETTINGS},
     )
     tell = _set_up_log(args.log_format, args.quiet)
-    model = TTSModel.load(
-        config=config,
-        precision=args.precision,
-        **{option: getattr(args, option) for option in (*NUMBERS, "verbatim", "lexicon", "emoji")},
-    )
+    names = ", ".join(config.name for config in configs)
     signal = serve(
-        model,
+        [_source(config, args) for config in configs],
         settings,
-        args.voice,
-        lambda urls: tell(f"serving {config.name} at {' and '.join(urls)} (Ctrl-C stops it)"),
+        lambda urls: tell(f"serving {names} at {' and '.join(urls)} (Ctrl-C stops it)"),
     )
     tell("stopped")
     if signal == SIGINT:
         raise SystemExit(130)
 
 
-def _voice_map(given: list[str], known: list[str]) -> dict[str, str]:
+def _configs(args: argparse.Namespace) -> list["Config"]:
+    """The models, in the order in which they are given; those of a folder come last. Raises ConfigError, OptionError."""
+    from ..config.load import load_config
+    from ..default import default_config
+
+    configs = [load_config(source) for source in args.models or ()]
+    if args.models_dir is not None:
+        configs += _models_of(Path(args.models_dir))
+    configs = configs or [default_config(args.voice)]
+    names = [config.name for config in configs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise OptionError(f"two models are called {twice}: give one of them a `name:` in its config")
+    return configs
+
+
+def _models_of(folder: Path) -> list["Config"]:
+    """The models in a folder, by name: NAME.yaml, or a folder NAME with one config, named after it or config.yaml."""
+    from ..config.load import load_config
+
+    if not folder.is_dir():
+        raise OptionError(f"--models-dir {folder}: no such folder")
+    configs = []
+    for path in sorted(folder.iterdir()):
+        places = (
+            [path / (name + suffix) for name in (path.name, "config") for suffix in CONFIGS]
+            if path.is_dir()
+            else [path]
+        )
+        for file in [file for file in places if file.is_file() and file.suffix in CONFIGS][:1]:
+            try:
+                config = load_config(file)
+            except PocketTTSError as error:
+                logger.warning("%s; this model is left out", error)
+                continue
+            configs.append(replace(config, name=path.name) if config.name == "config" else config)
+    if not configs:
+        raise OptionError(f"--models-dir {folder}: there is no model in it: put NAME.yaml or NAME/config.yaml there")
+    return configs
+
+
+def _source(config: "Config", args: argparse.Namespace) -> "Source":
+    from ..server.models import Source
+    from ..tts import TTSModel, default_options
+
+    numbers = {option: getattr(args, option) for option in (*NUMBERS, "verbatim", "lexicon", "emoji")}
+    options = {name: value for name, value in numbers.items() if name != "threads"}
+
+    def load() -> TTSModel:
+        return TTSModel.load(config=config, precision=args.precision, voices_dir=args.voices_dir, **numbers)
+
+    return Source(config, default_options(config, **options), load)
+
+
+def _voices_dir(args: argparse.Namespace) -> Path | None:
+    if args.voices_dir is None:
+        return None
+    folder = Path(args.voices_dir)
+    if not folder.is_dir() and not (args.allow_uploads and not folder.exists()):
+        raise OptionError(f"--voices-dir {folder}: no such folder")
+    return folder
+
+
+def _voice_map(args: argparse.Namespace, configs: list["Config"]) -> dict[str, str]:
+    """What --voice-map says: names elsewhere -> names here."""
+    from ..voices.folders import VoiceFolder
+    from ..voices.loader import names
+
+    own = VoiceFolder(args.voices_dir)
+    known = {name for config in configs for name in names(config, own)}
     pairs = {}
-    for pair in filter(None, ",".join(given).split(",")):
+    for pair in filter(None, ",".join(args.voice_map).split(",")):
         name, _, voice = (part.strip() for part in pair.partition("="))
         if not name or voice not in known:
             raise OptionError(f"--voice-map {pair[:60]!r}: write NAME=VOICE, with a voice of `pockettts voices`")

@@ -86,6 +86,7 @@ class Config:
     voice_names: list[str] | None = None  # its voices; None: all of the catalogue
     parameters: int | None = None  # number of weights in the file, including the voice encoder
     alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] pairs whose attention follows the spoken text
+    alignment_lead: int | None = None  # frames by which these heads are ahead of the sound; None: 0
     voice_cloning: bool = True  # False: this model can not clone a recording
 
 

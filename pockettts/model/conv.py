@@ -52,6 +52,7 @@ class ConvTranspose1d:
         return ConvState(np.zeros((1, self.c_in), np.float32))
 
     def __call__(self, x: np.ndarray, state: ConvState) -> np.ndarray:
+        assert state.history is not None
         y = ops.convolve(x, state.history, self.weight.matrix, self.bias, elu=True)  # [T, s C_out]
         return y.reshape(-1, self.c_out)
 
@@ -67,6 +68,7 @@ class DepthwiseUpsample:
         return ConvState(np.zeros((1, self.weight.shape[1]), np.float32))
 
     def __call__(self, x: np.ndarray, state: ConvState) -> np.ndarray:
+        assert state.history is not None
         y = ops.depthwise_upsample(x, state.history, self.weight)  # [T s, C_in]
         if y.shape[1] != self.c_out:
             y = y.reshape(len(y), self.c_out, -1).sum(axis=2)

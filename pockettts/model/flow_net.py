@@ -25,7 +25,7 @@ class TimestepEmbedder:
         x = self.mlp_2(self.mlp_0(x, activation="silu"))  # [1, dim]
         # The reference calls this RMSNorm, but it divides by the unbiased standard deviation, and does not subtract the mean.
         variance = np.var(x, axis=-1, ddof=1, keepdims=True, dtype=np.float32)
-        return x * (self.alpha / np.sqrt(np.float32(1e-5) + variance))
+        return np.asarray(x * (self.alpha / np.sqrt(np.float32(1e-5) + variance)))
 
 
 class ResBlock:

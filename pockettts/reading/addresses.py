@@ -2,7 +2,7 @@
 
 import re
 
-from .languages.base import Language
+from .languages.base import Language, words
 
 SCHEME = re.compile(r"(?:https?|ftps?|file|mailto|wss?|git|ssh)://(?=[^\s/])|mailto:(?=\S)", re.I)
 EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", re.A)
@@ -16,12 +16,12 @@ UNIX_PATH = re.compile(
 WINDOWS_PATH = re.compile(r"[A-Za-z]:\\[^\s\"<>|*?]*")
 TRAILING = ".,;:!?'\"\u2019\u201d)"
 # Ends of addresses. Those of two letters are countries'; of others only common ones are taken for an address without www.
-DOMAINS = frozenset(
-    """com org net edu gov mil int info biz app dev blog shop online site tech store cloud xyz club name pro museum travel jobs mobi news
-    media wiki page design art live studio world today email agency digital academy social systems network games music video photo
+DOMAINS = words("""
+    com org net edu gov mil int info biz app dev blog shop online site tech store cloud xyz club name pro museum travel jobs mobi
+    news     media wiki page design art live studio world today email agency digital academy social systems network games music video photo
     io ai co tv me cc uk us de fr es it pt nl be at ch eu ca au nz in jp cn kr ru ua pl cz sk hu ro bg gr tr se no dk fi is ie lt lv ee
-    br mx ar cl pe ve za il ae sa eg ma ng ke sg hk tw th vn id my ph pk ir lu li fm gg ly to gl im so sh ws vc""".split()
-)
+    br mx ar cl pe ve za il ae sa eg ma ng ke sg hk tw th vn id my ph pk ir lu li fm gg ly to gl im so sh ws vc
+""")  # fmt: skip
 # Endings of names of files that are also words or look like them.
 PIECES = re.compile(r"[^\W\d_]+|\d+|[\W_]")
 
@@ -30,6 +30,8 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
     """An address or the name of a file that begins at i: where it ends, and how it is read."""
     if not language.in_addresses:
         return None
+    if text[i + 1 : i + 3] == ":\\\\":
+        return path_at(text, i, language)
     if scheme := SCHEME.match(text, i):
         rest = REST.match(text, scheme.end())
         return _read(text, scheme.end(), rest.end(), language) if rest else None

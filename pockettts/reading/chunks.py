@@ -9,7 +9,7 @@ ends them (sentences.py), and what has nothing to pronounce, of which the model 
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,12 +38,18 @@ DIGIT_REACH = 5  # tokens that surely hold a mark and the character beside it, w
 class TextRules(Protocol):
     """The part of a Config that this module reads."""
 
-    pad_with_spaces_for_short_inputs: bool
-    remove_semicolons: bool
-    append_terminal_punctuation: bool
-    capitalize_first_letter: bool
-    replace_characters: dict[str, str] | None
-    model_recommended_frames_after_eos: int | None
+    @property
+    def pad_with_spaces_for_short_inputs(self) -> bool: ...
+    @property
+    def remove_semicolons(self) -> bool: ...
+    @property
+    def append_terminal_punctuation(self) -> bool: ...
+    @property
+    def capitalize_first_letter(self) -> bool: ...
+    @property
+    def replace_characters(self) -> Mapping[str, str] | None: ...
+    @property
+    def model_recommended_frames_after_eos(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
     _check_unicode(text)
     given, text = text, text.strip()
     if rules.replace_characters:
-        text = " ".join(text.translate(str.maketrans(rules.replace_characters)).split())
+        text = " ".join(text.translate({ord(mark): other for mark, other in rules.replace_characters.items()}).split())
         text = PAUSE_AFTER_STOP.sub("", text)  # '"Hi!", she said' without its quotes
     if not text:
         raise _nothing_in(given)

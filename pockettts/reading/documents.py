@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import TextError
+from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_loosely, decode_page, is_plausible
-from .markup import TEXT_ONLY, Apparatus, Block
 from .plain import split_chapters
 from .subtitles import Cue, is_subtitles, read_cues
 
@@ -244,10 +244,10 @@ class _Parser:
         """The file as text. Raises TextError if it is none."""
         if self.is_strict and not self.content.startswith((b"\xff\xfe", b"\xfe\xff")):
             return decoded(self.content, self.name)
-        content = self._within_limit()
-        text, is_sure = decode_loosely(content)
+        text, is_sure = decode_loosely(self.content[:MAX_BYTES])
         if "\0" in text:
             raise TextError(f"{self.name} is not text: {WANTED}")
+        content = self._within_limit()
         if not is_sure:
             if not is_plausible(text):
                 return decoded(content, self.name)  # raises

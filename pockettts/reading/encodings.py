@@ -55,10 +55,13 @@ def decode_loosely(content: bytes) -> tuple[str, bool]:
 
 
 def is_plausible(text: str) -> bool:
-    """Whether what was read as Windows-1252 looks like a text of Western Europe: no control characters, and mostly ASCII letters."""
+    """Whether what was read as Windows-1252 looks like a text of Western Europe: no control characters, and mostly ASCII letters.
+
+    A handful of letters does not show it.
+    """
     letters = len(re.findall("[A-Za-z]", text))
     others = len(re.findall("[^\0-\x7f]", text))
-    return not _NO_TEXT.search(text) and letters > 2 * others
+    return not _NO_TEXT.search(text) and letters > max(7, 2 * others)
 
 
 def _by_first_bytes(content: bytes) -> str:

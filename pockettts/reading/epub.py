@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ..errors import TextError
+from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_page
 from .markup import (
     CONTENTS_TITLE,
     HEADINGS,
     PARTS,
-    TEXT_ONLY,
-    Apparatus,
-    Block,
     Notes,
     attribute,
     is_contents,

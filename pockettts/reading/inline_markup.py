@@ -11,7 +11,7 @@ NOTE = re.compile("\ue000([^\ue000-\ue002]*)\ue001([^\ue000-\ue002]*)\ue002")  #
 NOTE_MARKS = re.compile("[\ue000-\ue002]")
 
 # --- HTML and SSML ---
-ANY_MARKUP = re.compile(r"[<&*_`~#>\[|\\]")
+ANY_MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")
 PROLOG = re.compile(
     r"\s*(?:<\?xml\b[^<>]*\?>\s*|<!--(?:(?!-->).)*-->\s*|<!DOCTYPE\b[^<>]*>\s*)*<speak\b[^<>]*>", re.I | re.S
 )

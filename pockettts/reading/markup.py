@@ -11,12 +11,12 @@ Source: EPUB 3 Structural Semantics Vocabulary, DPUB-ARIA 1.1 (W3C).
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from html import escape
 from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+from .blocks import TEXT_ONLY, Apparatus, Block
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element  # lxml itself is imported by who reads such a file
@@ -111,37 +111,6 @@ _NO_XML = re.compile("[\0-\x08\x0b\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 logger = logging.getLogger("pockettts")
 
 
-@dataclass
-class Block:
-    """A paragraph, a heading, a list or the like.
-
-    Attributes:
-        text: without markup. It has line breaks after items of lists and where a line is broken on purpose.
-        level: of a heading, 1 to 6; 0: it is none.
-        ids: of the elements that start in the block, so that links find it.
-    """
-
-    text: str
-    level: int = 0
-    ids: list[str] = field(default_factory=list, compare=False)
-
-
-@dataclass(frozen=True)
-class Apparatus:
-    """What is read beside the text.
-
-    Attributes:
-        notes: footnotes and endnotes, each after the paragraph that refers to it.
-        alt: the alternative texts of pictures.
-    """
-
-    notes: bool = False
-    alt: bool = False
-
-
-TEXT_ONLY = Apparatus()
-
-
 # --- parsing -----------------------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +139,8 @@ def parse(page: str, warn: Callable[[str], None] = logger.warning) -> "Element":
 def _repaired(page: str) -> str:
     """A page without the faults for which libxml2 loses text."""
     if "<![CDATA[" in page:
+        from html import escape
+
         page = _CDATA.sub(lambda match: escape(match[1], quote=False), page)
     if "<!ENTITY" in page:
         entities = {match[1]: match[2] or match[3] or "" for match in _ENTITY.finditer(page[:20_000])}

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from .addresses import path_at
-from .inline_markup import BREAK, split_notes, unmarked
+from .context import Found
 from .languages import find_language
 from .languages.base import Language, Number
 from .lexicon import EMPTY, Lexicon, find_lexicon
 from .unicode import LETTER, Emoji, composed, is_pictograph, pictograph_name, visible
 from .word_forms import WORD, WordForms, word_forms
-from .written_forms import Found
 
 Edit = tuple[int, int, str]  # characters start .. stop are said like this
 
@@ -39,12 +37,18 @@ TAG_AROUND = re.compile(
     r"(?:(?<![^\W_])</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?|<[\w:.,-]+)>"
 )  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
+MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")  # what begins or is part of all markup
 REMEMBERED = 50_000  # words known to be plain
 
 
 def cleaned(text: str) -> str:
     """A whole text without what can't be seen and without markup; it has as many lines as before."""
-    return unmarked(visible(text))
+    text = visible(text)
+    if not MARKUP.search(text):
+        return text
+    from .inline_markup import unmarked  # patterns that few texts need
+
+    return unmarked(text)
 
 
 @dataclass(frozen=True)
@@ -152,12 +156,21 @@ def normalize(
         emoji: "drop" leaves them out, "read" says their Unicode names.
     """
     found = language if isinstance(language, Language) else find_language(language)
-    source, notes = split_notes(text.replace(BREAK, " "))
+    source, notes = _split_notes(text.replace("\v", " "))
     plain = composed(source)
     if len(plain) != len(source) and notes:  # their places are those of the source
         notes = [(len(composed(source[:a])), len(composed(source[:b])), said) for a, b, said in notes]
     reader = _reader(found, lexicon, emoji)
     return Normalized(source, plain, tuple(reader.edits(plain, notes)))
+
+
+def _split_notes(text: str) -> tuple[str, list[Edit]]:
+    """A text without the notes of `unmarked`, and what they say."""
+    if "\ue000" not in text:
+        return text, []
+    from .inline_markup import split_notes
+
+    return split_notes(text)
 
 
 @dataclass(frozen=True)
@@ -204,7 +217,6 @@ class _Reader:
     def __init__(self, language: Language, lexicon: Lexicon, emoji: Emoji) -> None:
         self.language, self.emoji = language, emoji
         self.words: WordForms = word_forms(language)
-        self.forms = self.words.forms
         table = lexicon.table(language.code)
         self._exact = {word: said for word, said in table.items() if word != word.lower()}
         self._any_case = {word: said for word, said in table.items() if word == word.lower()}
@@ -272,12 +284,12 @@ class _Reader:
             mark = text[i]
             found: Found | None = None
             is_number = False
-            if i == number_end and (found := self.forms.connector_at(text, i)):
+            if i == number_end and (found := self.words.forms.connector_at(text, i)):
                 pass
             elif i >= end:
                 return
             elif mark.isdecimal():
-                found = self.forms.digit_at(text, i)
+                found = self.words.forms.digit_at(text, i)
                 is_number = True
                 if found is None:
                     found = _digits(text, i)
@@ -286,16 +298,16 @@ class _Reader:
                 if found is None:
                     i = skip
                     continue
-            elif mark in "/~." and (found := path_at(text, i, self.language)):
+            elif mark in "/~." and (found := self._path_at(text, i)):
                 pass
             elif mark in MARKS:
-                found = self.forms.sign_at(text, i)
+                found = self.words.forms.sign_at(text, i)
                 is_number = found is not None
                 if found is None and (found := self._mark_at(text, i, number_end)) is None:
                     i += 1
                     continue
             else:
-                found = self.forms.sign_at(text, i)
+                found = self.words.forms.sign_at(text, i)
                 is_number = found is not None
                 found = found or self._symbol_at(text, i)
                 if found is None:
@@ -308,6 +320,11 @@ class _Reader:
                 yield i, stop, said
             i = stop
             number_end = stop if is_number else -1
+
+    def _path_at(self, text: str, i: int) -> Found | None:
+        from .addresses import path_at  # patterns that few texts need
+
+        return path_at(text, i, self.language)
 
     def _word_at(self, text: str, i: int, end: int) -> tuple[Found | None, int]:
         """What is said for the word at i; else where it ends."""

@@ -7,11 +7,10 @@ prose which was wrapped at some column is none. What is in brackets and no pause
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from .inline_markup import is_ssml
 from .unicode import Emoji, is_pictograph, is_spoken
 
 logger = logging.getLogger(__name__)
@@ -58,8 +57,9 @@ def split_at_pauses(text: str, gap: float = 0.0, emoji: Emoji = "drop") -> list[
     A piece is on one line, and never blank or mere punctuation. A text on one line without marks is one piece, as it is.
     The list is empty if the text is blank. Time is linear in the text. emoji: "read" makes a piece of what has nothing else.
     """
-    if is_ssml(text):  # XML: there, lines mean nothing
-        parts, marks = iter([" ".join(text.split())]), DOCUMENT_MARKS
+    if _is_ssml(text):  # XML: there, lines mean nothing
+        parts: Iterable[str | _Shown] = [" ".join(text.split())]
+        marks = DOCUMENT_MARKS
     else:
         parts, marks = _layout(text.splitlines(), emoji), MARKS
     ignored: set[str] = set()
@@ -71,6 +71,14 @@ def split_at_pauses(text: str, gap: float = 0.0, emoji: Emoji = "drop") -> list[
             names,
         )
     return list(_merged(cut, gap, emoji))
+
+
+def _is_ssml(text: str) -> bool:
+    if "<" not in text:
+        return False
+    from .inline_markup import is_ssml  # patterns that few texts need
+
+    return is_ssml(text)
 
 
 def is_silent(text: str, emoji: Emoji = "drop") -> bool:
@@ -138,21 +146,21 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _cut(text: str, marks: re.Pattern, ignored: set[str]) -> Iterator[str | Pause | _Shown]:
+def _cut(text: str, marks: re.Pattern[str], ignored: set[str]) -> Iterator[str | Pause | _Shown]:
     """A piece cut at what asks for a pause. Other tags are taken out; their names go to `ignored`."""
     in_xml = marks is DOCUMENT_MARKS
-    found: list[str | Pause | _Shown] = [""]
-    done = 0
+    found: list[str | Pause | _Shown] = []
+    before, done = "", 0
     for mark in marks.finditer(text):
-        found[-1] += text[done : mark.start()]
+        before += text[done : mark.start()]
         done = mark.end()
         pause = _pause(mark, ignored)
         if isinstance(pause, str):
-            found[-1] = str(found[-1]) + pause
+            before += pause
         else:
-            found += [pause, ""]
-    found[-1] += text[done:]
-    for number, item in enumerate(found):
+            found += [before, pause]
+            before = ""
+    for number, item in enumerate([*found, before + text[done:]]):
         if isinstance(item, str):
             item = _unescaped(item) if in_xml else item
             item = item.lstrip(" ,;:") if number else item  # "yes [pause], but": the comma has had its pause
@@ -222,11 +230,14 @@ def _merged(items: list[str | Pause | _Shown], gap: float, emoji: Emoji) -> Iter
     items = [item for item in items if not isinstance(item, str) or item.strip()]
     runs = [list(run) for _, run in groupby(items, key=lambda item: isinstance(item, str))]
     for number, run in enumerate(runs):
-        if isinstance(run[0], str):
-            yield " ".join(run)
-        elif asked := [pause.seconds for pause in run if isinstance(pause, Pause)]:
+        texts = [item for item in run if isinstance(item, str)]
+        asked = [item.seconds for item in run if isinstance(item, Pause)]
+        shown = [item.seconds for item in run if isinstance(item, _Shown)]
+        if texts:
+            yield " ".join(texts)
+        elif asked:
             yield Pause(sum(asked))
         elif 0 < number < len(runs) - 1:
-            yield Pause(max(gap, *(pause.seconds for pause in run)))
-        elif len(runs) == 1 and max(pause.seconds for pause in run) == SCENE:
+            yield Pause(max(gap, *shown))
+        elif len(runs) == 1 and max(shown) == SCENE:
             yield Pause(PAUSE)  # the whole text is "..." or the like

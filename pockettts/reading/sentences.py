@@ -45,7 +45,7 @@ def _is_end(text: str, stop: re.Match[str], language: Language) -> bool:
     if key in language.titles and key not in language.ending_abbreviations:
         return False
     keys = (key, key[:1].lower() + key[1:])
-    if any(key in language.before_numbers for key in keys) and after[0].isdigit():
+    if any(key in language.before_numbers for key in keys) and after[0].isdecimal():
         return False
     if any(key in language.abbreviations for key in keys):
         return False

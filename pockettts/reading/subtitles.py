@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from html import unescape
 
 from ..errors import TextError
 
@@ -27,6 +26,8 @@ def is_subtitles(text: str) -> bool:
 
 def read_cues(text: str, name: str) -> list[Cue]:
     """The cues of subtitles that have text, by start. Raises TextError if there are none."""
+    from html import unescape  # a slow import, and few texts are subtitles
+
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     marks = list(TIMES.finditer(text))
     cues = []
@@ -46,4 +47,4 @@ def _seconds(clock: str) -> float:
     """ "1:02:03,5" -> seconds."""
     *rest, seconds = clock.replace(",", ".").split(":")
     minutes = sum(int(part) * 60**power for power, part in enumerate(reversed(rest)))
-    return 60 * minutes + float(seconds)
+    return float(60 * minutes + float(seconds))

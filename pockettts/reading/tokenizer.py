@@ -10,7 +10,7 @@ import math
 import re
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import WeightsError
 
@@ -91,16 +91,16 @@ class SentencePieceTokenizer:
         self.vocab_size: int = self._processor.vocab_size()
 
     def encode(self, text: str) -> list[int]:
-        return self._processor.encode(text, out_type=int)
+        return list(self._processor.encode(text, out_type=int))
 
     def decode(self, ids: list[int]) -> str:
-        return self._processor.decode(ids)
+        return str(self._processor.decode(ids))
 
     def pieces(self, text: str) -> list[str]:
-        return self._processor.encode(text, out_type=str)
+        return list(self._processor.encode(text, out_type=str))
 
     def join(self, pieces: list[str]) -> str:
-        return self._processor.decode(pieces)  # of strings: ids would turn unknown characters into question marks
+        return str(self._processor.decode(pieces))  # of strings: ids would turn unknown characters into question marks
 
 
 class UnigramTokenizer:
@@ -202,15 +202,16 @@ def _rust_float(literal: str) -> float:
     return int(whole + fraction) / 10.0 ** (len(fraction) - int(power or 0))
 
 
-def _template(post_processor: dict | None) -> tuple[list[int], list[int]]:
+def _template(post_processor: dict[str, Any] | None) -> tuple[list[int], list[int]]:
     """Ids that the file puts before and after every text (official files: the start token before it)."""
     if post_processor is None:
         return [], []
     if post_processor["type"] != "TemplateProcessing":
         raise _Unsupported(f"its post_processor is {post_processor['type']}")
-    ids = [
-        post_processor["special_tokens"][item["SpecialToken"]["id"]]["ids"] if "SpecialToken" in item else None
-        for item in post_processor["single"]
+    items = post_processor["single"]
+    ids: list[list[int]] = [
+        post_processor["special_tokens"][item["SpecialToken"]["id"]]["ids"] if "SpecialToken" in item else []
+        for item in items
     ]
-    text = ids.index(None)
+    text = next(n for n, item in enumerate(items) if "SpecialToken" not in item)
     return sum(ids[:text], []), sum(ids[text + 1 :], [])

@@ -45,7 +45,7 @@ def composed(text: str) -> str:
 @lru_cache(4096)
 def is_invisible(character: str) -> bool:
     category = unicodedata.category(character)
-    if category in ("Cc", "Cf"):
+    if category in ("Cc", "Cf", "Co"):
         return character not in SPACING
     return category in ("Mn", "Lo") and unicodedata.name(character, "").startswith(UNSEEN)
 

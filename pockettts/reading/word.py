@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 from ..errors import TextError
-from .markup import Apparatus, Block
+from .blocks import Apparatus, Block
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # the same as what stands before it

@@ -1,22 +1,27 @@
 """Abbreviations, acronyms, Roman numerals and names with digits: what begins with a letter and is not said as it is written."""
 
 import re
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
-from .addresses import address_at, path_at
+from .context import Found, last_word, next_word, without_stop
 from .languages.base import Language
 from .unicode import LETTER
-from .written_forms import Found, WrittenForms, last_word, next_word, written_forms
+
+if TYPE_CHECKING:
+    from .written_forms import WrittenForms
 
 WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
 INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
-SERIAL_PARTS = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
+SERIAL_PARTS = re.compile(rf"\d+(?:\.\d+)*|{LETTER}+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
 # Words in capitals beside one another: a text that shouts.
 SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
 SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
+POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # what does not follow a Roman numeral
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -34,7 +39,6 @@ class WordForms:
     def __init__(self, language: Language) -> None:
         n = language
         self.language = language
-        self.forms: WrittenForms = written_forms(language)
         self._rules = [rule for rule in n.rules if rule.starts == "letter"]
         tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
         self._dotless = {key for table in tables for key in table if not key.endswith(".") and key[0].isalpha()}
@@ -48,6 +52,13 @@ class WordForms:
             *(_roman_numeral(value) for value in range(2, 40) if n.roman_after),
         }  # fmt: skip
 
+    @cached_property
+    def forms(self) -> "WrittenForms":
+        """The patterns of numbers, which a text without any does not need."""
+        from .written_forms import WrittenForms
+
+        return WrittenForms(self.language)
+
     def letter_at(self, text: str, i: int, token_end: int) -> Found | None:
         """What begins with the letter at i, in a token that ends at token_end."""
         match = WORD.match(text, i)
@@ -55,31 +66,35 @@ class WordForms:
         after = text[i + len(word) : i + len(word) + 1]
         key = word.lower()
         for rule in self._rules:
-            if (key in rule.triggers or not rule.triggers) and (found := rule.pattern.match(text, i)):
-                if (said := rule.speak(found)) is not None:
-                    return found.end(), said
+            found = rule.pattern.match(text, i) if key in rule.triggers or not rule.triggers else None
+            if found and (said := rule.speak(found)) is not None:
+                return found.end(), said
         if after == "." and (found_word := self._abbreviation(text, i, after, True)):
             return found_word
-        if after == ":" and len(word) == 1 and (found_path := path_at(text, i, self.language)):
-            return found_path
-        if after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal():
-            if found_address := address_at(text, i, self.language):
-                return found_address
+        if (after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal()) and (
+            found_address := self._address(text, i)
+        ):
+            return found_address
         if key in self.language.months and (found_date := self.forms.month_at(text, i)):
             return found_date
         if key in self.language.weekdays and (found_date := self.forms.weekday_at(text, i, word)):
             return found_date
-        if after == "." or word in self._dotless or after == "/" or key in self.triggers:
-            if found_word := self._abbreviation(text, i, after, False):
-                return found_word
+        is_known = word in self._dotless or key in self.triggers
+        if (after in (".", "/") or is_known) and (found_word := self._abbreviation(text, i, after, False)):
+            return found_word
         if word in self._money_start and (found_money := self.forms.money_at(text, i)):
             return found_money
-        if after.isdecimal() or after == "-":
-            if found_serial := self._serial(text, i):
-                return found_serial
-        if ROMAN_LETTERS.issuperset(word.upper()) and (found_roman := self._roman(text, i, word)):
+        if (after.isdecimal() or after == "-") and (found_serial := self._serial(text, i)):
+            return found_serial
+        bare = word.removesuffix("'s").removesuffix("\u2019s")
+        if ROMAN_LETTERS.issuperset(bare.upper()) and (found_roman := self._roman(text, i, bare)):
             return found_roman
         return self._acronym(text, i)
+
+    def _address(self, text: str, i: int) -> Found | None:
+        from .addresses import address_at  # patterns that few texts need
+
+        return address_at(text, i, self.language)
 
     # --- abbreviations ----------------------------------------------------------------------------------------------------
 
@@ -111,7 +126,7 @@ class WordForms:
         if only_known:
             return None
         if match := INITIALS.match(text, i):
-            return self.forms.without_stop(text, match.end()), n.letters(match[0])
+            return without_stop(text, match.end(), self.language), n.letters(match[0])
         if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
             return i + 2, n.letters(written[0])  # an initial: "J. Smith"
         return None
@@ -125,12 +140,12 @@ class WordForms:
         street = n.ending_abbreviations.get(key)
         is_before_name = text[end : end + 1].isspace() and next_word(text, end)[:1].isupper()
         if title is not None and (street is None or is_before_name and not last_word(text, i)[:1].isupper()):
-            return end if is_before_name else self.forms.without_stop(text, end), title
+            return end if is_before_name else without_stop(text, end, self.language), title
         if (said := _get(n.abbreviations, key, lower)) is not None:
             return end, said
         if (said := _get(n.ending_abbreviations, key, lower)) is not None:
             is_date = key.rstrip(".").lower() in n.months and NUMBER_BEHIND.match(text, end)
-            return end if is_date else self.forms.without_stop(text, end), said
+            return end if is_date else without_stop(text, end, self.language), said
         return None
 
     def _is_end(self, text: str, end: int) -> bool:
@@ -165,8 +180,9 @@ class WordForms:
             return False
         if len(word) > 3 and word.lower() in n.common_words:
             return True
-        beside = f"{SHOUTED_BEFORE.search(text, max(0, start - 60), start)[0]} {SHOUTED_AFTER.match(text, end)[0]}"
-        run = [other.strip("'\u2019").lower() for other in [*beside.split(), word]]
+        beside = [SHOUTED_BEFORE.search(text, max(0, start - 60), start), SHOUTED_AFTER.match(text, end)]
+        others = " ".join(match[0] for match in beside if match).split()
+        run = [other.strip("'\u2019,!.?").lower() for other in [*others, word]]
         common = [other for other in run if other in n.common_words and len(other) > 1]
         if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):
             return False
@@ -182,7 +198,7 @@ class WordForms:
             return None
         value = _roman_value(numeral)
         end = i + len(word)
-        if text[i - 1 : i] in ("-", "/", "&") or text[end : end + 1] in ("-", "'", "\u2019", "&"):
+        if text[i - 1 : i] in ("-", "/", "&") or POSSESSIVE.match(text, end):
             return None
         said = n.roman(value, before)
         if said is None and len(word) > 1 and (set(word) <= set("IVX") or len(word) > 3):
@@ -199,11 +215,14 @@ class WordForms:
         match = SERIAL.match(text, i)
         if match is None or not any(map(str.isdecimal, match[0])):
             return None
+        first = match[0].partition("-")[0]
+        if first.islower() and first.isalpha() and len(first) > 2 and self.language.is_readable(first):
+            return i + len(first) + 1, f"{first} "  # "mid-1990s", "covid-19": the number is said as any other
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
             if part[0].isdecimal():
                 said.append(f" {n.point} ".join(map(n.serial_number, part.split("."))))
-            elif len(part) == 1 or part in n.read_acronyms:
+            elif len(part) == 1 or part in n.read_acronyms or part in n.common_words:
                 said.append(part)
             elif part.isupper():
                 said.append(part if n.is_read(part) else n.letters(part))
@@ -212,7 +231,7 @@ class WordForms:
         return match.end(), " ".join(said)
 
 
-def _get(table, key: str, lower: str) -> str | None:  # type: ignore[no-untyped-def]
+def _get(table: Mapping[str, str], key: str, lower: str) -> str | None:
     return table.get(key) if key in table else table.get(lower)
 
 

@@ -8,11 +8,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import lru_cache
+from functools import partial
 
+from .context import Found, last_word, next_word, without_stop
 from .languages.base import Language, Number
 
-Found = tuple[int, str]  # where it ends; what is said
 Finder = Callable[[re.Match[str]], Found | None]
 
 DASH = "-\u2010\u2011\u2012\u2013\u2014\u2212"
@@ -20,8 +20,6 @@ MINUS = "-\u2010\u2011\u2012\u2013\u2212"
 SPACE = r"[ \u00a0\u202f\u2009\u2007]"
 OPENING = "\"'\u201c\u2018\u201e\u00ab([\u00bf\u00a1\u2014\u2013-"
 VULGAR = "\u00bc-\u00be\u2150-\u215e\u2189"  # ½ and the like
-LAST_WORD = re.compile(r"([^\W_][\w.'\u2019]*)[\s\"'\u201c\u201d(,:\u00a0-]*\Z")
-NEXT_WORD = re.compile(r"[\s\u00a0]+([^\W\d_]+)")
 END = r"(?!\w|[.,:/]\d)"  # a number is over
 
 # Strings of digits that are said one by one. What has fewer than seven is something else.
@@ -45,26 +43,9 @@ ISO_DATE = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)(?:T(\d\d):(\d\d)(?::(\d\d
 LARGEST_YEAR = 2099
 
 
-def last_word(text: str, place: int) -> str:
-    """The word before a place, without a dot at its end; "" if there is none, or a sentence ended in between."""
-    found = LAST_WORD.search(text[max(0, place - 40) : place])
-    return found[1].rstrip(".'\u2019") if found else ""
-
-
-def next_word(text: str, place: int) -> str:
-    """The word behind a place, if only spaces are in between."""
-    found = NEXT_WORD.match(text, place)
-    return found[1] if found else ""
-
-
 def any_of(keys: Iterable[str]) -> str:
     """A regex for one of these, the longest that fits."""
     return "|".join(map(re.escape, sorted(keys, key=len, reverse=True))) or r"(?!)"
-
-
-@lru_cache
-def written_forms(language: Language) -> "WrittenForms":
-    return WrittenForms(language)
 
 
 class WrittenForms:
@@ -77,7 +58,8 @@ class WrittenForms:
         mark = re.escape(n.decimal_mark)
         self._other_mark = "." if n.decimal_mark == "," else ","
         foreign = re.escape(self._other_mark)  # "1.250,00" in English, "1,250.00" in German
-        other = rf"\d{{1,3}}(?:{mark}\d{{3}})+{foreign}\d{{1,2}}(?!\d)|"
+        other = rf"\d{{1,3}}(?:{mark}\d{{3}}){{2,}}(?!\d)|" if n.decimal_mark == "." else ""
+        other += rf"\d{{1,3}}(?:{mark}\d{{3}})+{foreign}\d{{1,2}}(?!\d)|"
         if n.decimal_mark == ",":
             other += r"0\.\d+|\d+\.\d+(?![.,]?\d)(?<!\.\d\d\d)|"
         self._foreign = re.compile(
@@ -93,15 +75,16 @@ class WrittenForms:
         suffix = rf"(?:{n.ordinal_suffix}{'|' + n.day_suffix if n.day_suffix else ''})?"
         hour = n.hour_marks
         self._number = re.compile(number)
-        self._unit = re.compile(rf"{SPACE}?({unit})(?![\w²³]|-\d)")
-        self._per_unit = re.compile(rf"/({unit})(?![\w²³]|-\d)")
+        self._unit = re.compile(rf"{SPACE}?({unit})(?![\w²³])")
+        self._per_unit = re.compile(rf"/({unit})(?![\w²³])")
         self._per_word = re.compile(r"/(?=[^\W\d_]{2,})")
         self._weekdays = re.compile(rf"\.?{SPACE}?[{DASH}]{SPACE}?({any_of(n.weekdays)})(?!\w)", re.I)
         self._before_date = re.compile(rf"\.?,?\s+(?=(?:{month})\b|\d{{1,2}}\D)", re.I)
         self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}){magnitude}")
         self._money_range = re.compile(rf"[{DASH}]({number}){magnitude}(?!\w|[{DASH}./]\d)")
+        self._month_year = re.compile(rf"({month})\.?\s+(\d{{4}})(?!\w|[.,:/-]\d)", re.I)
         self._month_first = re.compile(
-            rf"({month})\.?\s+(\d{{1,2}}){suffix}(?:{SPACE}?([-\u2013]){SPACE}?(\d{{1,2}}){suffix})?(?:,?\s+(\d{{4}}))?"
+            rf"({month})(?:\.?\s+|-)(\d{{1,2}}){suffix}(?:{SPACE}?([-\u2013]){SPACE}?(\d{{1,2}}){suffix})?(?:(?:,?\s+|-)(\d{{4}}))?"
             rf"(?!\w|[.,:/]\d|{SPACE}?%)", re.I,
         )  # fmt: skip
         self._connectors: list[tuple[re.Pattern[str], str]] = [
@@ -115,9 +98,7 @@ class WrittenForms:
             (re.compile(rf"{SPACE}[{MINUS}]{SPACE}(?=\d[^=\n]{{0,20}}=)"), n.minus),
         ]
         self._at_digit: list[tuple[re.Pattern[str], Finder]] = [
-            (rule.pattern, lambda match, speak=rule.speak: self._ruled(match, speak))
-            for rule in n.rules
-            if rule.starts == "digit"
+            (rule.pattern, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
         ]
         self._at_digit += [
             (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdecimal())})(?!\w|[./]\d)"),
@@ -139,11 +120,11 @@ class WrittenForms:
             (re.compile(rf"(\d{{1,2}}){half}"), self._hour),
             (re.compile(r"(?:(\d{1,3})[ \u00a0-])?(\d{1,4})[/\u2044](\d{1,4})(?!\w|[/.,-]\d)"), self._fraction),
             (re.compile(rf"(\d+){SPACE}?([{VULGAR}])"), self._mixed),
-            (re.compile(rf"(\d{{3}}0)(?:{n.decades})(?!\w)"), self._decade),
+            (re.compile(rf"(\d{{3}}0|[2-9]0)(?:{n.decades})(?!\w)"), self._decade),
             (re.compile(rf"(\d[\d{re.escape(n.group_marks)}]*)({n.ordinal_suffix})(?!\w)"), self._ordinal),
             (re.compile(rf"({number}){magnitude}{SPACE}?({signs}|{codes})(?!\w)"), self._money_behind),
             (re.compile(rf"({number})({any_of(n.magnitudes)})(?!\w)"), self._magnified),
-            (re.compile(rf"({number}){magnitude}({SPACE}|-)?({unit})(?![\w²³]|-\d)"), self._quantity),
+            (re.compile(rf"({number}){magnitude}({SPACE}|-)?({unit})(?![\w²³])"), self._quantity),
             (VERSION, self._version),
             (re.compile(rf"({number}){magnitude}"), self._plain),
         ]  # fmt: skip
@@ -155,7 +136,7 @@ class WrittenForms:
 
     def digit_at(self, text: str, i: int) -> Found | None:
         """What begins with the digit at i."""
-        for pattern, find in self._at_digit:
+        for pattern, find in self._at_digit if self.language.num2words else ():
             if (match := pattern.match(text, i)) and (found := find(match)):
                 return found
         return None
@@ -163,6 +144,8 @@ class WrittenForms:
     def sign_at(self, text: str, i: int) -> Found | None:
         """What begins with the mark at i: a sign, a currency, a bracket, a fraction."""
         n, mark = self.language, text[i]
+        if not n.num2words:
+            return None
         for rule in self._at_sign:
             if (match := rule.pattern.match(text, i)) and (said := rule.speak(match)) is not None:
                 return match.end(), said
@@ -216,8 +199,11 @@ class WrittenForms:
 
     def month_at(self, text: str, i: int) -> Found | None:
         """A date that begins with its month."""
+        if (match := self._month_year.match(text, i)) and self._is_month(match[1]):
+            name = self.language.month_names[self.language.months[match[1].lower()] - 1]
+            return match.end(), f"{name} {self.language.year(int(match[2]))}"
         match = self._month_first.match(text, i) if self.language.month_first else None
-        if not match or self.language.capital_months and not match[1][0].isupper() or not 1 <= int(match[2]) <= 31:
+        if not match or not self._is_month(match[1]) or not 1 <= int(match[2]) <= 31:
             return None
         n = self.language
         year = int(match[5]) if match[5] else None
@@ -226,6 +212,11 @@ class WrittenForms:
             first, last = n.date(int(match[2]), month, None, "", True), n.ordinal(int(match[4]))
             return match.end(), f"{n.range(first, last)}{f' {n.year(year)}' if year else ''}"
         return match.end(), n.date(int(match[2]), month, year, "", True)
+
+    def _is_month(self, written: str) -> bool:
+        """Whether it is a month and not another word: "may"."""
+        n = self.language
+        return written[0].isupper() or not n.capital_months or written.lower() not in n.words_like_months
 
     def weekday_at(self, text: str, i: int, word: str) -> Found | None:
         """An abbreviated weekday before a date, or a range of weekdays."""
@@ -240,12 +231,14 @@ class WrittenForms:
 
     def parse(self, written: str, magnitude: str = "", negative: bool = False) -> Number:
         """A number of the pattern for numbers."""
+        if written.count(self.language.decimal_mark) > 1:  # "1.000.000"
+            return Number(int("".join(filter(str.isdecimal, written))), "", negative, magnitude)
         is_foreign = self._foreign.fullmatch(written) and (
             self._other_mark == "." or self.language.decimal_mark in written
         )
         mark = self._other_mark if is_foreign else self.language.decimal_mark
         whole, _, decimals = written.partition(mark)
-        return Number(int("".join(filter(str.isdigit, whole)) or 0), decimals, negative, magnitude)
+        return Number(int("".join(filter(str.isdecimal, whole)) or 0), decimals, negative, magnitude)
 
     def _magnitude(self, match: re.Match[str], group: int, is_money: bool = False) -> Found:
         """Where a number with a magnitude ends, and the magnitude; short ones must follow without a space: "5k", not "5 k"."""
@@ -258,10 +251,6 @@ class WrittenForms:
         if is_apart and found not in self._spaced_magnitudes and not (is_money and len(found) > 1):
             return match.end(group - 1), ""
         return match.end(group), found
-
-    def _ruled(self, match: re.Match[str], speak: Callable[[re.Match[str]], str | None]) -> Found | None:
-        said = speak(match)
-        return None if said is None else (match.end(), said)
 
     def _plain(self, match: re.Match[str]) -> Found | None:
         n, written, text = self.language, match[1], match.string
@@ -293,6 +282,9 @@ class WrittenForms:
         return match.end(), self.language.ordinal(self.parse(match[1]).whole, match[2])
 
     def _decade(self, match: re.Match[str]) -> Found | None:
+        before = last_word(match.string, match.start()).lower()
+        if len(match[1]) == 2 and int(match[1]) < 50 and before not in self.language.decade_after:  # "30s" is a time
+            return None
         return match.end(), self.language.decade(int(match[1]))
 
     def _decade_of_century(self, text: str, i: int) -> Found | None:
@@ -304,6 +296,11 @@ class WrittenForms:
         if not denominator or numerator is None:
             return None
         n = self.language
+        before = last_word(match.string, match.start()).lower()
+        if whole is None and before in n.weekdays and match[0].count("/") == 1 and len(before) > 5:  # "Tuesday, 12/25"
+            day, month = (denominator, numerator) if n.date_order == "mdy" else (numerator, denominator)
+            if _is_date(day, month):
+                return match.end(), n.date(day, month, None, "", n.date_order == "mdy")
         if whole is None and numerator == denominator and n.out_of:  # "5/5 stars", "50/50"
             joint = f" {n.out_of} " if numerator <= 10 else " "
             return match.end(), joint.join([n.cardinal(numerator)] * 2)
@@ -361,14 +358,16 @@ class WrittenForms:
             said = n.quantity(number, noun)
         end = match.end()
         if match.string[end : end + 1] == "." and symbol[-1].isalpha() and len(symbol) > 1:  # "2 tbsp. of"
-            end = self.without_stop(match.string, end + 1)
+            end = without_stop(match.string, end + 1, self.language)
         return self._per(match.string, end, said)
 
     def _is_unit(self, text: str, symbol: str, is_apart: bool, end: int) -> bool:
-        """Whether it is a unit and not a word: "5 in the morning", "5 a day"."""
+        """Whether it is a unit and not a word or a name: "5 in the morning", "5 a day", "ISO 9001 F-16"."""
+        if len(symbol) == 1 and symbol.isalpha() and re.match(r"-\d", text[end : end + 2]):
+            return False
         if not is_apart or not symbol.isalpha() or symbol.lower() not in self.language.common_words:
             return True
-        return not next_word(text, end) and symbol.islower()
+        return text[end : end + 1] != "-" and not next_word(text, end) and symbol.islower()
 
     def _per(self, text: str, end: int, said: str) -> Found:
         """`/h` or `/month` behind a quantity or a price."""
@@ -407,14 +406,14 @@ class WrittenForms:
         day, month = int(match[1]), int(match[2])
         if not _is_date(day, month):
             return None
-        return self.without_stop(match.string, match.end()), self._date(match, day, month, None, False)
+        return without_stop(match.string, match.end(), self.language), self._date(match, day, month, None, False)
 
     def _day_first(self, match: re.Match[str]) -> Found | None:
         n, day = self.language, int(match[1])
-        if not 1 <= day <= 31 or n.capital_months and not match[2][0].isupper():
+        if not 1 <= day <= 31 or not self._is_month(match[2]):
             return None
         year = int(match[3]) if match[3] else None
-        end = match.end() if year else self.without_stop(match.string, match.end())
+        end = match.end() if year else without_stop(match.string, match.end(), self.language)
         return end, self._date(match, day, n.months[match[2].lower()], year, False)
 
     def _date(self, match: re.Match[str], day: int, month: int, year: int | None, month_first: bool) -> str:
@@ -440,19 +439,8 @@ class WrittenForms:
     def _with_half(self, match: re.Match[str], group: int, said: str) -> Found:
         if not match[group]:
             return match.end(), said
-        end = self.without_stop(match.string, match.end())
+        end = without_stop(match.string, match.end(), self.language)
         return end, f"{said} {self.language.half_days[match[group]]}".strip()
-
-    def without_stop(self, text: str, end: int) -> int:
-        """Where a form ends that is written with a dot, which may also end the sentence; then it is left to the sentence."""
-        if text[end - 1 : end] != ".":
-            return end
-        after = text[end : end + 40].lstrip("\"'\u201d\u2019)]\u00bb")
-        if not after.strip():
-            return end - 1
-        if after[0].isspace() and self.language.ends_sentence(text[max(0, end - 20) : end - 1], after.lstrip()):
-            return end - 1
-        return end
 
     # --- strings of digits ------------------------------------------------------------------------------------------------
 
@@ -471,6 +459,12 @@ class WrittenForms:
         if not dot or any(int(part) > 255 for part in parts):
             return None
         return match.end(), f" {dot} ".join(map(self.language.digits, parts))
+
+
+def _ruled(speak: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> Found | None:
+    """What a rule of the language says."""
+    said = speak(match)
+    return None if said is None else (match.end(), said)
 
 
 def _is_date(day: int, month: int) -> bool:

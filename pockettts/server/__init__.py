@@ -1,65 +1,82 @@
 """`pockettts serve`: many voices at once over HTTP.
 
-From the outside in: `wsgi` (sockets) -> `front` (keys, log) -> `app` (routes) -> `bodies` (what is asked), `voices`, `answers`
-(what is given) -> the engine.
+From the outside in: `wsgi` (sockets) -> `middleware` (keys, log) -> `app` (routes) -> `requests` (what is asked), `models` and `voices`
+(who speaks), `responses` (what is given) -> the engine.
 """
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from ..engine import Engine
 from ..errors import OptionError
-from ..tts import TTSModel
 from .app import App
+from .models import Models, Source
 from .settings import Settings
 from .voices import Voices
 from .wsgi import WebServer
+
+if TYPE_CHECKING:
+    from .discovery import Announcement
+    from .wyoming import WyomingServer
 
 logger = logging.getLogger("pockettts.server")
 _OTHERS = 4  # threads that are left when all places are taken: to say so, and for /health
 
 
 class Server:
-    """A model at an address, from when it is made; `run` answers.
+    """Models at an address, from when it is made; `run` answers.
+
+    Args:
+        sources: the models; the first one is loaded now, and speaks where a request names none of them.
 
     Raises:
-        OptionError: the address can't be had.
-        PocketTTSError: the default voice can't be had.
+        OptionError: the address can't be had, or two models have the same name.
+        PocketTTSError: the first model or its default voice can't be had.
     """
 
-    def __init__(self, model: TTSModel, settings: Settings, voice: str | None = None) -> None:
+    def __init__(self, sources: Sequence[Source], settings: Settings) -> None:
         self.settings = settings
-        voices = Voices(model, settings, voice)
-        self.engine = Engine(model, settings.max_streams, settings.max_queue)
-        self.app = App(model, self.engine, voices, settings)
-        self.web = self.wyoming = None
+        models = Models(sources, settings, Voices(settings))
+        self.engine = Engine(settings.max_streams, settings.max_queue)
+        self.app = App(models, self.engine, settings)
+        self.web: WebServer | None = None
+        self.wyoming: WyomingServer | None = None
+        self.announcement: Announcement | None = None
         host, port, option, threads = settings.host, settings.port, "--port", self.app.places + _OTHERS
         try:
             self.web = WebServer(self.app.wsgi, host, port, threads, settings.max_body)
             if settings.wyoming_port is not None:
-                from .wyoming import WyomingServer
+                from . import wyoming
 
                 port, option = settings.wyoming_port, "--wyoming"
-                self.wyoming = WyomingServer(self.app.responses, voices, host, port, settings.max_text, threads)
+                self.wyoming = wyoming.WyomingServer(self.app.responses, host, port, settings.max_text, threads)
         except OSError as error:
             self._close()
             reason = error.strerror or error
             raise OptionError(f"can't listen on {host}:{port} ({reason}): take another --host or {option}") from None
+        if self.wyoming and settings.zeroconf is not None:
+            self.announcement = _announced(settings.zeroconf, host, self.wyoming.port)
 
     @property
     def addresses(self) -> list[str]:
+        assert self.web is not None
         return self.web.addresses + ([self.wyoming.address] if self.wyoming else [])
 
     def run(self) -> None:
         """Answer until `web.stop()`; live answers then have `drain_seconds` to end."""
+        assert self.web is not None
         try:
             if self.wyoming:
                 self.wyoming.start()
             self.web.run()
             self.app.stopping = True
             until = monotonic() + self.settings.drain_seconds
+            if self.announcement:
+                self.announcement.close()
+                self.announcement = None
             if self.wyoming:
                 self.wyoming.close()
             if not (self.web.drain(self.settings.drain_seconds) and self.app.responses.drain(until - monotonic())):
@@ -70,26 +87,38 @@ class Server:
     def _close(self) -> None:
         self.app.wsgi.cut_off = "the server stopped"
         self.engine.close(0)
-        for part in (self.wyoming, self.web, self.app):
+        for part in (self.announcement, self.wyoming, self.web, self.app):
             if part:
                 part.close()
 
 
-def serve(
-    model: TTSModel, settings: Settings, voice: str | None = None, ready: Callable[[list[str]], None] = print
-) -> int:
+def _announced(name: str, host: str, port: int) -> "Announcement | None":
+    """The Wyoming server in the network's directory; None, with a warning, if this machine has no such network."""
+    from .discovery import Announcement
+
+    try:
+        return Announcement(name, host, port)
+    except OSError as error:
+        logger.warning(
+            "can't announce the Wyoming server (%s): give Home Assistant its address", error.strerror or error
+        )
+        return None
+
+
+def serve(sources: Sequence[Source], settings: Settings, ready: Callable[[list[str]], None] = print) -> int:
     """Serve until SIGTERM or Ctrl-C; a second one does not wait for live answers.
 
     Args:
-        voice: of requests that name none, as for `TTSModel.get_voice_state`; None is the model's own.
+        sources: the models, as for Server.
         ready: is called with the addresses.
 
     Returns: the signal's number. Raises as Server.
     """
-    server = Server(model, settings, voice)
+    server = Server(sources, settings)
     caught: list[int] = []
 
     def stop(number: int, _: object) -> None:
+        assert server.web is not None
         if caught:
             raise SystemExit(128 + number)
         caught.append(number)

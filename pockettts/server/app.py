@@ -2,9 +2,11 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import bottle
 import yaml
@@ -12,16 +14,14 @@ import yaml
 from .. import __version__
 from ..engine import Engine
 from ..errors import PocketTTSError
-from ..sound.encode import wav_header
-from ..sound.formats import FORMATS
-from ..tts import TTSModel
+from ..sound.formats import FORMATS, SERVED
 from . import errors
 from .metrics import buckets, family
 from .middleware import Middleware
-from .requests import SPEECH_OPTIONS, Speech, from_form, from_json, from_openai
+from .models import Models
+from .requests import SPEECH_OPTIONS, Speech, from_captioned, from_form, from_json, from_openai, from_upload
 from .responses import Client, Response, Responses
 from .settings import Settings
-from .voices import Voices
 
 STATIC = Path(__file__).parent / "static"
 _PAGE = {
@@ -30,6 +30,7 @@ _PAGE = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",  # ask each time, as bottle can say that nothing has changed: files of two releases never mix
 }  # fmt: skip
+OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # names that clients look for; the first model answers to them
 SPARE = 4  # answers whose speech is made, but that were not taken yet
 logger = logging.getLogger("pockettts.server")
 
@@ -37,28 +38,33 @@ logger = logging.getLogger("pockettts.server")
 class App:
     """The server as a WSGI application: `app.wsgi`. `stopping` makes it turn new texts away."""
 
-    def __init__(self, model: TTSModel, engine: Engine, voices: Voices, settings: Settings) -> None:
-        self.model, self.voices, self.settings = model, voices, settings
+    def __init__(self, models: Models, engine: Engine, settings: Settings) -> None:
+        self.models, self.engine, self.settings = models, engine, settings
         self.stopping = False
-        self.engine = engine
         self.places = settings.max_streams + settings.max_queue + SPARE
-        self.responses = Responses(engine, self.places, settings.max_seconds)
+        self.responses = Responses(engine, models, self.places, settings.max_seconds)
         self.bottle = bottle.Bottle()
         self.bottle.default_error_handler = self._http_error
         self.bottle.install(self._plugin)
         for method, path, handler in (
-            ("GET", "/", lambda: bottle.static_file("index.html", STATIC, headers=_PAGE)),
-            ("GET", "/static/<name:path>", lambda name: bottle.static_file(name, STATIC, headers=_PAGE)),
+            ("GET", "/", lambda: _page("index.html")),
+            ("GET", "/docs", lambda: _page("docs.html")),
+            ("GET", "/static/<name:path>", _page),
             ("GET", "/health", self.health),
             ("GET", "/metrics", self.prometheus),
             ("GET", "/openapi.json", self.openapi),
-            ("POST", "/generate", self.generate),
-            ("POST", "/stream", lambda: self.stream(from_json)),
-            ("POST", "/tts", lambda: self.stream(from_form)),
-            ("POST", "/v1/audio/speech", lambda: self.stream(from_openai)),
+            ("POST", "/generate", lambda: self.speak(partial(from_json, whole=True))),
+            ("POST", "/stream", lambda: self.speak(from_json)),
+            ("POST", "/tts", lambda: self.speak(from_form)),
+            ("POST", "/v1/audio/speech", lambda: self.speak(from_openai)),
+            ("POST", "/dev/captioned_speech", lambda: self.speak(from_captioned)),
             ("GET", "/v1/audio/voices", self.list_voices),
+            ("GET", "/v1/voices", self.list_voices),
+            ("POST", "/v1/audio/voices", self.add_voice),
+            ("DELETE", "/v1/audio/voices/<name>", self.remove_voice),
             ("GET", "/v1/models", self.list_models),
-            ("GET", "/v1/models/<name>", self.show_model),
+            ("GET", "/v1/audio/models", self.list_models),
+            ("GET", "/v1/models/<name:path>", self.show_model),
         ):
             self.bottle.route(path, method, handler)
         self.wsgi = Middleware(self.bottle, settings)
@@ -68,47 +74,90 @@ class App:
 
     # --- speech ----------------------------------------------------------------------------------------------------------
 
-    def generate(self) -> bytes:
-        """A whole WAV, which says how long it is."""
-        answer = self._answer(from_json)
+    def speak(self, read: Callable[..., Speech]) -> Response | bytes:
+        """Sound as it is made, or all of it. `read` knows the request's body.
+
+        The headers leave with the first of the sound, so that until then an error can be answered as one.
+        """
+        client = self._client()
+        speech = read(bottle.request, self.settings, lambda name: self.models.entry(name).options)
+        entry = self.models.entry(speech.model)
+        voice = "upload" if isinstance(speech.voice, bytes) else speech.voice or entry.names.default
+        client.figures |= {"characters": len(speech.text), "voice": voice}
+        if len(self.models.entries) > 1:
+            client.figures["model"] = entry.name
+        answer = self.responses.start(speech, client)
+        bottle.response.content_type = _content_type(speech)
+        bottle.response.headers.update(
+            {
+                "X-Sample-Rate": str(entry.config.mimi.sample_rate),
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        if not speech.whole:
+            return answer
         try:
-            pcm = b"".join(answer)
+            return b"".join(answer)
         finally:
             answer.close()
-        bottle.response.content_type = "audio/wav"
-        return wav_header(self.model.sample_rate, len(pcm) // 2) + pcm
 
-    def stream(self, read: Callable[..., Speech]) -> Response:
-        """Sound as it is made. The headers leave with the first of it, so that until then an error can be one."""
-        return self._answer(read)
-
-    def _answer(self, read: Callable[..., Speech]) -> Response:
-        """The answer to a body that `read` knows how to read, begun; with its headers."""
-        client: Client = bottle.request.environ["pockettts.client"]
+    def _client(self) -> Client:
         if self.stopping:
             raise errors.RequestError("this server is stopping: try again in a moment", 503)
-        speech = read(bottle.request, self.settings, self.model.options)
-        name = "upload" if isinstance(speech.voice, bytes) else speech.voice or self.voices.default
-        client.figures |= {"characters": len(speech.text), "voice": name}
-        answer = self.responses.start(speech, client, lambda: self.voices.state(speech.voice))
-        bottle.response.content_type = "text/event-stream" if speech.events else FORMATS[speech.format].media_type
-        bottle.response.headers.update({"X-Sample-Rate": str(self.model.sample_rate), "Cache-Control": "no-store",
-                                        "X-Accel-Buffering": "no"})  # fmt: skip
-        return answer
+        client: Client = bottle.request.environ["pockettts.client"]
+        return client
+
+    # --- voices ----------------------------------------------------------------------------------------------------------
+
+    def list_voices(self) -> dict[str, Any]:
+        """The voices of the model that the query names, or of the first."""
+        names = self.models.entry(bottle.request.query.getunicode("model")).names
+        own = names.own.voices()
+        voices: list[dict[str, Any]] = []
+        for name in names.all():
+            extra = {"own": True, "uploaded": own[name].uploaded} if name in own else {}
+            voices.append({"id": name, "name": name, "default": name == names.default} | extra)
+        return {"voices": voices}
+
+    def add_voice(self) -> dict[str, Any]:
+        client = self._client()
+        self._check_uploads()
+        upload = from_upload(bottle.request, self.settings)
+        entry = self.models.entry(upload.model)
+        until = client.arrived + self.settings.max_seconds
+        model, _ = self.models.acquire(entry, until, client.gone)
+        try:
+            voice = self.models.voices.add(model, entry.names, upload.name, upload.data, upload.suffix)
+        finally:
+            self.models.release(entry)
+        client.figures["voice"] = voice.name
+        return {"id": voice.name, "object": "audio.voice", "name": voice.name, "created_at": int(time.time())}
+
+    def remove_voice(self, name: str) -> dict[str, Any]:
+        self._check_uploads()
+        self.models.voices.remove(name)
+        return {"id": name, "object": "audio.voice.deleted", "deleted": True}
+
+    def _check_uploads(self) -> None:
+        if not self.settings.allow_uploads:
+            raise errors.RequestError("this server keeps no voices of its clients: start it with --allow-uploads", 403)
 
     # --- the rest --------------------------------------------------------------------------------------------------------
 
-    def health(self) -> dict:
+    def health(self) -> dict[str, Any]:
         if self.stopping:
             bottle.response.status = 503
         return {"status": "stopping" if self.stopping else "healthy", "version": __version__}
 
     def prometheus(self) -> str:
         bottle.response.content_type = "text/plain; version=0.0.4; charset=utf-8"
-        stats, cached = self.engine.stats(), self.voices.cached_bytes
+        stats, cached = self.engine.stats(), self.models.voices.cached_bytes
         ended = {"done": stats.done, "left": stats.left, "failed": stats.failed, "refused": stats.refused}
+        loaded = [("", {"model": entry.name}, int(entry.loaded is not None)) for entry in self.models.entries.values()]
         return "".join(family(*figures) for figures in (
-            ("pockettts_info", "gauge", "What is served.", [("", {"model": self.model.config.name, "version": __version__}, 1)]),
+            ("pockettts_info", "gauge", "What is served.", [("", {"model": self.models.first.name, "version": __version__}, 1)]),
+            ("pockettts_model_loaded", "gauge", "Whether a model is in memory.", loaded),
             ("pockettts_requests_total", "counter", "Requests, by route and status.", self.wsgi.requests.samples()),
             ("pockettts_broken_answers_total", "counter", "Answers that ended midway, by route.", self.wsgi.broken.samples()),
             ("pockettts_streams", "gauge", "Texts that are spoken now, and that wait for it.",
@@ -124,22 +173,16 @@ class App:
         bottle.response.content_type = "application/json"
         return openapi()
 
-    def list_voices(self) -> dict:
-        default = self.voices.default
-        return {"voices": [{"id": name, "name": name, "default": name == default} for name in self.voices.names]}
+    def list_models(self) -> dict[str, Any]:
+        """In OpenAI's shape; some clients of servers like it look for `models`."""
+        models = [_model(name) for name in self.models.entries]
+        return {"object": "list", "data": models, "models": models}
 
-    def list_models(self) -> dict:
-        return {"object": "list", "data": [self._model()]}
-
-    def show_model(self, name: str) -> dict:
-        if name != self.model.config.name:
-            raise errors.RequestError(
-                f"there is no model {name[:60]!r} here: this is {self.model.config.name}", 404, "model"
-            )
-        return self._model()
-
-    def _model(self) -> dict:
-        return {"id": self.model.config.name, "object": "model", "created": 0, "owned_by": "kyutai"}
+    def show_model(self, name: str) -> dict[str, Any]:
+        if name not in self.models.entries and name not in OPENAI_MODELS:
+            known = ", ".join(self.models.entries)
+            raise errors.RequestError(f"there is no model {name[:60]!r} here: there is {known}", 404, "model")
+        return _model(name)
 
     # --- errors ----------------------------------------------------------------------------------------------------------
 
@@ -175,6 +218,19 @@ class App:
         return body
 
 
+def _page(name: str) -> bottle.HTTPResponse:
+    return bottle.static_file(name, STATIC, headers=_PAGE)
+
+
+def _content_type(speech: Speech) -> str:
+    kinds = {"events": "text/event-stream", "captions": "application/json"}
+    return kinds.get(speech.wrapping, FORMATS[speech.format].media_type)
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "kyutai", "name": name}
+
+
 @cache
 def openapi() -> bytes:
     """The description of all this, as JSON."""
@@ -182,6 +238,11 @@ def openapi() -> bytes:
     description["info"]["version"] = __version__
     options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.least, "maximum": n.most,
                       "description": n.about} for name, n in SPEECH_OPTIONS.items()}  # fmt: skip
-    for schema in ("Speech", "OpenAISpeech"):
+    for schema in ("Speech", "OpenAISpeech", "CaptionedSpeech"):
         description["components"]["schemas"][schema]["properties"].update(options)
+    for schema in ("OpenAISpeech", "CaptionedSpeech"):
+        properties = description["components"]["schemas"][schema]["properties"]
+        properties["response_format"]["enum"] = [*SERVED, None]
+    content = description["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
+    content.update({form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in SERVED.values()})
     return json.dumps(description).encode()

@@ -3,7 +3,11 @@
 import hmac
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import monotonic
+from typing import Any, TypeAlias
+
+from bottle import Bottle, HTTPError
 
 from . import errors
 from .metrics import Tally
@@ -11,8 +15,13 @@ from .responses import Client
 from .settings import Settings
 
 logger = logging.getLogger("pockettts.requests")
-_OPEN = ("/", "/health", "/openapi.json")  # and /static/: they need no key
+_OPEN = ("/", "/docs", "/health", "/openapi.json")  # and /static/: they need no key
+_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 _PLAIN = ("client", "method", "path", "status")  # what the log shows without its name
+
+
+Environ: TypeAlias = dict[str, Any]
+App: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 class Middleware:
@@ -21,29 +30,29 @@ class Middleware:
     `environ["pockettts.client"]` is the Client; the inner application may add to its `figures`, and say which route it was.
     """
 
-    def __init__(self, app: Callable, settings: Settings) -> None:
+    def __init__(self, app: Bottle, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.requests, self.broken = Tally(), Tally()
         self.cut_off = "the client left"  # why an answer ends before its end, if nothing failed
 
-    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         client = Client()
         client.gone = environ.get("waitress.client_disconnected", client.gone)
         client.hang_up = environ.get("pockettts.hang_up", client.hang_up)
         environ["pockettts.client"] = client
         answer = _Answer(self, environ, client)
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[..., Any]:
             answer.status = int(status[:3])
             return start_response(status, headers + self._for_origin(environ), exc_info)
 
         answer.body = self._inner(environ)(environ, start)
         return answer
 
-    def _inner(self, environ: dict) -> Callable:
+    def _inner(self, environ: Environ) -> App:
         path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
-        if method == "OPTIONS" and self.settings.cors:
-            return _preflight
+        if method == "OPTIONS" and (allowed := self._allowed(path)):
+            return partial(_options, allowed, bool(self.settings.cors))
         if (
             self.settings.api_key
             and not (path in _OPEN or path.startswith("/static/"))
@@ -54,13 +63,26 @@ class Middleware:
             return _refused(path, 413, f"the body is larger than {self.settings.max_body / 2**20:.1f} MB: send less")
         return self.app
 
-    def _knows_the_key(self, environ: dict) -> bool:
+    def _allowed(self, path: str) -> str:
+        """The methods that a path takes; none: there is nothing there."""
+        if path == "*":  # the server as a whole
+            return _METHODS
+        try:
+            self.app.router.match({"PATH_INFO": path, "REQUEST_METHOD": "OPTIONS"})
+        except HTTPError as error:
+            methods = {method for method in str(error.headers.get("Allow", "")).split(",") if method}
+            return (
+                ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"})) if methods else ""
+            )
+        return _METHODS
+
+    def _knows_the_key(self, environ: Environ) -> bool:
         scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(
             key.strip().encode("latin-1"), self.settings.api_key.encode()
         )
 
-    def _for_origin(self, environ: dict) -> list[tuple[str, str]]:
+    def _for_origin(self, environ: Environ) -> list[tuple[str, str]]:
         """Headers that let a web page from elsewhere read the answer, if it may."""
         origin, allowed = environ.get("HTTP_ORIGIN"), self.settings.cors
         if not allowed:
@@ -73,7 +95,7 @@ class Middleware:
             ]
         return headers
 
-    def log(self, environ: dict, client: Client, status: int, size: int, error: str | None) -> None:
+    def log(self, environ: Environ, client: Client, status: int, size: int, error: str | None) -> None:
         """One line for a request that has ended."""
         figures = client.figures
         route = figures.pop("route", "other")
@@ -96,7 +118,7 @@ class Middleware:
 class _Answer:
     """A body that tells the log when it has ended, and how."""
 
-    def __init__(self, front: Middleware, environ: dict, client: Client) -> None:
+    def __init__(self, front: Middleware, environ: Environ, client: Client) -> None:
         self.front, self.environ, self.client = front, environ, client
         self.body: Iterable[bytes] = ()
         self.status, self.size, self.whole, self.error = 500, 0, False, None
@@ -119,14 +141,21 @@ class _Answer:
         self.environ.clear()  # bottle keeps the last one of each thread, and an upload with it
 
 
-def _preflight(environ: dict, start_response: Callable) -> list[bytes]:
-    start_response("204 No Content", [("Access-Control-Allow-Methods", "GET, POST"), ("Access-Control-Max-Age", "86400"),
-                                      ("Access-Control-Allow-Headers", "Authorization, Content-Type")])  # fmt: skip
+def _options(allowed: str, cors: bool, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+    """The answer to OPTIONS: which methods there are; where web pages from elsewhere may ask, what these may send."""
+    headers = [("Allow", allowed)]
+    if cors:
+        headers += [
+            ("Access-Control-Allow-Methods", allowed),
+            ("Access-Control-Max-Age", "86400"),
+            ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+        ]
+    start_response("204 No Content", headers)
     return []
 
 
-def _refused(path: str, status: int, message: str) -> Callable:
-    def app(environ: dict, start_response: Callable) -> list[bytes]:
+def _refused(path: str, status: int, message: str) -> App:
+    def app(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         line, headers, body = errors.answer(path, status, message)
         start_response(line, list(headers.items()))
         return [body]

@@ -4,7 +4,10 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import PurePosixPath
+from typing import Any, Literal, TypeAlias
 
 import bottle
 
@@ -21,48 +24,137 @@ SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options) i
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # no voice has such a name
 
 
+OptionsOf: TypeAlias = Callable[[str | None], Options]  # the defaults of the model that a request names
+
+
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """What a client wants to hear."""
+    """What a client wants to hear.
+
+    Attributes:
+        model: a name; None: the server's first.
+        voice: a name or an address; the content of a file; None: the default.
+        format: of the audio.
+        wrapping: bare audio, OpenAI's server-sent events, or JSON objects with audio and the times of words.
+        whole: send the answer when it is complete.
+        words: send the times of words.
+    """
 
     text: str
-    voice: str | bytes | None  # a name or an address; the content of a file; the default
+    voice: str | bytes | None
     options: Options
+    model: str | None = None
     format: str = "wav"
-    events: bool = False  # as server-sent events
+    wrapping: Literal["audio", "events", "captions"] = "audio"
+    whole: bool = False
+    words: bool = False
 
 
-def from_json(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
-    """The body of /generate and /stream, whose answers are bare samples."""
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A voice to add: the content of a file, and the suffix of its name."""
+
+    name: str
+    data: bytes
+    suffix: str
+    model: str | None
+
+
+def from_json(request: bottle.BaseRequest, settings: Settings, own: OptionsOf, whole: bool = False) -> Speech:
+    """The body of /generate (whole) and /stream: a whole WAV, or bare samples."""
     data = _json(request)
-    return Speech(text=_text(data, "text", settings), voice=_voice(data, settings), options=_options(data, own),
-                  format="pcm")  # fmt: skip
+    return Speech(**_common(data, "text", settings, own), format="wav" if whole else "pcm", whole=whole)
 
 
-def from_form(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
+def from_form(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
     """The body of /tts, multipart or urlencoded: `text`, `voice_url` or an upload, `voice_wav`, and options such as `speed`."""
-    try:
-        forms, files = request.forms, request.files
-        data = {name: forms.getunicode(name) for name in forms}
-    except bottle.HTTPError:
-        raise RequestError("the body is no form that can be read: send multipart/form-data", 400) from None
-    except (UnicodeError, ValueError):
-        raise RequestError("the form is not UTF-8: give a file that is uploaded a file name", 400) from None
-    data = {name: value for name, value in data.items() if value}  # browsers send empty fields
-    upload = files.get("voice_wav")
-    voice = data.get("voice_url")
+    data = _form(request)
+    upload = request.files.get("voice_wav")
+    voice: str | bytes | None = data.get("voice_url")
     if upload is not None:
         content = upload.file.read(settings.max_upload + 1)
         if voice and content:
             raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
         voice = _limited(content, settings, "voice_wav") or voice
-    options = _options(data | _numbers(data), own)
-    return Speech(text=_text(data, "text", settings), voice=voice, options=options)
+    options = _options(data | _numbers(data), own(data.get("model")))
+    return Speech(text=_text(data, "text", settings), voice=voice, options=options, model=data.get("model"))
 
 
-def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -> Speech:
-    """The body of /v1/audio/speech. What else OpenAI knows, such as `instructions`, is passed over."""
+def from_openai(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
+    """The body of /v1/audio/speech. What else OpenAI knows, such as `instructions`, is passed over.
+
+    A WAV is sent when it is complete, so that its header has its length, unless the request wants a stream: players that know no
+    WAV of unknown length do not ask for one.
+    """
     data = _json(request)
+    format = _format(data)
+    stream_format = _choice(data, "stream_format", "audio", "sse")
+    stream, words = _flag(data, "stream"), bool(_flag(data, "timestamps"))
+    if words and stream_format != "sse":
+        raise RequestError(
+            "timestamps come with stream_format sse: ask for that, or take /dev/captioned_speech", param="timestamps"
+        )
+    bare = stream_format != "sse"
+    whole = bare and (stream is False or (format == "wav" and stream is None and stream_format is None))
+    return Speech(
+        **_common(data, "input", settings, own),
+        format=format,
+        wrapping="audio" if bare else "events",
+        whole=whole,
+        words=words,
+    )
+
+
+def from_captioned(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
+    """The body of /dev/captioned_speech, as Kokoro-FastAPI's: that of /v1/audio/speech, with `stream` and `return_timestamps`."""
+    data = _json(request)
+    return Speech(
+        **_common(data, "input", settings, own),
+        format=_format(data),
+        wrapping="captions",
+        whole=_flag(data, "stream") is False,
+        words=_flag(data, "return_timestamps") is not False,
+    )
+
+
+def from_upload(request: bottle.BaseRequest, settings: Settings) -> Upload:
+    """The body of POST /v1/audio/voices, as OpenAI's: `name`, a file `audio_sample`, and maybe `consent`, which is not kept."""
+    data, upload = _form(request), request.files.get("audio_sample")
+    if not data.get("name"):
+        raise RequestError("name is missing: give the voice one", param="name")
+    content = upload.file.read(settings.max_upload + 1) if upload is not None else b""
+    if not content:
+        raise RequestError("audio_sample is missing: send a recording as a file", param="audio_sample")
+    suffix = PurePosixPath(upload.raw_filename or "").suffix
+    return Upload(
+        name=data["name"], data=_limited(content, settings, "audio_sample"), suffix=suffix, model=data.get("model")
+    )
+
+
+def _common(data: dict[str, Any], text: str, settings: Settings, own: OptionsOf) -> dict[str, Any]:
+    """The fields of Speech that all JSON bodies have. text: the name of the text's field."""
+    model = _string(data, "model")
+    return {
+        "text": _text(data, text, settings),
+        "voice": _voice(data, settings),
+        "options": _options(data, own(model)),
+        "model": model,
+    }
+
+
+def _form(request: bottle.BaseRequest) -> dict[str, str]:
+    """The fields of a form that are not empty: browsers send empty ones."""
+    try:
+        forms, _ = request.forms, request.files
+        data = {name: forms.getunicode(name) for name in forms}
+    except bottle.HTTPError:
+        raise RequestError("the body is no form that can be read: send multipart/form-data", 400) from None
+    except (UnicodeError, ValueError):
+        raise RequestError("the form is not UTF-8: give a file that is uploaded a file name", 400) from None
+    return {name: value for name, value in data.items() if value}
+
+
+def _format(data: dict[str, Any]) -> str:
     wanted = _string(data, "response_format") or "mp3"
     if wanted not in SERVED:
         raise RequestError(
@@ -72,14 +164,24 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: Options) -
         SERVED[wanted].check()
     except AudioError as error:
         raise RequestError(f"response_format {error}", 400, "response_format") from None
-    stream = _string(data, "stream_format") or "audio"
-    if stream not in ("audio", "sse"):
-        raise RequestError(f"stream_format {stream[:20]!r} is not known: take audio or sse", param="stream_format")
-    return Speech(text=_text(data, "input", settings), voice=_voice(data, settings), options=_options(data, own),
-                  format=wanted, events=stream == "sse")  # fmt: skip
+    return wanted
 
 
-def _json(request: bottle.BaseRequest) -> dict:
+def _choice(data: dict[str, Any], name: str, *choices: str) -> str | None:
+    value = _string(data, name)
+    if value is not None and value not in choices:
+        raise RequestError(f"{name} {value[:20]!r} is not known: take {' or '.join(choices)}", param=name)
+    return value
+
+
+def _flag(data: dict[str, Any], name: str) -> bool | None:
+    value = data.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise RequestError(f"{name} must be true or false", param=name)
+    return value
+
+
+def _json(request: bottle.BaseRequest) -> dict[str, Any]:
     kind = request.content_type.partition(";")[0].strip().lower()
     if kind not in ("application/json", ""):
         raise RequestError(f"the body is {kind[:60]}: send JSON, with `Content-Type: application/json`", 415)
@@ -92,14 +194,14 @@ def _json(request: bottle.BaseRequest) -> dict:
     return data
 
 
-def _string(data: dict, name: str) -> str | None:
+def _string(data: dict[str, Any], name: str) -> str | None:
     value = data.get(name)
     if value is not None and not isinstance(value, str):
         raise RequestError(f"{name} must be text", param=name)
     return value
 
 
-def _text(data: dict, name: str, settings: Settings) -> str:
+def _text(data: dict[str, Any], name: str, settings: Settings) -> str:
     text = _string(data, name)
     if not (text and text.strip()):
         raise RequestError(f"{name} is {'missing' if text is None else 'empty'}: give at least one word", param=name)
@@ -110,7 +212,7 @@ def _text(data: dict, name: str, settings: Settings) -> str:
     return text
 
 
-def _voice(data: dict, settings: Settings) -> str | bytes | None:
+def _voice(data: dict[str, Any], settings: Settings) -> str | bytes | None:
     """A name or an address; or a recording or voice state in base64, with or without `data:...;base64,` before it."""
     voice = data.get("voice")
     if isinstance(voice, dict):  # OpenAI's custom voices
@@ -152,13 +254,13 @@ def _numbers(data: dict[str, str]) -> dict[str, float]:
         raise RequestError(f"{name} {data[name][:20]!r}: give {SPEECH_OPTIONS[name].range}", param=name) from None
 
 
-def _options(data: dict, own: Options) -> Options:
+def _options(data: dict[str, Any], own: Options) -> Options:
     numbers = {option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
     return own.replace(**numbers, verbatim=_is_verbatim(data.get("normalize")))
 
 
 def _is_verbatim(normalize: object) -> bool | None:
-    """What `normalize` says: true, false, or the same as text in a form; None is what the server does otherwise."""
+    """The opposite of `normalize`, which is a boolean, or text in a form; None: the default of the server."""
     known = {"true": False, "1": False, "yes": False, "false": True, "0": True, "no": True}
     if normalize is None or isinstance(normalize, bool):
         return None if normalize is None else not normalize

@@ -11,9 +11,12 @@ import numpy as np
 
 from ..engine import Engine, Stream
 from ..errors import BusyError, PocketTTSError
-from ..sound.encode import Encoder
-from ..voices.state import VoiceState
+from ..sound.encode import Encoder, wav_header
+from ..sound.formats import FORMATS
+from ..tts import TTSModel
+from ..words.alignment import Word
 from .errors import RequestError
+from .models import Entry, Models
 from .requests import Speech
 
 STALLED = 60  # seconds that a client may take nothing, before it is hung up on
@@ -33,8 +36,8 @@ class Client:
 class Responses:
     """All answers that are being given; at most `most` at once, whatever keeps them from ending."""
 
-    def __init__(self, engine: Engine, most: int, max_seconds: float) -> None:
-        self.engine, self.max_seconds = engine, max_seconds
+    def __init__(self, engine: Engine, models: Models, most: int, max_seconds: float) -> None:
+        self.engine, self.models, self.max_seconds = engine, models, max_seconds
         self._places = threading.BoundedSemaphore(most)
         self._live: set[Response] = set()
         self._closing = False
@@ -42,11 +45,10 @@ class Responses:
         self._watcher = threading.Thread(target=self._watch, name="pockettts-watch", daemon=True)
         self._watcher.start()
 
-    def start(self, speech: Speech, client: Client, voice: Callable[[], VoiceState]) -> "Response":
+    def start(self, speech: Speech, client: Client) -> "Response":
         """An answer that has its first sound. The caller closes it.
 
-        Args:
-            voice: makes the voice state, which may take a while.
+        This may take a while: the model may have to be loaded, and the voice cloned.
 
         Raises:
             BusyError: no place, neither to speak nor to wait.
@@ -54,13 +56,23 @@ class Responses:
         """
         if not self._places.acquire(blocking=False):
             raise BusyError("all places are taken: try again in a moment")
+        entry = self.models.entry(speech.model)
+        held = False
         try:
-            state = voice()
+            if isinstance(speech.voice, str):
+                entry.names.find(speech.voice)  # a voice that is not there is no reason to load a model
+            model, default = self.models.acquire(entry, client.arrived + self.max_seconds, client.gone)
+            held = True
+            state = self.models.voices.state(model, entry.names, default, speech.voice)
             if client.gone():
                 raise RequestError("the client left", 499)
-            stream = self.engine.submit(speech.text, state, speech.options)
-            answer = Response(self, stream, replace(speech, voice=None), client)  # an upload has done its work
+            stream = self.engine.submit(model, speech.text, state, speech.options, speech.words)
+            answer = Response(
+                self, entry, model, stream, replace(speech, voice=None), client
+            )  # an upload has done its work
         except BaseException:
+            if held:
+                self.models.release(entry)
             self._places.release()
             raise
         with self._change:
@@ -78,6 +90,7 @@ class Responses:
         with self._change:
             self._live.discard(answer)
             self._change.notify_all()
+        self.models.release(answer.entry)
         self._places.release()
 
     def drain(self, seconds: float) -> bool:
@@ -112,15 +125,20 @@ class Response:
     What it raises midway must not look like an end to the client; with server-sent events, an error is the last of them.
     """
 
-    def __init__(self, answers: Responses, stream: Stream, speech: Speech, client: Client) -> None:
-        self._answers, self._stream, self._speech, self._client = answers, stream, speech, client
-        self._rate = answers.engine.model.sample_rate
+    def __init__(
+        self, answers: Responses, entry: Entry, model: TTSModel, stream: Stream, speech: Speech, client: Client
+    ) -> None:
+        self.entry = entry
+        self._answers, self._model, self._stream, self._speech, self._client = answers, model, stream, speech, client
+        self._rate = model.sample_rate
         self._until = client.arrived + answers.max_seconds
         self._given: float | None = None  # when the client was given something that it may not have taken yet
         self._cut: RequestError | None = None
         self._closed = False
         self._samples = 0
-        self._pieces = self._events() if speech.events else self._encoded()
+        self._told = 0  # words that were sent
+        self._unit = "word" if self._model.config.alignment_heads else "chunk"
+        self._pieces = {"audio": self._audio, "events": self._events, "captions": self._captions}[speech.wrapping]()
         self._first = b""
 
     def begin(self) -> None:
@@ -145,34 +163,78 @@ class Response:
         if self._cut:  # that has ended the stream
             raise self._cut
 
-    def _encoded(self) -> Iterator[bytes]:
-        encoder = Encoder(self._speech.format, self._rate)
+    def _encoded(self, format: str) -> Iterator[bytes]:
+        encoder = Encoder(format, self._rate)
         for block in self._blocks():
             if data := encoder.write(block):
                 yield data
         if data := encoder.close():
             yield data
 
+    def _audio(self) -> Iterator[bytes]:
+        """Bare audio."""
+        if self._speech.whole:
+            yield self._whole()
+        else:
+            yield from self._encoded(self._speech.format)
+
+    def _whole(self) -> bytes:
+        """All of the audio; a WAV has its length in its header."""
+        if self._speech.format != "wav":
+            return b"".join(self._encoded(self._speech.format))
+        pcm = b"".join(self._encoded("pcm"))
+        return wav_header(self._rate, len(pcm) // 2) + pcm
+
     def _events(self) -> Iterator[bytes]:
-        """OpenAI's server-sent events."""
+        """OpenAI's server-sent events; those with words, `speech.audio.words`, are ours."""
         begun = False
         try:
-            for piece in self._encoded():
+            for piece in self._encoded(self._speech.format):
                 yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
                 begun = True
+                yield from self._word_event()
+            yield from self._word_event()
         except PocketTTSError as error:
             if begun:
-                yield _event(
-                    {
-                        "type": "error",
-                        "error": {"message": str(error), "type": "server_error", "param": None, "code": None},
-                    }
-                )
+                said = {"message": str(error), "type": "server_error", "param": None, "code": None}
+                yield _event({"type": "error", "error": said})
             raise
-        model = self._answers.engine.model
-        usage = {"input_tokens": len(model.tokenizer.encode(self._speech.text)),
-                 "output_tokens": round(self._samples / self._rate * model.config.mimi.frame_rate)}  # fmt: skip
+        usage = {
+            "input_tokens": len(self._model.tokenizer.encode(self._speech.text)),
+            "output_tokens": round(self._samples / self._rate * self._model.config.mimi.frame_rate),
+        }
         yield _event({"type": "speech.audio.done", "usage": usage | {"total_tokens": sum(usage.values())}})
+
+    def _word_event(self) -> Iterator[bytes]:
+        if words := self._new_words():
+            told = [{"word": word.text, "start": word.start, "end": word.end} for word in words]
+            yield _event({"type": "speech.audio.words", "unit": self._unit, "words": told})
+
+    def _captions(self) -> Iterator[bytes]:
+        """Kokoro-FastAPI's objects: one, or lines with one each. Times are seconds since the start of the speech."""
+        if self._speech.whole:
+            yield self._caption(self._whole())
+            return
+        for piece in self._encoded(self._speech.format):
+            yield self._caption(piece) + b"\n"
+        if rest := self._new_words():
+            yield self._caption(b"", rest) + b"\n"
+
+    def _caption(self, audio: bytes, words: list[Word] | None = None) -> bytes:
+        words = self._new_words() if words is None else words
+        times = [{"word": word.text, "start_time": word.start, "end_time": word.end} for word in words]
+        told = {
+            "audio": base64.b64encode(audio).decode(),
+            "audio_format": FORMATS[self._speech.format].media_type,
+            "timestamps": times if self._speech.words else None,
+        }
+        return json.dumps(told).encode()
+
+    def _new_words(self) -> list[Word]:
+        """The words that were found since the last call."""
+        words = self._stream.words[self._told :] if self._speech.words else []
+        self._told += len(words)
+        return words
 
     def look(self) -> None:
         """End it if nobody listens, or nobody should any more. Called by another thread."""

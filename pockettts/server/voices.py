@@ -1,18 +1,19 @@
-"""Voices as requests name them: by a name of the catalogue, as an upload, by an address if the operator allows it.
+"""Voices as requests name them: own voices and those of the catalogue by name, uploads, and addresses if the operator allows them.
 
-No request ever names a file of this machine.
+No request ever names a file of this machine: a name is looked up in a list, and never becomes part of a path.
 """
 
 import logging
-import os
-import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from hashlib import sha256
 
+from ..config.schema import Config
 from ..errors import BusyError, DownloadError, PocketTTSError
 from ..tts import TTSModel
-from ..voices import catalogue as voices
+from ..voices import catalogue, loader
+from ..voices.folders import RECORDINGS, STATE, FolderFull, NameTaken, OwnVoice, VoiceFolder, check_name, is_state
 from ..voices.state import VoiceState
 from . import remote
 from .errors import RequestError
@@ -41,68 +42,51 @@ OPENAI_VOICES = {
 }
 
 
-class Voices:
-    """Voice states by name or by content, as many as fit into CACHE_BYTES; the default one is always there.
+class VoiceNames:
+    """The names by which requests find the voices of one model. The model need not be loaded.
 
-    Raises PocketTTSError if the default voice can't be had.
+    Attributes:
+        default: the voice of requests that name none: a name, or what the operator gave.
+
+    Args:
+        config: the model.
+        settings: of the server.
+        own: the folder of own voices.
+        first: whether it is the first model of the server, for which the operator has chosen the voice.
     """
 
-    def __init__(self, model: TTSModel, settings: Settings, default: str | None = None) -> None:
-        self.model, self.settings = model, settings
-        self.default = model.default_voice if default is None else default
-        self.names = voices.names(model.config)
-        near = {name: next((v for v in both if v in self.names), self.default) for name, both in OPENAI_VOICES.items()}
-        self.map = near | settings.voice_map
-        self._cache: OrderedDict[str, VoiceState] = OrderedDict()
-        self._lock = threading.Lock()  # of the cache
-        self._work = threading.Lock()  # one voice at a time: cloning takes all cores, and memory
-        self._waiting = threading.BoundedSemaphore(MAX_WAITING)
-        self._default_state = model.get_voice_state(self.default)
-        model.voice_cache = None  # from now on: what strangers upload is not for this machine's disk
+    def __init__(self, config: Config, settings: Settings, own: VoiceFolder, first: bool) -> None:
+        self.own, self._settings = own, settings
+        self._catalogue = catalogue.names(config)
+        given = settings.voice
+        is_of_another_model = not first and given in catalogue.ORIGINS and given not in self.all()
+        self.default: str = catalogue.default_voice(config) if given is None or is_of_another_model else given
 
-    @property
-    def cached_bytes(self) -> int:
-        with self._lock:
-            return sum(map(_size, self._cache.values()))
+    def all(self) -> list[str]:
+        """All names: own voices first."""
+        mine = list(self.own.voices())
+        return mine + [name for name in self._catalogue if name not in mine]
 
-    def state(self, voice: str | bytes | None) -> VoiceState:
-        """The state of a voice.
+    def find(self, name: str) -> str:
+        """What a request calls a voice -> one of `all`, the default, or an address.
 
-        Args:
-            voice: a name, an address, the content of a sound file or of a .safetensors state; or None, the default voice.
+        The order: names of this server; names that the operator has mapped; OpenAI's names. These speak with the voice that the
+        operator has chosen as the default, or else with one that comes near.
 
-        Raises:
-            Refusal, VoiceError, AudioError: no such voice, or none that can be used.
-            BusyError: too many others wait for theirs.
+        Raises RequestError: there is no such voice, or addresses are not allowed.
         """
-        if isinstance(voice, str):
-            voice = self._known(voice)
-        if voice is None or voice == self.default:
-            return self._default_state
-        key = voice if isinstance(voice, str) else sha256(voice).hexdigest()
-        if not (state := self._cached(key)):
-            if not self._waiting.acquire(blocking=False):
-                raise BusyError("too many new voices at once: try again in a moment")
-            try:
-                with self._work:
-                    state = self._cached(key) or self._made(voice)
-                    self._keep(key, state)
-            finally:
-                self._waiting.release()
-        return state
-
-    def _known(self, name: str) -> str:
-        """What a request calls a voice -> a name here, or an address."""
-        if name in self.names:
+        names = self.all()
+        if name in names:
             return name
-        if name in self.map:
-            there = self.map[name]
-            return there if there in self.names else self.default
+        if name in self._settings.voice_map:
+            mapped = self._settings.voice_map[name]
+            return mapped if mapped in names else self.default
+        if name in OPENAI_VOICES:
+            near = () if self._settings.voice is not None else OPENAI_VOICES[name]
+            return next((voice for voice in near if voice in names), self.default)
         if "://" not in name:
-            raise RequestError(
-                f"there is no voice {name[:60]!r}: take one of {', '.join(self.names[:30])}", param="voice"
-            )
-        if not self.settings.remote_voices:
+            raise RequestError(f"there is no voice {name[:60]!r}: take one of {', '.join(names[:30])}", param="voice")
+        if not self._settings.remote_voices:
             raise RequestError(
                 "this server takes no voices by address: upload the file, or start it with --remote-voices",
                 403,
@@ -110,46 +94,145 @@ class Voices:
             )
         return name
 
-    def _made(self, voice: str | bytes) -> VoiceState:
-        if isinstance(voice, str) and "://" not in voice:
-            try:
-                return self.model.get_voice_state(voice)
-            except DownloadError as error:  # its reasons are the operator's
-                logger.warning("%s", error)
-                raise RequestError(
-                    f"the voice {voice} can't be had now; the server's log says why", 502, "voice"
-                ) from None
-        name, data = (
-            ("the upload", voice)
-            if isinstance(voice, bytes)
-            else (voice, remote.fetch(voice, self.settings.max_upload))
-        )
-        with tempfile.TemporaryDirectory(prefix="pockettts-") as folder:
-            path = os.path.join(folder, "voice.safetensors" if _is_safetensors(data) else "voice")
-            with open(path, "wb") as file:
-                file.write(data)
-            try:
-                return self.model.get_voice_state(path)
-            except PocketTTSError as error:
-                raise RequestError(str(error).replace(path, name), param="voice") from None
 
-    def _cached(self, key: str) -> VoiceState | None:
+class Voices:
+    """The voice states of all models: those in use lately are kept, up to CACHE_BYTES."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.own = settings, VoiceFolder(settings.voices_dir)
+        self._cache: OrderedDict[Hashable, VoiceState] = OrderedDict()
+        self._lock = threading.Lock()  # of the cache
+        self._work = threading.Lock()  # one voice at a time: cloning takes all cores, and memory
+        self._waiting = threading.BoundedSemaphore(MAX_WAITING)
+
+    @property
+    def cached_bytes(self) -> int:
+        with self._lock:
+            return sum(map(_size, self._cache.values()))
+
+    def default_state(self, model: TTSModel, names: VoiceNames) -> VoiceState:
+        """The state of a model's default voice. Raises PocketTTSError if it can't be had."""
+        own = self.own.find(names.default)
+        state = model.get_voice_state(own.path if own else names.default)
+        if own:
+            self._keep(_key(model, own), state)
+        return state
+
+    def state(self, model: TTSModel, names: VoiceNames, default: VoiceState, voice: str | bytes | None) -> VoiceState:
+        """The state of a voice.
+
+        Args:
+            model, names, default: the model, the names of its voices, and the state of its default voice.
+            voice: a name, an address, the content of a sound file or of a .safetensors state; or None, the default voice.
+
+        Raises:
+            RequestError, VoiceError, AudioError: no such voice, or none that can be used.
+            BusyError: too many others wait for theirs.
+        """
+        asked = voice
+        if not isinstance(voice, bytes):
+            voice = names.default if voice is None else names.find(voice)
+        own = self.own.find(voice) if isinstance(voice, str) else None
+        if own is None and voice == names.default:
+            return default
+        key = _key(model, own or voice)
+        if state := self._cached(key):
+            return state
+        try:
+            return self._made(model, key, own or voice)
+        except DownloadError as error:  # its reasons are the operator's
+            logger.warning("%s", error)
+            if asked in OPENAI_VOICES and asked not in self.settings.voice_map:
+                return default  # a client that sends this name has not chosen a voice
+            raise RequestError(f"the voice {voice} can't be had now; the server's log says why", 502, "voice") from None
+
+    def add(self, model: TTSModel, names: VoiceNames, name: str, data: bytes, suffix: str) -> OwnVoice:
+        """Add an uploaded voice, after this model has heard it.
+
+        Args:
+            suffix: of the file's name at the client.
+
+        Raises:
+            RequestError: not a name, a name that is taken, or no place.
+            RequestError, BusyError: as `state`, for what is no voice.
+        """
+        try:
+            name = check_name(name)
+            if name in names.all() or name in OPENAI_VOICES or name in self.settings.voice_map:
+                raise NameTaken(f"there is a voice {name!r} already: take another name")
+            key = _key(model, data)
+            state = self._cached(key) or self._made(model, key, data)
+            suffix = STATE if is_state(data) else suffix.lower() if suffix.lower() in RECORDINGS else ".wav"
+            voice = self.own.upload(name, data, suffix, self.settings.max_uploaded, self.settings.max_uploaded_bytes)
+        except (NameTaken, FolderFull) as error:
+            raise RequestError(str(error), 409, "name") from None
+        self._keep(_key(model, voice), state)
+        return voice
+
+    def remove(self, name: str) -> None:
+        """Remove an uploaded voice. Raises RequestError: there is none of this name, or it is the operator's."""
+        if self.own.remove(name, uploaded=True):
+            return
+        if self.own.find(name):
+            raise RequestError(
+                f"the voice {name[:60]!r} was not uploaded: only the operator can remove it", 403, "voice"
+            )
+        raise RequestError(f"there is no uploaded voice {name[:60]!r}", 404, "voice")
+
+    def forget(self, model: TTSModel) -> None:
+        """Drop what is kept for a model."""
+        with self._lock:
+            for key in [key for key in self._cache if isinstance(key, tuple) and key[0] == id(model)]:
+                del self._cache[key]
+
+    def _made(self, model: TTSModel, key: Hashable, voice: OwnVoice | str | bytes) -> VoiceState:
+        """A new state, kept under the key."""
+        if not self._waiting.acquire(blocking=False):
+            raise BusyError("too many new voices at once: try again in a moment")
+        try:
+            with self._work:
+                state = self._cached(key) or self._heard(model, voice)
+                self._keep(key, state)
+                return state
+        finally:
+            self._waiting.release()
+
+    def _heard(self, model: TTSModel, voice: OwnVoice | str | bytes) -> VoiceState:
+        """The state that a model makes of a voice. Messages do not name files of this machine."""
+        given: str | bytes = voice.path.name if isinstance(voice, OwnVoice) else voice
+        try:
+            if isinstance(voice, OwnVoice):
+                return model.get_voice_state(voice.path)
+            if isinstance(voice, str) and "://" not in voice:
+                return model.get_voice_state(voice)
+            if isinstance(voice, str):
+                voice = remote.fetch(voice, self.settings.max_upload)
+            return model.get_voice_state(voice)
+        except (DownloadError, RequestError):
+            raise
+        except PocketTTSError as error:
+            known_as = "the upload" if isinstance(given, bytes) else given
+            path = str(voice.path) if isinstance(voice, OwnVoice) else loader.BYTES
+            raise RequestError(str(error).replace(path, known_as), param="voice") from None
+
+    def _cached(self, key: Hashable) -> VoiceState | None:
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
             return self._cache.get(key)
 
-    def _keep(self, key: str, state: VoiceState) -> None:
+    def _keep(self, key: Hashable, state: VoiceState) -> None:
         with self._lock:
             self._cache[key] = state
             while sum(map(_size, self._cache.values())) > CACHE_BYTES:
                 self._cache.popitem(last=False)
 
 
+def _key(model: TTSModel, voice: OwnVoice | str | bytes) -> tuple[int, Hashable]:
+    if isinstance(voice, OwnVoice):
+        return id(model), (str(voice.path), *voice.version)
+    return id(model), voice if isinstance(voice, str) else sha256(voice).digest()
+
+
 def _size(state: VoiceState) -> int:
     return sum(layer.nbytes for layer in state.layers)
-
-
-def _is_safetensors(data: bytes) -> bool:
-    """Eight bytes of a length, then JSON: no sound file starts like that."""
-    return data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data)

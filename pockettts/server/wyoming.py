@@ -26,9 +26,9 @@ from ..reading.languages import find_language, language_code
 from ..reading.languages.base import Language
 from ..reading.sentences import sentence_ends
 from .errors import RequestError
+from .models import Entry
 from .requests import Speech
 from .responses import Client, Responses
-from .voices import Voices
 
 KYUTAI = Attribution("Kyutai", "https://huggingface.co/kyutai/pocket-tts")
 PATIENCE = 300  # seconds that a connection may be idle, or take nothing of an answer
@@ -43,9 +43,8 @@ class WyomingServer:
     Raises OSError if it can't have that port.
     """
 
-    def __init__(self, answers: Responses, voices: Voices, host: str, port: int, max_text: int, places: int) -> None:
-        self.responses, self.voices, self.max_text = answers, voices, max_text
-        self.language = find_language(voices.model.config.language or "en")
+    def __init__(self, answers: Responses, host: str, port: int, max_text: int, places: int) -> None:
+        self.responses, self.models, self.max_text = answers, answers.models, max_text
         self.places = BoundedSemaphore(places)  # connections
         self._server = _Listener((host, port), self)
         self._thread = Thread(target=self._server.serve_forever, name="pockettts-wyoming", daemon=True)
@@ -65,14 +64,46 @@ class WyomingServer:
             self._thread.join()
         self._server.server_close()
 
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
     def info(self) -> Info:
-        config = self.voices.model.config
-        language = language_code(config.language or "en")
-        voices = [TtsVoice(name, KYUTAI, True, name, None, [language]) for name in self.voices.names]
-        about = f"Pocket TTS, {config.name}"
+        """All voices of all models, each with the language of its model."""
+        voices = []
+        for entry in self.models.entries.values():
+            own = entry.names.own.voices()
+            for name in entry.names.all():
+                maker = Attribution("", "") if name in own else KYUTAI
+                title = name if entry.first else f"{name} ({entry.name})"
+                voices.append(TtsVoice(_full_name(entry, name), maker, True, title, None, [_language(entry)]))
+        about = f"Pocket TTS, {', '.join(self.models.entries)}"
         return Info(
             tts=[TtsProgram("pockettts", KYUTAI, True, about, __version__, voices, supports_synthesize_streaming=True)]
         )
+
+    def find(self, voice: SynthesizeVoice | None) -> tuple[Entry, str | None]:
+        """The model and the voice that a client asks for, by a name of `info`, by a language, or by both; None: the default voice."""
+        name, language = (voice.name, voice.language) if voice else (None, None)
+        entries = list(self.models.entries.values())
+        for entry in entries[1:]:
+            for known in entry.names.all() if name else ():
+                if _full_name(entry, known) == name:
+                    return entry, known
+        wanted = (language or "").partition("-")[0].partition("_")[0].lower()
+        spoken = (
+            entry for entry in entries if _language(entry) == wanted and (name is None or name in entry.names.all())
+        )
+        return next(spoken, self.models.first), name
+
+
+def _full_name(entry: Entry, voice: str) -> str:
+    """What a voice is called among those of all models."""
+    return voice if entry.first else f"{entry.name}/{voice}"
+
+
+def _language(entry: Entry) -> str:
+    return language_code(entry.config.language or "en")
 
 
 class _Listener(ThreadingTCPServer):
@@ -118,9 +149,9 @@ class _Connection(StreamRequestHandler):
                     wanted = Synthesize.from_event(event)
                     self._speak(wyoming, iter([wanted.text]), wanted.voice)
                 elif SynthesizeStart.is_type(event.type):
-                    self._speak(
-                        wyoming, _sentences(_texts(events), wyoming.language), SynthesizeStart.from_event(event).voice
-                    )
+                    voice = SynthesizeStart.from_event(event).voice
+                    language = find_language(_language(wyoming.models.first))
+                    self._speak(wyoming, _sentences(_texts(events), language), voice)
                     self._send(SynthesizeStopped())
             except PocketTTSError as error:
                 self._send(Error(str(error), type(error).__name__))
@@ -131,7 +162,8 @@ class _Connection(StreamRequestHandler):
 
     def _speak(self, wyoming: WyomingServer, texts: Iterator[str], voice: SynthesizeVoice | None) -> None:
         """Texts, one after the other, as one sound."""
-        rate, name = wyoming.voices.model.sample_rate, voice and voice.name
+        entry, name = wyoming.find(voice)
+        rate = entry.config.mimi.sample_rate
         begun, left = False, wyoming.max_text
         for text in texts:
             if not isinstance(text, str) or len(text) > left:
@@ -140,8 +172,8 @@ class _Connection(StreamRequestHandler):
             if begun and not text.strip():
                 continue
             client = Client(self._is_gone, self._hang_up)
-            speech = Speech(text=text, voice=name, options=wyoming.voices.model.options, format="pcm")
-            answer = wyoming.responses.start(speech, client, lambda: wyoming.voices.state(name))
+            speech = Speech(text=text, voice=name, options=entry.options, model=entry.name, format="pcm")
+            answer = wyoming.responses.start(speech, client)
             try:
                 for pcm in answer:
                     if not begun:
@@ -150,7 +182,7 @@ class _Connection(StreamRequestHandler):
                     self._send(AudioChunk(rate, 2, 1, pcm))
             finally:
                 answer.close()
-                self._log(client, text, name or wyoming.voices.default)
+                self._log(client, text, name or entry.names.default)
         if begun:
             self._send(AudioStop())
 

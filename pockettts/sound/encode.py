@@ -12,7 +12,6 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -90,25 +89,56 @@ class Encoder:
         self._sink = _Sink(seekable)
         self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink)
         self._pcm = bytearray()  # not encoded yet
-        self._least = 2 * _SAMPLES if seekable else 1  # bytes to encode at once: files have time
-        self._call = _directly if self.form.writer == "pcm" else _off_main_thread
+        has_time = seekable and self.form.writer != "pcm"
+        self._least = 2 * _SAMPLES if has_time else 1  # bytes to encode at once
+        self._lock = threading.Lock()
         self._filter: Callable[[bytes], bytes] = _same_serial if self.form.container == "OGG" else bytes
 
     def write(self, block: np.ndarray) -> bytes:
         """Take float32 [samples]; returns the bytes that are ready, maybe none."""
         self._pcm += pcm16(block)
         while len(self._pcm) >= self._least:
-            self._call(self._writer.write, bytes(self._pcm[: 2 * _SAMPLES]))
+            piece = bytes(self._pcm[: 2 * _SAMPLES])
             del self._pcm[: 2 * _SAMPLES]
+            self._call(self._writer.write, piece)
         return self._filter(self._sink.take())
 
     def close(self) -> bytes:
         """The rest. To be called once, and also when the sound is given up, since it frees the memory of the libraries."""
         if self._pcm:
-            self._call(self._writer.write, bytes(self._pcm))
+            piece, self._pcm = bytes(self._pcm), bytearray()
+            self._call(self._writer.write, piece)
         self._call(self._writer.close, self.tags)
         self.patches = self._sink.patches
         return self._filter(self._sink.take())
+
+    def _call(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call a library where no signal handler runs: KeyboardInterrupt in a callback from C would be lost.
+
+        The lock is for a second Ctrl-C, which may come while the first waits for the thread.
+        """
+        if self.form.writer == "pcm" or threading.current_thread() is not threading.main_thread():
+            call(*arguments)
+            return
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            with self._lock:
+                try:
+                    call(*arguments)
+                except BaseException as error:
+                    errors.append(error)
+
+        thread = threading.Thread(target=run, name="pockettts-encode")
+        try:
+            thread.start()
+            thread.join()
+        except BaseException:
+            if thread.is_alive():
+                thread.join()
+            raise
+        if errors:
+            raise errors[0]
 
 
 class _Sink:
@@ -249,19 +279,6 @@ class _WriteOnly:
 
 
 _WRITERS: dict[str, Callable[[Format, int, _Sink], _Writer]] = {"pcm": _Pcm, "sndfile": _Sndfile, "av": _Av}
-
-
-def _directly(call: Callable[..., None], *arguments: Any) -> None:
-    call(*arguments)
-
-
-def _off_main_thread(call: Callable[..., None], *arguments: Any) -> None:
-    """Call where no signal handler runs: KeyboardInterrupt in a callback from C would be lost."""
-    if threading.current_thread() is not threading.main_thread():
-        call(*arguments)
-        return
-    with ThreadPoolExecutor(1) as worker:
-        worker.submit(call, *arguments).result()
 
 
 def _same_serial(pages: bytes) -> bytes:

@@ -190,8 +190,7 @@ class Writer:
 
                 def write(block: np.ndarray) -> None:
                     file.write(encoder.write(block))
-                    if self._is_stream:
-                        file.flush()
+                    file.flush()
 
                 try:
                     write(np.zeros(0, np.float32))

@@ -189,6 +189,7 @@ class Limiter:
         self._recovery = 0.0  # dB, of the last sample whose peak is known
         self._wanted = np.zeros(0)  # dB of the samples from the next to come out, up to `ahead` later
         self._past = np.zeros(self._ahead)  # dB that the last samples needed, before smoothing
+        self._is_first = True
 
     def _made(self) -> np.ndarray:
         out: list[np.ndarray] = []
@@ -203,6 +204,7 @@ class Limiter:
             self._wanted = np.concatenate([self._wanted, self._released(needed)])
             samples = self._input[self._skip : self._skip + self._hop]
             out.append(samples * self._gain() if self._wanted.any() or self._past.any() else samples)
+            self._is_first = False
             self._wanted = self._wanted[self._hop :]
             self._input = self._input[self._hop :]
 
@@ -220,7 +222,10 @@ class Limiter:
     def _gain(self) -> np.ndarray:
         """The factors of the next hop, float32: the least of what lies ahead, smoothed."""
         least = np.lib.stride_tricks.sliding_window_view(self._wanted[: self._hop + self._ahead], self._ahead + 1)
-        least = np.concatenate([self._past, least.min(axis=1)])
+        least = least.min(axis=1)
+        if self._is_first:  # a peak right at the start has no time to come: as if its gain had been there before
+            self._past = np.full(self._ahead, least[0])
+        least = np.concatenate([self._past, least])
         self._past = least[len(least) - self._ahead :]
         factors: np.ndarray = 10 ** (np.convolve(least, self._window, "valid") / 20)
         return factors.astype(np.float32)

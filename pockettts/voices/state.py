@@ -36,7 +36,7 @@ class VoiceState:
     @property
     def offset(self) -> int:
         """T: how many positions there are."""
-        return self.layers[0].shape[1]
+        return int(self.layers[0].shape[1])
 
     def save(self, path: str | Path) -> None:
         """Write the state to a .safetensors file that the official package loads, whole or not at all.

@@ -117,7 +117,7 @@ class _Entry:
             file.write(self._start(lanes))
             for at, own in zip(places, lanes, strict=True):
                 file.seek(at)
-                file.write(own)
+                file.write(own.data)
             file.truncate(end)
             file.flush()
             os.fsync(file.fileno())  # a crash must not leave a file name without its content

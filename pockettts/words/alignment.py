@@ -1,7 +1,7 @@
 """When each word is spoken, and which words are not: from how much the alignment heads look at each token, frame by frame.
 
 Weights are float32 [frames, tokens], the mean over the heads; a row is one frame's and need not add up to 1, since heads look at the
-voice as well. The limits of `faults` are careful guesses: they were tried on attention made for the purpose, not on trained models.
+voice as well. The limits of `faults` were measured on the bundled model: docs/speech-quality.md.
 """
 
 import re
@@ -16,7 +16,7 @@ from ..reading.tokenizer import SPACE
 BYTE = re.compile("<0x[0-9A-F]{2}>")
 MISSED = 0.2  # a word that is never looked at with this part of what others get was left out
 SURE = 0.5  # a frame is of a word, beyond doubt, that it looks at with this part of what words get at their best
-RETURN = 4  # such frames in a row on a word that is two or more back: it is said again
+RETURN = 3  # such frames in a row on a word that is two or more back: it is said again
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def spans(pieces: list[str]) -> list[Span]:
     begun = np.cumsum([piece[:1] == " " for _, piece in tokens])
     words: list[Span] = []
     before = ""
-    for _, group in groupby(tokens, key=lambda token: begun[token[0]]):
-        group = list(group)
+    for _, run in groupby(tokens, key=lambda token: begun[token[0]]):
+        group = list(run)
         text = "".join(piece for _, piece in group).strip()
         spoken = [i for i, piece in group if any(map(str.isalnum, piece))]
         if spoken:
@@ -83,8 +83,8 @@ def spans(pieces: list[str]) -> list[Span]:
 
 def _characters(pieces: list[str]) -> Iterator[str]:
     """Pieces where a character that SentencePiece spells in bytes, `<0xC3>` `<0xA9>`, is the first of them, and the others are ""."""
-    for is_byte, run in groupby(pieces, key=lambda piece: bool(BYTE.fullmatch(piece))):
-        run = list(run)
+    for is_byte, group in groupby(pieces, key=lambda piece: bool(BYTE.fullmatch(piece))):
+        run = list(group)
         if not is_byte:
             yield from run
             continue
@@ -128,7 +128,8 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
     missed = [word.text for word, most in zip(words, looks.max(axis=0), strict=True) if most < MISSED * usual]
     sure = looks.argmax(axis=1)[looks.max(axis=1) >= SURE * usual].tolist()
     repeated: dict[int, None] = {}
-    furthest, last, returned = -1, -1, []
+    furthest = last = -1
+    returned: list[int] = []
     for at in sure:
         returned = [*returned, at] if at <= furthest - 2 else []
         if len(returned) >= RETURN:

@@ -35,12 +35,12 @@ def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
 class Timeline:
     """When the words of a text are spoken. What is spoken passes through `follow` or `events`; `words` has those found so far.
 
-    Where a chunk has no alignment, it counts as one word.
+    Where a chunk has no alignment, it counts as one word. lead: frames by which attention is ahead of the sound.
     """
 
-    def __init__(self, tokenizer: Tokenizer, sample_rate: int, frame_rate: float) -> None:
+    def __init__(self, tokenizer: Tokenizer, sample_rate: int, frame_rate: float, lead: int = 0) -> None:
         self.words: list[Word] = []
-        self._tokenizer, self._sample_rate, self._frame_rate = tokenizer, sample_rate, frame_rate
+        self._tokenizer, self._sample_rate, self._frame_rate, self._lead = tokenizer, sample_rate, frame_rate, lead
 
     def follow(self, spoken: Iterable[Block]) -> Iterator[Block]:
         """The same takes and blocks; the words of a take are there when it is over."""
@@ -70,7 +70,11 @@ class Timeline:
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
         if attention is not None and len(pieces) == attention.shape[1]:
             words = spans(pieces)
-            found = as_written(words, times(attention, words), take.chunk.words)
+            frames = [
+                (min(first + self._lead, take.frames), min(last + self._lead, take.frames))
+                for first, last in times(attention, words)
+            ]
+            found = as_written(words, frames, take.chunk.words)
         else:
             found = [
                 (" ".join(word for word, _ in take.chunk.words if word) or take.chunk.text.strip(), 0, take.frames)
@@ -161,7 +165,7 @@ def as_vtt(words: list[Word], aligned: bool) -> str:
 def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
     """Words as subtitles: start, end, words."""
     cue: list[Word] = []
-    for word, following in pairwise([*words, None]):
+    for word, following in zip(words, [*words[1:], None], strict=False):
         cue.append(word)
         if following is None or _ends(cue, following):
             end = max(word.end, cue[0].start + MIN_CUE_SECONDS)

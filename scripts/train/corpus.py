@@ -16,10 +16,10 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from texts import HELD_OUT, key_of, read_texts
 
 SAMPLE_RATE = 24_000
 HOP = 1920  # samples per frame, i.e. per latent
@@ -29,17 +29,8 @@ FRAMES_BEFORE, FRAMES_AFTER = 1, 6  # silence around an utterance
 RMS = 0.06  # to which each utterance is scaled
 SILENCE = 10 ** (-50 / 20)  # of the peak; longer silences than MARGIN seconds at the ends are cut
 MARGIN = 0.5
-HELD_OUT = 97
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 HERE = Path(__file__).parent
-
-
-class Sentence(NamedTuple):
-    """A line of texts.tsv."""
-
-    id: int
-    voice: str
-    text: str
 
 
 class Corpus:
@@ -94,33 +85,6 @@ class Tokenizer:
 def crops(sequence: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
     """[T, ...] -> [B, length, ...], gathered on the device."""
     return sequence[starts[:, None] + torch.arange(length, device=sequence.device)]
-
-
-def read_texts(path: Path) -> dict[str, Sentence]:
-    """Sentences by name of the recording; names that are numbers lose their leading zeros."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split("\t")
-        if len(fields) != 3 or not all(field.strip() for field in fields):
-            raise SystemExit(
-                f"{path}, line {number}: expected name, voice and sentence with tabs between: {line[:60]!r}"
-            )
-        rows.append((number, *fields))
-    numbered = all(name.isdecimal() for _, name, _, _ in rows)
-    result = {key_of(name): Sentence(int(name) if numbered else line, *rest) for line, name, *rest in rows}
-    if len(result) < len(rows):
-        raise SystemExit(f"{path}: a name is there twice; each sentence needs its own")
-    return result
-
-
-def key_of(name: str) -> str:
-    """The name of a recording as read_texts has it."""
-    return str(int(name)) if name.isdecimal() else name
-
-
-def file_name(key: str) -> str:
-    """The name, without suffix, that a script gives the recording `key`: numbers have five digits."""
-    return f"{int(key):05d}" if key.isdecimal() else key
 
 
 def recordings(source: Path) -> Iterator[tuple[str, bytes]]:

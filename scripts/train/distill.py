@@ -7,14 +7,12 @@ two half steps of the net's own moving average end. Hidden states are computed o
 """
 
 import copy
-import time
-from pathlib import Path
 
 import torch
 from lm import Learner, load_learner
 from model import FlowNet
 from torch import nn
-from training import WARMUP_STEPS, argument_parser, autocast, parse
+from training import Training, argument_parser, autocast, descend, make_optimizer, parse
 from utterances import Batch, Utterances
 
 POSITIONS = 2048  # of a batch whose hidden states are computed
@@ -22,8 +20,7 @@ PASSES = 2  # over the utterances, with other noise on the latents fed back
 MOST, MOST_HELD_OUT = 1600, 100  # utterances of each size
 FEEDBACK_NOISE = 0.09  # at most, standard deviation; normalised
 WHOLE = 0.4  # share of steps that go the whole way, as speaking does
-AVERAGE = 0.005  # weight of a step in the moving average
-LOG_STEPS = 500
+AVERAGE = 0.995  # decay of the moving average
 Frames = tuple[torch.Tensor, torch.Tensor]  # hidden states [M, d_model] and latents [M, 32] that follow from them
 
 
@@ -45,13 +42,13 @@ def collect(learner: Learner, utterances: Utterances, held_out: bool) -> Frames:
         rows = torch.unique(size.held_out if held_out else size.training[0])
         for _ in range(1 if held_out else PASSES):
             shuffled = rows[torch.randperm(len(rows), device=rows.device)][: MOST_HELD_OUT if held_out else MOST]
-            found += [hidden_states(learner, utterances.batch(some, size)) for some in shuffled.split(size.count)]
+            found += [hidden_states(learner, utterances.batch(some, size)) for some in shuffled.split(size.batch)]
     if not any(len(h) for h, _ in found):
         return torch.zeros(0, 1), torch.zeros(0, 32)
     return torch.cat([h for h, _ in found]), torch.cat([x for _, x in found])
 
 
-def losses(net: FlowNet, slow: FlowNet, h: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def losses(net: nn.Module, slow: FlowNet, h: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of the flow, on the first half of the frames, and of steps, on the second. `slow` is the average."""
     n, device = len(x) // 2, x.device
     start, t = torch.randn_like(x[:n]), torch.sigmoid(torch.randn(n, 1, device=device))
@@ -85,42 +82,26 @@ def sample_error(net: FlowNet, frames: Frames, steps: int, temperature: float) -
     return float((z - x).square().mean())
 
 
-def distill(net: FlowNet, frames: Frames, held_out: Frames, minutes: float, batch: int, rate: float) -> FlowNet:
-    """Trains `net` for so many minutes; returns its moving average."""
-    h, x = frames
-    slow = copy.deepcopy(net)
-    optimizer = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    began, step = time.monotonic(), 0
-    while (progress := (time.monotonic() - began) / 60 / minutes) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / WARMUP_STEPS) * max(0.02, 1 - progress)
+def distill(training: Training, slow: FlowNet, frames: Frames, batch: int) -> None:
+    """Trains the flow net of `training` until its minutes are spent; `slow` is its moving average."""
+    (h, x), net = frames, training.modules["net"]
+    slow.load_state_dict(training.ema)
+    training.ema = slow.state_dict()  # the same tensors: the training updates them in place
+    for _ in training:
         rows = torch.randint(len(h), (batch,), device=h.device)
-        flow, jump = losses(net, slow, h[rows], x[rows])
-        optimizer.zero_grad()
-        (flow + jump).backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        with torch.no_grad():
-            for average, weight in zip(slow.parameters(), net.parameters(), strict=True):
-                average.lerp_(weight, max(AVERAGE, 1 / (step + 1)))
-        if step % LOG_STEPS == 0:
-            report(f"step {step}, flow {float(flow):.3f}, jump {float(jump):.3f}", slow, held_out)
-        step += 1
-    report(f"step {step}", slow, held_out)
-    return slow
+        flow, step = losses(net, slow, h[rows], x[rows])
+        training.optimizers[0].zero_grad()
+        (flow + step).backward()
+        descend(training.optimizers[0], net)
+        training.log(flow=flow, step=step)
 
 
-def report(what: str, net: FlowNet, held_out: Frames) -> None:
-    errors = []
+def report(net: FlowNet, held_out: Frames) -> None:
+    """Prints errors of samples, held out."""
     if len(held_out[0]):
         errors = [f"{steps}: {sample_error(net, held_out, steps, 0.3):.3f}" for steps in (1, 4, 32)]
         errors.append(f"1 without noise: {sample_error(net, held_out, 1, 0.0):.3f}")
-    print(f"{what}; errors held out, by steps: {', '.join(errors) or 'nothing is held out'}", flush=True)
-
-
-def save(learner: Learner, net: FlowNet, path: Path) -> None:
-    learner.lm.flow_net.load_state_dict(net.state_dict())
-    torch.save({"ema": learner.state_dict()}, path)
+        print(f"errors held out, by steps: {', '.join(errors)}", flush=True)
 
 
 def main() -> None:
@@ -136,8 +117,16 @@ def main() -> None:
         with torch.no_grad():
             guess = float((learner.guess(held_out[0]) - held_out[1]).square().mean())
         print(f"error of the linear guess, held out: {guess:.3f}")
-    slow = distill(copy.deepcopy(learner.lm.flow_net), frames, held_out, args.minutes, args.batch, args.rate)
-    save(learner, slow, args.run / "lm_final.pt")
+    earlier = args.run / "distill.pt"
+    if earlier.exists() and earlier.stat().st_mtime < (args.run / "lm.pt").stat().st_mtime:
+        earlier.unlink()  # it belongs to hidden states that the flow LM no longer has
+    net, slow = (copy.deepcopy(learner.lm.flow_net).requires_grad_(grad) for grad in (True, False))
+    optimizer = make_optimizer(net, args.rate, (0.9, 0.99))
+    training = Training(args.run, "distill", args.minutes, {"net": net}, [optimizer], "net", ema=AVERAGE)
+    distill(training, slow, frames, args.batch)
+    report(slow, held_out)
+    learner.lm.flow_net.load_state_dict(slow.state_dict())
+    torch.save({"ema": learner.state_dict()}, args.run / "lm_final.pt")
 
 
 if __name__ == "__main__":

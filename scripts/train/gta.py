@@ -7,8 +7,9 @@ The decoder is trained on these as well as on the true ones, so that it forgives
 
 import numpy as np
 import torch
-from corpus import HELD_OUT, Corpus
+from corpus import Corpus
 from lm import Learner, load_learner
+from texts import HELD_OUT
 from torch import nn
 from training import argument_parser, autocast, parse
 

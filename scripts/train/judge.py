@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 import soxr
+import yaml
 
 SAMPLE_RATE, HOP, HELD_OUT = 24_000, 1920, 97
 LISTENING_RATE, LOUDNESS = 16_000, 0.8  # of the peak
@@ -78,7 +79,8 @@ def judge(listener: Any, samples: np.ndarray, rate: int, text: str) -> Verdict:
 
 def held_out_sentences(run: Path, texts: Path, count: int) -> dict[int, Sentence]:
     """By id, with the recordings of the corpus."""
-    from corpus import FRAMES_BEFORE, Corpus, read_texts
+    from corpus import FRAMES_BEFORE, Corpus
+    from texts import read_texts
 
     corpus, table = Corpus(run), {s.id: s.text for s in read_texts(texts).values()}
     result = {}
@@ -94,9 +96,10 @@ def speak(config: Path, sentences: dict[int, Sentence], folder: Path, seed: int,
     from pockettts import TTSModel
 
     folder.mkdir(exist_ok=True)
+    names = yaml.safe_load(config.read_text())["voice_names"]
     model = TTSModel.load(config=config, threads=1, cache=False, temperature=temperature)
     for i, sentence in sentences.items():
-        voice = sentence.voice if sentence.voice in model.voice_names else sentence.voice.split("_")[-1]
+        voice = sentence.voice if sentence.voice in names else sentence.voice.split("_")[-1]
         samples = model.generate(sentence.text, voice, seed=seed)
         soundfile.write(folder / f"{i:05d}.wav", samples, SAMPLE_RATE)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from corpus import file_name, read_texts
+from texts import file_name, read_texts
 
 
 def load_kokoro(styles: Path) -> Any:

@@ -309,7 +309,7 @@ class Mimi(nn.Module):
 
     def latents(self, encoded: torch.Tensor) -> torch.Tensor:
         """Output of the SEANet encoder [B, dimension, R T] -> latents [B, inner_dim, T]."""
-        y: torch.Tensor = self.downsample.conv(self.encoder_transformer(encoded))  # type: ignore[union-attr,misc,operator]
+        y: torch.Tensor = self.downsample.conv(self.encoder_transformer(encoded))
         return y
 
     def features(self, latents: torch.Tensor) -> torch.Tensor:

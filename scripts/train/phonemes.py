@@ -14,7 +14,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from corpus import read_texts
+from texts import read_texts
 
 SILENCE = "sil"
 MAX_PHONES = 64  # the flow LM has an output for each

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from corpus import HELD_OUT, SAMPLE_RATE, file_name, key_of, read_texts, recordings
+from corpus import SAMPLE_RATE, recordings
+from texts import HELD_OUT, file_name, key_of, read_texts
 
 PACE = 165  # words a minute
 SILENCE = 0.003  # samples below are silence; all but MARGINS (seconds) of it is cut off

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from align import PHONES_PER_FRAME
-from corpus import FRAMES_AFTER, HELD_OUT, Corpus, Sentence, Tokenizer, prepare_folder, read_texts, save_table
+from corpus import FRAMES_AFTER, Corpus, Tokenizer, prepare_folder, save_table
 from phonemes import read_phone_set, read_phones
+from texts import HELD_OUT, Sentence, read_texts
 
 VOICE = "synth"
 FITTED_FRAMES = 60_000  # for the regression

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sentencepiece
 import yaml
-from corpus import read_texts
+from texts import read_texts
 
 HERE = Path(__file__).parent
 SYMBOLS = '0123456789"()&%$€:;/+=#@*'  # a piece each, whether or not the sentences contain it

@@ -88,19 +88,19 @@ def descend(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
     """One step, with gradients clipped to norm 1. On CUDA a step with gradients that are not finite is left out."""
     norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
     if norm.device.type == "cuda":
-        optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # read by fused AdamW
+        optimizer.found_inf = (~norm.isfinite()).float()  # read by fused AdamW
     optimizer.step()
 
 
 class Training:
-    """Runs steps until the minutes are spent or SIGTERM arrives, and saves RUN/NAME.pt whole, then and every minute.
+    """Runs steps until the minutes are spent or SIGTERM or SIGINT arrives, and saves RUN/NAME.pt whole, then and every minute.
 
     A new call resumes from that file. The learning rate warms up over 100 steps and falls linearly to about zero over
     the minutes, so the schedule fits any machine. Minutes are processor time per thread on a CPU and wall time on CUDA:
     a busy machine does not shorten the training. A stopped process (SIGSTOP) does not spend any.
 
-    There may be several processes (data parallel; train.py or torchrun starts them). They share gradients, times and the decision to stop;
-    only rank 0 prints and saves.
+    Several processes (data parallel; train.py starts them, torchrun could) share gradients, times and the decision to
+    stop. Only rank 0 prints and saves.
     """
 
     def __init__(
@@ -141,8 +141,9 @@ class Training:
         """Yields the progress once per step. The caller makes the step."""
         if self.worked >= self.seconds:
             return
-        terminated: list[bool] = []
-        before = signal.signal(signal.SIGTERM, lambda *_: terminated.append(True))
+        signals: list[int] = []
+        handled = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(number, lambda number, _: signals.append(number)) for number in handled]
         logged = saved = self.worked
         usual, began, stop = 60.0, self._clock(), False
         while not stop:
@@ -151,7 +152,7 @@ class Training:
             self._update_average()
             now = self._clock()
             took, began = now - began, now
-            took, stop = self._agree(min(took, 3 * usual), bool(terminated))
+            took, stop = self._agree(min(took, 3 * usual), bool(signals))
             usual = min(took, usual * 1.05)
             self.worked, self.step = self.worked + took, self.step + 1
             stop = stop or self.worked >= self.seconds
@@ -161,9 +162,10 @@ class Training:
             if stop or self.worked - saved > SAVE_SECONDS:
                 saved = self.worked
                 self._save()
-        signal.signal(signal.SIGTERM, before)
-        if terminated:
-            raise SystemExit(128 + signal.SIGTERM)
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)
+        if signals:
+            raise SystemExit(128 + signals[0])
 
     def share_gradients(self, module: nn.Module) -> None:
         """Averages the gradients of all processes."""

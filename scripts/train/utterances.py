@@ -32,9 +32,9 @@ class Utterance(NamedTuple):
 
 
 class Size(NamedTuple):
-    """A shape of batches: `count` utterances of at most `tokens` tokens and `frames` frames."""
+    """A shape of batches: `batch` utterances of at most `tokens` tokens and `frames` frames."""
 
-    count: int
+    batch: int
     tokens: int
     frames: int
     held_out: torch.Tensor  # rows
@@ -97,7 +97,7 @@ class Utterances:
         unreal = [i for i, name in enumerate(self.voices) if name == SYNTHETIC]
         self.recorded = (~torch.isin(self.voice, torch.tensor(unreal, device=self.device))).float()
         self.sizes = self._sizes(lengths, np.concatenate(held_out), training, positions)
-        chances = np.array([len(size.training[0]) / size.count for size in self.sizes])
+        chances = np.array([len(size.training[0]) / size.batch for size in self.sizes])
         self.chances = (
             chances / chances.sum()
         )  # of each size, so that all utterances of the first corpus are as frequent
@@ -105,10 +105,10 @@ class Utterances:
     def sample(self, size: Size, shares: Sequence[float | torch.Tensor]) -> Batch:
         """A batch of training utterances; about so large shares of it are from the second corpus, the third, ..."""
         own, *others = size.training
-        rows, lot = pick(own, size.count), torch.rand(size.count, device=self.device)
+        rows, lot = pick(own, size.batch), torch.rand(size.batch, device=self.device)
         for other, share in zip(others, shares, strict=True):
             if len(other):
-                rows = torch.where(lot < share, pick(other, size.count), rows)
+                rows = torch.where(lot < share, pick(other, size.batch), rows)
             lot = torch.where(lot < share, 2.0, lot - share)
         return self.batch(rows, size)
 
@@ -118,7 +118,7 @@ class Utterances:
         if not found:
             return None
         size = found[rng.integers(len(found))]
-        return self.batch(pick(size.held_out, size.count), size)
+        return self.batch(pick(size.held_out, size.batch), size)
 
     def batch(self, rows: torch.Tensor, size: Size) -> Batch:
         """The utterances of `rows`, padded to `size`."""

@@ -134,7 +134,10 @@ class Language:
         ""  # regex of what may follow a day before its month: "\.", "er|º"; `ordinal_suffix` always may
     )
     date_joint: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
-    capital_months: ClassVar[bool] = True  # whether only capitals start a month's name: "may" is no month in English
+    capital_months: ClassVar[bool] = True  # whether `words_like_months` must start with a capital
+    words_like_months: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # small letters that are no month where `capital_months`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
     half_days: ClassVar[
@@ -143,6 +146,7 @@ class Language:
     year_after: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) after which four digits are a year: "in", "since"
+    decade_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
     decades: ClassVar[str] = r"(?!)"  # regex of what makes a year a decade: "'?s" in "1990s"
 
     # --- words ---

@@ -320,6 +320,16 @@ def _toll_free(match: re.Match[str]) -> str:
     return f"one {number} {word}"
 
 
+def _hours(match: re.Match[str]) -> str:
+    """1h30m"""
+    return LANGUAGE.duration(int(match[1]), int(match[2]), 0)
+
+
+def _short_year(year: int) -> str:
+    """The '90 of a century that is not said."""
+    return LANGUAGE.year(1900 + year).removeprefix("nineteen ")
+
+
 def _resolution(match: re.Match[str]) -> str:
     """1920x1080"""
     return f"{LANGUAGE.serial_number(match[1])} by {LANGUAGE.serial_number(match[2])}"
@@ -342,7 +352,14 @@ class English(Language):
 
     currency_signs = {**Language.currency_signs, "Rs.": "INR", "Rs": "INR"}
     currencies = CURRENCIES
-    units = UNITS
+    units = UNITS | {
+        "sq ft": Noun("square foot", "square feet"), "sq. ft.": Noun("square foot", "square feet"),
+        "sq mi": Noun("square mile", "square miles"),
+        "sq. mi.": Noun("square mile", "square miles"), "sq in": Noun("square inch", "square inches"),
+        "sq m": Noun("square meter", "square meters"), "sq km": Noun("square kilometer", "square kilometers"),
+        "cu ft": Noun("cubic foot", "cubic feet"), "cu. ft.": Noun("cubic foot", "cubic feet"),
+        "fl oz": Noun("fluid ounce", "fluid ounces"), "fl. oz.": Noun("fluid ounce", "fluid ounces"),
+    }  # fmt: skip
 
     months = {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {
         "jan": 1, "feb": 2, "mar": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "oct": 10, "nov": 11, "dec": 12,
@@ -376,11 +393,19 @@ class English(Language):
         Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
         Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
         Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
+        Rule(re.compile(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)"), _hours),
+        Rule(
+            re.compile(r"['\u2019](\d\d)(?![\w'\u2019])"),
+            lambda match: LANGUAGE.year(1900 + int(match[1])).removeprefix("nineteen "),
+            "other",
+        ),
         Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
         Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
     )
     serial_after = SERIAL_AFTER
     year_after = YEAR_AFTER
+    decade_after = words("the early late mid")
+    words_like_months = words("may march mar")
     address_words = ADDRESS_WORDS
 
     def tidy(self, words: str) -> str:

@@ -142,7 +142,7 @@ def word_after(match: re.Match[str]) -> str:
 
 def whole(written: str) -> int:
     """A whole number with marks between its groups."""
-    return int("".join(filter(str.isdigit, written)))
+    return int("".join(filter(str.isdecimal, written)))
 
 
 def _noun(forms: str) -> Noun:

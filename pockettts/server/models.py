@@ -1,0 +1,189 @@
+"""The models of a server: loaded when they are first asked for, and dropped when there are too many."""
+
+import gc
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from ..config.schema import Config
+from ..errors import BusyError, OptionError, PocketTTSError
+from ..options import Options
+from ..tts import TTSModel
+from ..voices.state import VoiceState
+from .errors import RequestError
+from .settings import Settings
+from .voices import VoiceNames, Voices
+
+LOOK = 0.25  # seconds between two looks whether a client that waits for a model has left
+
+logger = logging.getLogger("pockettts.server")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that can be loaded. options: its defaults."""
+
+    config: Config
+    options: Options
+    load: Callable[[], TTSModel]
+
+    @classmethod
+    def of(cls, model: TTSModel) -> "Source":
+        """A model that is loaded already."""
+        return cls(model.config, model.options, lambda: model)
+
+
+class Entry:
+    """A model of the server, loaded or not.
+
+    Attributes:
+        name: what requests call it.
+        names: of its voices.
+        config, options: what it is, and its defaults.
+        first: whether it is the first of the server.
+        loaded: the model and the state of its default voice.
+    """
+
+    def __init__(self, source: Source, settings: Settings, voices: Voices, first: bool) -> None:
+        self.name, self.config, self.options, self.first = source.config.name, source.config, source.options, first
+        self.names = VoiceNames(source.config, settings, voices.own, first)
+        self.loaded: tuple[TTSModel, VoiceState] | None = None
+        self._load = source.load
+        self._users = 0  # answers that need the model
+        self._used = 0.0  # when one needed it last
+        self._leaving = False  # another model waits for its place
+
+    def load(self, voices: Voices) -> tuple[TTSModel, VoiceState]:
+        """The model and the state of its default voice. Raises PocketTTSError."""
+        model = self._load()
+        try:
+            return model, voices.default_state(model, self.names)
+        except PocketTTSError as error:
+            if self.first or self.names.default == model.default_voice:
+                raise
+            logger.warning("%s speaks with its own voice %s: %s", self.name, model.default_voice, error)
+            self.names.default = model.default_voice
+            return model, voices.default_state(model, self.names)
+
+
+class Models:
+    """At most `settings.max_models` models at once; the first is loaded now. Any thread may use them.
+
+    Raises:
+        OptionError: two models have the same name.
+        PocketTTSError: the first model or its default voice can't be had.
+    """
+
+    def __init__(self, sources: Sequence[Source], settings: Settings, voices: Voices) -> None:
+        self.voices = voices
+        self._most = settings.max_models or len(sources)
+        self.entries: dict[str, Entry] = {}
+        for source in sources:
+            if source.config.name in self.entries:
+                raise OptionError(f"two models are called {source.config.name}: give each a `name:` of its own")
+            self.entries[source.config.name] = Entry(source, settings, voices, not self.entries)
+        self.first = next(iter(self.entries.values()))
+        self.first.loaded = self.first.load(voices)
+        self._change = threading.Condition()  # of all that the entries hold
+        self._changing = False  # a thread loads a model, or waits for a place to do so
+
+    def entry(self, name: str | None) -> Entry:
+        """The model that a request asks for: by its name, else the first, as for OpenAI's `tts-1` and whatever else clients send."""
+        return self.entries.get(name or "", self.first)
+
+    def acquire(self, entry: Entry, until: float, gone: Callable[[], bool]) -> tuple[TTSModel, VoiceState]:
+        """The model and its default voice, loaded if need be. It stays in memory until `release`.
+
+        Args:
+            until: wait no longer, in the time of `monotonic`.
+            gone: whether nobody waits for it any more.
+
+        Raises:
+            BusyError: other models are needed all the time.
+            RequestError: the client has left, or the model can't be loaded.
+        """
+        with self._change:
+            while not (entry.loaded and not entry._leaving):
+                if not self._changing:
+                    self._changing = True
+                    break
+                self._wait(until, gone)
+            else:
+                return self._hold(entry)
+        try:
+            with self._change:
+                self._make_room(entry, until, gone)
+            loaded = self._loaded(entry)
+            with self._change:
+                entry.loaded = loaded
+                return self._hold(entry)
+        finally:
+            with self._change:
+                self._changing = False
+                self._change.notify_all()
+
+    def release(self, entry: Entry) -> None:
+        """Once for each `acquire`: the model is not needed any more."""
+        with self._change:
+            entry._users -= 1
+            entry._used = monotonic()
+            self._change.notify_all()
+
+    def _loaded(self, entry: Entry) -> tuple[TTSModel, VoiceState]:
+        if entry.loaded:  # it was about to leave, and is needed again
+            return entry.loaded
+        start = monotonic()
+        try:
+            loaded = entry.load(self.voices)
+        except PocketTTSError as error:  # its reasons are the operator's
+            logger.warning("%s", error)
+            raise RequestError(
+                f"the model {entry.name} can't be had now; the server's log says why", 502, "model"
+            ) from None
+        logger.info("%s: loaded in %.1f seconds", entry.name, monotonic() - start)
+        return loaded
+
+    # --- with the lock ---------------------------------------------------------------------------------------------------
+
+    def _hold(self, entry: Entry) -> tuple[TTSModel, VoiceState]:
+        assert entry.loaded is not None
+        entry._users += 1
+        entry._leaving = False
+        entry._used = monotonic()
+        return entry.loaded
+
+    def _make_room(self, entry: Entry, until: float, gone: Callable[[], bool]) -> None:
+        """Drop models until there is a place for this one.
+
+        The one that was not used for longest goes; if all are in use, it takes no more texts from now on, so the wait has an end.
+        """
+        try:
+            while not entry.loaded:
+                others = [other for other in self.entries.values() if other.loaded]
+                if len(others) < self._most:
+                    return
+                victim = min(others, key=lambda other: (other._users > 0, not other._leaving, other._used))
+                if victim._users == 0:
+                    self._drop(victim)
+                else:
+                    victim._leaving = True
+                    self._wait(until, gone)
+        finally:
+            for other in self.entries.values():
+                other._leaving = False
+
+    def _drop(self, entry: Entry) -> None:
+        assert entry.loaded is not None
+        self.voices.forget(entry.loaded[0])
+        entry.loaded = None
+        gc.collect()  # now: the next model is about to need the memory
+
+    def _wait(self, until: float, gone: Callable[[], bool]) -> None:
+        if gone():
+            raise RequestError("the client left", 499)
+        left = until - monotonic()
+        if left <= 0:
+            raise BusyError("other models are in use: try again in a moment")
+        self._change.wait(min(LOOK, left))

@@ -1,0 +1,191 @@
+"""Own voices: the recordings and voice states in a folder, each known by its file name without the extension.
+
+    DIR/me.wav                the owner's; the voice `me`
+    DIR/uploads/guest.mp3     added by a client of the server, which may remove it again
+
+The folder is read at each look-up, so a file that is added or removed while a server runs counts at once.
+"""
+
+import os
+import re
+import sys
+import threading
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config.parse import show
+from ..errors import VoiceError
+from ..storage.files import cannot_write, whole_file
+
+VARIABLE = "POCKETTTS_VOICES"  # an environment variable: the user's folder
+UPLOADS = "uploads"  # the subfolder that marks a voice as uploaded
+STATE = ".safetensors"
+RECORDINGS = (
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
+    ".m4a", ".mp4", ".aac", ".webm", ".mka",
+)  # fmt: skip
+MAX_NAME = 64  # characters
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")  # in file names, on one system or another
+
+
+@dataclass(frozen=True)
+class OwnVoice:
+    """A voice in a folder. `version` changes when the file does."""
+
+    name: str
+    path: Path
+    uploaded: bool
+    version: tuple[int, int, int]
+    size: int
+
+
+class NameTaken(VoiceError):
+    """There is a voice of this name already."""
+
+
+class FolderFull(VoiceError):
+    """A folder holds as many uploaded voices as it may."""
+
+
+def user_folder() -> Path:
+    """The folder of the user's own voices: POCKETTTS_VOICES, or a folder among the user's data. It may not exist yet."""
+    if given := os.environ.get(VARIABLE):
+        return Path(given)
+    if sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "pockettts" / "voices"
+
+
+def check_name(name: str) -> str:
+    """The name of a voice, in Unicode's form NFC. Raises VoiceError for what can't be a file name everywhere."""
+    name = unicodedata.normalize("NFC", name)
+    if not 0 < len(name) <= MAX_NAME or _FORBIDDEN.search(name) or name[0] in ". " or name[-1] in ". ":
+        raise VoiceError(
+            f"{show(name)} can't be the name of a voice: give 1 to {MAX_NAME} letters, digits, spaces or any of - _ . ( )"
+        )
+    return name
+
+
+def is_state(data: bytes) -> bool:
+    """Whether these are the bytes of a .safetensors file: the length of a header, then JSON. No sound file starts like that."""
+    return data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data)
+
+
+class VoiceFolder:
+    """The voices of one folder. Any thread may use it.
+
+    Args:
+        path: the folder; None: the user's own.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = user_folder() if path is None else Path(path)
+        self._changes = threading.Lock()
+
+    def voices(self) -> dict[str, OwnVoice]:
+        """The voices by name, in alphabetical order. Of two files of one name, the owner's and then the voice state counts."""
+        found: dict[str, OwnVoice] = {}
+        for folder, uploaded in ((self.path, False), (self.path / UPLOADS, True)):
+            for path, status in _files(folder):
+                name = unicodedata.normalize("NFC", path.stem)
+                version = (status.st_mtime_ns, status.st_size, status.st_ino)
+                found.setdefault(name, OwnVoice(name, path, uploaded, version, status.st_size))
+        return dict(sorted(found.items()))
+
+    def find(self, name: str) -> OwnVoice | None:
+        """The voice of this name."""
+        return self.voices().get(unicodedata.normalize("NFC", name))
+
+    def add(self, name: str, data: bytes, suffix: str, replace: bool = False) -> OwnVoice:
+        """Add a voice of the owner's.
+
+        Args:
+            name: as `check_name` allows.
+            data: the content of a recording or of a voice state.
+            suffix: of the file: STATE or one of RECORDINGS.
+            replace: take the place of a voice of this name.
+
+        Raises:
+            NameTaken: there is such a voice, and `replace` is not set.
+            VoiceError: not a name, or the file can't be written.
+        """
+        with self._changes:
+            name = check_name(name)
+            taken = self._of_name(name)
+            if taken and not (replace and not taken.uploaded):
+                raise NameTaken(f"there is a voice {show(taken.name)} already: remove it first, or take another name")
+            voice = self._write(self.path, name, data, suffix)
+            if taken and taken.path != voice:
+                taken.path.unlink(missing_ok=True)
+            return self.voices()[name]
+
+    def upload(self, name: str, data: bytes, suffix: str, most: int, most_bytes: int) -> OwnVoice:
+        """Add a voice that counts as uploaded; arguments as `add`.
+
+        Args:
+            most, most_bytes: how many uploaded voices there may be, and how large they may be together.
+
+        Raises:
+            NameTaken, VoiceError: as `add`.
+            FolderFull: there would be too many, or too large ones.
+        """
+        with self._changes:
+            name = check_name(name)
+            voices = self.voices()
+            if taken := self._of_name(name):
+                raise NameTaken(f"there is a voice {show(taken.name)} already: take another name")
+            uploaded = [voice for voice in voices.values() if voice.uploaded]
+            if len(uploaded) >= most:
+                raise FolderFull(
+                    f"there are {len(uploaded)} uploaded voices, as many as this server keeps: remove one first"
+                )
+            if sum(voice.size for voice in uploaded) + len(data) > most_bytes:
+                raise FolderFull(f"the uploaded voices would take more than {most_bytes >> 20} MB: remove one first")
+            self._write(self.path / UPLOADS, name, data, suffix)
+            return self.voices()[name]
+
+    def remove(self, name: str, uploaded: bool) -> bool:
+        """Remove a voice, one that was uploaded or one of the owner's. Returns whether there was one of that kind."""
+        with self._changes:
+            voice = self.find(name)
+            if voice is None or voice.uploaded != uploaded:
+                return False
+            try:
+                voice.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise VoiceError(f"can't remove {voice.path} ({error.strerror or error})") from None
+            return True
+
+    def _of_name(self, name: str) -> OwnVoice | None:
+        """The voice of this name, where upper and lower case count as the same: some file systems do not tell them apart."""
+        return next((voice for own, voice in self.voices().items() if own.casefold() == name.casefold()), None)
+
+    def _write(self, folder: Path, name: str, data: bytes, suffix: str) -> Path:
+        path = folder / (name + suffix)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as temporary:
+                temporary.write_bytes(data)
+        except OSError as error:
+            raise VoiceError(cannot_write(path, error)) from None
+        return path
+
+
+def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    """The voice files of a folder: voice states first. A folder that is not there has none."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                suffix = os.path.splitext(entry.name)[1].lower()
+                if not entry.name.startswith(".") and (suffix == STATE or suffix in RECORDINGS) and entry.is_file():
+                    found.append((suffix != STATE, entry.name, entry.stat()))
+    except OSError:  # it was removed meanwhile, or can't be read
+        pass
+    return [(folder / name, status) for _, name, status in sorted(found, key=lambda file: file[:2])]

@@ -1,0 +1,151 @@
+"""What a caller names as a voice -> the voice state: a name, a file, an address, bytes or samples."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from .. import ops
+from ..config.schema import Config
+from ..errors import PocketTTSError, VoiceError
+from ..model.flow_lm import FlowLM
+from ..model.mimi import MimiEncoder
+from ..sound import files as audio
+from ..sound.quality import problems as recording_problems
+from . import catalogue
+from .cache import VoiceCache
+from .folders import STATE, VoiceFolder, is_state
+from .state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
+
+VOICE_SECONDS = 30  # of a voice prompt that are used
+BYTES = "the recording"  # what messages call a voice that was given as bytes
+
+Voice: TypeAlias = "str | Path | bytes | np.ndarray | VoiceState"
+
+logger = logging.getLogger("pockettts")
+
+
+def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
+    """The names of voices for a model: the own voices first. own: their folder; None: the user's."""
+    mine = list((own or VoiceFolder()).voices())
+    return mine + [name for name in catalogue.names(config) if name not in mine]
+
+
+def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> Path:
+    """The file of a voice: an own voice, a name of the catalogue, a path or an address. Raises as `catalogue.find`.
+
+    own: the folder of own voices; None: the user's.
+    """
+    if isinstance(voice, str) and (known := (own or VoiceFolder()).find(voice)):
+        return known.path
+    return catalogue.find(voice, config)
+
+
+class VoiceLoader:
+    """Makes the voice states of one model.
+
+    Args:
+        config, flow_lm: the model.
+        encoder: of recordings; None: the weights for it are not on this machine.
+        fingerprint: gives the identity of the flow LM's weights.
+        cache: of the states of recordings; None keeps none on disk.
+        own: the folder of own voices; None: the user's.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        flow_lm: FlowLM,
+        encoder: MimiEncoder | None,
+        fingerprint: Callable[[], str],
+        cache: VoiceCache | None,
+        own: VoiceFolder | None = None,
+    ) -> None:
+        self.config, self.flow_lm, self.encoder, self.fingerprint = config, flow_lm, encoder, fingerprint
+        self.cache, self.own = cache, own
+
+    def load(self, voice: Voice) -> VoiceState:
+        """The voice state. Arguments and errors as `TTSModel.get_voice_state`."""
+        if isinstance(voice, VoiceState):
+            check(voice, self.config, self.fingerprint, "the voice state")
+            return voice
+        if isinstance(voice, np.ndarray):
+            return self._clone(_checked_samples(voice), "an array")
+        if isinstance(voice, (bytes, bytearray)):
+            return self._from_bytes(bytes(voice))
+        if not isinstance(voice, (str, Path)):
+            kind = type(voice).__name__
+            raise VoiceError(f"a voice can't be {kind}: give a name, a path, an address, or samples as a NumPy array")
+        path = find(voice, self.config, self.own)
+        return self._from_file(path, str(voice), self.cache)
+
+    def _from_bytes(self, data: bytes) -> VoiceState:
+        """The state of a file's content. It is not kept on disk: the caller may hold what others have sent."""
+        with tempfile.TemporaryDirectory(prefix="pockettts-") as folder:  # the readers of sound need a file
+            path = Path(folder, "voice" + STATE * is_state(data))
+            path.write_bytes(data)
+            try:
+                return self._from_file(path, BYTES, None)
+            except PocketTTSError as error:
+                raise type(error)(str(error).replace(str(path), BYTES)) from None
+
+    def _from_file(self, path: Path, origin: str, cache: VoiceCache | None) -> VoiceState:
+        if path.suffix.lower() != STATE:
+            return self._from_recording(path, origin, cache)
+        state = read_voice(path)
+        if isinstance(state, PromptEmbedding):
+            return self._prefill(check_prompt(state, self.config, path))
+        check(state, self.config, self.fingerprint, path)
+        return state
+
+    def _from_recording(self, path: Path, origin: str, cache: VoiceCache | None) -> VoiceState:
+        """The state of a recording, made now or kept from the last time. Warns of what is wrong with the recording."""
+        key = cache.key(path) if cache else None
+        known = cache.get(key) if cache and key else None
+        if known is None:
+            samples, cut = audio.read(path, self.config.mimi.sample_rate, VOICE_SECONDS)
+            problems = recording_problems(samples, self.config.mimi.sample_rate)
+            if cut:
+                problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
+            known = self._clone(samples, origin), problems
+            if cache and key and cache.key(path) == key:  # not, if the file was changed meanwhile
+                cache.put(key, *known)
+        state, problems = known
+        for problem in problems:
+            logger.warning("%s: %s", origin, problem)
+        return state
+
+    def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
+        """The state of a voice prompt, float32 [samples]."""
+        if not self.config.voice_cloning:
+            raise VoiceError(
+                f"{origin}: {self.config.name} can't clone voices: take another model, such as `--variant english`, "
+                f"or one of its voices ({', '.join(catalogue.names(self.config))})"
+            )
+        if self.encoder is None:
+            repo = catalogue.gated_page(self.config)
+            raise VoiceError(
+                f"{origin}: a voice can't be cloned, since the weights for that are not here: accept the terms at {repo}, log in "
+                f"with `hf auth login`, and run `pockettts download {self.config.name}`; or take a voice of `pockettts voices`"
+            )
+        latents = self.encoder.encode(audio.end_on_pause(samples, self.config.mimi.sample_rate))  # [T, inner_dim]
+        return self._prefill(self.flow_lm.embed_voice(latents))
+
+    def _prefill(self, prompt: np.ndarray) -> VoiceState:
+        """The state after a voice prompt's embeddings, float32 [T, d_model]."""
+        lm = self.flow_lm
+        if lm.bos_before_voice is not None:
+            prompt = np.concatenate([lm.bos_before_voice, prompt])
+        state = lm.init_state()
+        lm.prefill(prompt, state)
+        ops.release_threads()
+        return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
+
+
+def _checked_samples(samples: np.ndarray) -> np.ndarray:
+    if samples.ndim != 1 or len(samples) == 0 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
+        raise VoiceError("an array as a voice must be samples: one dimension, floating point, finite, not empty")
+    return samples.astype(np.float32, copy=False)

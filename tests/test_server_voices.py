@@ -1,0 +1,255 @@
+"""Own voices over HTTP: a folder of the operator's, what clients add to it and remove from it, and OpenAI's names."""
+
+import io
+import os
+import shutil
+import threading
+from pathlib import PosixPath
+
+import pytest
+import requests
+import soundfile
+from conftest import SPEECH
+from serving import HUM, load, serving
+
+from pockettts.errors import DownloadError
+from pockettts.sound.files import pcm16
+
+TEXT = "Hello there."
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return load(tiny_model)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    shutil.copy(SPEECH / "her.ogg", folder / "her.ogg")
+    return folder
+
+
+@pytest.fixture
+def server(model, folder):
+    with serving(model, voices_dir=folder, allow_uploads=True, max_uploaded=2, max_upload=1 << 20) as server:
+        yield server
+
+
+def wav(n=0):
+    file = io.BytesIO()
+    soundfile.write(file, HUM[n:], 24_000, format="WAV")
+    return file.getvalue()
+
+
+def say(server, voice):
+    answer = requests.post(server.url + "/stream", json={"text": TEXT, "seed": 1, "voice": voice})
+    return answer.content if answer.ok else (answer.status_code, answer.json()["error"])
+
+
+def expected(model, voice):
+    return b"".join(map(pcm16, model.generate_stream(TEXT, model.get_voice_state(voice), seed=1)))
+
+
+def listed(server):
+    return {voice["id"]: voice for voice in requests.get(server.url + "/v1/audio/voices").json()["voices"]}
+
+
+def upload(server, name="guest", sound=None, **more):
+    files = {"name": (None, name), "audio_sample": ("a b.WAV", wav() if sound is None else sound)} | more
+    return requests.post(server.url + "/v1/audio/voices", files={k: v for k, v in files.items() if v is not None})
+
+
+# --- the operator's ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_a_voice_as_soon_as_it_is_there_and_no_longer(server, model, folder):
+    assert list(listed(server))[:2] == ["her", "alba"]
+    assert listed(server)["her"] == {"id": "her", "name": "her", "default": False, "own": True, "uploaded": False}
+    assert say(server, "her") == expected(model, SPEECH / "her.ogg")
+    (folder / "me.wav").write_bytes(wav())
+    assert "me" in listed(server) and say(server, "me") == expected(model, folder / "me.wav")
+    (folder / "me.wav").write_bytes(wav(5000))  # another recording
+    assert say(server, "me") == expected(model, folder / "me.wav")
+    os.remove(folder / "me.wav")
+    assert "me" not in listed(server)
+    status, error = say(server, "me")
+    assert status == 422 and error.startswith("there is no voice 'me': take one of her, alba")
+
+
+def test_a_voice_state_in_the_folder(server, model, folder):
+    model.get_voice_state(HUM).save(folder / "hum.safetensors")
+    assert say(server, "hum") == expected(model, HUM)
+
+
+def test_a_bad_file_in_the_folder_names_no_path(server, folder):
+    (folder / "bad.wav").write_bytes(b"no sound")
+    status, error = say(server, "bad")
+    assert status == 422 and error.startswith("bad.wav is damaged or not a sound file") and str(folder) not in error
+
+
+@pytest.mark.parametrize("name", ["../voices/her", "her.ogg", "./her", "uploads/guest", "HER/", "her\x00"])
+def test_a_request_names_no_file(server, name):
+    assert say(server, name)[0] == 422
+
+
+def test_an_own_voice_can_be_the_default_and_the_target_of_a_map(model, folder):
+    with serving(model, voices_dir=folder, voice="her", voice_map={"Zoe": "her"}) as server:
+        for voice in (None, "her", "Zoe", "alloy"):
+            assert say(server, voice) == expected(model, folder / "her.ogg")
+        assert listed(server)["her"]["default"] and say(server, "alba") == expected(model, "alba")
+        os.remove(folder / "her.ogg")
+        assert say(server, None) == say(server, "nova") == expected(model, SPEECH / "her.ogg")  # it is in memory
+
+
+def test_a_voice_is_cloned_once(server, model, monkeypatch):
+    made, real = [], model.get_voice_state
+    monkeypatch.setattr(model, "get_voice_state", lambda voice: made.append(type(voice)) or real(voice))
+    threads = [threading.Thread(target=say, args=(server, "her")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made.count(PosixPath) == 1
+
+
+# --- OpenAI's names ------------------------------------------------------------------------------------------------------
+
+
+def test_openais_names_speak_with_the_operators_voice(model, folder):
+    """The default is a file, and the model has no voices of its own that could be fetched."""
+    path = folder / "her.ogg"
+    with serving(model, voice=str(path)) as server:
+        assert say(server, "alloy") == say(server, "nova") == say(server, None) == expected(model, path)
+    with serving(model, voice=str(path), voice_map={"nova": "marius"}) as server:
+        assert say(server, "alloy") == expected(model, path) and say(server, "nova") == expected(model, "marius")
+
+
+def test_openais_names_have_voices_that_come_near(model):
+    with serving(model, voice=None) as server:
+        assert say(server, "nova") == expected(model, "cosette") and say(server, "alloy") == expected(model, "alba")
+
+
+def test_a_client_that_chose_no_voice_hears_one_though_it_can_not_be_fetched(model, monkeypatch):
+    with serving(model, voice=None, voice_map={"Zoe": "vera"}) as server:
+        alba = expected(model, "alba")
+
+        def nothing(voice):
+            if isinstance(voice, str):
+                raise DownloadError("no network")
+            return real(voice)
+
+        real = model.get_voice_state
+
+        monkeypatch.setattr(model, "get_voice_state", nothing)
+        assert say(server, "nova") == alba
+        assert say(server, "vera")[0] == say(server, "Zoe")[0] == 502
+
+
+# --- what clients add ----------------------------------------------------------------------------------------------------
+
+
+def test_a_voice_is_added_used_and_removed(server, model, folder):
+    answer = upload(server, consent=(None, "cons_1234"))
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["id"], told["name"], told["object"]) == ("guest", "guest", "audio.voice") and told["created_at"] > 1e9
+    assert os.listdir(folder / "uploads") == ["guest.wav"] and listed(server)["guest"]["uploaded"]
+    assert say(server, "guest") == expected(model, folder / "uploads" / "guest.wav")
+    spoken = requests.post(server.url + "/v1/audio/speech", json={"input": "Hi.", "voice": {"id": "guest"}})
+    assert spoken.status_code == 200
+    gone = requests.delete(server.url + "/v1/audio/voices/guest")
+    assert gone.json() == {"id": "guest", "object": "audio.voice.deleted", "deleted": True}
+    assert "guest" not in listed(server) and say(server, "guest")[0] == 422
+    assert requests.delete(server.url + "/v1/audio/voices/guest").status_code == 404
+
+
+def test_an_upload_outlives_the_server(model, folder):
+    with serving(model, voices_dir=folder, allow_uploads=True) as server:
+        assert upload(server).status_code == 200
+    with serving(model, voices_dir=folder, allow_uploads=True) as server:
+        assert listed(server)["guest"]["uploaded"] and isinstance(say(server, "guest"), bytes)
+        assert requests.delete(server.url + "/v1/audio/voices/guest").status_code == 200
+
+
+def test_a_voice_state_is_added_as_one(server, model, folder, tmp_path):
+    model.get_voice_state(HUM).save(tmp_path / "v.safetensors")
+    assert upload(server, sound=(tmp_path / "v.safetensors").read_bytes()).status_code == 200
+    assert os.listdir(folder / "uploads") == ["guest.safetensors"] and say(server, "guest") == expected(model, HUM)
+
+
+def test_only_uploads_are_removed(server, folder):
+    for name, status in (("her", 403), ("alba", 404), ("..%2Fher", 404), ("%2e%2e", 404), ("uploads", 404)):
+        answer = requests.delete(server.url + "/v1/audio/voices/" + name)
+        assert answer.status_code == status and answer.json()["error"]["message"], name
+    assert (folder / "her.ogg").exists()
+
+
+@pytest.mark.parametrize(
+    "name, status",
+    [
+        ("her", 409),
+        ("HER", 409),
+        ("alba", 409),
+        ("alloy", 409),
+        ("../x", 400),
+        ("/etc/x", 400),
+        ("a\nb", 400),
+        ("x" * 65, 400),
+    ],
+)
+def test_names_that_are_not_taken(server, folder, name, status):
+    answer = upload(server, name)
+    assert answer.status_code == status and "error" in answer.json(), answer.text
+    assert not (folder / "uploads").exists() and not list(folder.parent.glob("x*"))
+
+
+@pytest.mark.parametrize(
+    "sound, status, words",
+    [
+        (b"no sound at all", 400, "the upload is damaged or not a sound file"),
+        (b"", 400, "audio_sample is missing"),
+        (bytes((1 << 20) + 1), 413, "audio_sample is larger than 1 MB"),
+    ],
+)
+def test_what_is_no_voice_is_not_kept(server, folder, sound, status, words):
+    answer = upload(server, sound=sound)
+    assert answer.status_code == status and words in answer.json()["error"]["message"]
+    assert not (folder / "uploads").exists()
+
+
+def test_what_else_is_missing(server):
+    assert upload(server, name="").json()["error"]["param"] == "name"
+    assert upload(server, audio_sample=None).json()["error"]["param"] == "audio_sample"
+    answer = requests.post(server.url + "/v1/audio/voices", json={"name": "x"})
+    assert answer.status_code == 400
+
+
+def test_there_is_an_end_to_uploads(server, folder):
+    assert [upload(server, f"v{n}", wav(n)).status_code for n in range(3)] == [200, 200, 409]
+    assert "as many as this server keeps" in upload(server, "v4", wav(4)).json()["error"]["message"]
+    assert requests.delete(server.url + "/v1/audio/voices/v0").status_code == 200
+    assert upload(server, "v4", wav(4)).status_code == 200
+    assert sorted(os.listdir(folder / "uploads")) == ["v1.wav", "v4.wav"]
+
+
+def test_uploads_are_for_the_operator_to_allow(model, folder):
+    with serving(model, voices_dir=folder) as server:
+        for answer in (upload(server), requests.delete(server.url + "/v1/audio/voices/her")):
+            assert answer.status_code == 403 and "--allow-uploads" in answer.json()["error"]["message"]
+    with serving(model, voices_dir=folder, allow_uploads=True, api_key="secret") as server:
+        assert upload(server).status_code == 401
+        assert requests.delete(server.url + "/v1/audio/voices/her").status_code == 401
+    assert sorted(os.listdir(folder)) == ["her.ogg"]
+
+
+def test_two_uploads_of_one_name_at_once(server, folder):
+    answers = []
+    threads = [threading.Thread(target=lambda n=n: answers.append(upload(server, sound=wav(n)))) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    assert os.listdir(folder / "uploads") == ["guest.wav"]
