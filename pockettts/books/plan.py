@@ -85,15 +85,21 @@ def with_chapters(document: Document, given: str | None) -> Document:
     return replace(document, chapters=[document.chapters[n] for n in chosen(given, len(document.chapters))])
 
 
-def tracks(job: Job, document: Document) -> list[Track]:
-    """The sound files of a job. Raises TextError if there are no chapters to tell apart."""
+def tracks(job: Job, document: Document, count: int) -> list[Track]:
+    """The sound files of a job. Raises TextError if there are no chapters to tell apart.
+
+    Args:
+        document: with the chapters that are wanted.
+        count: how many chapters there are in all.
+    """
     if not job.by_chapter:
         return [Track(job.output, tuple(document.chapters), cues=document.cues)]
-    if len(document.chapters) == 1 and job.chapters is None:
+    if count == 1:
         raise TextError(f"{job.name} has no chapters that can be told apart: leave --split out")
-    digits, target = len(str(len(document.chapters))), Path(job.output)
+    numbers = [n + 1 for n in chosen(job.chapters or f"1-{count}", count)]
+    digits, target = len(str(count)), Path(job.output)
     found = []
-    for number, chapter in enumerate(document.chapters, 1):
+    for number, chapter in zip(numbers, document.chapters, strict=True):
         title = re.sub(r"[\W_]+", "-", chapter.title)[:40].strip("-").lower()
         name = "-".join([target.stem, f"{number:0{max(2, digits)}}", *([title] if title else [])])
         found.append(Track(str(target.with_name(name + target.suffix)), (chapter,), number))

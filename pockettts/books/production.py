@@ -152,8 +152,9 @@ class Production:
         """The work of a job; None if it was finished before."""
         import secrets
 
-        document = with_chapters(job.read(), job.chapters)
-        files = tracks(job, document)
+        whole = job.read()
+        document = with_chapters(whole, job.chapters)
+        files = tracks(job, document, len(whole.chapters))
         texts = [text for track in files for text in _texts(track)]
         for text in texts:
             self.style.check(text)
@@ -403,8 +404,8 @@ def _tags(work: Work, number: int) -> Tags:
         album=document.title,
         language=document.language,
         cover=document.cover,
-        track=number + 1 if is_part else 0,
-        tracks=len(work.tracks) if is_part else 0,
+        track=track.number if is_part else 0,
+        tracks=work.tracks[-1].number if is_part else 0,
     )
 
 

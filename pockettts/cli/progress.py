@@ -180,6 +180,7 @@ class BookProgress:
         if progress is None or self.args.quiet or len(chapters) < 2:
             return
         number = sum(len(other.chapters) for other in work.tracks[:track]) + part
+        progress.done = sum(len(chapter.text) for chapter in chapters[: number + 1])
         title = f" “{chapters[number].title}”" if chapters[number].title else ""
         words = len(chapters[number].text.split())
         audio, self._audio = progress.audio - self._audio, progress.audio
