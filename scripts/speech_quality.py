@@ -68,7 +68,7 @@ def temperature(args: argparse.Namespace) -> None:
     """Word error rate by temperature"""
     model = TTSModel.load("mini")
     rows: list[tuple[object, ...]] = [("temperature", "word error rate, per seed", "seconds")]
-    for value, seeds in ((0, 1), (0.1, args.seeds), (0.2, 2), (0.4, 2), (0.7, 2)):
+    for value, seeds in ((0, 1), (0.1, args.seeds), (0.2, 1), (0.4, 1), (0.7, 1)):
         takes = [spoken(model, temperature=value, seed=seed) for seed in range(1, seeds + 1)]
         rates = ", ".join(f"{error_rate(sounds):.1%}" for sounds in takes)
         rows.append((value, rates, f"{sum(map(len, takes[0])) / 24000:.0f}"))
@@ -80,7 +80,7 @@ def speed(args: argparse.Namespace) -> None:
     model = TTSModel.load("mini")
     rows: list[tuple[object, ...]] = [("speed", "word error rate", "length, times speed, to that at 1")]
     whole = 0
-    for value in (1, 0.5, 0.75, 1.25, 1.5, 2):
+    for value in (1, 0.5, 0.75, 1.5, 2):
         sounds = spoken(model, temperature=0, speed=value)
         whole = whole or sum(map(len, sounds))
         rows.append((value, f"{error_rate(sounds):.1%}", f"{sum(map(len, sounds)) * value / whole:.4f}"))
@@ -89,10 +89,10 @@ def speed(args: argparse.Namespace) -> None:
 
 def precision(args: argparse.Namespace) -> None:
     """Word error rate and spectral distance by precision"""
-    reference = TTSModel.load("mini", precision="f32", temperature=0)
+    reference = TTSModel.load("mini", temperature=0)
     truth = [frames_of(reference, one) for one in sentences()]
-    rows: list[tuple[object, ...]] = [("precision", "word error rate", "log-spectral distance to f32, dB")]
-    for name in ("f32", "bf16", "int8"):
+    rows: list[tuple[object, ...]] = [("precision", "word error rate", "log-spectral distance to bf16, dB")]
+    for name in ("bf16", "int8"):
         model = TTSModel.load("mini", precision=name, temperature=0)
         rate = error_rate(spoken(model))
         distances = []

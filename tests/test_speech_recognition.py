@@ -172,7 +172,7 @@ def test_the_command_says_it(clear, tmp_path):
 
 @pytest.fixture(scope="module")
 def server(model):
-    with serving(model, voice="heart") as server:
+    with serving(model, voice=None) as server:
         yield server
 
 
