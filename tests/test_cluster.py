@@ -156,6 +156,7 @@ def test_a_chunk_that_no_worker_can_speak_is_one_error(setup, machines):
 
 def test_without_a_scheduler_it_is_one_line(run, options, here, monkeypatch):  # noqa: F811
     (here / "a.txt").write_text("Hi.")
+    monkeypatch.setattr(cluster, "CONNECT", 0.5)
     code, out, err = run("a.txt", *options, "-d", "out", "--dask", "tcp://127.0.0.1:9")
     assert code == 2 and not out
     assert_one_line(err, "tcp://127.0.0.1:9", "dask scheduler")

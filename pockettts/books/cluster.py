@@ -18,8 +18,9 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from queue import Empty, Queue
+from threading import Thread
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from .. import __version__
 from ..errors import OptionError, PocketTTSError
@@ -31,6 +32,9 @@ FIRST_PATIENCE = 600.0  # seconds for a chunk until the first is there: workers 
 PATIENCE = 60.0  # seconds from then on, or SLOWNESS times the slowest chunk so far
 SLOWNESS = 5.0
 RECONNECT = 600.0  # seconds that a scheduler may be away
+CONNECT = 10.0  # seconds until it is clear that there is no scheduler
+FETCH_PATIENCE = 60.0  # seconds to fetch the sound of a chunk
+WORKERS_AGE = 1.0  # seconds that the list of workers is good for
 
 T = TypeVar("T")
 logger = logging.getLogger("pockettts")
@@ -54,7 +58,7 @@ class _Ticket:
     futures: dict[str, Any] = field(default_factory=dict)
 
 
-class Cluster(Generic[T]):
+class Cluster:
     """Speaks orders on a Dask cluster; a `Crew`.
 
     Args:
@@ -84,9 +88,13 @@ class Cluster(Generic[T]):
         self._suspects: set[str] = set()  # workers that let a chunk wait
         self._told: set[str] = set()
         self._numbers = count()
-        self._finished: Queue[tuple[_Ticket, str, Any]] = Queue()
+        self._finished: Queue[tuple[_Ticket, str, Spoken | BaseException | None]] = Queue()
+        self._seen: tuple[float, dict[str, Any]] = (
+            -WORKERS_AGE,
+            {},
+        )  # when the workers were asked for, and who they are
         self._client: Any = None
-        self._connect(timeout=10.0)
+        self._connect(timeout=CONNECT)
 
     def speak(self, items: "Iterable[tuple[T, Order | None]]") -> "Iterator[tuple[T, Spoken | PocketTTSError | None]]":
         """See `Crew`."""
@@ -134,12 +142,28 @@ class Cluster(Generic[T]):
         except Exception:  # the scheduler is away; `_wait` finds out
             return
         ticket.futures[key] = future
-        future.add_done_callback(lambda done: self._finished.put((ticket, key, done)))
+        future.add_done_callback(lambda done: self._start_fetch(ticket, key, done))
+
+    def _start_fetch(self, ticket: _Ticket, key: str, future: Any) -> None:
+        """Fetch a result in a thread of its own: a worker that hangs must not hold up the results of others."""
+        Thread(target=self._fetch, args=(ticket, key, future), daemon=True).start()
+
+    def _fetch(self, ticket: _Ticket, key: str, future: Any) -> None:
+        """Put what became of a try into the queue: the sound, an error, or None if the cluster lost it."""
+        result: Spoken | BaseException | None = None
+        try:
+            if future.status == "finished":  # the sound is still on the worker
+                result = future.result(timeout=FETCH_PATIENCE)
+            elif future.status == "error":
+                result = future.exception()
+        except BaseException as error:
+            result = error
+        self._finished.put((ticket, key, result))
 
     def _wait(self, tickets: "deque[_Ticket]") -> None:
         """Until a chunk is there, or something has to be done about those that are not."""
         try:
-            ticket, key, future = self._finished.get(timeout=0.2)
+            ticket, key, result = self._finished.get(timeout=0.2)
         except Empty:
             if not self._is_connected():
                 self._reconnect(tickets)
@@ -147,20 +171,12 @@ class Cluster(Generic[T]):
             return
         if ticket.futures.pop(key, None) is None or ticket.is_done:
             return
-        if future.status == "finished":
-            try:
-                self._accept(ticket, future.result(timeout=30))
-                return
-            except Exception as error:
-                reason: BaseException | None = error
-        elif future.status == "error":
-            reason = future.exception()
-        else:  # cancelled or lost: the scheduler forgot it
-            reason = None
-            if not self._is_connected():
-                self._reconnect(tickets)
-                return
-        self._try_again(ticket, reason)
+        if isinstance(result, Spoken):
+            self._accept(ticket, result)
+        elif not self._is_connected():
+            self._reconnect(tickets)
+        else:
+            self._try_again(ticket, result)
 
     def _accept(self, ticket: _Ticket, result: Spoken) -> None:
         ticket.result, ticket.is_done = result, True
@@ -194,7 +210,7 @@ class Cluster(Generic[T]):
         if not self._workers():
             self._tell("no worker", f"{self.address} has no workers: waiting for them (`dask worker {self.address}`)")
             return
-        holders = self._holders()
+        holders = self._holders(late)
         for ticket in late:
             if ticket.tries >= 3 * TRIES:
                 ticket.result, ticket.is_done = (
@@ -219,7 +235,7 @@ class Cluster(Generic[T]):
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is said here
         logging.getLogger("tornado").setLevel(logging.CRITICAL)
         try:
-            self._client = Client(self.address, timeout=timeout, set_as_default=False)
+            self._client = Client(self.address, timeout=timeout, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, ImportError, TimeoutError) as error:
             raise OptionError(
                 f"--dask {self.address}: no scheduler there ({str(error)[:80] or type(error).__name__}): start one with `dask scheduler`"
@@ -256,6 +272,13 @@ class Cluster(Generic[T]):
         return bool(self._client.status == "running" and self._client.scheduler is not None)
 
     def _workers(self) -> dict[str, Any]:
+        """What the scheduler knows of each worker, by address."""
+        when, workers = self._seen
+        if monotonic() - when > WORKERS_AGE:
+            self._seen = monotonic(), (workers := self._asked_workers())
+        return workers
+
+    def _asked_workers(self) -> dict[str, Any]:
         try:
             return dict(self._client.scheduler_info(n_workers=-1)["workers"])
         except TypeError:  # before 2025.4
@@ -263,15 +286,19 @@ class Cluster(Generic[T]):
         except Exception:
             return {}
 
-    def _holders(self) -> dict[str, str]:
-        """Which worker has each task, by key."""
+    def _holders(self, tickets: "Iterable[_Ticket]") -> dict[str, str]:
+        """Which worker has each try under way, by key: it speaks it, or keeps its sound."""
+        futures = [future for ticket in tickets for future in ticket.futures.values()]
+        holders: dict[str, str] = {}
         try:
-            return {str(key): worker for worker, keys in self._client.processing().items() for key in keys}
+            holders |= {str(key): workers[0] for key, workers in self._client.who_has(futures).items() if workers}
+            holders |= {str(key): worker for worker, keys in self._client.processing().items() for key in keys}
         except Exception:
-            return {}
+            logger.debug("the scheduler did not say who has what", exc_info=True)
+        return holders
 
     def _window(self) -> int:
-        threads = sum(worker.get("nthreads", 1) for worker in self._workers().values())
+        threads = sum(int(worker.get("nthreads", 1)) for worker in self._workers().values())
         return max(4, AHEAD * threads)
 
     def _tell(self, what: str, message: str) -> None:
@@ -281,9 +308,8 @@ class Cluster(Generic[T]):
             logger.warning("%s", message)
 
     def _close(self) -> None:
-        client, self._client = self._client, self._client
         try:
-            client.close(timeout=2)
+            self._client.close(timeout=2)
         except Exception:  # of a scheduler that is away
             logger.debug("the client did not close", exc_info=True)
 

@@ -184,7 +184,8 @@ class Production:
                     return
                 if number == first and piece.number < done:
                     continue
-                order = piece.chunk and Order(piece.chunk, piece.number, piece.voice, work.state.facts["seed"])
+                seed = work.state.facts["seed"]
+                order = Order(piece.chunk, piece.number, piece.voice, seed) if piece.chunk else None
                 yield (work, number, piece), order
             yield (work, number, None), None
 
@@ -374,7 +375,7 @@ class _Output:
 
     def _marks(self) -> list[Mark]:
         ends = [start for _, start in self._starts[1:]] + [self.samples]
-        marks = []
+        marks: list[Mark] = []
         for (part, start), end in zip(self._starts, ends, strict=True):
             title = self.track.chapters[part].title or (self.work.document.title if not part else "")
             if end - start >= CHAPTERS_LEFT * self.style.sample_rate:

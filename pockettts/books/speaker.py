@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -132,7 +132,7 @@ class Speaker:
             return Spoken(pcm, timeline.words if timeline else [], perf_counter() - start, [])
 
 
-class ThisMachine(Generic[T]):
+class ThisMachine:
     """Speaks orders one after the other."""
 
     def __init__(self, setup: Setup) -> None:

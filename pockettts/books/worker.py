@@ -53,7 +53,7 @@ class _Messages(logging.Handler):
             self.lines.append(record.getMessage())
 
 
-class VoicesPlugin(WorkerPlugin):  # type: ignore[misc]
+class VoicesPlugin(WorkerPlugin):
     """Puts the files of voices on each worker, also on those that come late. files: their content by name."""
 
     def __init__(self, files: dict[str, bytes]) -> None:

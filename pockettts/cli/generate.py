@@ -26,9 +26,14 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..books.speaker import Speaker
-    from ..reading.documents import Document
+    from ..config.schema import Config
+    from ..reading.documents import Chapter, Document
     from ..reading.subtitles import Cue
+    from ..sound.loudness import Loudness
+    from ..sound.play import Player
     from ..synthesis import Block, Utterance
     from ..words.timestamps import Timeline
     from .progress import Progress
@@ -128,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
             heard = _levelled(player, args, config.mimi.sample_rate) if player else None
             books.speak_files(args, config, files, path, player, heard)
         return
-    greeting = GREETINGS.get(config.language, GREETINGS["english"])
+    greeting = GREETINGS.get(config.language or "", GREETINGS["english"])
     document = None if args.follow else with_chapters(_read(args, files, greeting), args.chapters)
     reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     for chapter in document.chapters if document else ():
@@ -164,7 +169,7 @@ def _only_files(option: str) -> NoReturn:
     raise OptionError(f"{option} is for files: name one")
 
 
-def _player(stack: ExitStack, sample_rate: int):
+def _player(stack: ExitStack, sample_rate: int) -> "Player":
     """The loudspeaker, until `stack` is left."""
     from ..sound.play import Player
 
@@ -191,7 +196,7 @@ def _is_terminal(descriptor: int) -> bool:
         return False
 
 
-def _check_timestamps(args: argparse.Namespace, config) -> None:
+def _check_timestamps(args: argparse.Namespace, config: "Config") -> None:
     from ..words.timestamps import check_path
 
     if args.follow or args.split or args.resume:
@@ -208,7 +213,7 @@ def _check_timestamps(args: argparse.Namespace, config) -> None:
 class _Job:
     """What all ways of speaking need: where the sound goes, and the model, loaded when it is needed."""
 
-    def __init__(self, args: argparse.Namespace, config, path: str | None, player) -> None:
+    def __init__(self, args: argparse.Namespace, config: "Config", path: str | None, player: "Player | None") -> None:
         self.args, self.config, self.path, self.player = args, config, path, player
         self.sample_rate: int = config.mimi.sample_rate
         self.voices = books.Voices(args, config)
@@ -270,13 +275,13 @@ class _Job:
 
         return Progress(total, done, self.sample_rate, self.args.quiet)
 
-    def file(self, stack: ExitStack) -> list:
+    def file(self, stack: ExitStack) -> list[Any]:
         """The file to write, opened. It appears when `stack` is left without an error."""
         from ..sound.files import Writer
 
         return [] if self.path is None else [stack.enter_context(Writer(self.path, self.sample_rate, **self.level))]
 
-    def others(self, stack: ExitStack) -> list:
+    def others(self, stack: ExitStack) -> list[Any]:
         """The loudspeaker and stdout. To be called late: after an error, nothing at all is on stdout."""
         from ..sound.files import StreamWriter
 
@@ -304,7 +309,7 @@ class _Job:
             print_message(f"{place}: {progress.figures()}")
 
 
-def _speak(job: _Job, chapters: list) -> None:
+def _speak(job: _Job, chapters: "list[Chapter]") -> None:
     """A text, block by block."""
     from ..reading.documents import whole
 
@@ -333,10 +338,10 @@ def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
 class _Levelled:
     """An output behind a change of loudness."""
 
-    def __init__(self, out, loudness) -> None:
+    def __init__(self, out: Any, loudness: "Loudness") -> None:
         self._out, self._loudness = out, loudness
 
-    def write(self, block) -> None:
+    def write(self, block: "np.ndarray") -> None:
         self._out.write(self._loudness.write(block))
 
     def flush(self) -> None:
@@ -344,14 +349,14 @@ class _Levelled:
         self._out.write(self._loudness.flush())
 
 
-def _write(spoken: Iterable[tuple], outs: list) -> None:
+def _write(spoken: "Iterable[Block]", outs: list[Any]) -> None:
     for _, block in spoken:
         for out in outs:
             out.write(block)
     _flush(outs)
 
 
-def _flush(outs: list) -> None:
+def _flush(outs: list[Any]) -> None:
     for out in outs:
         if isinstance(out, _Levelled):
             out.flush()

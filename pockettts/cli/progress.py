@@ -13,6 +13,7 @@ from .common import print_message
 if TYPE_CHECKING:
     from ..books.plan import Job, Piece
     from ..books.production import Work
+    from ..synthesis import Block
 
 WIDTH = 30  # of the bar
 MAX_LOG = 100  # lines at the end
@@ -33,10 +34,11 @@ class Progress:
         self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._start, self._last_shown, self._width = perf_counter(), 0.0, 0
 
-    def timed(self, spoken: Iterable[tuple]) -> Iterator[tuple]:
-        """The same (take, block) pairs. While the caller has one, the clock stands: players take their time."""
+    def timed(self, spoken: "Iterable[Block]") -> "Iterator[Block]":
+        """The same blocks. While the caller has one, the clock stands: players take their time."""
         start, last = perf_counter(), None
-        for take, block in spoken:
+        for event in spoken:
+            take, block = event
             self.work += perf_counter() - start
             self.first = self.first or self.work
             self.audio += len(block) / self.sample_rate
@@ -44,7 +46,7 @@ class Progress:
                 self.done += last.chunk.characters
             last = take
             self._show()
-            yield take, block
+            yield event
             start = perf_counter()
         self.work += perf_counter() - start
 

@@ -223,7 +223,7 @@ class _Reader:
         opf = self._package_name()
         package = self._parsed(opf) if opf else None
         book = Book(warnings=self.warnings)
-        if package is None:
+        if opf is None or package is None:
             self.warn("it has no package document that can be read: all pages are read, in the order of their names")
             places = [
                 name for name in _natural(self.names.values()) if name.lower().endswith((".xhtml", ".html", ".htm"))

@@ -190,7 +190,7 @@ def attribute(element: "Element", name: str) -> str:
     value = element.get(name)
     if value is None:
         value = next((value for key, value in element.items() if key.rpartition(":")[2] == name), "")
-    return value
+    return str(value)
 
 
 def kinds(element: "Element") -> set[str]:
