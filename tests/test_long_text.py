@@ -15,8 +15,8 @@ import soundfile
 from test_cli import LONG, assert_one_line, finish, here, options, run, start, voice  # noqa: F401 (fixtures)
 
 from pockettts import TTSModel
+from pockettts.books.resume import HEADER, ResumeState
 from pockettts.cli.progress import Progress, clock
-from pockettts.cli.resume import HEADER, ResumeState
 from pockettts.sound.encode import from_pcm16, pcm16
 
 BOOK = """\

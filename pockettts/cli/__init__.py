@@ -89,6 +89,8 @@ def _run(argv: list[str]) -> None:
     rest = _with_files_attached(parser, rest)
     _refuse_unknown(parser, rest)
     args, rest = parser.parse_known_args(rest)
+    if rest and name == "generate":  # texts or files behind options
+        args.words, rest = args.words + rest, []
     if rest:
         parser.error(f"{rest[0]!r}: one word too many: a text needs quotes")
     _log(args.quiet, args.debug)
@@ -117,7 +119,13 @@ def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> li
     for word in argv[1:]:
         option = parser._option_string_actions.get(attached[-1])
         takes_value = option is not None and option.option_strings and option.nargs is None
-        if takes_value and word.startswith("-") and word not in parser._option_string_actions and os.path.isfile(word):
+        if (
+            option is not None
+            and takes_value
+            and word.startswith("-")
+            and word not in parser._option_string_actions
+            and os.path.isfile(word)
+        ):
             name = next(name for name in option.option_strings if name.startswith("--"))
             attached[-1] = f"{name}={word}"
         else:

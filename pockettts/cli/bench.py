@@ -23,7 +23,11 @@ def run(args: argparse.Namespace) -> None:
 
     config = config_of(args)
     show_progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()
-    progress = (lambda line: print_message(f"{line:<40}", end="\r")) if show_progress else (lambda line: None)
+
+    def progress(line: str) -> None:
+        if show_progress:
+            print_message(f"{line:<40}", end="\r")
+
     measure, table = (bench.run_streams, bench.streams_table) if args.streams else (bench.run, bench.table)
     report = measure(config, args.precision, args.threads, progress)
     progress("")

@@ -10,6 +10,7 @@ from ..options import EMOJI, NUMBERS, PRECISIONS, Number
 
 if TYPE_CHECKING:
     from ..config.schema import Config
+    from ..reading.blocks import Apparatus
 
 OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # of options, in the official package
 
@@ -63,6 +64,22 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--emoji", choices=EMOJI, default="drop", help="leave emoji out, or say their names (default: drop)"
     )
+
+
+def add_document_options(parser: argparse.ArgumentParser) -> None:
+    """What is read of documents beside their text, for `apparatus_of`."""
+    parser.add_argument(
+        "--notes", choices=("skip", "read"), default="skip", help="footnotes and endnotes of a file (default: skip)"
+    )
+    parser.add_argument(
+        "--alt", choices=("skip", "read"), default="skip", help="the alternative texts of pictures (default: skip)"
+    )
+
+
+def apparatus_of(args: argparse.Namespace) -> "Apparatus":
+    from ..reading.blocks import Apparatus
+
+    return Apparatus(notes=args.notes == "read", alt=args.alt == "read")
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:

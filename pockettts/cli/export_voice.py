@@ -3,10 +3,14 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import OptionError, PocketTTSError, VoiceError
 from ..sound.formats import RECORDINGS
 from .common import add_cache_option, add_model_options, config_of, print_message
+
+if TYPE_CHECKING:
+    from ..tts import TTSModel
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,13 +71,14 @@ def _check_place(output: str | Path) -> None:
         raise VoiceError(cannot_write(output, error)) from None
 
 
-def _export_all(model, files: dict[Path, Path], quiet: bool) -> None:
+def _export_all(model: "TTSModel", files: dict[Path, Path], quiet: bool) -> None:
     """Each recording by itself: one that will not do holds up none of the others."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # it shows no bar where that is turned off
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     failed = 0
-    bar = tqdm(files.items(), unit=" voices", disable=True if quiet else None)  # None: unless it is no terminal
+    hidden = True if quiet else None  # None: unless it is a terminal
+    bar = tqdm(files.items(), unit=" voices", disable=hidden)  # type: ignore[no-untyped-call]
     with bar, logging_redirect_tqdm(tqdm_class=tqdm):  # warnings go above the bar
         for recording, voice in bar:
             bar.set_description(recording.name[-40:], refresh=False)
