@@ -126,7 +126,9 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
     looks = np.stack([weights[:, word.start : word.stop].sum(axis=1) for word in words], axis=1)  # [frames, words]
     peaks = looks.max(axis=0)
     ordered = np.sort(peaks)
-    usual = float(ordered[(len(words) - 1) // 2] + ordered[len(words) // 2]) / 2  # np.median would import numpy.ma: 15 ms
+    usual = (
+        float(ordered[(len(words) - 1) // 2] + ordered[len(words) // 2]) / 2
+    )  # np.median would import numpy.ma: 15 ms
     missed = [word.text for word, peak in zip(words, peaks, strict=True) if peak < MISSED * usual]
     sure = looks.argmax(axis=1)[looks.max(axis=1) >= SURE * usual].tolist()
     repeated: dict[int, None] = {}
