@@ -30,7 +30,7 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
     """An address or the name of a file that begins at i: where it ends, and how it is read."""
     if not language.in_addresses:
         return None
-    if text[i + 1 : i + 3] == ":\\\\":
+    if text[i + 1 : i + 3] == ":\\":
         return path_at(text, i, language)
     if scheme := SCHEME.match(text, i):
         rest = REST.match(text, scheme.end())

@@ -40,7 +40,8 @@ INTERNET = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?![.\w])")
 VERSION = re.compile(r"\d+(?:\.\d+){2,}(?!\w)")
 YEAR = re.compile(r"\d{4}(?!\w|[.,]\d)")
 ISO_DATE = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?Z?)?(?!\w|[-/.]\d)")
-LARGEST_YEAR = 2099
+SCIENTIFIC = re.compile(r"(\d+)(?:[.,](\d+))?[eE]([-+\u2212]?)(\d{1,3})(?!\w|[.,]\d)")
+FOLLOWED = re.compile(r"\s+\w")  # a word or a number follows
 
 
 def any_of(keys: Iterable[str]) -> str:
@@ -121,6 +122,7 @@ class WrittenForms:
             (re.compile(r"(?:(\d{1,3})[ \u00a0-])?(\d{1,4})[/\u2044](\d{1,4})(?!\w|[/.,-]\d)"), self._fraction),
             (re.compile(rf"(\d+){SPACE}?([{VULGAR}])"), self._mixed),
             (re.compile(rf"(\d{{3}}0|[2-9]0)(?:{n.decades})(?!\w)"), self._decade),
+            (SCIENTIFIC, self._scientific),
             (re.compile(rf"(\d[\d{re.escape(n.group_marks)}]*)({n.ordinal_suffix})(?!\w)"), self._ordinal),
             (re.compile(rf"({number}){magnitude}{SPACE}?({signs}|{codes})(?!\w)"), self._money_behind),
             (re.compile(rf"({number})({any_of(n.magnitudes)})(?!\w)"), self._magnified),
@@ -331,6 +333,14 @@ class WrittenForms:
         n = self.language
         return match.end(), f" {n.point} ".join(n.cardinal(int(part)) for part in match[0].split(".") if len(part) < 6)
 
+    def _scientific(self, match: re.Match[str]) -> Found | None:
+        """`6.022e23`: a number times a power of ten."""
+        n = self.language
+        factor = Number(int(match[1]), match[2] or "")
+        exponent = Number(int(match[4]), negative=match[3] in ("-", "\u2212"))
+        parts = (n.number(factor), n.times_sign, n.cardinal(10), n.symbols.get("^", ""), n.number(exponent))
+        return match.end(), " ".join(filter(None, parts))
+
     # --- what is counted --------------------------------------------------------------------------------------------------
 
     def _money_behind(self, match: re.Match[str]) -> Found | None:
@@ -367,7 +377,7 @@ class WrittenForms:
             return False
         if not is_apart or not symbol.isalpha() or symbol.lower() not in self.language.common_words:
             return True
-        return text[end : end + 1] != "-" and not next_word(text, end) and symbol.islower()
+        return text[end : end + 1] != "-" and not FOLLOWED.match(text, end) and symbol.islower()
 
     def _per(self, text: str, end: int, said: str) -> Found:
         """`/h` or `/month` behind a quantity or a price."""
