@@ -2,7 +2,6 @@
 
 import errno
 import json
-import logging
 import os
 import re
 import resource
@@ -33,14 +32,10 @@ LONG = "One sentence after the other, so that there is something to do for a whi
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """An empty working folder; and what the command sets for its process is set back."""
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr("pockettts.storage.hub._progress", True)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    level = logging.root.level
-    yield tmp_path
-    logging.root.setLevel(level)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
@@ -483,7 +478,7 @@ def not_loaded(monkeypatch):
         (["-f", "latin.txt"], 1, "latin.txt is not UTF-8 text (byte 4)"),
         (["-f", "binary.txt"], 1, "binary.txt is not text"),
         (["-f", "/dev/zero"], 1, "/dev/zero is not text"),
-        (["-f", "voice.flac"], 1, "voice.flac is not UTF-8"),
+        (["-f", "voice.flac"], 1, "voice.flac is a FLAC file"),
         (["-f", "nowhere.txt"], 1, "can't read nowhere.txt (No such file"),
         (["-f", "stdin"], 1, "can't read stdin (No such file"),
         (["-f", "."], 1, "can't read . (Is a directory)"),
