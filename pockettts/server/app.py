@@ -217,14 +217,14 @@ class App:
 
     def _http_error(self, error: bottle.HTTPError) -> bytes:
         """Bottle's own errors: no such route or file, or another method."""
-        what = str(error.body)
-        if error.status_code == 404:
-            what = "there is nothing here"
-        elif error.status_code == 405:
+        status, what = error.status_code, str(error.body)
+        if status in (403, 404):  # 403: a path that leads out of the folder of static files
+            status, what = 404, "there is nothing here"
+        elif status == 405:
             allowed = self.wsgi.allowed(bottle.request.path)
             bottle.response.headers["Allow"] = allowed
             what = f"{bottle.request.method[:20]} is not allowed here: use {allowed}"
-        return self._error(error.status_code, f"{what}; /openapi.json lists the routes")
+        return self._error(status, f"{what}; /openapi.json lists the routes")
 
     def _error(self, status: int, message: str, param: str | None = None) -> bytes:
         bottle.request.environ["pockettts.client"].figures["error"] = message

@@ -152,9 +152,11 @@ def _form(request: bottle.BaseRequest) -> dict[str, str]:
         forms, _ = request.forms, request.files
         data = {name: forms.getunicode(name) for name in forms}
     except bottle.HTTPError:
-        raise RequestError("the body is no form that can be read: send multipart/form-data", 400) from None
+        raise RequestError("the body is not a form that can be read: send multipart/form-data", 400) from None
     except (UnicodeError, ValueError):
-        raise RequestError("the form is not UTF-8: give a file that is uploaded a file name", 400) from None
+        data = {"": None}
+    if None in data.values():
+        raise RequestError("the form is not UTF-8: give a file that is uploaded a file name", 400)
     return {name: value for name, value in data.items() if value}
 
 
@@ -253,11 +255,14 @@ def _too_large(settings: Settings, name: str) -> RequestError:
 
 def _numbers(data: dict[str, str]) -> dict[str, float]:
     """The options of speech among the fields of a form, as numbers."""
-    try:
-        return {name: SPEECH_OPTIONS[name].kind(value) for name, value in data.items() if name in SPEECH_OPTIONS}
-    except ValueError:
-        name = next(name for name in data if name in SPEECH_OPTIONS and not re.fullmatch(r"[-+.\deE]+", data[name]))
-        raise RequestError(f"{name} {data[name][:20]!r}: give {SPEECH_OPTIONS[name].range}", param=name) from None
+    numbers = {}
+    for name in data.keys() & SPEECH_OPTIONS.keys():
+        option = SPEECH_OPTIONS[name]
+        try:
+            numbers[name] = option.kind(data[name])
+        except ValueError:  # not a number, or one with thousands of digits
+            raise RequestError(f"{name} {data[name][:20]!r}: give {option.range}", param=name) from None
+    return numbers
 
 
 def _options(data: dict[str, Any], own: Options) -> Options:

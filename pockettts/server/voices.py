@@ -159,11 +159,13 @@ class Voices:
             suffix: of the file's name at the client.
 
         Raises:
-            VoiceError: not a name.
-            RequestError: the name is taken, the folder is full, or the file can't be written.
+            RequestError: the name can't be used or is taken, the folder is full, or the file can't be written.
             RequestError, BusyError: as `state`, for a file that is no voice.
         """
-        name = check_name(name)
+        try:
+            name = check_name(name)
+        except VoiceError as error:
+            raise RequestError(str(error), param="name") from None
         if name in taken or name in OPENAI_VOICES or name in self.settings.voice_map:
             raise RequestError(f"there is a voice {name!r} already: take another name", 409, "name")
         key = _key(model, data)
