@@ -148,7 +148,8 @@ class Voices:
 
         usual = catalogue.default_voice(config) if args.voice is None else args.voice
         self._map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
-        self.sources = {name.lower(): name for name in catalogue.names(config)} | self._map | {"": usual}
+        self.names = catalogue.names(config)
+        self.sources = {name.lower(): name for name in self.names} | self._map | {"": usual}
         self._config = config
 
     def known(self, name: str) -> bool:
@@ -221,7 +222,9 @@ def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: 
         except OSError as error:
             raise OptionError(f"--output-dir {args.directory}: can't make this folder ({error.strerror})") from None
     if args.json_input:
-        yield from of_json_lines(sys.stdin.buffer, args.directory or "", form.suffix, shared, voices.known)
+        yield from of_json_lines(
+            sys.stdin.buffer, args.directory or "", form.suffix, shared, voices.known, voices.names
+        )
     elif args.directory is not None:
         yield from of_files(files, args.directory, form.suffix, read, shared)
     else:

@@ -356,12 +356,12 @@ def _chapters_of_book(book: "Book") -> list[Chapter]:
         return _at_headings(blocks)
     chapters: list[tuple[str, list[Block]]] = [("", [])]
     for block in blocks:
-        page = firsts.get(id(block))
+        first_page = firsts.get(id(block))
         listed = titles.get(id(block))
-        heading = _heading_near_start(page.blocks) if page else None
+        heading = _heading_near_start(first_page.blocks) if first_page else None
         if heading is not None and heading is not block and id(heading) in titles:
             heading = None  # its chapter begins there
-        if listed is not None or page is not None and heading is not None and (not titles or heading.level < 3):
+        if listed is not None or heading is not None and (not titles or heading.level < 3):
             own = _title(heading) if heading is not None else _title(block) if block.level else ""
             chapters.append((listed or own, []))
         chapters[-1][1].append(block)
@@ -386,8 +386,7 @@ def _listed_titles(book: "Book") -> dict[int, str]:
     titles: dict[int, str] = {}
     seen: set[str] = set()
     for entry in book.contents:
-        page = pages.get(entry.place)
-        if page is None or not page.blocks:
+        if (page := pages.get(entry.place)) is None or not page.blocks:
             continue
         # Of a place that is not there, the page counts, but only once: the others may lead to notes that are left out.
         is_first, start = entry.place not in seen, page.blocks[0]

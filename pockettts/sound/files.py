@@ -186,7 +186,7 @@ class Writer:
         """What writes blocks into the file, which is whole at the end."""
         with whole_file(self.path) as place:
             with open_stream(place) if self._is_stream else open(place, "wb") as file:
-                encoder = Encoder(self._form, self.sample_rate, seekable=not self._is_stream)
+                encoder = Encoder(self._form, self.sample_rate, seekable=not self._is_stream, tags=self.tags)
 
                 def write(block: np.ndarray) -> None:
                     file.write(encoder.write(block))
