@@ -80,7 +80,8 @@ class Stream:
         levelled = set_level(stretched, utterance, rate, model.voice_loudness)  # by the reader's thread
         self._paced = timeline.follow(levelled) if timeline else levelled
         self._filled = threading.Condition(engine._lock)
-        self._over, self._error = False, None  # no more blocks will come; why
+        self._over = False  # no more blocks will come
+        self._error: Exception | None = None  # why
         self._submitted = time.monotonic()
         self._work = self._audio = 0.0  # seconds
         self._since: float | None = None  # when the work on the next block began
@@ -119,7 +120,7 @@ class Stream:
     def __enter__(self) -> "Stream":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -141,7 +142,8 @@ class Engine:
         self._decoders = ThreadPoolExecutor(
             max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,)
         )
-        self._decoding: dict[Future, tuple[Stream, Frame, bool]] = {}  # arguments of `_deliver`; only for the thread
+        # The arguments of `_deliver` for each frame that is being decoded; used by the engine's thread only.
+        self._decoding: dict[Future[None], tuple[Stream, Frame, bool]] = {}
         self._thread = threading.Thread(target=self._run, name="pockettts-engine", daemon=True)
         self._thread.start()
 
@@ -165,7 +167,7 @@ class Engine:
         with self._lock:
             self._refuse_if_full()  # before there is any work
         utterance = model.utterance(text, voice, options or model.options, with_words)
-        stream = Stream(self, model, utterance, model.timeline(text) if with_words else None)
+        stream = Stream(self, model, utterance, model.timeline() if with_words else None)
         with self._lock:
             self._refuse_if_full()
             self._queue.append(stream)
@@ -294,7 +296,7 @@ class Engine:
             stream.ttfa = now - stream._submitted
             self._stats.ttfa.observe(stream.ttfa)
         stream._audio += seconds
-        stream._work += now - stream._since
+        stream._work += now - (stream._since or now)
         stream._since = now
         self._stats.audio += seconds
         stream._blocks.append(block)
@@ -315,7 +317,7 @@ class Engine:
             self._end(stream, "failed", BusyError(STOPPING))
 
 
-def _tried(function: Callable, *args) -> Any:
+def _tried(function: Callable[..., Any], *args: Any) -> Any:
     """What the function returns, or else the exception that it raises."""
     try:
         return function(*args)

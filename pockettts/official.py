@@ -1,12 +1,13 @@
-"""The Python API of the official package, `pocket_tts`, on top of ours: its scripts run when they import from `pockettts`.
+"""The Python API of the official package, `pocket_tts`: its scripts run when they import from `pockettts`.
 
-Names and arguments are those of pocket-tts 4. Samples are NumPy arrays with the few methods of a torch tensor that scripts call.
+Names and arguments are those of pocket-tts 4. Samples are NumPy arrays with the methods of a torch tensor that scripts call on audio.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -14,10 +15,13 @@ from .errors import OptionError
 from .voices.state import VoiceState
 
 T = TypeVar("T")
+Bound: TypeAlias = float | None
+
+logger = logging.getLogger("pockettts")
 
 
 class Samples(np.ndarray):
-    """A NumPy array that answers `numpy()`, `cpu()`, `detach()`, `dim()` and `unsqueeze(axis)` like a torch tensor."""
+    """A NumPy array with the methods of a torch tensor that scripts call on audio."""
 
     def numpy(self) -> np.ndarray:
         return self.view(np.ndarray)
@@ -27,6 +31,24 @@ class Samples(np.ndarray):
 
     def detach(self) -> "Samples":
         return self
+
+    def contiguous(self) -> "Samples":
+        return self
+
+    def to(self, target: Any, *_: object, **__: object) -> "Samples":
+        """A copy of another type if `target` is one, such as `torch.int16` or `np.int16`. A device has no effect."""
+        name = str(target).removeprefix("torch.") if type(target).__module__ == "torch" else target
+        try:
+            dtype = np.dtype(name)
+        except TypeError:  # a device
+            return self
+        return cast(Samples, self.astype(dtype))
+
+    def float(self) -> "Samples":
+        return self.to(np.float32)
+
+    def clamp(self, min: Bound = None, max: Bound = None) -> "Samples":
+        return cast(Samples, np.clip(self, min, max))
 
     def dim(self) -> int:
         return self.ndim
@@ -39,6 +61,11 @@ class OfficialMethods:
     """The public methods of the official `TTSModel`, for our TTSModel, which has `load`, `get_voice_state` and `generate`."""
 
     device = "cpu"
+
+    def to(self: T, device: object) -> T:
+        """The model itself, with a warning if the device is not the CPU."""
+        warn_of_device(device)
+        return self
 
     @classmethod
     def load_model(
@@ -119,8 +146,14 @@ class OfficialMethods:
 
 
 def export_model_state(model_state: VoiceState, dest: str | Path) -> None:
-    """Write a voice state to a .safetensors file. Raises VoiceError."""
-    model_state.save(dest)
+    """Write a voice state to a safetensors file of any name. Raises VoiceError if the file can't be written."""
+    model_state.write(dest)
+
+
+def warn_of_device(device: object) -> None:
+    """Log a warning if the device is not the CPU."""
+    if str(device) != "cpu":
+        logger.warning("device %s: this package runs on the CPU", device)
 
 
 def no_checkpoint(path: str | Path) -> OptionError:

@@ -3,18 +3,22 @@
     python scripts/soak.py                                  # 200 requests of 16 clients, on the tests' tiny model
     python scripts/soak.py --config my.yaml --requests 1000
 
-Of the clients, 30% leave midway and others read slowly, send bodies that make no sense, uploads that are too large, or sound that
-is none. The server's threads, files, memory and streams are compared before and after; at last it is terminated amid a load.
-Whatever an answer claims to be is checked: whole, it has the samples that the text has alone; else it is an error in JSON.
+Of the clients, a quarter leave midway and others read slowly, send bodies that make no sense, uploads that are too large, or sound
+that is none. They add voices and remove them, ask for the times of words, and for two models, of which one is in memory at a time.
+The server's threads, files, memory and streams are compared before and after; at last it is terminated amid a load. Whatever an
+answer claims to be is checked: whole, it has the samples that the text has alone; else it is an error in JSON.
 Ends with 1, and says why, if anything is not as it must be.
 """
 
 import argparse
+import base64
 import http.client
 import io
 import json
+import os
 import random
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -24,8 +28,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import soundfile
@@ -34,7 +41,11 @@ from pockettts.cli.common import within
 from pockettts.options import Number
 
 TINY = Path(__file__).parent.parent / "tests" / "data" / "golden" / "tiny" / "config.yaml"
-KINDS = {"whole": 30, "leave": 30, "slow": 10, "clone": 8, "malformed": 8, "oversized": 7, "corrupt": 7}  # per cent
+KINDS = {
+    "whole": 24, "leave": 26, "slow": 8, "captioned": 6, "events": 5, "clone": 5, "own": 5, "lists": 3, "malformed": 7, "oversized": 5,
+    "corrupt": 6,
+}  # per cent  # fmt: skip
+OTHER = "other"  # the name of the second model, which has the weights of the first
 TEXTS = [
     "One.",
     "Two of them, said together.",
@@ -46,6 +57,9 @@ UPLOAD = 1 << 20  # bytes that the server takes
 GROWTH = 16  # MB that the server may grow by from one load to the next: allocators keep some
 
 
+TEXT_FIELD = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nHello.\r\n'
+
+
 class Wrong(Exception):
     """An answer that is neither right nor an error."""
 
@@ -54,26 +68,12 @@ class Server:
     """`pockettts serve` as a process."""
 
     def __init__(self, config: Path, voice: Path, log: Path) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "pockettts",
-            "serve",
-            "--config",
-            str(config),
-            "--voice",
-            str(voice),
-            "--port",
-            "0",
-            "--max-streams",
-            "4",
-            "--max-queue",
-            "8",
-            "--max-upload",
-            str(UPLOAD >> 20),
-            "--drain-seconds",
-            "60",
-        ]
+        options = {
+            "config": config, "models-dir": log.parent / "models", "max-models": 1, "voice": voice, "voices-dir": log.parent / "voices",
+            "max-uploaded": 4, "port": 0, "max-streams": 4, "max-queue": 8, "max-upload": UPLOAD >> 20, "drain-seconds": 60,
+        }  # fmt: skip
+        command = [sys.executable, "-m", "pockettts", "serve", "--allow-uploads"]
+        command += [str(word) for name, value in options.items() for word in (f"--{name}", value)]
         with open(log, "wb") as file:
             self.process = subprocess.Popen(command, stderr=file)
         for _ in range(1200):
@@ -137,8 +137,10 @@ class Client:
 
     def act(self, kind: str) -> str:
         """One request; returns how it ended: whole, left, or an error's status. Raises Wrong, or OSError if it broke off."""
-        if kind in ("whole", "slow", "leave"):
+        if kind in ("whole", "slow", "leave", "captioned", "events"):
             return getattr(self, kind)(self.dice.randrange(len(TEXTS)))
+        if kind in ("own", "lists"):
+            return getattr(self, kind)()
         status, body = getattr(self, kind)()
         if status == 200:
             if kind != "clone" or len(body) <= 44:
@@ -148,9 +150,11 @@ class Client:
 
     def whole(self, n: int) -> str:
         format = self.dice.choice(["pcm", "wav", "flac", "mp3", "opus", "generate"])
-        path, body = "/v1/audio/speech", {"input": TEXTS[n], "seed": n, "response_format": format}
+        stream = self.dice.choice([None, True, False])
+        path, body = "/v1/audio/speech", {"input": TEXTS[n], "seed": n, "response_format": format, "stream": stream}
         if format == "generate":
             path, body = "/generate", {"text": TEXTS[n], "seed": n}
+        body |= {"model": OTHER} if self.dice.random() < 0.2 else {}
         status, body = self.ask(path, body)
         if status != 200:
             return self.error(status, body, "whole")
@@ -162,6 +166,60 @@ class Client:
             body = expected if 0 <= off < 3000 else b""
         if body[44 if format in ("wav", "generate") else 0 :] != expected:
             raise Wrong(f"{format}: not the samples of the text alone")
+        return "whole"
+
+    def captioned(self, n: int) -> str:
+        """Sound and times of words, in one object or in lines."""
+        body = {"input": TEXTS[n], "seed": n, "response_format": "pcm", "stream": self.dice.random() < 0.5}
+        status, answer = self.ask("/dev/captioned_speech", body)
+        if status != 200:
+            return self.error(status, answer, "captioned")
+        return self.timed([json.loads(line) for line in answer.splitlines()], "timestamps", n)
+
+    def events(self, n: int) -> str:
+        """The same as server-sent events."""
+        body = {"input": TEXTS[n], "seed": n, "response_format": "pcm", "stream_format": "sse", "timestamps": True}
+        status, answer = self.ask("/v1/audio/speech", body)
+        if status != 200:
+            return self.error(status, answer, "events")
+        told = [json.loads(line.removeprefix(b"data: ")) for line in answer.split(b"\n\n") if line]
+        if told[-1]["type"] != "speech.audio.done":
+            raise Wrong(f"events: the last is {told[-1]}")
+        return self.timed(told, "words", n)
+
+    def timed(self, told: list[dict], words: str, n: int) -> str:
+        sound = b"".join(base64.b64decode(part.get("audio", "")) for part in told)
+        spoken = " ".join(word["word"] for part in told for word in part.get(words) or [])
+        if sound != self.alone[n] or len(spoken) < len(TEXTS[n]) / 2:
+            raise Wrong(f"{words}: not the samples or the words of the text alone")
+        return "whole"
+
+    def own(self) -> str:
+        """Adds a voice, speaks with it, and removes it."""
+        name = f"guest {self.dice.getrandbits(40):x}"
+        fields = f'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n{name}\r\n'.encode()
+        status, answer = self.upload(self.sound, fields, "audio_sample", "/v1/audio/voices")
+        if status != 200:
+            return self.error(status, answer, "own")
+        try:
+            status, answer = self.ask("/stream", {"text": TEXTS[0], "voice": name})
+            if status == 422 or (status == 200 and len(answer) < 1920):
+                raise Wrong(f"own: {status} {answer[:100]!r}")
+        finally:
+            gone, told = self.ask(f"/v1/audio/voices/{quote(name)}", b"", method="DELETE")
+        if gone != 200:
+            raise Wrong(f"own: it is not removed: {gone} {told[:100]!r}")
+        return "whole" if status == 200 else self.error(status, answer, "own")
+
+    def lists(self) -> str:
+        for method, path, expected in (
+            ("GET", "/v1/models", 200), ("GET", "/v1/models/tts-1", 200), ("GET", "/v1/audio/models", 200), ("GET", "/v1/voices", 200),
+            ("GET", "/v1/audio/voices?model=" + OTHER, 200), ("GET", "/docs", 200), ("HEAD", "/", 200), ("OPTIONS", "/tts", 204),
+            ("DELETE", "/v1/audio/voices/nobody", 404),
+        ):  # fmt: skip
+            status, _ = self.ask(path, b"", method=method)
+            if status != expected:
+                raise Wrong(f"{method} {path}: {status}")
         return "whole"
 
     def slow(self, n: int) -> str:
@@ -208,26 +266,42 @@ class Client:
         return self.upload(self.sound + bytes(self.dice.choice([UPLOAD, 3 * UPLOAD])))
 
     def malformed(self) -> tuple[int, bytes]:
-        path = self.dice.choice(["/generate", "/stream", "/v1/audio/speech", "/tts", "/nothing"])
+        path = self.dice.choice(
+            [
+                "/generate",
+                "/stream",
+                "/v1/audio/speech",
+                "/tts",
+                "/dev/captioned_speech",
+                "/v1/audio/voices",
+                "/nothing",
+            ]
+        )
         senseless = b'{"text": "a", "input": "a", "seed": -1}'
         body = self.dice.choice([b"", b"{", b"[]", b'{"text": 5}', b"\xff" * 99, senseless])
         kind = self.dice.choice(["application/json", "multipart/form-data; boundary=x", "text/plain"])
         return self.ask(path, body, {"Content-Type": kind})
 
-    def upload(self, sound: bytes) -> tuple[int, bytes]:
-        body = (
-            b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nHello.\r\n--x\r\nContent-Disposition: form-data; '
-            b'name="voice_wav"; filename="v.wav"\r\n\r\n' + sound + b"\r\n--x--\r\n"
+    def upload(
+        self, sound: bytes, fields: bytes = TEXT_FIELD, name: str = "voice_wav", path: str = "/tts"
+    ) -> tuple[int, bytes]:
+        head = f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="v.wav"\r\n\r\n'.encode()
+        return self.ask(
+            path, fields + head + sound + b"\r\n--x--\r\n", {"Content-Type": "multipart/form-data; boundary=x"}
         )
-        return self.ask("/tts", body, {"Content-Type": "multipart/form-data; boundary=x"})
 
     def ask(
-        self, path: str, body: dict | bytes, headers: dict | None = None, read=http.client.HTTPResponse.read
+        self,
+        path: str,
+        body: dict[str, Any] | bytes,
+        headers: dict[str, str] | None = None,
+        read: Callable[[http.client.HTTPResponse], bytes] = http.client.HTTPResponse.read,
+        method: str = "POST",
     ) -> tuple[int, bytes]:
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            connection.request("POST", path, data, headers or {"Content-Type": "application/json"})
+            connection.request(method, path, data, headers or {"Content-Type": "application/json"})
             answer = connection.getresponse()
             return answer.status, read(answer)
         except http.client.HTTPException as error:
@@ -237,7 +311,8 @@ class Client:
 
     def error(self, status: int, body: bytes, kind: str) -> str:
         try:
-            assert json.loads(body)["error"] and 400 <= status < 600
+            told = json.loads(body)
+            assert (told["detail"] if "detail" in told else told["error"]) and 400 <= status < 600
         except (ValueError, KeyError, TypeError, AssertionError):
             raise Wrong(f"{kind}: {status} without an error in JSON: {body[:100]!r}") from None
         if status == 500 or kind in ("malformed", "oversized", "corrupt") and status >= 500 and status != 503:
@@ -296,6 +371,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         voice, log = Path(folder, "voice.wav"), Path(folder, "log")
         voice.write_bytes(sound.getvalue())
+        shutil.copytree(args.config.parent, Path(folder, "models", OTHER))
+        Path(folder, "models", OTHER, args.config.name).rename(Path(folder, "models", OTHER, "config.yaml"))
         server = Server(args.config, voice, log)
         try:
             teacher = Client(server.port, sound.getvalue(), 0)
@@ -321,6 +398,9 @@ def main() -> int:
             ]
             if after.get("MB", 0) > before.get("MB", 0) + GROWTH:
                 problems.append(f"memory grew from {before['MB']} to {after['MB']} MB")
+
+            if kept := os.listdir(Path(folder, "voices", "uploads")):
+                problems.append(f"voices were not removed: {kept}")
 
             def terminate() -> None:
                 time.sleep(0.3)

@@ -1,5 +1,6 @@
 """What several test files share: the golden models, which are tiny, official in layout and random in content."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,16 @@ def assets(tmp_path_factory):
     with hub.assets_in(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("POCKETTTS_VOICES", str(tmp_path_factory.mktemp("voices")))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def process_state(monkeypatch):
+    """What the command sets for its whole process is set back, if a test calls it in this process."""
+    monkeypatch.setattr("pockettts.storage.hub._progress", True)
+    level, handlers = logging.root.level, logging.root.handlers[:]
+    yield
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch): 
     for row in report["measures"].values():
         assert row["ratio"] == pytest.approx(row["median"] / row["limit"]) and row["bound"]
     assert report["openmp"] == ops.OPENMP and ("no OpenMP" in bench.table(report)) != ops.OPENMP
-    assert "on one thread, since the compiler that built them has no OpenMP" in bench.table(report | {"openmp": False})
+    assert "on one thread: the compiler that built them has no OpenMP" in bench.table(report | {"openmp": False})
     lines = bench.table(report).splitlines()
     assert all(any(line.startswith(f"| {what}") for line in lines) for what, *_ in bench.MEASURES.values())
     assert max(map(len, lines)) < 200

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import logging
 import os
 import re
 import resource
@@ -33,14 +32,10 @@ LONG = "One sentence after the other, so that there is something to do for a whi
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """An empty working folder; and what the command sets for its process is set back."""
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr("pockettts.storage.hub._progress", True)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    level = logging.root.level
-    yield tmp_path
-    logging.root.setLevel(level)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
@@ -375,7 +370,8 @@ def test_a_folder_of_recordings_becomes_one_of_voices(run, here, tiny_model, voi
     code, out, err = run("export-voice", "in", "again", "--config", tiny_model)
     assert (code, out) == (1, b"") and sorted(os.listdir("again")) == ["a.safetensors", "c.safetensors"]
     assert re.fullmatch(
-        "pockettts: in/b.OGG [^\n]+\npockettts: 1 of 3 recordings made no voice; the others are in again\n", err
+        "pockettts: in/b.OGG [^\n]+\npockettts: 1 of 3 recordings could not be converted; the other voices are in again\n",
+        err,
     )
 
 
@@ -807,7 +803,7 @@ def test_only_threads_that_speak_run(options, threads):
 def test_help_says_what_there_is(run):
     code, out, err = run("--help")
     text = out.decode()
-    assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL}; or mini" in " ".join(text.split())
+    assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL}; the bundled mini" in " ".join(text.split())
     assert all(f"  {name} " in text for name in cli.COMMANDS) and all(
         f"  {option} N " in text for option in NUMBERS_AS_OPTIONS
     )

@@ -14,6 +14,7 @@ import requests
 import soundfile
 from serving import HUM, load, serving
 
+from pockettts.server.app import openapi
 from pockettts.sound.files import pcm16
 
 TEXT = "Hello there, this is a test. And one more."
@@ -319,6 +320,18 @@ def test_options(server, model, path, methods):
         answer = requests.options(closed.url + path, headers={"Origin": "http://a"})
         assert answer.status_code == 204 and not [name for name in answer.headers if name.startswith("Access-Control")]
     assert requests.options(server.url + "/nothing", headers=KEY).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "BREW"])
+def test_methods_that_a_route_does_not_have(server, method):
+    """405 names the methods that there are, on each route that the description has."""
+    for path, methods in json.loads(openapi())["paths"].items():
+        if method.lower() in methods or (method == "HEAD" and "get" in methods):
+            continue
+        answer = requests.request(method, server.url + path.format(voice="v", model="m"), headers=KEY)
+        allowed = {name.upper() for name in methods} | {"OPTIONS"} | ({"HEAD"} if "get" in methods else set())
+        assert answer.status_code == 405 and set(answer.headers["Allow"].split(", ")) == allowed, path
+        assert method == "HEAD" or f"{method} is not allowed here: use {answer.headers['Allow']}" in answer.text
 
 
 def test_docs_ask_nobody_else(server):

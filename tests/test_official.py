@@ -1,6 +1,9 @@
 """What users of the official package type: its Python names, and its options of the command."""
 
 import inspect
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -44,6 +47,70 @@ def test_a_script_of_the_official_readme(model, tmp_path):
     export_model_state(state, tmp_path / "heart.safetensors")
     again = model.get_state_for_audio_prompt(tmp_path / "heart.safetensors", truncate=True)
     np.testing.assert_array_equal(model.generate_audio(again, "Hello world, this is a test."), audio)
+
+
+SCRIPT = """
+import inspect, os, sys, threading
+import numpy as np
+from pockettts import TTSModel, export_model_state
+
+class Speaker:
+    def __init__(self, cache):
+        known = inspect.signature(TTSModel.load_model).parameters
+        options = {name: value for name, value in {"language": "mini", "quantize": True, "gpu": 1}.items() if name in known}
+        self.model = TTSModel.load_model(temp=0.0, lsd_decode_steps=1, eos_threshold=-4.0, **options)
+        self.model.to("cpu")
+        self.rate, self.cache, self.states = int(self.model.sample_rate), cache, {}
+
+    def state(self, voice):
+        if voice not in self.states:
+            file = os.path.join(self.cache, voice + ".safetensors")
+            if not os.path.exists(file):
+                export_model_state(self.model.get_state_for_audio_prompt(voice, truncate=True), file + ".partial")
+                os.replace(file + ".partial", file)
+            self.states[voice] = self.model.get_state_for_audio_prompt(file)
+        return self.states[voice]
+
+    def pcm(self, text, voice, stop=None):
+        stream = self.model.generate_audio_stream(
+            model_state=self.state(voice), text_to_generate="... " + text, frames_after_eos=6, copy_state=True, stop=stop
+        )
+        while (chunk := next(stream, None)) is not None:
+            yield (np.clip(chunk.detach().cpu().numpy(), -1.0, 1.0) * 32767).astype(np.int16).tobytes()
+
+speaker = Speaker(sys.argv[1])
+said = b"".join(speaker.pcm("Good morning.", "heart", threading.Event()))
+again = b"".join(speaker.pcm("Good morning.", "heart"))
+whole = speaker.model.generate_audio(speaker.state("heart"), "... Good morning.", frames_after_eos=6)
+print(speaker.rate, len(said), said == again, len(whole.squeeze().numpy()) * 2)
+"""
+
+
+def test_a_plugin_as_for_the_official_package(tmp_path):
+    """The calls that public plugins make; docs/usage.md names five of them, which were run."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.check_output([sys.executable, "-c", SCRIPT, tmp_path], env=env, text=True).split()
+    assert told[0] == "24000" and told[2] == "True" and told[1] == told[3] and int(told[1]) > 24000
+    assert [file.name for file in tmp_path.iterdir()] == ["heart.safetensors"]
+
+
+def test_samples_convert_as_tensors_do(model):
+    audio = model.generate_audio(model.get_state_for_audio_prompt("heart"), "Loud.")
+    pcm = ((audio * 9).clamp(-1.0, 1.0) * 32767).to(np.int16).numpy()
+    assert pcm.dtype == np.int16 and pcm.max() <= 32767 and abs(pcm).max() == 32767
+    assert audio.clamp(min=0).min() == 0 and audio.clamp(max=0).max() == 0
+    assert audio.to("cpu") is audio and audio.float().dtype == np.float32 and audio.contiguous() is audio
+
+    class Dtype:  # as torch's print themselves
+        __module__ = "torch"
+        __str__ = lambda self: "torch.int16"  # noqa: E731
+
+    assert (audio * 100).to(Dtype()).dtype == np.int16
+
+
+def test_a_model_goes_nowhere(model, caplog):
+    assert model.to("cpu") is model and not caplog.records
+    assert model.to("cuda") is model and "device cuda: this package runs on the CPU" in caplog.text
 
 
 def test_a_stream_ends_when_it_is_told_to(model):
@@ -110,4 +177,4 @@ def test_negative_numbers_are_no_options(run, tmp_path):  # noqa: F811
 
 def test_another_device_gets_a_line(run, tmp_path):  # noqa: F811
     code, _, err = run("Hi.", "--variant", "mini", "--device", "cuda", "-o", tmp_path / "x.wav")
-    assert code == 0 and "--device cuda: this program runs on the CPU" in err and cli.COMMANDS
+    assert code == 0 and "device cuda: this package runs on the CPU" in err and cli.COMMANDS

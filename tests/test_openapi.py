@@ -1,6 +1,8 @@
 """/openapi.json against the server: whatever it allows is answered as it says, and whatever it forbids is refused."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 import schemathesis
@@ -9,7 +11,10 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from serving import load, serving
 
+from pockettts.options import Options
+from pockettts.server import requests as server_requests
 from pockettts.server.app import openapi
+from pockettts.server.settings import Settings
 
 DESCRIPTION = json.loads(openapi())
 for schema in DESCRIPTION["components"]["schemas"].values():
@@ -38,3 +43,53 @@ def test_the_server_does_as_it_says(operation, mode, server):
 
     if mode is GenerationMode.POSITIVE or operation.method == "post":
         check()
+
+
+def test_it_lists_all_routes(server):
+    described = {(method.upper(), path) for path, item in DESCRIPTION["paths"].items() for method in item}
+    routes = {(route.method, re.sub(r"<\w+(:path)?>", "{}", route.rule)) for route in server.app.bottle.routes}
+    assert {(method, re.sub(r"{\w+}", "{}", path)) for method, path in described} == routes - {("GET", "/static/{}")}
+
+
+class Fields(dict):
+    """A body that knows which fields were read."""
+
+    def __init__(self, fields):
+        super().__init__(fields)
+        self.read = set()
+
+    def get(self, name, default=None):
+        self.read.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name):
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name):
+        self.read.add(name)
+        return super().__contains__(name)
+
+    def __or__(self, more):
+        return self
+
+    def items(self):
+        return [(name, self[name]) for name in self]
+
+
+@pytest.mark.parametrize(
+    ("schema", "reader"),
+    [
+        ("Speech", server_requests.from_json),
+        ("SpeechForm", server_requests.from_form),
+        ("OpenAISpeech", server_requests.from_openai),
+        ("CaptionedSpeech", server_requests.from_captioned),
+    ],
+)
+def test_it_lists_all_fields(schema, reader, monkeypatch):
+    described = set(DESCRIPTION["components"]["schemas"][schema]["properties"])
+    body, files = Fields({name: "Hi." for name in described & {"text", "input"}}), Fields({})
+    monkeypatch.setattr(server_requests, "_json", lambda request: body)
+    monkeypatch.setattr(server_requests, "_form", lambda request: body)
+    reader(SimpleNamespace(files=files), Settings(), lambda model: Options(temperature=0, eos_threshold=0))
+    assert described == body.read | files.read

@@ -83,7 +83,15 @@ def test_a_file_that_is_replaced_is_another_version(folder):
         "me ",
         "me.",
         "x" * 65,
+        "\N{GRINNING FACE}" * 60,
         "hf://a/b",
+        "CON",
+        "nul.b",
+        "Lpt9",
+        "a\u202eb",
+        "a\u200bb",
+        "a\xa0b",
+        "\udcff",
     ],
 )
 def test_names_that_are_none(folder, name):
@@ -97,6 +105,12 @@ def test_names_that_are_none(folder, name):
     assert (
         folder.voices() == {} and not folder.remove(name, True) and not folder.path.parent.joinpath("up.wav").exists()
     )
+
+
+@pytest.mark.parametrize("name", ["Zoë", "小明", "Dr. Who (2)", "console", "a-b_c", "x" * 64, "小" * 64])
+def test_names_of_all_scripts(folder, name):
+    folder.upload(name, WAV, ".safetensors", 9, 1 << 20)
+    assert list(folder.voices()) == [name] and folder.find(name).uploaded
 
 
 def test_uploads_are_bounded_and_only_they_are_removed_as_such(folder):
@@ -188,7 +202,7 @@ def test_voices_are_added_listed_and_removed(command, tmp_path):
     [
         (["add"], "give the file"),
         (["remove"], "give the name"),
-        (["list", "x"], "one word too many"),
+        (["list", "x"], "unexpected argument"),
         (["add", "{}/none.wav"], "no such file"),
         (["add", "{}/text.wav"], "not a sound file"),
         (["add", "{}/text.safetensors"], "safetensors"),

@@ -1,12 +1,14 @@
 """The web page of a real server in a real browser, led by clicks and keys. What the server says, and when, is up to each test."""
 
 import base64
+import json
 import os
 import queue
 import re
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +17,12 @@ import soundfile
 from browser import CHROMIUM, CTRL, SHIFT, Browser, until
 from serving import load, serving
 
+from pockettts import TTSModel
+from pockettts.config.load import load_config
 from pockettts.errors import BusyError, PocketTTSError
 from pockettts.options import NUMBERS
 from pockettts.sound.encode import pcm16
+from pockettts.words.alignment import Word
 
 if not CHROMIUM and not os.environ.get("CI"):
     pytest.skip(
@@ -52,11 +57,12 @@ class Script:
         self.asked = queue.Queue()  # (text, voice state, options)
         self.left = threading.Event()  # a client went before the end
         self.refusal = None
+        self.words = []  # that were found so far
 
     def say(self, *blocks):
         self.speech.extend(blocks)
 
-    def submit(self, text, voice, options):
+    def submit(self, model, text, voice, options, with_words):
         self.asked.put((text, voice, options))
         if self.refusal:
             raise self.refusal
@@ -67,7 +73,7 @@ class Spoken:
     rtf = 0.0
 
     def __init__(self, script):
-        self.script, self.closed, self.over = script, False, False
+        self.script, self.closed, self.over, self.words = script, False, False, script.words
 
     def __iter__(self):
         return self
@@ -234,15 +240,76 @@ def test_a_late_server_is_waited_for(page, script):
 
 
 def test_bytes_may_come_cut_anywhere(browser, server):
-    cut = """const pieces = [[1], [2, 3, 4, 5], [6], [7], [8, 9]], real = window.fetch;
-    window.fetch = async (path, options) => path != "stream" ? real(path, options) : new Response(new ReadableStream({
-        start(to) { for (const bytes of pieces) to.enqueue(Uint8Array.from(bytes)); to.close(); },
-    }));"""
+    line = lambda data: json.dumps({"audio": base64.b64encode(data).decode(), "timestamps": []}) + "\n"  # noqa: E731
+    cut = """const sent = SENT, real = window.fetch;
+    window.fetch = async (path, options) => path != "dev/captioned_speech" ? real(path, options) : new Response(new ReadableStream({
+        start(to) { for (const byte of new TextEncoder().encode(sent)) to.enqueue(Uint8Array.from([byte])); to.close(); },
+    }));""".replace("SENT", json.dumps(line(bytes(range(1, 5))) + line(bytes(range(5, 9)))))
     page = opened(browser, server, before=LISTEN + cut)
     speak(page)
     page.wait(DONE)
     assert list(sound_of(page)) == list(np.frombuffer(bytes(range(1, 9)), "<i2"))
     closed(page, server)
+
+
+def test_the_word_that_is_spoken_is_marked(page, script):
+    """Each while it is heard, also the second of two that are alike; a number that was read as words has no place."""
+    text = "One and one are 2, once more."
+    heard = ["One", "and", "one", "are", "two,", "once", "more."]
+    speak(page, text)
+    script.say(*BLOCKS[:15])
+    page.wait(HEARD)
+    assert page.evaluate("document.querySelector('mark')") is None  # not known yet
+    script.words += [Word(word, 0.3 * n, 0.3 * n + 0.3) for n, word in enumerate(heard)]
+    page.evaluate("""window.marked = [], window.before = [];
+    new MutationObserver(() => {
+        const mark = document.querySelector("mark");
+        if (mark) { marked.push(mark.textContent); before.push(mark.previousSibling.textContent.length); }
+    }).observe(document.querySelector("#reading"), { childList: true });""")
+    script.say(*BLOCKS[15:], None)
+    page.wait(DONE)
+    marked = dict(zip(page.evaluate("before"), page.evaluate("marked"), strict=True))
+    assert marked[text.index("one")] == "one" and marked[text.index("more")] == "more." and "once" in marked.values()
+    assert all(text[at:].startswith(word) for at, word in marked.items())
+    assert page.evaluate("document.querySelector('mark')") is None  # it is over
+    lies = "['#text', '#reading'].map((id) => { const style = getComputedStyle(document.querySelector(id));"
+    assert page.evaluate(
+        lies + " return style.font + style.lineHeight + style.paddingTop; }).every((x, _, all) => x === all[0])"
+    )
+
+
+def test_a_text_that_is_edited_meanwhile_has_no_marks(page, script):
+    script.words += [Word("Two", 0.0, 1.0), Word("words.", 1.0, 2.4)]
+    speak(page)
+    script.say(*BLOCKS[:10])
+    page.wait("document.querySelector('mark')?.textContent == 'Two'")
+    page.evaluate("document.querySelector('#text').value = 'Something else'")
+    page.wait("!document.querySelector('mark')")
+    script.say(None)
+
+
+def test_models_are_chosen(browser, model, tiny_model):
+    other = TTSModel.load(config=replace(load_config(tiny_model), name="other"), threads=2)
+    other.get_voice_state = model.get_voice_state
+    with serving(model, other) as server:
+        page = opened(browser, server)
+        assert page.evaluate("[...document.querySelector('#models').options].map((each) => each.value)") == [
+            "config",
+            "other",
+        ]
+        page.evaluate("document.querySelector('#models').value = 'other'")
+        page.evaluate("document.querySelector('#models').dispatchEvent(new Event('change'))")
+        page.wait("performance.getEntriesByType('resource').some((each) => each.name.endsWith('voices?model=other'))")
+        page.wait("document.querySelector('#names input')")
+        speak(page)
+        page.wait(WHOLE)
+        sent = page.events("Network.requestWillBeSent")
+        bodies = [
+            json.loads(e["request"]["postData"]) for e in sent if e["request"]["url"].endswith("captioned_speech")
+        ]
+        assert [body["model"] for body in bodies] == ["other"]
+        page.evaluate("localStorage.clear()")
+        closed(page, server)
 
 
 def test_click_and_keys_seek(page, script):
@@ -548,6 +615,15 @@ def test_headers(server):
         again = requests.get(server.url + path, headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
     assert requests.get(server.url + "/static/../server/app.py").status_code == 404
+
+
+def test_docs(browser, server):
+    page = browser.open(server.url + "/docs")
+    page.wait("document.querySelectorAll('details').length > 15")
+    text = page.evaluate("document.body.textContent")
+    for words in ("/v1/audio/speech", "DELETE", "response_format", '"opus"', "audio_sample", "temperature", "0 to 10"):
+        assert words in text
+    closed(page, server)
 
 
 def test_the_whole_way(browser, server, model, tmp_path):

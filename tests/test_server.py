@@ -15,7 +15,9 @@ import requests
 import soundfile
 from serving import HUM, LONG, connect, load, post, read_until, serving, wait_for
 
+from pockettts.config.load import load_config
 from pockettts.errors import DownloadError
+from pockettts.server import app
 from pockettts.server import voices as server_voices
 from pockettts.sound.encode import pcm16
 from pockettts.sound.files import read
@@ -127,6 +129,7 @@ def test_tts_takes_forms_as_the_official_server_does(server, model, wav):
     ):
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"] == "audio/wav" and answer.content[40:44] == b"\xff" * 4
+        assert answer.headers["Content-Disposition"] == "attachment; filename=generated_speech.wav"
         assert len(samples(answer.content)) % 1920 == 0
 
 
@@ -178,7 +181,7 @@ def test_openai_events(client, model):
 
 def test_lists(client, server):
     assert [model.id for model in client.models.list()] == ["config"]
-    assert client.models.retrieve("config").owned_by == "kyutai"
+    assert client.models.retrieve("config").owned_by == "user"
     with pytest.raises(openai.NotFoundError, match="no model 'gpt-5'"):
         client.models.retrieve("gpt-5")
     voices = requests.get(server.url + "/v1/audio/voices").json()["voices"]
@@ -188,6 +191,11 @@ def test_lists(client, server):
 
 
 # --- voices --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "owner"), [("mini", "pockettts"), ("english", "kyutai"), ("b6369a24", "kyutai")])
+def test_who_made_a_model(name, owner):
+    assert app.model_object(name, load_config(name))["owned_by"] == owner
 
 
 def test_voices_of_other_systems_are_mapped(model):
@@ -218,7 +226,7 @@ def test_a_voice_state_as_an_upload(server, model, tmp_path):
     answer = requests.post(
         server.url + "/tts", data={"text": TEXT}, files={"voice_wav": ("v.safetensors", content[:-50])}
     )
-    assert answer.status_code == 422 and answer.json()["error"].startswith("the upload")
+    assert answer.status_code == 400 and answer.json()["detail"].startswith("the upload")
 
 
 @pytest.mark.parametrize(
@@ -226,8 +234,10 @@ def test_a_voice_state_as_an_upload(server, model, tmp_path):
 )
 def test_bad_uploads(server, content):
     answer = requests.post(server.url + "/tts", data={"text": TEXT}, files={"voice_wav": ("me.wav", content)})
-    assert answer.status_code == 422
-    assert answer.json()["error"].startswith("the upload ") and "/" not in answer.json()["error"].replace("and/or", "")
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("the upload ") and "/" not in answer.json()["detail"].replace(
+        "and/or", ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,11 +245,10 @@ def test_bad_uploads(server, content):
 )
 def test_no_voice_is_a_file_of_the_server(server, model, monkeypatch, voice):
     monkeypatch.setattr(model, "get_voice_state", lambda voice: pytest.fail(f"{voice} was looked for"))
-    for answer in (
-        requests.post(server.url + "/generate", json={"text": TEXT, "voice": voice}),
-        requests.post(server.url + "/tts", data={"text": TEXT, "voice_url": voice}),
-    ):
-        assert answer.status_code == 422 and "there is no voice" in answer.json()["error"]
+    answer = requests.post(server.url + "/generate", json={"text": TEXT, "voice": voice})
+    assert answer.status_code == 422 and "there is no voice" in answer.json()["error"]
+    answer = requests.post(server.url + "/tts", data={"text": TEXT, "voice_url": voice})
+    assert answer.status_code == 400 and "there is no voice" in answer.json()["detail"]
 
 
 def test_addresses_of_voices_are_for_the_operator_to_allow(server, model):
@@ -282,10 +291,10 @@ def test_a_voice_is_made_once_and_kept_within_bounds(model, wav, monkeypatch):
             ).status_code
 
         assert [ask(wav), ask(wav)] == [200, 200] and len(made) == 1
-        assert [ask(b"bad"), ask(b"bad"), ask(wav)] == [422, 422, 200] and len(made) == 3  # what is bad is not kept
+        assert [ask(b"bad"), ask(b"bad"), ask(wav)] == [400, 400, 200] and len(made) == 3  # what is bad is not kept
         one = server.app.models.voices.cached_bytes
         monkeypatch.setattr(server_voices, "CACHE_BYTES", 2 * one)
-        assert [ask(wav[: -2 * n - 2]) for n in range(3)] == [422] * 3  # cut off
+        assert [ask(wav[: -2 * n - 2]) for n in range(3)] == [400] * 3  # cut off
         for n in range(3):
             file = io.BytesIO()
             soundfile.write(file, HUM[n:], 24_000, format="WAV")
@@ -325,7 +334,7 @@ def test_nothing_is_kept_of_an_upload(server, wav, monkeypatch):
     (b'{"text": "..."}', 200, ""), (b'{"text": "\\ud800"}', 422, "not Unicode"),
     (b'{"text": "a", "temperature": 11}', 422, "temperature 11: give a number from 0 to 10"),
     (b'{"text": "a", "temperature": NaN}', 422, "temperature"), (b'{"text": "a", "seed": 1.5}', 422, "seed"),
-    (b'{"text": "a", "seed": true}', 422, "seed"), (b'{"text": "a", "lsd_steps": "2"}', 422, "lsd_decode_steps"),
+    (b'{"text": "a", "seed": true}', 422, "seed"), (b'{"text": "a", "lsd_steps": "2"}', 422, "lsd_steps"),
     (b'{"text": "a", "speed": 5}', 422, "speed 5: give a number"), (b'{"text": "a", "voice": 5}', 422, "voice must be text"),
     (b'{"text": "a", "voice": "nobody"}', 422, "there is no voice 'nobody': take one of alba"),
     (b'{"text": "a", "voice": "data:audio/wav;base64,@@@"}', 422, "not base64"),
@@ -338,16 +347,37 @@ def test_bad_bodies(server, body, status, words):
 
 
 @pytest.mark.parametrize(
-    "body, words",
+    "body, status, words",
     [
-        ({"text": (None, "a"), "voice_url": (None, "alba"), "voice_wav": ("a", b"x")}, "not both"),
-        ({"voice_url": (None, "alba")}, "text is missing"),
-        ({"text": (None, b"\xff\xfe")}, "UTF-8"),
+        ({"text": "a", "voice_url": "alba", "voice_wav": b"x"}, 400, "not both"),
+        ({"text": " "}, 400, "text is empty"),
+        ({"text": "a", "voice_url": "nobody"}, 400, "there is no voice 'nobody'"),
+        ({"text": "a", "voice_wav": b"no sound"}, 400, "the upload"),
+        ({"text": "a", "voice_wav": "no file"}, 400, "voice_wav is not a file"),
+        ({"text": b"\xff\xfe", "voice_url": "alba"}, 400, "UTF-8"),
+        ({"voice_url": "alba"}, 422, "text is missing"),
+        ({"text": "", "voice_url": "alba"}, 422, "text is missing"),
+        ({"text": "a", "speed": "9"}, 422, "speed 9.0: give a number from 0.25 to 4"),
+        ({"text": "a", "speed": "fast"}, 422, "speed 'fast': give a number from 0.25 to 4"),
     ],
 )
-def test_bad_forms(server, body, words):
-    answer = requests.post(server.url + "/tts", files=body)
-    assert answer.status_code in (400, 422) and words in answer.json()["error"]
+def test_bad_forms(server, body, status, words):
+    """The statuses and the form of pocket-tts 4.0.1, where it has such an error."""
+    form = {
+        name: ("a.wav", value) if name == "voice_wav" and value[:0] == b"" else (None, value)
+        for name, value in body.items()
+    }
+    answer = requests.post(server.url + "/tts", files=form)
+    assert answer.status_code == status and list(answer.json()) == ["detail"], answer.text
+    told = answer.json()["detail"]
+    if status == 400:
+        assert words in told
+    else:
+        field = "text" if "text" in words else "speed"
+        assert [(one["loc"], one["type"]) for one in told] == [
+            (["body", field], "missing" if field == "text" else "value_error")
+        ]
+        assert words in told[0]["msg"]
 
 
 @pytest.mark.parametrize(
@@ -355,7 +385,7 @@ def test_bad_forms(server, body, words):
 )
 def test_forms_that_can_not_be_read(server, kind):
     answer = requests.post(server.url + "/tts", data=b"--y\r\n\r\n", headers={"Content-Type": kind})
-    assert answer.status_code == 400 and "no form that can be read" in answer.json()["error"]
+    assert answer.status_code == 400 and "no form that can be read" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -367,10 +397,10 @@ def test_forms_that_can_not_be_read(server, kind):
             "response_format",
         ),
         ({"stream_format": "x"}, "stream_format", "stream_format"),
-        ({"speed": 0.2}, "speed 0.2: give a number from 0.25 to 4", None),
+        ({"speed": 0.2}, "speed 0.2: give a number from 0.25 to 4", "speed"),
         ({"voice": "nobody"}, "there is no voice", "voice"),
         ({"input": ""}, "input is empty", "input"),
-        ({"extra_body": {"temperature": -1}}, "temperature -1", None),
+        ({"extra_body": {"temperature": -1}}, "temperature -1", "temperature"),
     ],
 )
 def test_errors_have_openais_shape(client, wrong, words, param):
@@ -398,11 +428,11 @@ def test_no_such_thing(server):
 def test_a_body_that_is_too_large_is_read_before_it_is_refused(server):
     for size in (3 << 20, 7 << 20):
         answer = requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("a.wav", bytes(size))})
-        assert answer.status_code == 413 and re.search("larger than|Too Large", answer.json()["error"])
+        assert answer.status_code == 413 and re.search("larger than|Too Large", answer.json()["detail"])
     answer = requests.post(server.url + "/generate", data=iter([b" " * (1 << 20)] * 4), headers=JSON)  # chunked
     assert answer.status_code == 413
     answer = requests.post(server.url + "/tts", files={"text": (None, "Hi."), "voice_wav": ("a.wav", bytes(1_100_000))})
-    assert answer.status_code == 413 and answer.json()["error"].startswith("voice_wav is larger than 1 MB")
+    assert answer.status_code == 413 and answer.json()["detail"].startswith("voice_wav is larger than 1 MB")
 
 
 @pytest.mark.parametrize(

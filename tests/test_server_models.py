@@ -1,5 +1,6 @@
 """Several models in one server: which one speaks, when it is loaded, and which one goes."""
 
+import json
 import shutil
 import threading
 import time
@@ -17,6 +18,7 @@ from pockettts.sound.files import pcm16
 from pockettts.tts import default_options
 
 TEXT = "Hello there."
+FOREVER = json.dumps({"text": LONG, "eos_threshold": 1e9}).encode()
 NAMES = ("one", "two", "three")
 
 
@@ -142,7 +144,7 @@ def test_the_least_recently_used_goes(loader, expected):
 def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
     """One place: a long answer is given by the one model while another is asked for; then that one is loaded."""
     with serving(*loader.sources(), max_models=1) as server:
-        slow = connect(server, post("/stream", (f'{{"text": "{LONG}", "eos_threshold": 1e9}}').encode()))
+        slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
         heard = []
         others = [
@@ -162,7 +164,7 @@ def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
 
 def test_who_leaves_while_a_model_is_waited_for(loader, expected):
     with serving(*loader.sources(), max_models=1, max_seconds=60) as server:
-        slow = connect(server, post("/stream", (f'{{"text": "{LONG}", "eos_threshold": 1e9}}').encode()))
+        slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
         waiting = connect(server, post("/stream", b'{"text": "Hi.", "model": "two"}'))
         wait_for(lambda: server.app.models.entries["one"]._leaving)
@@ -174,7 +176,7 @@ def test_who_leaves_while_a_model_is_waited_for(loader, expected):
 
 def test_the_wait_for_a_model_has_an_end(loader):
     with serving(*loader.sources(), max_models=1) as server:
-        slow = connect(server, post("/stream", (f'{{"text": "{LONG}", "eos_threshold": 1e9}}').encode()))
+        slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
         server.app.responses.max_seconds = 0.3
         answer = say(server, "two")
@@ -221,7 +223,24 @@ def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path,
         assert say(server, "one", voice=None).ok
         answer = say(server, "mini", voice=None)
         assert answer.ok and answer.content == say(server, "mini", voice="heart").content
-        assert "mini speaks with its own voice heart" in caplog.text
+        assert "mini: its default voice" in caplog.text
+
+
+def test_a_model_whose_default_voice_can_not_be_had(loader, models, monkeypatch, expected):
+    """Its other voices speak."""
+    real = models["two"].get_voice_state
+
+    def fetch(voice):
+        if voice == "alba":
+            raise DownloadError("no network")
+        return real(voice)
+
+    monkeypatch.setattr(models["two"], "get_voice_state", fetch)
+    with serving(*loader.sources(), voice=None) as server:
+        assert say(server, "two").content == expected["two"]
+        for voice in (None, "alba", "alloy"):
+            answer = say(server, "two", voice=voice)
+            assert answer.status_code == 502 and "the voice alba can't be had now" in answer.json()["error"]
 
 
 def test_two_of_one_name(loader):
@@ -284,3 +303,21 @@ def test_states_of_two_models_are_kept_apart(loader):
         assert np.all(
             [key[0] == id(server.app.models.entries["one"].loaded[0]) for key in server.app.models.voices._cache]
         )
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--zeroconf"], "give that too, such as --wyoming 10200"),
+        (["--voices-dir", "/no/such"], "--voices-dir /no/such: no such folder"),
+        (["--voice-map", "a=nobody"], "write NAME=VOICE"),
+        (["--max-models", "0"], "--max-models"),
+        (["--models-dir", "/no/such"], "no such folder"),
+    ],
+)
+def test_what_the_command_refuses(options, words, configs, capsys):
+    from pockettts.cli import main
+
+    assert main(["serve", "--config", str(configs["one"]), *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and words in err and err.count("\n") == 1

@@ -1,5 +1,6 @@
 """Own voices over HTTP: a folder of the operator's, what clients add to it and remove from it, and OpenAI's names."""
 
+import dataclasses
 import io
 import os
 import shutil
@@ -12,8 +13,11 @@ import soundfile
 from conftest import SPEECH
 from serving import HUM, load, serving
 
+from pockettts.config.load import load_config
 from pockettts.errors import DownloadError
+from pockettts.server.models import Source
 from pockettts.sound.files import pcm16
+from pockettts.tts import default_options
 
 TEXT = "Hello there."
 
@@ -196,6 +200,9 @@ def test_only_uploads_are_removed(server, folder):
         ("../x", 400),
         ("/etc/x", 400),
         ("a\nb", 400),
+        ("..", 400),
+        ("NUL", 400),
+        ("a\u202eb", 400),
         ("x" * 65, 400),
     ],
 )
@@ -232,6 +239,20 @@ def test_there_is_an_end_to_uploads(server, folder):
     assert requests.delete(server.url + "/v1/audio/voices/v0").status_code == 200
     assert upload(server, "v4", wav(4)).status_code == 200
     assert sorted(os.listdir(folder / "uploads")) == ["v1.wav", "v4.wav"]
+
+
+def test_a_folder_that_can_not_be_written(server, folder, caplog):
+    (folder / "uploads").write_text("a file where the folder of uploads should be")
+    answer = upload(server)
+    assert answer.status_code == 507 and str(folder) not in answer.text and "log says why" in answer.text
+    assert str(folder) in caplog.text
+
+
+def test_names_of_all_models_are_taken(model, folder, tiny_model):
+    other = dataclasses.replace(load_config(tiny_model), name="other", voice_names=["sophie"])
+    source = Source(other, default_options(other), lambda: pytest.fail("not needed"))
+    with serving(model, source, voices_dir=folder, allow_uploads=True) as server:
+        assert upload(server, "sophie").status_code == 409 and upload(server, "sophia").status_code == 200
 
 
 def test_uploads_are_for_the_operator_to_allow(model, folder):

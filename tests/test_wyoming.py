@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import shutil
 import socket
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
+from conftest import SPEECH
 from serving import LONG, load, serving, wait_for
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
@@ -90,6 +93,73 @@ def test_describe(server, model):
     assert {tuple(voice.languages) for voice in program.voices} == {("en",)}
     [pong] = talk(server, Ping("here?"), until=type("Any", (), {"is_type": staticmethod(lambda kind: True)}))
     assert (pong.type, pong.data) == ("pong", {"text": "here?"})
+
+
+def test_voices_of_several_models(model, tiny_model, tmp_path):
+    """Each has the language of its model, and a name by which it is found; an own voice is one of each."""
+    shutil.copy(SPEECH / "her.ogg", tmp_path / "her.ogg")
+    french = load(tiny_model)
+    french.config = replace(french.config, name="french", language="french")
+    french.options = french.options.replace(temperature=0, max_tokens=12)
+    with serving(model, french, wyoming_port=0, voices_dir=tmp_path) as server:
+        server.wyoming_port = server.wyoming.port
+        [event] = talk(server, Describe(), until=Info)
+        voices = {voice.name: voice for voice in Info.from_event(event).tts[0].voices}
+        assert voices["alba"].languages == ["en"] and voices["french/alba"].languages == ["fr"]
+        assert voices["her"].attribution.name == "" and voices["french/her"].description == "her (french)"
+        wanted = {name: expected(french, TEXT, name) for name in ("alba", "marius")}
+        for voice, sound_of in (
+            (SynthesizeVoice(name="french/marius"), wanted["marius"]),
+            (SynthesizeVoice(language="fr"), wanted["alba"]),
+            (SynthesizeVoice(language="fr_FR"), wanted["alba"]),
+            (SynthesizeVoice(name="marius"), expected(model, TEXT, "marius")),
+            (SynthesizeVoice(name="her"), expected(model, TEXT, tmp_path / "her.ogg")),
+            (SynthesizeVoice(language="nl"), expected(model, TEXT)),
+        ):
+            assert sound(talk(server, Synthesize(TEXT, voice=voice))) == sound_of, voice
+        [answer] = talk(server, Synthesize(TEXT, voice=SynthesizeVoice(name="french/nobody")))
+        assert "there is no voice 'french/nobody'" in Error.from_event(answer).text
+
+
+def test_it_is_found_by_itself(model):
+    """Another program looks into the network's directory: on the loopback, so that no network is needed."""
+    from zeroconf import ServiceBrowser, ServiceStateChange, Zeroconf
+
+    found, gone = {}, []
+
+    def note(zeroconf, service_type, name, state_change):
+        if state_change is ServiceStateChange.Removed:
+            gone.append(name)
+        elif info := zeroconf.get_service_info(service_type, name, 5000):
+            found[name] = info
+
+    with Zeroconf(interfaces=["127.0.0.1"]) as looking:
+        ServiceBrowser(looking, "_wyoming._tcp.local.", handlers=[note])
+        with serving(model, wyoming_port=0, zeroconf="den") as server:
+            wait_for(lambda: "den._wyoming._tcp.local." in found)
+            info = found["den._wyoming._tcp.local."]
+            assert info.port == server.wyoming.port and info.parsed_addresses() == ["127.0.0.1"]
+        wait_for(lambda: gone == ["den._wyoming._tcp.local."])
+
+
+def test_a_machine_without_such_a_network_serves_all_the_same(model, monkeypatch, caplog):
+    def nothing(*_, **__):
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr("pockettts.server.discovery.Zeroconf", nothing)
+    with serving(model, wyoming_port=0, zeroconf="den") as server:
+        server.wyoming_port = server.wyoming.port
+        assert sound(talk(server, Synthesize("Hi."))) == expected(model, "Hi.")
+    assert "can't announce the Wyoming server (No such device)" in caplog.text
+
+
+def test_what_is_announced(monkeypatch):
+    from ipaddress import ip_address
+
+    from pockettts.server.discovery import _addresses
+
+    assert _addresses("127.0.0.1") == ["127.0.0.1"] and _addresses("localhost") == ["127.0.0.1"]
+    assert all(not ip_address(address).is_unspecified for address in _addresses("0.0.0.0"))
 
 
 def test_synthesize(server, model):

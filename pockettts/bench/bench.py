@@ -178,7 +178,7 @@ def _heading(report: dict) -> list[str]:
 
 
 def table(report: dict) -> str:
-    """The report for people, and for SPEED.md."""
+    """The report for people, and for docs/speed.md."""
     reads = "; ".join(f"{_spread(row)} for the {row['MB']:.3g} MB of {name}" for name, row in report["read"].items())
     rows = [
         [
@@ -202,7 +202,7 @@ def table(report: dict) -> str:
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table for a terminal and for SPEED.md alike."""
+    """A table for a terminal and for docs/speed.md alike."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""`pockettts bench`: how fast a model runs on this machine, and how fast it could."""
+"""`pockettts bench`: measure how fast a model runs on this machine."""
 
 import argparse
 import sys
@@ -11,9 +11,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_precision(parser)
     add_numbers(parser, "threads")
     parser.add_argument(
-        "--streams", action="store_true", help="measure many texts spoken at once, beside the same ones in turn"
+        "--streams", action="store_true", help="measure several texts at once beside the same texts in turn"
     )
-    parser.add_argument("--json", action="store_true", help="print all figures, for programs")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What several commands share: which model, numbers within limits, and a line on stderr."""
+"""What several commands share: options for the model, numbers within limits, messages on stderr."""
 
 import argparse
 import sys
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from ..config.schema import Config
     from ..reading.blocks import Apparatus
 
-OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # of options, in the official package
+OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # names of options in the official package
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """The options that say which model, for `config_of`. default: None is what `default_config` chooses."""
+    """Options that choose the model, for `config_of`. default: a name; None: what `default_config` chooses."""
     parser.set_defaults(model=default)
     model = parser.add_mutually_exclusive_group()
-    usual = default or "english; or mini, which is bundled, if that is not on this machine and there is no network"
+    usual = default or "english; the bundled mini if english is not on this machine and there is no network"
     model.add_argument(
         "--variant",
         "--model",
@@ -37,12 +37,12 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
         "--no-cache",
         dest="cache",
         action="store_false",
-        help="keep nothing for the next time, and use nothing that was kept: packed weights, cloned voices",
+        help="neither read nor write the cache of packed weights and cloned voices",
     )
 
 
 def config_of(args: argparse.Namespace) -> "Config":
-    """The model's config."""
+    """The config of the model that was chosen. Raises ConfigError, DownloadError."""
     from ..config.load import load_config
     from ..default import default_config
 
@@ -50,19 +50,19 @@ def config_of(args: argparse.Namespace) -> "Config":
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """How texts become words: `args.verbatim`, `args.lexicon`, `args.emoji`."""
+    """Options for reading texts: `args.verbatim`, `args.lexicon`, `args.emoji`."""
     parser.add_argument(
         "--verbatim",
         action="store_true",
-        help="read texts as the official package does: numbers, abbreviations and markup as they are, and no pauses",
+        help="read texts like the official package: without rules for numbers, abbreviations, markup and pauses",
     )
     parser.add_argument(
         "--lexicon",
         metavar="FILE",
-        help="a pronunciation list: lines of a word, two spaces, and how to say it (default: your own, if there is one)",
+        help="a pronunciation list: a word, two spaces and its respelling per line (default: your own, if there is one)",
     )
     parser.add_argument(
-        "--emoji", choices=EMOJI, default="drop", help="leave emoji out, or say their names (default: drop)"
+        "--emoji", choices=EMOJI, default="drop", help="drop emoji, or read their names (default: drop)"
     )
 
 
@@ -83,12 +83,12 @@ def apparatus_of(args: argparse.Namespace) -> "Apparatus":
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:
-    """Of the weights: `precision` for `TTSModel.load`."""
+    """Options for the precision of the weights: `args.precision`."""
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of the weights (default: as they are, which loses nothing; int8 is the fastest)",
+        help="of the weights (default: that of the file; int8 is the fastest)",
     )
     precision.add_argument(
         "--quantize",
@@ -101,7 +101,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 
 
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Some of the options in `NUMBERS`. What is out of their limits is refused before anything is loaded."""
+    """Add numeric options of `NUMBERS`. Values outside their limits are refused before anything is loaded."""
     for name in names:
         number, kind = NUMBERS[name], within(NUMBERS[name])
         parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar="N", help=number.about)
@@ -122,17 +122,18 @@ def check_official_options(args: argparse.Namespace) -> None:
         from ..official import no_checkpoint
 
         raise no_checkpoint(args.checkpoint)
-    import logging  # not before --help is answered
-
-    logger = logging.getLogger("pockettts")
     if getattr(args, "device", None) not in (None, "cpu"):
-        logger.warning("--device %s: this program runs on the CPU", args.device)
+        from ..official import warn_of_device
+
+        warn_of_device(args.device)
     if getattr(args, "reload", False):
-        logger.warning("--reload has no effect here: restart the server after a change")
+        import logging  # not before --help is answered
+
+        logging.getLogger("pockettts").warning("--reload has no effect here: restart the server after a change")
 
 
 def within(number: Number) -> Callable[[str], float]:
-    """A type for argparse."""
+    """A type for argparse: a number within its limits."""
 
     def checked(given: str) -> float:
         try:
@@ -144,7 +145,7 @@ def within(number: Number) -> Callable[[str], float]:
 
 
 def print_message(message: str, end: str = "\n") -> None:
-    """A line on stderr. Nothing fails because nobody reads it."""
+    """Print a line on stderr. A closed stderr is no error."""
     try:
         if sys.stderr is not None:  # else print would take stdout
             print(" ".join(message.splitlines()), end=end, file=sys.stderr, flush=True)

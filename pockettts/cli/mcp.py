@@ -19,7 +19,7 @@ NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "t
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-v", "--voice", help="the voice of texts that name none (default: the model's)")
+    parser.add_argument("-v", "--voice", help="the default voice (default: that of the model)")
     add_model_options(parser)
     add_precision(parser)
     add_cache_option(parser)
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     if not find_spec("mcp"):
-        raise OptionError("this command needs a package that is not here: pip install 'pockettts[mcp]'")
+        raise OptionError("this command needs the extra mcp: pip install 'pockettts[mcp]'")
     from ..tts import TTSModel
 
     config = config_of(args)

@@ -1,10 +1,10 @@
-"""`pockettts models`: the models, and which are on this machine."""
+"""`pockettts models`: list the models, and which are on this machine."""
 
 import argparse
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
+    """It has no options."""
 
 
 def run(args: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..config.schema import Config
     from ..server.models import Source
 
-NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "threads")
+NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "loudness", "volume", "threads")
 SETTINGS = (
     "host", "port", "zeroconf", "voice", "max_streams", "max_queue", "max_models", "max_text", "max_seconds", "drain_seconds",
     "remote_voices", "allow_uploads", "max_uploaded",

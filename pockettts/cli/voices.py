@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     elif args.action == "remove":
         _remove(args, own)
     elif args.what:
-        raise OptionError(f"voices list {args.what!r}: one word too many")
+        raise OptionError(f"voices list {args.what!r}: unexpected argument")
     else:
         _list(args, own)
 
@@ -61,8 +61,9 @@ def _list(args: argparse.Namespace, own: "VoiceFolder") -> None:
 def _add(args: argparse.Namespace, own: "VoiceFolder") -> None:
     """Copy a file into the folder, after a look whether it can be a voice."""
     from ..sound.files import read
+    from ..sound.formats import RECORDINGS
     from ..storage import hub
-    from ..voices.folders import RECORDINGS, STATE, check_name
+    from ..voices.folders import STATE, check_name
     from ..voices.state import read_voice
 
     path = hub.local_path(args.what)

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ import bottle
 import yaml
 
 from .. import __version__
+from ..config.load import is_bundled
+from ..config.schema import Config
 from ..engine import Engine
 from ..errors import PocketTTSError
 from ..sound.formats import FORMATS, SERVED
 from . import errors
-from .metrics import buckets, family
+from .metrics import Sample, buckets, family
 from .middleware import Middleware
 from .models import Models
 from .requests import SPEECH_OPTIONS, Speech, from_captioned, from_form, from_json, from_openai, from_upload
@@ -55,7 +57,7 @@ class App:
             ("GET", "/openapi.json", self.openapi),
             ("POST", "/generate", lambda: self.speak(partial(from_json, whole=True))),
             ("POST", "/stream", lambda: self.speak(from_json)),
-            ("POST", "/tts", lambda: self.speak(from_form)),
+            ("POST", "/tts", self.speak_form),
             ("POST", "/v1/audio/speech", lambda: self.speak(from_openai)),
             ("POST", "/dev/captioned_speech", lambda: self.speak(from_captioned)),
             ("GET", "/v1/audio/voices", self.list_voices),
@@ -102,6 +104,12 @@ class App:
         finally:
             answer.close()
 
+    def speak_form(self) -> Response | bytes:
+        """The official server's route, with its file name for browsers that save the answer."""
+        answer = self.speak(from_form)
+        bottle.response.headers["Content-Disposition"] = "attachment; filename=generated_speech.wav"
+        return answer
+
     def _client(self) -> Client:
         if self.stopping:
             raise errors.RequestError("this server is stopping: try again in a moment", 503)
@@ -128,7 +136,8 @@ class App:
         until = client.arrived + self.settings.max_seconds
         model, _ = self.models.acquire(entry, until, client.gone)
         try:
-            voice = self.models.voices.add(model, entry.names, upload.name, upload.data, upload.suffix)
+            taken = {name for other in self.models.entries.values() for name in other.names.all()}
+            voice = self.models.voices.add(model, taken, upload.name, upload.data, upload.suffix)
         finally:
             self.models.release(entry)
         client.figures["voice"] = voice.name
@@ -154,8 +163,10 @@ class App:
         bottle.response.content_type = "text/plain; version=0.0.4; charset=utf-8"
         stats, cached = self.engine.stats(), self.models.voices.cached_bytes
         ended = {"done": stats.done, "left": stats.left, "failed": stats.failed, "refused": stats.refused}
-        loaded = [("", {"model": entry.name}, int(entry.loaded is not None)) for entry in self.models.entries.values()]
-        return "".join(family(*figures) for figures in (
+        loaded: list[Sample] = [
+            ("", {"model": entry.name}, int(entry.loaded is not None)) for entry in self.models.entries.values()
+        ]
+        families: tuple[tuple[str, str, str, Iterable[Sample]], ...] = (
             ("pockettts_info", "gauge", "What is served.", [("", {"model": self.models.first.name, "version": __version__}, 1)]),
             ("pockettts_model_loaded", "gauge", "Whether a model is in memory.", loaded),
             ("pockettts_requests_total", "counter", "Requests, by route and status.", self.wsgi.requests.samples()),
@@ -167,7 +178,8 @@ class App:
             ("pockettts_ttfa_seconds", "histogram", "From a text's arrival to its first sound.", buckets(stats.ttfa)),
             ("pockettts_rtf", "histogram", "Seconds that it took to make a second of sound.", buckets(stats.rtf)),
             ("pockettts_voice_cache_bytes", "gauge", "Voice states in memory.", [("", {}, cached)]),
-        ))  # fmt: skip
+        )  # fmt: skip
+        return "".join(family(*figures) for figures in families)
 
     def openapi(self) -> bytes:
         bottle.response.content_type = "application/json"
@@ -175,18 +187,18 @@ class App:
 
     def list_models(self) -> dict[str, Any]:
         """In OpenAI's shape; some clients of servers like it look for `models`."""
-        models = [_model(name) for name in self.models.entries]
+        models = [model_object(name, entry.config) for name, entry in self.models.entries.items()]
         return {"object": "list", "data": models, "models": models}
 
     def show_model(self, name: str) -> dict[str, Any]:
         if name not in self.models.entries and name not in OPENAI_MODELS:
             known = ", ".join(self.models.entries)
             raise errors.RequestError(f"there is no model {name[:60]!r} here: there is {known}", 404, "model")
-        return _model(name)
+        return model_object(name, self.models.entry(name).config)
 
     # --- errors ----------------------------------------------------------------------------------------------------------
 
-    def _plugin(self, handler: Callable) -> Callable:
+    def _plugin(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """Around each handler: which route it was, and errors as answers."""
 
         def handle(*args: str, **kwargs: str) -> object:
@@ -204,11 +216,15 @@ class App:
         return handle
 
     def _http_error(self, error: bottle.HTTPError) -> bytes:
-        """Bottle's own: no such route or file, another method."""
-        what = {404: "there is nothing here", 405: "this address takes another method"}.get(
-            error.status_code, str(error.body)
-        )
-        return self._error(error.status_code, f"{what}; /openapi.json says what there is")
+        """Bottle's own errors: no such route or file, or another method."""
+        what = str(error.body)
+        if error.status_code == 404:
+            what = "there is nothing here"
+        elif error.status_code == 405:
+            allowed = self.wsgi.allowed(bottle.request.path)
+            bottle.response.headers["Allow"] = allowed
+            what = f"{bottle.request.method[:20]} is not allowed here: use {allowed}"
+        return self._error(error.status_code, f"{what}; /openapi.json lists the routes")
 
     def _error(self, status: int, message: str, param: str | None = None) -> bytes:
         bottle.request.environ["pockettts.client"].figures["error"] = message
@@ -227,8 +243,11 @@ def _content_type(speech: Speech) -> str:
     return kinds.get(speech.wrapping, FORMATS[speech.format].media_type)
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "kyutai", "name": name}
+def model_object(name: str, config: Config) -> dict[str, Any]:
+    """A model in OpenAI's form. A model that is neither Kyutai's nor bundled belongs to the operator."""
+    is_kyutais = str(config.weights_path).startswith("hf://kyutai/")
+    owner = "pockettts" if is_bundled(config) else "kyutai" if is_kyutais else "user"
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner, "name": name}
 
 
 @cache
@@ -238,11 +257,11 @@ def openapi() -> bytes:
     description["info"]["version"] = __version__
     options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.least, "maximum": n.most,
                       "description": n.about} for name, n in SPEECH_OPTIONS.items()}  # fmt: skip
-    for schema in ("Speech", "OpenAISpeech", "CaptionedSpeech"):
-        description["components"]["schemas"][schema]["properties"].update(options)
+    schemas = description["components"]["schemas"]
+    for schema in ("Speech", "SpeechForm", "OpenAISpeech", "CaptionedSpeech"):
+        schemas[schema]["properties"].update(options)
     for schema in ("OpenAISpeech", "CaptionedSpeech"):
-        properties = description["components"]["schemas"][schema]["properties"]
-        properties["response_format"]["enum"] = [*SERVED, None]
+        schemas[schema]["properties"]["response_format"]["enum"] = [*SERVED, None]
     content = description["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
     content.update({form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in SERVED.values()})
     return json.dumps(description).encode()

@@ -4,7 +4,8 @@ import logging
 import socket
 from ipaddress import ip_address
 
-from zeroconf import InterfaceChoice, ServiceInfo, Zeroconf, get_all_addresses
+import ifaddr  # zeroconf brings it
+from zeroconf import InterfaceChoice, ServiceInfo, Zeroconf
 
 SERVICE = "_wyoming._tcp.local."
 
@@ -45,8 +46,8 @@ class Announcement:
 def _addresses(host: str) -> list[str]:
     """The addresses of a host, of version 4 where there are some. Raises OSError."""
     if _is_ip(host) and ip_address(host).is_unspecified:
-        found = [address for address in get_all_addresses() if not ip_address(address).is_loopback]
-        return found or ["127.0.0.1"]
+        found = [str(own.ip) for adapter in ifaddr.get_adapters() for own in adapter.ips if own.is_IPv4]
+        return [address for address in found if not ip_address(address).is_loopback] or ["127.0.0.1"]
     infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     found = sorted({str(info[4][0]) for info in infos}, key=lambda address: ip_address(address).version)
     return [address for address in found if ip_address(address).version == ip_address(found[0]).version]

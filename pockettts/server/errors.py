@@ -1,4 +1,4 @@
-"""Errors as HTTP: a status and JSON, on /v1/ in OpenAI's shape."""
+"""Errors as HTTP: a status and JSON, in OpenAI's form on /v1/, in the official server's form on /tts, else `{"error": message}`."""
 
 import json
 from http.client import responses
@@ -6,6 +6,7 @@ from http.client import responses
 from ..errors import AudioError, BusyError, OptionError, PocketTTSError, TextError, VoiceError
 
 _STATUS = {TextError: 422, OptionError: 422, VoiceError: 422, AudioError: 422, BusyError: 503}
+_OFFICIAL_400 = (None, "voice", "voice_url", "voice_wav")  # wrong values for which the official server answers 400
 RETRY_AFTER = "1"  # seconds: about one sentence
 
 
@@ -27,18 +28,35 @@ def status_of(error: PocketTTSError) -> int:
 
 
 def answer(path: str, status: int, message: str, param: str | None = None) -> tuple[str, dict[str, str], bytes]:
-    """Status line, headers and body of an error. What is 422 elsewhere is 400 with OpenAI."""
+    """Status line, headers and body of an error.
+
+    Args:
+        path: of the request; it decides the form of the body.
+        status: 422 for a wrong value; OpenAI's servers and the official one say 400 for most of these.
+        message: for people.
+        param: the field that has the wrong value.
+    """
     headers = {"Content-Type": "application/json"}
+    body: dict[str, object]
     if path.startswith("/v1/"):
         status = 400 if status == 422 else status
         kind = "invalid_request_error" if status < 500 else "server_error"
-        error = {"message": message, "type": kind, "param": param, "code": None}
+        body = {"error": {"message": message, "type": kind, "param": param, "code": None}}
+    elif path == "/tts":
+        status = 400 if status == 422 and param in _OFFICIAL_400 else status
+        body = {"detail": [_field_error(message, param)] if status == 422 else message}
     else:
-        error = message
+        body = {"error": message}
     if status in (429, 503):
         headers["Retry-After"] = RETRY_AFTER
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    body = json.dumps({"error": error}).encode()
-    headers["Content-Length"] = str(len(body))
-    return f"{status} {responses.get(status, 'Error')}", headers, body
+    content = json.dumps(body).encode()
+    headers["Content-Length"] = str(len(content))
+    return f"{status} {responses.get(status, 'Error')}", headers, content
+
+
+def _field_error(message: str, param: str | None) -> dict[str, object]:
+    """An entry of the list that FastAPI, which the official server uses, gives for a field that is missing or wrong."""
+    kind = "missing" if " is missing" in message else "value_error"
+    return {"type": kind, "loc": ["body", param], "msg": message, "input": None}

@@ -13,7 +13,8 @@ class Tally:
     """A counter with labels, which any thread may add to."""
 
     def __init__(self) -> None:
-        self._lock, self._counts = threading.Lock(), Counter()
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[tuple[str, str], ...]] = Counter()
 
     def add(self, **labels: str) -> None:
         with self._lock:

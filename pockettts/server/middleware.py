@@ -42,7 +42,7 @@ class Middleware:
         environ["pockettts.client"] = client
         answer = _Answer(self, environ, client)
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[..., Any]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
             answer.status = int(status[:3])
             return start_response(status, headers + self._for_origin(environ), exc_info)
 
@@ -51,7 +51,7 @@ class Middleware:
 
     def _inner(self, environ: Environ) -> App:
         path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
-        if method == "OPTIONS" and (allowed := self._allowed(path)):
+        if method == "OPTIONS" and (allowed := self.allowed(path)):
             return partial(_options, allowed, bool(self.settings.cors))
         if (
             self.settings.api_key
@@ -61,25 +61,25 @@ class Middleware:
             return _refused(path, 401, "this server wants its key: send `Authorization: Bearer KEY`")
         if int(environ.get("CONTENT_LENGTH") or 0) > self.settings.max_body:
             return _refused(path, 413, f"the body is larger than {self.settings.max_body / 2**20:.1f} MB: send less")
-        return self.app
+        app: App = self.app
+        return app
 
-    def _allowed(self, path: str) -> str:
-        """The methods that a path takes; none: there is nothing there."""
+    def allowed(self, path: str) -> str:
+        """The methods of a path, as in an Allow header; empty if there is no such path."""
         if path == "*":  # the server as a whole
             return _METHODS
         try:
             self.app.router.match({"PATH_INFO": path, "REQUEST_METHOD": "OPTIONS"})
         except HTTPError as error:
-            methods = {method for method in str(error.headers.get("Allow", "")).split(",") if method}
-            return (
-                ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"})) if methods else ""
-            )
+            methods = set(filter(None, str(error.headers.get("Allow", "")).split(",")))
+            more = {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()) if methods else set()
+            return ", ".join(sorted(methods | more))
         return _METHODS
 
     def _knows_the_key(self, environ: Environ) -> bool:
         scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(
-            key.strip().encode("latin-1"), self.settings.api_key.encode()
+            key.strip().encode("latin-1"), (self.settings.api_key or "").encode()
         )
 
     def _for_origin(self, environ: Environ) -> list[tuple[str, str]]:
@@ -121,7 +121,8 @@ class _Answer:
     def __init__(self, front: Middleware, environ: Environ, client: Client) -> None:
         self.front, self.environ, self.client = front, environ, client
         self.body: Iterable[bytes] = ()
-        self.status, self.size, self.whole, self.error = 500, 0, False, None
+        self.status, self.size, self.whole = 500, 0, False
+        self.error: str | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         try:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import TypeAlias
 
 from ..config.schema import Config
 from ..errors import BusyError, OptionError, PocketTTSError
@@ -17,6 +18,8 @@ from .settings import Settings
 from .voices import VoiceNames, Voices
 
 LOOK = 0.25  # seconds between two looks whether a client that waits for a model has left
+
+Loaded: TypeAlias = tuple[TTSModel, VoiceState | None]
 
 logger = logging.getLogger("pockettts.server")
 
@@ -43,29 +46,30 @@ class Entry:
         names: of its voices.
         config, options: what it is, and its defaults.
         first: whether it is the first of the server.
-        loaded: the model and the state of its default voice.
+        loaded: the model and the state of its default voice; None in place of a state that can't be had.
     """
 
     def __init__(self, source: Source, settings: Settings, voices: Voices, first: bool) -> None:
         self.name, self.config, self.options, self.first = source.config.name, source.config, source.options, first
         self.names = VoiceNames(source.config, settings, voices.own, first)
-        self.loaded: tuple[TTSModel, VoiceState] | None = None
+        self.loaded: Loaded | None = None
         self._load = source.load
         self._users = 0  # answers that need the model
         self._used = 0.0  # when one needed it last
         self._leaving = False  # another model waits for its place
 
-    def load(self, voices: Voices) -> tuple[TTSModel, VoiceState]:
+    def load(self, voices: Voices) -> Loaded:
         """The model and the state of its default voice. Raises PocketTTSError."""
         model = self._load()
-        try:
-            return model, voices.default_state(model, self.names)
-        except PocketTTSError as error:
-            if self.first or self.names.default == model.default_voice:
-                raise
-            logger.warning("%s speaks with its own voice %s: %s", self.name, model.default_voice, error)
-            self.names.default = model.default_voice
-            return model, voices.default_state(model, self.names)
+        for default in dict.fromkeys((self.names.default, model.default_voice)):
+            self.names.default = default
+            try:
+                return model, voices.default_state(model, self.names)
+            except PocketTTSError as error:
+                if self.first:
+                    raise
+                logger.warning("%s: its default voice %s can't be had (%s)", self.name, default, error)
+        return model, None  # other voices may be there
 
 
 class Models:
@@ -93,7 +97,7 @@ class Models:
         """The model that a request asks for: by its name, else the first, as for OpenAI's `tts-1` and whatever else clients send."""
         return self.entries.get(name or "", self.first)
 
-    def acquire(self, entry: Entry, until: float, gone: Callable[[], bool]) -> tuple[TTSModel, VoiceState]:
+    def acquire(self, entry: Entry, until: float, gone: Callable[[], bool]) -> Loaded:
         """The model and its default voice, loaded if need be. It stays in memory until `release`.
 
         Args:
@@ -131,7 +135,7 @@ class Models:
             entry._used = monotonic()
             self._change.notify_all()
 
-    def _loaded(self, entry: Entry) -> tuple[TTSModel, VoiceState]:
+    def _loaded(self, entry: Entry) -> Loaded:
         if entry.loaded:  # it was about to leave, and is needed again
             return entry.loaded
         start = monotonic()
@@ -147,7 +151,7 @@ class Models:
 
     # --- with the lock ---------------------------------------------------------------------------------------------------
 
-    def _hold(self, entry: Entry) -> tuple[TTSModel, VoiceState]:
+    def _hold(self, entry: Entry) -> Loaded:
         assert entry.loaded is not None
         entry._users += 1
         entry._leaving = False

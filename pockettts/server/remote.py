@@ -80,7 +80,7 @@ def _connect(target: str, url: str, allowed: Callable[[str], bool]) -> http.clie
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise RequestError(f"{url[:200]}: not an address that can be fetched; use https:// or hf://")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    found = [info[4][0] for info in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
+    found = [str(info[4][0]) for info in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
     if not found or not all(map(allowed, found)):
         raise RequestError(f"{url[:200]}: not on the open internet; give a public address, or upload the file")
     plain = socket.create_connection((found[0], port), timeout=_SECONDS / 3)

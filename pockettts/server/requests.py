@@ -5,21 +5,22 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 import bottle
 
-from ..errors import AudioError
+from ..errors import AudioError, OptionError
 from ..options import NUMBERS, Options
 from ..sound.formats import SERVED
 from .errors import RequestError
 from .settings import Settings
 
-# The options of speech by the names that requests may use; lsd_steps is the Rust port's.
+# The options of speech by the names that requests may use; lsd_steps is the Rust port's, volume_multiplier Kokoro-FastAPI's.
 SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options) if field.name in NUMBERS} | {
-    "lsd_steps": NUMBERS["lsd_decode_steps"]
+    "lsd_steps": NUMBERS["lsd_decode_steps"],
+    "volume_multiplier": NUMBERS["volume"],
 }
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # no voice has such a name
 
@@ -69,7 +70,10 @@ def from_json(request: bottle.BaseRequest, settings: Settings, own: OptionsOf, w
 def from_form(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
     """The body of /tts, multipart or urlencoded: `text`, `voice_url` or an upload, `voice_wav`, and options such as `speed`."""
     data = _form(request)
+    text = _text(data, "text", settings, status_if_blank=400)  # the official server's
     upload = request.files.get("voice_wav")
+    if "voice_wav" in data:
+        raise RequestError("voice_wav is not a file: upload it with a file name", 400, "voice_wav")
     voice: str | bytes | None = data.get("voice_url")
     if upload is not None:
         content = upload.file.read(settings.max_upload + 1)
@@ -77,7 +81,7 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -
             raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
         voice = _limited(content, settings, "voice_wav") or voice
     options = _options(data | _numbers(data), own(data.get("model")))
-    return Speech(text=_text(data, "text", settings), voice=voice, options=options, model=data.get("model"))
+    return Speech(text=text, voice=voice, options=options, model=data.get("model"))
 
 
 def from_openai(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
@@ -201,10 +205,12 @@ def _string(data: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def _text(data: dict[str, Any], name: str, settings: Settings) -> str:
+def _text(data: dict[str, Any], name: str, settings: Settings, status_if_blank: int = 422) -> str:
     text = _string(data, name)
-    if not (text and text.strip()):
-        raise RequestError(f"{name} is {'missing' if text is None else 'empty'}: give at least one word", param=name)
+    if text is None:
+        raise RequestError(f"{name} is missing: give at least one word", param=name)
+    if not text.strip():
+        raise RequestError(f"{name} is empty: give at least one word", status_if_blank, name)
     if len(text) > settings.max_text:
         raise RequestError(
             f"{name} has {len(text):,} characters: send at most {settings.max_text:,} at once", 413, name
@@ -255,7 +261,13 @@ def _numbers(data: dict[str, str]) -> dict[str, float]:
 
 
 def _options(data: dict[str, Any], own: Options) -> Options:
-    numbers = {option.name: data[name] for name, option in SPEECH_OPTIONS.items() if data.get(name) is not None}
+    numbers = {}
+    for name, option in SPEECH_OPTIONS.items():  # each one is checked, also where two names of one option are given
+        if (value := data.get(name)) is not None:
+            try:
+                numbers[option.name] = replace(option, name=name).check(value)
+            except OptionError as error:
+                raise RequestError(str(error), param=name) from None
     return own.replace(**numbers, verbatim=_is_verbatim(data.get("normalize")))
 
 

@@ -3,9 +3,10 @@
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Client:
     gone: Callable[[], bool] = lambda: False
     hang_up: Callable[[], None] = lambda: None
     arrived: float = field(default_factory=monotonic)
-    figures: dict = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 class Responses:
@@ -138,7 +139,11 @@ class Response:
         self._samples = 0
         self._told = 0  # words that were sent
         self._unit = "word" if self._model.config.alignment_heads else "chunk"
-        self._pieces = {"audio": self._audio, "events": self._events, "captions": self._captions}[speech.wrapping]()
+        self._pieces: Generator[bytes, None, None] = {
+            "audio": self._audio,
+            "events": self._events,
+            "captions": self._captions,
+        }[speech.wrapping]()
         self._first = b""
 
     def begin(self) -> None:
@@ -163,7 +168,7 @@ class Response:
         if self._cut:  # that has ended the stream
             raise self._cut
 
-    def _encoded(self, format: str) -> Iterator[bytes]:
+    def _encoded(self, format: str) -> Generator[bytes, None, None]:
         encoder = Encoder(format, self._rate)
         for block in self._blocks():
             if data := encoder.write(block):
@@ -171,7 +176,7 @@ class Response:
         if data := encoder.close():
             yield data
 
-    def _audio(self) -> Iterator[bytes]:
+    def _audio(self) -> Generator[bytes, None, None]:
         """Bare audio."""
         if self._speech.whole:
             yield self._whole()
@@ -185,7 +190,7 @@ class Response:
         pcm = b"".join(self._encoded("pcm"))
         return wav_header(self._rate, len(pcm) // 2) + pcm
 
-    def _events(self) -> Iterator[bytes]:
+    def _events(self) -> Generator[bytes, None, None]:
         """OpenAI's server-sent events; those with words, `speech.audio.words`, are ours."""
         begun = False
         try:
@@ -210,7 +215,7 @@ class Response:
             told = [{"word": word.text, "start": word.start, "end": word.end} for word in words]
             yield _event({"type": "speech.audio.words", "unit": self._unit, "words": told})
 
-    def _captions(self) -> Iterator[bytes]:
+    def _captions(self) -> Generator[bytes, None, None]:
         """Kokoro-FastAPI's objects: one, or lines with one each. Times are seconds since the start of the speech."""
         if self._speech.whole:
             yield self._caption(self._whole())
@@ -265,5 +270,5 @@ class Response:
             self._client.figures |= {"audio": self._samples / self._rate, "rtf": self._stream.rtf}
 
 
-def _event(data: dict) -> bytes:
+def _event(data: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(data)}\n\n".encode()

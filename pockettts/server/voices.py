@@ -6,14 +6,15 @@ No request ever names a file of this machine: a name is looked up in a list, and
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from hashlib import sha256
 
 from ..config.schema import Config
-from ..errors import BusyError, DownloadError, PocketTTSError
+from ..errors import BusyError, DownloadError, PocketTTSError, VoiceError
+from ..sound.formats import RECORDINGS
 from ..tts import TTSModel
 from ..voices import catalogue, loader
-from ..voices.folders import RECORDINGS, STATE, FolderFull, NameTaken, OwnVoice, VoiceFolder, check_name, is_state
+from ..voices.folders import STATE, FolderFull, NameTaken, OwnVoice, VoiceFolder, check_name, is_state
 from ..voices.state import VoiceState
 from . import remote
 from .errors import RequestError
@@ -118,11 +119,13 @@ class Voices:
             self._keep(_key(model, own), state)
         return state
 
-    def state(self, model: TTSModel, names: VoiceNames, default: VoiceState, voice: str | bytes | None) -> VoiceState:
+    def state(
+        self, model: TTSModel, names: VoiceNames, default: VoiceState | None, voice: str | bytes | None
+    ) -> VoiceState:
         """The state of a voice.
 
         Args:
-            model, names, default: the model, the names of its voices, and the state of its default voice.
+            model, names, default: the model, the names of its voices, and the state of its default voice, if it can be had.
             voice: a name, an address, the content of a sound file or of a .safetensors state; or None, the default voice.
 
         Raises:
@@ -133,7 +136,7 @@ class Voices:
         if not isinstance(voice, bytes):
             voice = names.default if voice is None else names.find(voice)
         own = self.own.find(voice) if isinstance(voice, str) else None
-        if own is None and voice == names.default:
+        if own is None and default and voice == names.default:
             return default
         key = _key(model, own or voice)
         if state := self._cached(key):
@@ -142,37 +145,46 @@ class Voices:
             return self._made(model, key, own or voice)
         except DownloadError as error:  # its reasons are the operator's
             logger.warning("%s", error)
-            if asked in OPENAI_VOICES and asked not in self.settings.voice_map:
+            if default and asked in OPENAI_VOICES and asked not in self.settings.voice_map:
                 return default  # a client that sends this name has not chosen a voice
-            raise RequestError(f"the voice {voice} can't be had now; the server's log says why", 502, "voice") from None
+            raise RequestError(
+                f"the voice {voice!s} can't be had now; the server's log says why", 502, "voice"
+            ) from None
 
-    def add(self, model: TTSModel, names: VoiceNames, name: str, data: bytes, suffix: str) -> OwnVoice:
-        """Add an uploaded voice, after this model has heard it.
+    def add(self, model: TTSModel, taken: Collection[str], name: str, data: bytes, suffix: str) -> OwnVoice:
+        """Add an uploaded voice. The model makes its state first, so a file that is no voice is not kept.
 
         Args:
+            taken: the names of the voices of all models.
             suffix: of the file's name at the client.
 
         Raises:
-            RequestError: not a name, a name that is taken, or no place.
-            RequestError, BusyError: as `state`, for what is no voice.
+            VoiceError: not a name.
+            RequestError: the name is taken, the folder is full, or the file can't be written.
+            RequestError, BusyError: as `state`, for a file that is no voice.
         """
+        name = check_name(name)
+        if name in taken or name in OPENAI_VOICES or name in self.settings.voice_map:
+            raise RequestError(f"there is a voice {name!r} already: take another name", 409, "name")
+        key = _key(model, data)
+        state = self._cached(key) or self._made(model, key, data)
+        suffix = STATE if is_state(data) else suffix.lower() if suffix.lower() in RECORDINGS else ".wav"
         try:
-            name = check_name(name)
-            if name in names.all() or name in OPENAI_VOICES or name in self.settings.voice_map:
-                raise NameTaken(f"there is a voice {name!r} already: take another name")
-            key = _key(model, data)
-            state = self._cached(key) or self._made(model, key, data)
-            suffix = STATE if is_state(data) else suffix.lower() if suffix.lower() in RECORDINGS else ".wav"
             voice = self.own.upload(name, data, suffix, self.settings.max_uploaded, self.settings.max_uploaded_bytes)
         except (NameTaken, FolderFull) as error:
             raise RequestError(str(error), 409, "name") from None
+        except VoiceError as error:
+            raise _not_written(error) from None
         self._keep(_key(model, voice), state)
         return voice
 
     def remove(self, name: str) -> None:
         """Remove an uploaded voice. Raises RequestError: there is none of this name, or it is the operator's."""
-        if self.own.remove(name, uploaded=True):
-            return
+        try:
+            if self.own.remove(name, uploaded=True):
+                return
+        except VoiceError as error:
+            raise _not_written(error) from None
         if self.own.find(name):
             raise RequestError(
                 f"the voice {name[:60]!r} was not uploaded: only the operator can remove it", 403, "voice"
@@ -199,7 +211,9 @@ class Voices:
 
     def _heard(self, model: TTSModel, voice: OwnVoice | str | bytes) -> VoiceState:
         """The state that a model makes of a voice. Messages do not name files of this machine."""
-        given: str | bytes = voice.path.name if isinstance(voice, OwnVoice) else voice
+        known_as = (
+            voice.path.name if isinstance(voice, OwnVoice) else "the upload" if isinstance(voice, bytes) else voice
+        )
         try:
             if isinstance(voice, OwnVoice):
                 return model.get_voice_state(voice.path)
@@ -211,7 +225,6 @@ class Voices:
         except (DownloadError, RequestError):
             raise
         except PocketTTSError as error:
-            known_as = "the upload" if isinstance(given, bytes) else given
             path = str(voice.path) if isinstance(voice, OwnVoice) else loader.BYTES
             raise RequestError(str(error).replace(path, known_as), param="voice") from None
 
@@ -226,6 +239,12 @@ class Voices:
             self._cache[key] = state
             while sum(map(_size, self._cache.values())) > CACHE_BYTES:
                 self._cache.popitem(last=False)
+
+
+def _not_written(error: VoiceError) -> RequestError:
+    """The answer if the folder can't be changed. The message with the path goes to the log only."""
+    logger.warning("%s", error)
+    return RequestError("the folder of voices can't be changed now; the server's log says why", 507)
 
 
 def _key(model: TTSModel, voice: OwnVoice | str | bytes) -> tuple[int, Hashable]:

@@ -5,10 +5,11 @@ own thread, with 64 KB of sound. It notices when a client leaves, even while not
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BytesIO
 from time import monotonic
+from typing import Any
 
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
@@ -31,8 +32,8 @@ class WebServer:
     Raises OSError if it can't have that port.
     """
 
-    def __init__(self, app: Callable, host: str, port: int, threads: int, max_body: int) -> None:
-        self._map: dict = {}
+    def __init__(self, app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, max_body: int) -> None:
+        self._map: dict[int, Any] = {}
         server = create_server(
             app, map=self._map, host=host, port=port, threads=threads, ident="pockettts", max_request_body_size=_TOO_MUCH * max_body,
             connection_limit=4 * threads + 100, channel_timeout=_PATIENCE, cleanup_interval=_PATIENCE / 3,
@@ -90,7 +91,7 @@ class _Parser(HTTPRequestParser):
     """Reads a body that is too large to its end, but keeps nothing of it: who still sends would not see why it is refused."""
 
     def received(self, data: bytes) -> int:
-        count = super().received(data)
+        count: int = super().received(data)
         size = max(self.content_length, self.body_bytes_received)
         if (
             self.body_rcv
@@ -136,8 +137,8 @@ class _ErrorTask(ErrorTask):
 
 
 class _Task(WSGITask):
-    def get_environment(self) -> dict:
-        environ = super().get_environment()
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
         environ["pockettts.hang_up"] = self.channel.hang_up
         return environ
 

@@ -11,7 +11,7 @@ from select import select
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import BoundedSemaphore, Thread
 from time import monotonic
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
@@ -51,7 +51,7 @@ class WyomingServer:
 
     @property
     def address(self) -> str:
-        host, port = self._server.server_address[:2]
+        host, port = str(self._server.server_address[0]), self.port
         return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
     def start(self) -> None:
@@ -83,18 +83,19 @@ class WyomingServer:
         )
 
     def find(self, voice: SynthesizeVoice | None) -> tuple[Entry, str | None]:
-        """The model and the voice that a client asks for, by a name of `info`, by a language, or by both; None: the default voice."""
+        """The model and the voice that a client asks for, by a name of `info` or else by a language; None: the default voice."""
         name, language = (voice.name, voice.language) if voice else (None, None)
-        entries = list(self.models.entries.values())
-        for entry in entries[1:]:
-            for known in entry.names.all() if name else ():
+        others = [entry for entry in self.models.entries.values() if not entry.first]
+        for entry in others if name else ():
+            for known in entry.names.all():
                 if _full_name(entry, known) == name:
                     return entry, known
-        wanted = (language or "").partition("-")[0].partition("_")[0].lower()
-        spoken = (
-            entry for entry in entries if _language(entry) == wanted and (name is None or name in entry.names.all())
-        )
-        return next(spoken, self.models.first), name
+        if name is None and language:
+            code = language.partition("-")[0].partition("_")[0].lower()
+            return next(
+                (entry for entry in (self.models.first, *others) if _language(entry) == code), self.models.first
+            ), None
+        return self.models.first, name
 
 
 def _full_name(entry: Entry, voice: str) -> str:
@@ -127,7 +128,8 @@ class _Connection(StreamRequestHandler):
     wbufsize = -1  # an event is written in pieces, and then flushed
 
     def handle(self) -> None:
-        wyoming: WyomingServer = self.server.wyoming
+        assert isinstance(self.server, _Listener)
+        wyoming = self.server.wyoming
         if not wyoming.places.acquire(blocking=False):
             return
         try:
@@ -150,7 +152,7 @@ class _Connection(StreamRequestHandler):
                     self._speak(wyoming, iter([wanted.text]), wanted.voice)
                 elif SynthesizeStart.is_type(event.type):
                     voice = SynthesizeStart.from_event(event).voice
-                    language = find_language(_language(wyoming.models.first))
+                    language = find_language(_language(wyoming.find(voice)[0]))
                     self._speak(wyoming, _sentences(_texts(events), language), voice)
                     self._send(SynthesizeStopped())
             except PocketTTSError as error:
@@ -187,7 +189,7 @@ class _Connection(StreamRequestHandler):
             self._send(AudioStop())
 
     def _events(self, max_bytes: int) -> Iterator[Event]:
-        reader = _Bounded(self.rfile, max_bytes)
+        reader = cast(BinaryIO, _Bounded(cast(BinaryIO, self.rfile), max_bytes))
         try:
             while (event := read_event(reader)) is not None:
                 yield event
@@ -195,7 +197,7 @@ class _Connection(StreamRequestHandler):
             return
 
     def _send(self, event: Eventable) -> None:
-        write_event(event.event(), self.wfile)
+        write_event(event.event(), cast(BinaryIO, self.wfile))
 
     def _is_gone(self) -> bool:
         try:

@@ -22,7 +22,7 @@ from .files import whole_file
 _HEAD_SECONDS = 5  # for the first response of the hub: without a network the wait is short
 _READ_SECONDS = 20  # for each block of a web file
 _HF_URL = re.compile(r"hf://([\w.-]+/[\w.-]+)/([^@\\]+)(?:@([^@\\]+))?")
-_ELSEWHERE = "run `pockettts download MODEL [VOICE...]` once with a network"
+_ELSEWHERE = "run `pockettts download MODEL [VOICE...]` once with a network; the model `mini` is bundled and needs none"
 _progress = True
 
 

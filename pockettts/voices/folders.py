@@ -16,18 +16,17 @@ from pathlib import Path
 
 from ..config.parse import show
 from ..errors import VoiceError
+from ..sound.formats import RECORDINGS
 from ..storage.files import cannot_write, whole_file
 
 VARIABLE = "POCKETTTS_VOICES"  # an environment variable: the user's folder
 UPLOADS = "uploads"  # the subfolder that marks a voice as uploaded
 STATE = ".safetensors"
-RECORDINGS = (
-    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
-    ".m4a", ".mp4", ".aac", ".webm", ".mka",
-)  # fmt: skip
 MAX_NAME = 64  # characters
+MAX_NAME_BYTES = 200  # in UTF-8; file systems allow 255 with the extension
 
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]")  # in file names, on one system or another
+_FORBIDDEN = re.compile(r"[/\\:*?\"<>|]")  # in file names, on one system or another
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9])(\..*)?", re.IGNORECASE)  # not file names on Windows
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,10 @@ def user_folder() -> Path:
 
 
 def check_name(name: str) -> str:
-    """The name of a voice, in Unicode's form NFC. Raises VoiceError for what can't be a file name everywhere."""
+    """The name of a voice, in Unicode's form NFC. Raises VoiceError for a name that is not a file name on every system."""
     name = unicodedata.normalize("NFC", name)
-    if not 0 < len(name) <= MAX_NAME or _FORBIDDEN.search(name) or name[0] in ". " or name[-1] in ". ":
+    fits = 0 < len(name) <= MAX_NAME and name.isprintable() and len(name.encode()) <= MAX_NAME_BYTES
+    if not fits or _FORBIDDEN.search(name) or _DEVICES.fullmatch(name) or name[0] in ". " or name[-1] in ". ":
         raise VoiceError(
             f"{show(name)} can't be the name of a voice: give 1 to {MAX_NAME} letters, digits, spaces or any of - _ . ( )"
         )

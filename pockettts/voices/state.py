@@ -46,6 +46,10 @@ class VoiceState:
         """
         if Path(path).suffix != ".safetensors":
             raise VoiceError(f"{path} would not be known as a voice state: let its name end in .safetensors")
+        self.write(path)
+
+    def write(self, path: str | Path) -> None:
+        """`save` under any name. Raises VoiceError if the file can't be written."""
         try:
             with whole_file(path) as temporary:
                 temporary.write_bytes(self.to_bytes())

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from texts import HELD_OUT, key_of, read_texts
 
 SAMPLE_RATE = 24_000
@@ -126,7 +127,8 @@ def pack(run: Path, sources: list[Path], texts: Path, config: Path, voice: str |
     """Writes the corpus. With `voice` all speech is by that one, whatever the table says."""
     import sentencepiece
 
-    tokenizer = sentencepiece.SentencePieceProcessor(str(config.parent / "tokenizer.model"))
+    prepare_folder(run, config)
+    tokenizer = sentencepiece.SentencePieceProcessor(str(run / "tokenizer.model"))
     sentences = read_texts(texts)
     found = {key_of(name): content for source in sources for name, content in recordings(source)}
     unknown = [name for name in found if name not in sentences]
@@ -148,18 +150,20 @@ def pack(run: Path, sources: list[Path], texts: Path, config: Path, voice: str |
             index = voices.index(voice or sentence.voice)
             table.append((sentence.id, index, frame, speech_end, speech_end + FRAMES_AFTER))
             frame = speech_end + FRAMES_AFTER
-    prepare_folder(run, config.parent, config)
     np.save(run / "audio.npy", np.concatenate(parts))
     save_table(run, table, voices, [np.array(tokenizer.encode(sentence.text)) for sentence, _ in spoken])
     hours = frame * HOP / SAMPLE_RATE / 3600
     print(f"{run}: {len(table)} utterances of {', '.join(voices)}: {hours:.2f} h with the silence between them")
 
 
-def prepare_folder(run: Path, source: Path, config: Path) -> None:
-    """RUN with the configuration and the tokenizer that belong to it."""
+def prepare_folder(run: Path, config: Path) -> None:
+    """Make RUN, with copies of the configuration and of the tokenizer that it names."""
     run.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(config, run / "mini.yaml")
-    shutil.copyfile(source / "tokenizer.model", run / "tokenizer.model")
+    content = yaml.safe_load(config.read_text())
+    table = content["flow_lm"]["lookup_table"]
+    shutil.copyfile(config.parent / table["tokenizer_path"], run / "tokenizer.model")
+    table["tokenizer_path"] = "tokenizer.model"
+    (run / "mini.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def save_table(run: Path, table: list[tuple[int, ...]], voices: list[str], tokens: list[np.ndarray]) -> None:
@@ -174,7 +178,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("speech", type=Path, nargs="+")
     parser.add_argument("--texts", type=Path, required=True)
-    parser.add_argument("--config", type=Path, default=HERE / "mini.yaml", help="tokenizer.model lies beside it")
+    parser.add_argument("--config", type=Path, default=HERE / "mini.yaml")
     parser.add_argument("--voice", help="all speech is by this voice, whatever the table says")
     args = parser.parse_args()
     pack(args.run, args.speech, args.texts, args.config, args.voice)

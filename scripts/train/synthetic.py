@@ -115,7 +115,7 @@ def synthesize(run: Path, out: Path, sentences: list[Sentence], phones: dict[int
             frame += len(u.phones)
     if not made:
         raise SystemExit("no sentence without a recording could be used: add some to the table (sentences.py)")
-    prepare_folder(out, run, run / "mini.yaml")
+    prepare_folder(out, run / "mini.yaml")
     save_table(out, table, [VOICE], [u.tokens for u in made])
     np.save(out / "latents.npy", np.concatenate(parts))
     np.save(out / "phones.npy", np.concatenate([u.phones for u in made]))

@@ -2,7 +2,7 @@
 
     python tokenizer.py texts.tsv FOLDER [--pieces 256]      # FOLDER/tokenizer.model, FOLDER/mini.yaml
 
-Give it to the other scripts: train.py --config FOLDER/mini.yaml. The one beside this script is for English.
+Give it to the other scripts: train.py --config FOLDER/mini.yaml. By default they use the one of the bundled model, for English.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
     (args.folder / "tokenizer.vocab").unlink()
     config = yaml.safe_load(args.config.read_text())
     tokenizer = sentencepiece.SentencePieceProcessor(str(args.folder / "tokenizer.model"))
-    config["flow_lm"]["lookup_table"]["n_bins"] = tokenizer.vocab_size()
+    config["flow_lm"]["lookup_table"] |= {"n_bins": tokenizer.vocab_size(), "tokenizer_path": "tokenizer.model"}
     (args.folder / "mini.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     print(f"{args.folder}: {tokenizer.vocab_size()} tokens")
 

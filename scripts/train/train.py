@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--robot", type=int, default=0, metavar="N", help="eSpeak NG speaks so many other sentences")
     parser.add_argument("--synthetic", type=int, default=26_000, metavar="N", help="sentences without speech, at most")
     parser.add_argument("--checkpoint", type=Path, help="continue from this folder (checkpoint.py)")
-    parser.add_argument("--config", type=Path, default=HERE / "mini.yaml", help="tokenizer.model lies beside it")
+    parser.add_argument("--config", type=Path, default=HERE / "mini.yaml", help="the architecture")
     parser.add_argument("--device", default=default_device(), help="cpu or cuda")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of lm and decoder, on a CPU")
     parser.add_argument("--espeak", default="en-us", metavar="VOICE", help="of eSpeak NG, for the phones")

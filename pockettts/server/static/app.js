@@ -1,6 +1,7 @@
 // The page of `pockettts serve`: asks the server for speech, and plays it while it comes.
 
 import { Player, RATE, recording, Sound, wav } from "./sound.js";
+import { Reading } from "./reading.js";
 import { Wave } from "./wave.js";
 
 const KNOBS = ["speed", "temperature", "lsd_steps", "eos_threshold", "noise_clamp", "seed"];
@@ -32,21 +33,22 @@ async function ask(path, options = {}) {
   throw new Told(words && typeof words === "string" ? words : `the server answered ${answer.status}`);
 }
 
-/** The samples of a streamed answer, as they come: Int16Arrays. */
-async function* blocks(answer) {
-  const reader = answer.body.getReader();
-  let rest = new Uint8Array(0); // half a sample at most
+/** The lines of a streamed answer, as they come: { samples: Int16Array, words: [{ word, start_time, end_time }] }. */
+async function* lines(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = ""; // of a line whose end has not come
   for (;;) {
     const { done, value } = await reader.read().catch((error) => {
       throw error.name === "AbortError" ? error : new Told("The speech broke off, since the server stopped sending. What came is kept.");
     });
     if (done) return;
-    const bytes = new Uint8Array(rest.length + value.length);
-    bytes.set(rest);
-    bytes.set(value, rest.length);
-    const whole = bytes.length >> 1;
-    rest = bytes.slice(2 * whole);
-    if (whole) yield new Int16Array(bytes.buffer, 0, whole);
+    const whole = (rest + value).split("\n");
+    rest = whole.pop();
+    for (const line of whole) {
+      const { audio, timestamps } = JSON.parse(line);
+      const bytes = Uint8Array.from(atob(audio), (character) => character.charCodeAt());
+      yield { samples: new Int16Array(bytes.buffer), words: timestamps };
+    }
   }
 }
 
@@ -72,12 +74,14 @@ function recall(name, storage = "localStorage") {
 // --- page -----------------------------------------------------------------------------------------------------------------
 
 const wave = new Wave($("wave"));
+const reading = new Reading($("text"), $("reading"));
 const player = new Player(() => end($("error").textContent ? "" : "Done."));
 let request = null; // AbortController of the speech that is being received
 let recorded = null; // { name, sound }: a recording, as the server takes it
 let outcome = ""; // of what was done last
 let drawing = false;
 
+const model = () => $("models").value;
 const voice = () => document.querySelector("#names :checked")?.value ?? "";
 const busy = () => Boolean(request || player.playing);
 const turned = () => KNOBS.filter((id) => $(id).value);
@@ -98,12 +102,15 @@ async function speak() {
   wave.span = Math.max(2, text.length / 15) * RATE; // a guess, until it is known
   player.load(sound);
   player.wake();
+  reading.load(text);
   render();
   try {
-    for await (const block of blocks(await speech(text, mine.signal))) {
+    for await (const { samples, words } of lines(await speech(text, mine.signal))) {
       if (mine.signal.aborted) return;
-      sound.push(block);
-      if (sound.length === block.length) player.play();
+      reading.push(words);
+      if (!samples.length) continue;
+      sound.push(samples);
+      if (sound.length === samples.length) player.play();
       player.pump();
     }
     if (!sound.length) throw new Told("The server sent no sound.");
@@ -119,8 +126,8 @@ async function speak() {
 /** The answer to a text, with the voice and the knobs as they are. Throws as `ask`. */
 function speech(text, signal) {
   const knobs = Object.fromEntries(turned().map((id) => [id, Number($(id).value)]));
-  const body = { text, voice: voice() === RECORDED ? recorded.sound : voice(), ...knobs };
-  return ask("stream", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+  const body = { input: text, voice: voice() === RECORDED ? recorded.sound : voice(), model: model(), response_format: "pcm", ...knobs };
+  return ask("dev/captioned_speech", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 }
 
 function stop() {
@@ -179,6 +186,7 @@ function render() {
   const write = (id, words) => $(id).textContent === words || ($(id).textContent = words);
   const settled = wave.zoom(sound.over && sound.length ? sound.length : Math.max(wave.span, sound.length));
   wave.draw(sound, position, request && !sound.length);
+  reading.show(playing ? position / RATE : null);
   write("time", clock(position));
   write("ttfa", sound.length ? `${Math.round(sound.first)} ms` : "–");
   write("rtf", sound.length ? (sound.last / 1000 / sound.seconds).toFixed(3) : "–");
@@ -217,8 +225,12 @@ function addVoice(value, name, checked) {
 
 async function loadVoices() {
   try {
-    const [{ voices }, models] = await Promise.all(["v1/audio/voices", "v1/models"].map(async (path) => (await ask(path)).json()));
-    $("model").textContent = models.data[0].id;
+    const models = (await (await ask("v1/models")).json()).data.map(({ id }) => id);
+    const chosen = model() || recall("model");
+    $("model").textContent = models.length > 1 ? "" : models[0];
+    $("models").hidden = models.length < 2;
+    $("models").replaceChildren(...models.map((name) => new Option(name, name, false, name === chosen)));
+    const { voices } = await (await ask(`v1/audio/voices?model=${encodeURIComponent(model())}`)).json();
     const wanted = voice() || recall("voice");
     $("names").replaceChildren();
     if (!voices.some((each) => each.default)) addVoice("", "the server’s own", true);
@@ -290,6 +302,10 @@ for (const id of ["text", ...KNOBS]) {
     render();
   });
 }
+$("models").addEventListener("change", () => {
+  remember("model", model());
+  loadVoices();
+});
 $("names").addEventListener("change", () => voice() !== RECORDED && remember("voice", voice()));
 $("reset").addEventListener("click", () => {
   for (const id of KNOBS) {
