@@ -163,7 +163,16 @@ def test_without_any_text_it_greets(run, options, here):
 
 
 def test_texts_that_look_like_something_else(run, options):
-    for text in (["--text", "models"], ["--text=-1"], ["-1"], ["-5 degrees"], ["--", "-x"], ["generate", "voices"]):
+    for text in (
+        ["--text", "models"],
+        ["--text=-1"],
+        ["-1"],
+        ["-5 degrees"],
+        ["- an item"],
+        ["--text", "- an item"],
+        ["--", "-x"],
+        ["generate", "voices"],
+    ):
         code, out, err = run("-q", *options, *text) if text[0] != "generate" else run(*text, *options, "-q")
         assert (code, out, err) == (0, b"", ""), text
 

@@ -3,6 +3,8 @@
 Commands speak with the bundled model, without a network. Loudspeaker players are stand-ins that take the sound.
 """
 
+import argparse
+import json
 import os
 import re
 import subprocess
@@ -10,6 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from pockettts.cli import serve
+from pockettts.server.app import openapi
+from pockettts.server.requests import SPEECH_OPTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -67,3 +73,19 @@ def test_links(path):
     for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", path.read_text("utf-8")):
         if "://" not in target and not target.startswith(("win", "mailto:")):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_serving_names_everything():
+    """Each route, field and option is in docs/serving.md, and it names no option that does not exist."""
+    text = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    routes = {(method.upper(), path) for path, item in json.loads(openapi())["paths"].items() for method in item}
+    assert set(re.findall(r"^(?:\|.*?)?`(GET|POST|DELETE) (/[^`?]*)`", text, re.M)) <= routes
+    assert [f"{m} {p}" for m, p in sorted(routes) if f"`{m} {p}`" not in text] == []
+    assert [name for name in SPEECH_OPTIONS if f"`{name}`" not in text] == []
+    parser = argparse.ArgumentParser(add_help=False)
+    serve.add_options(parser)
+    shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+    assert [name for action in shown for name in action.option_strings if f"`{name}" not in text] == ["-v"]
+    others = {"--name", "--quiet", "--debug", "--help"}
+    known = {name for action in shown for name in action.option_strings} | others
+    assert set(re.findall(r"`[^`\n]*?(--[a-z-]+)", text)) <= known

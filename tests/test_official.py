@@ -159,7 +159,11 @@ def test_the_options_of_others(run, tmp_path, monkeypatch, options):  # noqa: F8
     [
         (["--text", "hi", "--outputpath", "x.wav"], "'--outputpath': no such option; did you mean --output-path?"),
         (["--text", "hi", "--nope", "x.wav"], "'--nope': no such option"),
-        (["hi", "-x", "3"], "'-x': no such option"),
+        (["hi", "-x", "3"], "'-x': no such option (see"),
+        (["hi", "--temp", "1"], "'--temp': no such option; did you mean --temperature?"),
+        (["--hello there"], "'--hello there': no such option (see"),
+        (["serve", "--qqqq"], "'--qqqq': no such option (see"),
+        (["voices", "add", "none.wav", "--nam", "me"], "'--nam': no such option; did you mean --name?"),
         (["--text", "hi", "--checkpoint", "a.pt"], "the checkpoint a.pt is a PyTorch file"),
         (["wasm-demo"], "there is no command wasm-demo"),
         (["serve", "-p", "70000"], "'70000' is not a whole number from 0 to 65535"),

@@ -85,6 +85,7 @@ def test_a_file_that_is_replaced_is_another_version(folder):
         "x" * 65,
         "\N{GRINNING FACE}" * 60,
         "hf://a/b",
+        "%2e%2e%2fx",
         "CON",
         "nul.b",
         "Lpt9",

@@ -83,8 +83,8 @@ def test_a_name_is_resolved_once_a_connection(web):
 @pytest.mark.parametrize(
     "path, words",
     [
-        ("/inside", "not on the open internet"),
-        ("/odd", "not an address that can be fetched"),
+        ("/inside", "not a public address"),
+        ("/odd", "this URL can't be downloaded"),
         ("/round", "too many redirects"),
         ("/short", "the connection broke|IncompleteRead"),
         ("/no", "the server answered 404"),

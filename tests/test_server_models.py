@@ -190,7 +190,7 @@ def test_a_model_that_can_not_be_had(loader, expected):
         answer = say(server, "two")
         assert (
             answer.status_code == 502
-            and answer.json()["error"] == "the model two can't be had now; the server's log says why"
+            and answer.json()["error"] == "the model two can't be loaded now; the server's log says why"
         )
         assert say(server, "one").content == expected["one"]
         loader.broken = False
@@ -223,7 +223,7 @@ def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path,
         assert say(server, "one", voice=None).ok
         answer = say(server, "mini", voice=None)
         assert answer.ok and answer.content == say(server, "mini", voice="heart").content
-        assert "mini: its default voice" in caplog.text
+        assert "mini: the default voice" in caplog.text
 
 
 def test_a_model_whose_default_voice_can_not_be_had(loader, models, monkeypatch, expected):
@@ -240,7 +240,7 @@ def test_a_model_whose_default_voice_can_not_be_had(loader, models, monkeypatch,
         assert say(server, "two").content == expected["two"]
         for voice in (None, "alba", "alloy"):
             answer = say(server, "two", voice=voice)
-            assert answer.status_code == 502 and "the voice alba can't be had now" in answer.json()["error"]
+            assert answer.status_code == 502 and "the voice alba can't be loaded now" in answer.json()["error"]
 
 
 def test_two_of_one_name(loader):

@@ -305,7 +305,7 @@ def test_sigterm_has_a_limit(command):
     assert not heard.endswith(b"\r\n0\r\n\r\n")
     fields = [json.loads(line) for line in process.communicate(timeout=20)[1].splitlines()]
     assert process.returncode == 0 and fields[-1]["message"] == "stopped"
-    assert "some answers had not ended after 0.3 seconds" in [
+    assert "some responses had not ended after 0.3 seconds" in [
         line.get("message") for line in fields if line["level"] == "warning"
     ]
     ended = [line for line in fields if line.get("path") == "/stream"]

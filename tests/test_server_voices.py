@@ -79,7 +79,7 @@ def test_a_file_is_a_voice_as_soon_as_it_is_there_and_no_longer(server, model, f
     os.remove(folder / "me.wav")
     assert "me" not in listed(server)
     status, error = say(server, "me")
-    assert status == 422 and error.startswith("there is no voice 'me': take one of her, alba")
+    assert status == 422 and error.startswith("there is no voice 'me': use one of her, alba")
 
 
 def test_a_voice_state_in_the_folder(server, model, folder):

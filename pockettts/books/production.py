@@ -23,7 +23,7 @@ from ..sound.tags import Chapter as Mark
 from ..sound.tags import Tags
 from ..words.alignment import Word
 from .plan import Job, Piece, Split, Track, pieces, tracks, with_chapters
-from .resume import ResumeState
+from .resume import Note, ResumeState
 from .speaker import Crew, Order, Spoken
 
 FASTEST = 1.5  # times that the speech of a subtitle is sped up to end before the next begins
@@ -289,10 +289,9 @@ class _Output:
             Writer(self.track.path, style.sample_rate, tags=_tags(work, number), **style.writer)
         )
         self._has_chapters = len(self.track.chapters) > 1 and form.name not in ("wav", "aac")
-        self._starts = list(work.state.starts)
-        for block in work.state.blocks():
-            self._writer.write(block)
-            self.samples += len(block)
+        self._starts: dict[int, int] = {}  # of chapters, the first sample
+        for note, data in work.state.pieces():
+            self._append(note, data)
 
     def add(self, piece: Piece, spoken: Spoken | None) -> None:
         """Write a piece and note it in the resume file."""
@@ -308,15 +307,14 @@ class _Output:
             if self.part >= 0:
                 self.observer.chapter(self.work, self.number, self.part)
             self.part = piece.part
-            if all(part != piece.part for part, _ in self._starts):
-                self._starts.append((piece.part, self.samples + len(silence)))
-                self.work.state.starts = self._starts
         data = pcm16(silence) + (spoken.pcm if spoken else b"")
         for word in spoken.words if spoken else ():
             self._note_word(word, (self.samples + len(silence)) / self.style.sample_rate)
-        self._append(data)
+        note = Note(piece.part, len(silence), piece.voice if piece.chunk else self._writer.speaker)
+        self._append(note, data)
+        self._play(data)
         if piece.chunk is not None:
-            self.work.state.add(data, piece.chunk.characters)
+            self.work.state.add(data, piece.chunk.characters, note)
 
     def _end_cue(self) -> None:
         """Write the speech of a subtitle at its time, faster if it would not end before the next."""
@@ -339,24 +337,29 @@ class _Output:
             logger.warning(
                 "%.40r at %.1f s takes %.1f s more than there is: the next begins later", cue.text, cue.start, late
             )
-        data = pcm16(np.concatenate([np.zeros(start - self.samples, np.float32), samples]))
+        note = Note(parts[0].part, start - self.samples, parts[0].voice)
+        data = pcm16(np.concatenate([np.zeros(note.lead, np.float32), samples]))
         for spoken in speech[:1]:
             for word in spoken.words:
                 self._note_word(word, start / rate)
-        self._append(data)
-        self.work.state.add(data, sum(piece.chunk.characters for piece in parts if piece.chunk), len(parts))
+        self._append(note, data)
+        self._play(data)
+        self.work.state.add(data, sum(piece.chunk.characters for piece in parts if piece.chunk), note, len(parts))
 
     def _note_word(self, word: Word, offset: float) -> None:
         self.work.words.append(replace(word, start=word.start + offset, end=word.end + offset))
 
-    def _append(self, data: bytes) -> None:
-        block = from_pcm16(data)
-        self._writer.write(block)
+    def _append(self, note: Note, data: bytes) -> None:
+        self._starts.setdefault(note.part, self.samples + note.lead)
+        self._writer.speaker = note.voice
+        self._writer.write(from_pcm16(data))
+        self.samples += len(data) // 2
+
+    def _play(self, data: bytes) -> None:
         if self.style.heard is not None:
-            self.style.heard.write(block)
+            self.style.heard.write(from_pcm16(data))
             if hasattr(self.style.heard, "flush"):
                 self.style.heard.flush()
-        self.samples += len(block)
 
     def finish(self) -> None:
         """Write the file with what there is."""
@@ -374,9 +377,10 @@ class _Output:
         self._stack.__exit__(type(error), error, None)
 
     def _marks(self) -> list[Mark]:
-        ends = [start for _, start in self._starts[1:]] + [self.samples]
+        starts = sorted(self._starts.items())
+        ends = [start for _, start in starts[1:]] + [self.samples]
         marks: list[Mark] = []
-        for (part, start), end in zip(self._starts, ends, strict=True):
+        for (part, start), end in zip(starts, ends, strict=True):
             title = self.track.chapters[part].title or (self.work.document.title if not part else "")
             if end - start >= CHAPTERS_LEFT * self.style.sample_rate:
                 first = start if marks else 0

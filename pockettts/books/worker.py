@@ -1,14 +1,19 @@
-"""What runs on a worker of a Dask cluster. It keeps its model from chunk to chunk."""
+"""What runs on a worker of a Dask cluster. It keeps its model from chunk to chunk, and speaks all of them in one thread.
+
+Dask runs tasks in as many threads as the worker has. Each would open an OpenMP team of its own, and the idle ones would take time
+from the one that works.
+"""
 
 import logging
 import os
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from distributed import WorkerPlugin
+from distributed import WorkerPlugin, get_worker
 
 from .. import __version__
 from .speaker import SENT, Order, Setup, Speaker, Spoken, VersionError
@@ -18,20 +23,27 @@ VOICES = Path(tempfile.gettempdir()) / f"pockettts-voices-{os.getuid() if hasatt
 logger = logging.getLogger("pockettts")
 
 _speakers: dict[str, Speaker] = {}
-_lock = threading.Lock()
+_thread = ThreadPoolExecutor(1, "pockettts")
 
 
 def speak_on_worker(setup: Setup, order: Order, version: str) -> Spoken:
-    """Speak a chunk in the process of a worker, which keeps its model. Raises what `Speaker.speak` raises."""
+    """Speak a chunk in the process of a worker, with as many threads as the worker has unless the setup says how many.
+
+    Raises what `Speaker.speak` raises, and VersionError.
+    """
     if version != __version__:
         raise VersionError(f"a worker has pockettts {__version__}, but this is {version}: install the same everywhere")
+    threads = setup.threads or get_worker().state.nthreads
+    return _thread.submit(_speak, replace(setup, threads=threads), order).result()
+
+
+def _speak(setup: Setup, order: Order) -> Spoken:
     key = repr(setup)
-    with _lock:
-        if key not in _speakers:
-            _speakers.clear()  # of another run
-            voices = {name: _own_file(source) for name, source in setup.voices.items()}
-            _speakers[key] = Speaker(replace(setup, voices=voices))
-        speaker = _speakers[key]
+    if key not in _speakers:
+        _speakers.clear()  # of another run
+        voices = {name: _own_file(source) for name, source in setup.voices.items()}
+        _speakers[key] = Speaker(replace(setup, voices=voices))
+    speaker = _speakers[key]
     messages = _Messages()
     logger.addHandler(messages)
     try:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -139,7 +138,10 @@ def read_file(args: argparse.Namespace, name: str) -> "Document":
 class Voices:
     """The voices that texts may name: those of the model, and those of --voice-map.
 
-    `sources` has their names, paths or addresses, by what texts call them in small letters; "" is the usual one.
+    Attributes:
+        names: of the model's voices, in order.
+        map: what --voice-map says, by name in small letters.
+        sources: names, paths or addresses of all, by what texts call them in small letters; "" is the usual one.
     """
 
     def __init__(self, args: argparse.Namespace, config: "Config") -> None:
@@ -147,8 +149,9 @@ class Voices:
         from ..voices import catalogue
 
         usual = catalogue.default_voice(config) if args.voice is None else args.voice
-        self._map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
-        self.sources = {name.lower(): name for name in catalogue.names(config)} | self._map | {"": usual}
+        self.map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
+        self.names = catalogue.names(config)
+        self.sources = {name.lower(): name for name in self.names} | self.map | {"": usual}
         self._config = config
 
     def known(self, name: str) -> bool:
@@ -159,7 +162,7 @@ class Voices:
         """Raise VoiceError or DownloadError if the usual voice, or one of the map, is not there."""
         from ..voices.loader import find
 
-        for source in dict.fromkeys([self.sources[""], *self._map.values()]):
+        for source in dict.fromkeys([self.sources[""], *self.map.values()]):
             find(source, self._config)
 
 
@@ -185,7 +188,7 @@ def speak_files(
         split=_splitter(args, config, reading),
         known=voices.known,
         check=_checker(reading),
-        facts=partial(_facts, args, config.name),
+        facts=partial(_facts, args, config.name, voices),
         writer={"loudness": args.loudness, "volume": 1.0 if args.volume is None else args.volume},
         heard=heard,
         with_marks=not args.verbatim,
@@ -221,12 +224,23 @@ def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: 
         except OSError as error:
             raise OptionError(f"--output-dir {args.directory}: can't make this folder ({error.strerror})") from None
     if args.json_input:
-        yield from of_json_lines(sys.stdin.buffer, args.directory or "", form.suffix, shared, voices.known)
+        yield from of_json_lines(
+            _lines_of_stdin(), args.directory or "", form.suffix, shared, voices.known, voices.names
+        )
     elif args.directory is not None:
         yield from of_files(files, args.directory, form.suffix, read, shared)
     else:
         assert path is not None
         yield Job(files[0], path, partial(read, files[0]), by_chapter=args.split is not None, chapters=args.chapters)
+
+
+def _lines_of_stdin() -> Iterator[bytes]:
+    """Lines, as they come. Raises OptionError: stdin is closed."""
+    try:
+        with open(0, "rb", closefd=False) as file:
+            yield from file
+    except OSError as error:
+        raise OptionError(f"--json-input: can't read stdin ({error.strerror}): give lines of JSON there") from None
 
 
 def _crew(args: argparse.Namespace, config: "Config", voices: Voices) -> "Crew":
@@ -292,7 +306,7 @@ def _checker(reading: Any) -> Any:
     return lambda text: check(text, reading)
 
 
-def _facts(args: argparse.Namespace, model: str, job: "Job", texts: list[str]) -> dict[str, Any]:
+def _facts(args: argparse.Namespace, model: str, voices: Voices, job: "Job", texts: list[str]) -> dict[str, Any]:
     """What must be the same for --resume."""
     import json
     from hashlib import sha256
@@ -300,7 +314,8 @@ def _facts(args: argparse.Namespace, model: str, job: "Job", texts: list[str]) -
     from ..reading.lexicon import find_lexicon
 
     facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model or model}
-    options = {"split", "precision", "verify", "verbatim", "emoji", "voice_map", *NUMBERS} - {"threads", *LEVEL}
+    options = {"split", "precision", "verify", "verbatim", "emoji", *NUMBERS} - {"threads", *LEVEL}
     entries = find_lexicon("" if args.verbatim else args.lexicon).entries
+    facts["voice map"] = sha256(json.dumps(voices.map, sort_keys=True).encode()).hexdigest() if voices.map else None
     facts["lexicon"] = sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
     return facts | {"voice": job.voice or args.voice} | {option: getattr(args, option) for option in sorted(options)}

@@ -57,7 +57,9 @@ class VoiceCache:
             metadata, state = read_safetensors(path).metadata, read_voice(path)
         except (PocketTTSError, OSError):
             return None
-        if metadata.get("key") != key or metadata.get("checksum") != _checksum(state):
+        if not isinstance(state, VoiceState) or metadata.get("key") != key:
+            return None
+        if metadata.get("checksum") != _checksum(state):
             return None
         with suppress(OSError):  # read-only
             os.utime(path)  # most recently used
@@ -80,5 +82,5 @@ class VoiceCache:
 def _checksum(state: VoiceState) -> str:
     checksum = 0
     for layer in state.layers:
-        checksum = zlib.crc32(np.ascontiguousarray(layer), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(layer).data, checksum)
     return f"{checksum:08x}"

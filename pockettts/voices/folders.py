@@ -25,7 +25,7 @@ STATE = ".safetensors"
 MAX_NAME = 64  # characters
 MAX_NAME_BYTES = 200  # in UTF-8; file systems allow 255 with the extension
 
-_FORBIDDEN = re.compile(r"[/\\:*?\"<>|]")  # in file names, on some systems
+_FORBIDDEN = re.compile(r"[/\\:*?\"<>|%]")  # in file names, on some systems; % is ambiguous in URLs
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9])(\..*)?", re.IGNORECASE)  # not file names on Windows
 
 
