@@ -149,7 +149,7 @@ def test_without_room_it_says_so(tiny_model, here):  # noqa: F811
 
 def test_a_process_that_dies_is_an_error(tiny_model):
     with pytest.raises(PocketTTSError, match="no such file|voice.safetensors"):
-        bench.speak_afresh(tiny_model, "bf16", 1)
+        bench.speak_in_new_process(tiny_model, "bf16", 1)
 
 
 def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
@@ -168,10 +168,10 @@ def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
 @pytest.mark.parametrize(
     "script, wrong, said",
     [
-        ("bench.py --against official", "--oracle nowhere/python", "no program"),
+        ("bench.py --against official", "--oracle nowhere/python", "not an executable"),
         ("bench.py --against official --oracle true", "--model nope", "`pockettts models`"),
         ("bench.py --against official", "--rounds 0", "whole number"),
-        ("parity.py", "--oracle nowhere/python", "no program"),
+        ("parity.py", "--oracle nowhere/python", "not an executable"),
         ("http_bench.py", "--variant nope", "`pockettts models`"),
         ("http_bench.py", "--streams 0", "whole number"),
         ("soak.py", "--requests 0", "whole number"),

@@ -96,7 +96,7 @@ def test_with_a_network_the_full_model_is_downloaded_and_announced(server, monke
     config = default_config()
     assert config.name == "english" and is_downloaded(config)
     assert [record.message for record in caplog.records if record.name == "pockettts"] == [
-        "downloading the model english, 219 MB, once; `--variant mini` or POCKETTTS_MODEL=mini is bundled"
+        "downloading the model english once, 219 MB; `--variant mini` or POCKETTTS_MODEL=mini needs no download"
     ]
     caplog.clear()
     server.requests.clear()

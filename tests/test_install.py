@@ -93,7 +93,7 @@ def test_the_first_command_of_the_readme_speaks_without_a_network(installed, fir
     _, named = speak([*first_commands[1], "--variant", "mini"], installed, tmp_path / "other")
     assert seconds < 2 * named + 1, "no time is lost in looking for a network"
     sound, rate = soundfile.read(installed / "hello.wav", dtype="float32")
-    assert listening.words(listening.hear(sound, rate)) == ["hello", "world"]
+    assert listening.words(listening.transcribe(sound, rate)) == ["hello", "world"]
 
 
 def test_the_package_that_is_built_holds_the_model_once(packages):

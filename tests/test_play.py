@@ -55,7 +55,7 @@ def test_each_player(run, options, here, players, name):  # noqa: F811
 def test_without_a_player(run, options, here, players):  # noqa: F811
     code, out, err = run("Hello.", *options, "--play")
     assert (code, out) == (1, b"")
-    assert_one_line(err, "no player is here", "aplay", "-o FILE")
+    assert_one_line(err, "no audio player found", "aplay", "-o FILE")
 
 
 def test_a_player_that_can_not_play_is_passed_over(run, options, here, players):  # noqa: F811

@@ -448,8 +448,8 @@ def test_places_that_can_not_be_written(tmp_path):
         (tmp_path / "x.flac", "give the name of a file"),
         (tmp_path / "none" / "x.wav", "make its folder first"),
         (tmp_path / "file" / "x.wav", "make its folder first"),
-        (tmp_path / "x.xyz", "let it end in .wav, .flac"),
-        (tmp_path / "x", "let it end in .wav, .flac"),
+        (tmp_path / "x.xyz", "use one of .wav, .flac"),
+        (tmp_path / "x", "use one of .wav, .flac"),
         (tmp_path / ("x" * 300 + ".wav"), "too long"),
     ]:
         says(path, words, lambda path=path: write(path, tone()))
@@ -459,9 +459,9 @@ def test_places_that_can_not_be_written(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_places_that_must_not_be_written(tmp_path):
     (tmp_path / "x.wav").touch(0o444)
-    says(tmp_path / "x.wav", "where you may", lambda: write(tmp_path / "x.wav", tone()))
+    says(tmp_path / "x.wav", "where you may write", lambda: write(tmp_path / "x.wav", tone()))
     tmp_path.chmod(0o555)
-    says(tmp_path / "y.wav", "where you may", lambda: write(tmp_path / "y.wav", tone()))
+    says(tmp_path / "y.wav", "where you may write", lambda: write(tmp_path / "y.wav", tone()))
     tmp_path.chmod(0o755)
 
 

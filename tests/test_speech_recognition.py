@@ -77,7 +77,7 @@ def clear(model):
 
 
 def test_the_words_arrive(sounds):
-    assert listening.heard_errors([text for _, text in SENTENCES], sounds, RATE) < WORD_ERRORS
+    assert listening.spoken_error_rate([text for _, text in SENTENCES], sounds, RATE) < WORD_ERRORS
 
 
 def test_other_words_would_not_pass(sounds):
@@ -231,7 +231,7 @@ def test_lossy_formats_and_faster_speech_are_understood(server, model, clear):
         sounds.append(sound)
     sounds.append(model.generate(CLEAR, "heart", speed=1.4))
     assert abs(len(sounds[-1]) * 1.4 - len(clear)) < 5
-    assert max(listening.errors_each([CLEAR] * 3, sounds, RATE)) <= 3  # of 16 words
+    assert max(listening.errors_per_text([CLEAR] * 3, sounds, RATE)) <= 3  # of 16 words
 
 
 # --- int8, and every instruction set -----------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_int8_is_understood():
     model = TTSModel.load("mini", temperature=0, precision="int8", threads=1)
     texts = [text for _, text in SENTENCES[:8]]
     int8 = spoken(model, SENTENCES[:8])
-    assert listening.heard_errors(texts, int8, RATE) < WORD_ERRORS + 0.05  # of eight sentences: more noise
+    assert listening.spoken_error_rate(texts, int8, RATE) < WORD_ERRORS + 0.05  # of eight sentences: more noise
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])

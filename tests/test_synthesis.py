@@ -74,7 +74,7 @@ def test_who_steps_sees_where_a_chunk_begins_and_ends(speak, chunks):
     assert [take.chunk.text for take, _ in items] == [chunk.text for chunk in chunks for _ in range(9)]
     assert all(take.frames == take.end == 9 for take, _ in items)
     items = speak(chunks[:1], eos_threshold=1e9)
-    assert items[0][0].end is None and len(items) == items[0][0].most
+    assert items[0][0].end is None and len(items) == items[0][0].max_frames
 
 
 def test_the_flow_lm_may_run_ahead_of_the_decoder(model, voice, speak, chunks):

@@ -175,7 +175,7 @@ def test_of_bad_takes_the_best_is_kept(model, voice, monkeypatch, caplog):
     monkeypatch.setattr(timestamps, "take_faults", lambda take, _: verdicts.pop(0))
     utterance = model.utterance(TEXT, voice, model.options.replace(verify=True))
     kept = list(model.speak(utterance))
-    third = list(decode(model.stepper, utterance.again(kept[0][0], 2), model.schedule))
+    third = list(decode(model.stepper, utterance.retake(kept[0][0], 2), model.schedule))
     np.testing.assert_array_equal([block for _, block in kept], [block for _, block in third])
     assert "the best of 4 takes is kept, in which c was said twice" in caplog.text
 

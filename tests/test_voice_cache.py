@@ -109,7 +109,7 @@ def test_the_oldest_make_room(model, encoded, folder, tmp_path, monkeypatch):
     (folder / ".left-by-a-crash.safetensors").write_bytes(bytes(10_000))
     os.utime(folder / ".left-by-a-crash.safetensors", (1, 1))
     os.utime(entry, (2, 2))
-    monkeypatch.setattr(voice_cache, "MOST", int(3.5 * entry.stat().st_size))
+    monkeypatch.setattr(voice_cache, "MAX_BYTES", int(3.5 * entry.stat().st_size))
     for path in (recordings[1], recordings[2], recordings[0], recordings[3]):
         model.get_voice_state(path)
     assert len(list(folder.iterdir())) == 3 and len(encoded) == 4

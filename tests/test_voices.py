@@ -96,7 +96,7 @@ def test_reads_prompts_of_the_first_release(tmp_path):
     voice = read_voice(stored(tmp_path / "x.safetensors", {"audio_prompt": prompt}))
     assert isinstance(voice, PromptEmbedding)
     np.testing.assert_array_equal(check_prompt(voice, CONFIG, "x"), prompt[0])
-    says("x", "112 wide; english is 1024", lambda: check_prompt(voice, load_config("english"), "x"))
+    says("x", "width 112; english has 1024", lambda: check_prompt(voice, load_config("english"), "x"))
 
 
 def broken(**changes):
@@ -133,10 +133,10 @@ NAN[1, 0, 4, 0, 63] = np.nan
         (broken(offset=np.array([8])), "is 8, but there are 7 rows"),
         (broken(offset=np.array([0])), "is 0, but"),
         (broken(offset=np.array([-1])), "is -1, but"),
-        (broken(offset=np.array(5)), "is no offset"),
-        (broken(offset=np.array([5, 5])), "is no offset"),
-        (broken(offset=np.array([5.0])), "is no offset"),
-        (broken(offset=None, current_end=np.array(5.0)), "is no offset"),
+        (broken(offset=np.array(5)), "is not an offset"),
+        (broken(offset=np.array([5, 5])), "is not an offset"),
+        (broken(offset=np.array([5.0])), "is not an offset"),
+        (broken(offset=None, current_end=np.array(5.0)), "is not an offset"),
         (broken(offset=None, current_end=np.zeros(9)), "is 9, but there are 7 rows"),
         (broken(pad=np.array([2])), "padded"),
         ({"audio_prompt": np.zeros((40, 112), np.float32)}, "not [1, T, d_model]"),

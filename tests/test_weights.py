@@ -40,7 +40,7 @@ def weights():
 @pytest.mark.parametrize("get", ["vector", "table", "matrix"])
 def test_what_does_not_fit_is_named(weights, get):
     for name, shape, words in [
-        ("w", (4, 3), "x.file: 'a.w' is [3, 4], the config wants [4, 3]"),
+        ("w", (4, 3), "x.file: 'a.w' is [3, 4], but the config requires [4, 3]"),
         ("w", (3, 4, 2), "[3, 4, 2]"),
         ("c", (3, 4), "x.file has no tensor 'a.c'"),
     ]:
