@@ -1,10 +1,10 @@
 """The command: `pockettts "text" -o out.wav` is `pockettts generate --text "text" --output out.wav`.
 
-stdout carries only what was asked for, messages go to stderr. The exit code is 0; 1 after an error; 2 for arguments
-that make no sense; 130 after Ctrl-C; 141 when the reader of stdout has gone; 143 when terminated.
+stdout carries only the output, messages go to stderr. The exit code is 0; 1 after an error; 2 for wrong arguments; 130 after
+Ctrl-C; 141 if the reader of stdout has closed it; 143 if terminated.
 
-Each command is a module here, imported when it is run, with two functions: `add_options(parser)` and `run(args)`. They import
-what is heavy where they need it, so that `--help` waits for none of it.
+Each command is a module of this package with two functions: `add_options(parser)` and `run(args)`. Heavy imports are inside the
+functions, so that `--help` is fast.
 """
 
 import argparse
@@ -20,25 +20,25 @@ from ..errors import OptionError, PocketTTSError
 from .common import check_official_options, print_message
 
 COMMANDS = {
-    "generate": "Speak a text: the command where none is named",
-    "serve": "Speak to many at once over HTTP, with OpenAI's interface and a web page",
-    "normalize": "Show what would be spoken of a text: numbers, dates and abbreviations as words",
-    "voices": "List the voices of a model",
-    "models": "List the models, and which are on this machine",
-    "export-voice": "Make a recording a voice file, which loads at once",
-    "download": "Fetch a model and voices, to speak without a network",
-    "mcp": "Let assistants speak, over the Model Context Protocol",
-    "bench": "Measure how fast a model runs here, and how fast it could",
+    "generate": "Speak a text; the default command",
+    "serve": "Serve text to speech over HTTP, with OpenAI's interface and a web page",
+    "normalize": "Show how a text would be read: numbers, dates and abbreviations as words",
+    "voices": "List the voices of a model; add and remove your own",
+    "models": "List the models, and say which are on this machine",
+    "export-voice": "Turn a recording into a voice file, which loads fast",
+    "download": "Download a model and voices, to speak without a network",
+    "mcp": "Serve text to speech to assistants, over the Model Context Protocol",
+    "bench": "Measure how fast a model runs here, and compare it with the hardware's limit",
 }
 
 
-# Read by libraries when they are loaded; what the user has set stays.
+# Libraries read these when they are loaded. Variables that the user has set are kept.
 THREAD_SETTINGS = {
-    "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS, which nothing here calls, would start threads that spin on the cores that speak
-    # OpenMP's threads wait for the next kernel for about half a millisecond, then they sleep. By default they would spin for up to
-    # 20 ms and take the cores from others; asleep at once, each kernel would wait until they are awake.
+    "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS is not used here, but its threads would take time from the kernels
+    # OpenMP threads spin for about half a millisecond after a kernel, then sleep. By default they would spin for up to 20 ms and take
+    # the cores from others. If they slept at once, each kernel would have to wake them.
     "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "10000",  # GCC's libgomp: times of looking
+    "GOMP_SPINCOUNT": "10000",  # GCC's libgomp: iterations
     "KMP_BLOCKTIME": "1",  # LLVM's libomp: milliseconds
 }
 
@@ -46,7 +46,7 @@ THREAD_SETTINGS = {
 def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments, by default the process's, and return its exit code.
 
-    Whatever goes wrong is one line on stderr; with --debug, a traceback as well.
+    An error is one line on stderr; with --debug also a traceback.
     """
     argv = sys.argv[1:] if argv is None else argv
     for name, value in THREAD_SETTINGS.items():
@@ -84,7 +84,7 @@ def _run(argv: list[str]) -> None:
     if name == "generate":
         _describe_all(parser)
     command.add_options(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--debug", action="store_true", help="log everything, and show tracebacks")
     rest = _with_files_attached(parser, rest)
     _refuse_unknown(parser, rest)
@@ -135,13 +135,13 @@ def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> li
 
 
 def _describe_all(parser: argparse.ArgumentParser) -> None:
-    """What the help of the command as a whole has more than that of `pockettts generate`."""
+    """Add to the help of `pockettts generate` what the help of the whole command needs."""
     parser.usage = "pockettts [TEXT] [options]\n       pockettts COMMAND ..."
     commands = "\n".join(f"  {name:<14}{about[0].lower()}{about[1:]}" for name, about in COMMANDS.items())
     parser.epilog = (
         f"commands (`pockettts COMMAND --help` says more):\n{commands}\n\n"
-        "Without a text, the one that is piped in is spoken, or else a greeting.\n"
-        "A text that is a command's name, or looks like an option, is given as --text=models"
+        "Without a text, the command speaks its piped input, or else a greeting.\n"
+        "A text that is the name of a command or looks like an option needs --text=, for example --text=models"
     )
     parser.add_argument("--version", action="version", version=f"pockettts {__version__}")
 
@@ -155,7 +155,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong; the exit code."""
+    """Print an error as one line. Returns the exit code."""
     if isinstance(error, BrokenPipeError):
         return 141
     code, message = 1, f"unexpected {type(error).__name__}: {error} (--debug says where)"
@@ -166,13 +166,13 @@ def _explain(error: BaseException) -> int:
     elif isinstance(error, MemoryError):
         message = "out of memory: take a shorter text or a smaller model"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        message = f"can't write to stdout ({error.strerror})"  # writers of files have errors of their own
+        message = f"can't write to stdout ({error.strerror})"  # files have errors of their own
     print_message(f"pockettts: {message}")
     return code
 
 
 def _log(quiet: bool, debug: bool) -> None:
-    """Our own warnings go to stderr; with --debug, all that any library says."""
+    """Log our own warnings to stderr; with --debug, everything that any library logs."""
     import logging
     import warnings
 
@@ -190,17 +190,17 @@ def _log(quiet: bool, debug: bool) -> None:
 
 
 def _flush_stdout() -> None:
-    """Find out now, not when Python exits, whether stdout took everything."""
+    """Flush stdout now, so that an error is noticed before Python exits."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python would try again and print an error
         raise
 
 
 def _exit_on_signals() -> None:
-    """When terminated, or when the terminal is closed, clean up as after an error."""
+    """Clean up when terminated or when the terminal is closed, as after an error."""
     import signal
 
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP

@@ -1,4 +1,4 @@
-"""What several commands share: which model, numbers within limits, and a line on stderr."""
+"""Options that several commands share, and messages on stderr."""
 
 import argparse
 import sys
@@ -11,11 +11,11 @@ from ..options import EMOJI, NUMBERS, PRECISIONS, Number
 if TYPE_CHECKING:
     from ..config.schema import Config
 
-OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # of options, in the official package
+OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # the official package's names of options
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """The options that say which model, for `config_of`. default: None is what `default_config` chooses."""
+    """The options that choose a model, for `config_of`. default: None means the choice of `default_config`."""
     parser.set_defaults(model=default)
     model = parser.add_mutually_exclusive_group()
     usual = default or "english; or mini, which is bundled, if that is not on this machine and there is no network"
@@ -36,7 +36,7 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
         "--no-cache",
         dest="cache",
         action="store_false",
-        help="keep nothing for the next time, and use nothing that was kept: packed weights, cloned voices",
+        help="neither use nor write the caches of packed weights and cloned voices",
     )
 
 
@@ -49,7 +49,7 @@ def config_of(args: argparse.Namespace) -> "Config":
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """How texts become words: `args.verbatim`, `args.lexicon`, `args.emoji`."""
+    """Options of how texts are read: `args.verbatim`, `args.lexicon`, `args.emoji`."""
     parser.add_argument(
         "--verbatim",
         action="store_true",
@@ -61,17 +61,17 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         help="a pronunciation list: lines of a word, two spaces, and how to say it (default: your own, if there is one)",
     )
     parser.add_argument(
-        "--emoji", choices=EMOJI, default="drop", help="leave emoji out, or say their names (default: drop)"
+        "--emoji", choices=EMOJI, default="drop", help="skip emoji, or read their names (default: drop)"
     )
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:
-    """Of the weights: `precision` for `TTSModel.load`."""
+    """The precision of the weights: `args.precision` for `TTSModel.load`."""
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of the weights (default: as they are, which loses nothing; int8 is the fastest)",
+        help="of the weights (default: that of the file, which is lossless; int8 is the fastest)",
     )
     precision.add_argument(
         "--quantize",
@@ -84,7 +84,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 
 
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Some of the options in `NUMBERS`. What is out of their limits is refused before anything is loaded."""
+    """Some of the options in `NUMBERS`. A value outside the limits is refused before anything is loaded."""
     for name in names:
         number, kind = NUMBERS[name], within(NUMBERS[name])
         parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar="N", help=number.about)
@@ -128,9 +128,9 @@ def within(number: Number) -> Callable[[str], float]:
 
 
 def print_message(message: str, end: str = "\n") -> None:
-    """A line on stderr. Nothing fails because nobody reads it."""
+    """Print a line on stderr. A closed stderr is not an error."""
     try:
-        if sys.stderr is not None:  # else print would take stdout
+        if sys.stderr is not None:  # otherwise print would use stdout
             print(" ".join(message.splitlines()), end=end, file=sys.stderr, flush=True)
     except OSError:
         sys.stderr = None

@@ -1,10 +1,10 @@
-"""`pockettts models`: the models, and which are on this machine."""
+"""`pockettts models`: lists the models, and says which are on this machine."""
 
 import argparse
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
+    """This command has no options of its own."""
 
 
 def run(args: argparse.Namespace) -> None:
