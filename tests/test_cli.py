@@ -379,7 +379,8 @@ def test_a_folder_of_recordings_becomes_one_of_voices(run, here, tiny_model, voi
     code, out, err = run("export-voice", "in", "again", "--config", tiny_model)
     assert (code, out) == (1, b"") and sorted(os.listdir("again")) == ["a.safetensors", "c.safetensors"]
     assert re.fullmatch(
-        "pockettts: in/b.OGG [^\n]+\npockettts: 1 of 3 recordings made no voice; the others are in again\n", err
+        "pockettts: in/b.OGG [^\n]+\npockettts: 1 of 3 recordings could not be converted; the other voices are in again\n",
+        err,
     )
 
 
@@ -811,7 +812,7 @@ def test_only_threads_that_speak_run(options, threads):
 def test_help_says_what_there_is(run):
     code, out, err = run("--help")
     text = out.decode()
-    assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL}; or mini" in " ".join(text.split())
+    assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL}; the bundled mini" in " ".join(text.split())
     assert all(f"  {name} " in text for name in cli.COMMANDS) and all(
         f"  {option} N " in text for option in NUMBERS_AS_OPTIONS
     )

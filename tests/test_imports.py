@@ -11,7 +11,7 @@ PACKAGE = Path(pockettts.__file__).parent
 
 # From the top down. A name is a package or a module of `pockettts`.
 ORDER = [
-    "__main__", "cli", "bench", "server", "engine", "tts", "official", "pipeline", "schedule", "words", "synthesis",
+    "__main__", "cli", "bench", "server", "books", "engine", "tts", "official", "pipeline", "schedule", "words", "synthesis",
     "default", "voices", "sound", "reading", "weights", "config", "storage", "model", "ops", "options", "errors",
     "__init__", "_ops",
 ]  # fmt: skip
@@ -19,15 +19,17 @@ ORDER = [
 # Within a package, from the top down. Modules that are not listed do not know each other.
 INSIDE = {
     "bench": ["bench", "roofline", "random_model"],
-    "cli": [..., "progress", "resume", "common"],
+    "books": ["production", "batch", "cluster", "worker", "plan", "resume", "speaker"],
+    "cli": ["generate", "books", ..., "progress", "common"],
     "config": ["load", "schema", "parse"],
     "model": [
         "mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "shapes",
         "__init__",
     ],  # fmt: skip
     "reading": [
-        "documents", "epub", "markup", "subtitles", "chunks", "normalize", "word_forms", "written_forms", "addresses", "context",
-        "pauses", "inline_markup", "sentences", "lexicon", "languages", "unicode", "tokenizer",
+        "documents", "epub", "pdf", "word", "markup", "blocks", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms",
+        "written_forms", "addresses", "context", "voice_marks", "pauses", "inline_markup", "sentences", "lexicon", "languages", "unicode",
+        "tokenizer",
     ],  # fmt: skip
     "server": [
         "__init__", "discovery", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "models", "voices",

@@ -44,7 +44,9 @@ def test_written_forms(language, kind):
     assert {written: spoken(written, language) for written, _ in rows} == dict(rows)
 
 
-@pytest.mark.parametrize(("language", "least"), [("en", 150)])
+@pytest.mark.parametrize(
+    ("language", "least"), [("en", 150), *((code, 60) for code in ("de", "es", "fr", "it", "nl", "pt"))]
+)
 def test_the_tables_are_large(language, least):
     assert sum(map(len, table(language).values())) >= least
 
@@ -94,6 +96,7 @@ def test_plain_words_stay(text):
     ("sold 1,250,000 units for $3,499,000 at 10:45",
      "sold one million two hundred fifty thousand units for three million four hundred ninety nine thousand dollars at ten forty five"),
     ("John 3:16", "John three sixteen"),
+    ("1 in 5 people, 5 in a row", "one in five people, five in a row"),
     ("He came.Then he left,and so on", "He came. Then he left, and so on"),
     ("It is Node.js, not end.Then", "It is Node dot j s, not end. Then"),
     ("he left at 5 p.m. he said", "he left at five p m he said"),

@@ -203,7 +203,7 @@ def test_voices_are_added_listed_and_removed(command, tmp_path):
     [
         (["add"], "give the file"),
         (["remove"], "give the name"),
-        (["list", "x"], "one word too many"),
+        (["list", "x"], "unexpected argument"),
         (["add", "{}/none.wav"], "no such file"),
         (["add", "{}/text.wav"], "not a sound file"),
         (["add", "{}/text.safetensors"], "safetensors"),

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ FRAMES, TOKENS = 25, 100  # of one measurement: frames that are made, tokens tha
 VOICE_SECONDS = 10  # of the voice prompt
 STREAMS = (1, 2, 4, 8, 16)  # at once
 STREAM_ROUNDS = 3
+Report = dict[str, Any]  # of figures, fit for JSON
 EOS_THRESHOLD = -1e9  # EOS at once, and then so many frames are spoken:
 FRAMES_AFTER_EOS = 60
 UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}  # of streams: unit, and how many are a second
@@ -57,7 +59,7 @@ def run(
     precision: str | None = None,
     threads: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> dict:
+) -> Report:
     """Measure a model with the shapes of this config. Returns what `table` prints, fit for JSON. Raises PocketTTSError."""
     values: dict[str, list[float]] = defaultdict(list)
 
@@ -99,7 +101,7 @@ def run_streams(
     precision: str | None = None,
     threads: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> dict:
+) -> Report:
     """Texts spoken at once by an engine, beside the same ones in turn; all are asked for at the same moment.
 
     A block is due when a player, which started with the first, has played those before it. Returns what `streams_table` prints.
@@ -110,7 +112,7 @@ def run_streams(
         tokens = len(subject.model.tokenizer.encode(TEXT))
         lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
         speeds, reached = Speeds({"both": lm.plus(decoder).bytes}), defaultdict(list)
-        rows: list[dict] = []
+        rows: list[Report] = []
         subject.at_once(2)  # does not count
         for n in STREAMS:
             values: dict[str, list[float]] = defaultdict(list)
@@ -134,7 +136,7 @@ def run_streams(
     return _circumstances(config, precision, STREAM_ROUNDS) | dict(streams=rows)
 
 
-def _circumstances(config: Config, precision: str | None, rounds: int) -> dict:
+def _circumstances(config: Config, precision: str | None, rounds: int) -> Report:
     return dict(
         model=config.name,
         precision=precision or "bf16",
@@ -149,7 +151,7 @@ def _circumstances(config: Config, precision: str | None, rounds: int) -> dict:
     )
 
 
-def streams_table(report: dict) -> str:
+def streams_table(report: Report) -> str:
     """The report of `run_streams` for people."""
     lines = [
         *_heading(report),
@@ -158,15 +160,20 @@ def streams_table(report: dict) -> str:
         f"{'streams':>7}{'RTF in turn':>13}{'at once':>9}{'limit':>8}{'gain':>7}{'first audio in turn':>22}{'at once':>16}{'late':>8}",
     ]
     for row in report["streams"]:
-        ms = lambda name, row=row: f"{row[name]['median']:.0f} ({row[name + '_last']['median']:.0f})"  # noqa: E731
+        in_turn, at_once = _with_last(row, "ttfa_in_turn"), _with_last(row, "ttfa")
         lines.append(
             f"{row['streams']:7}{row['rtf_in_turn']['median']:13.3f}{row['rtf']['median']:9.3f}{row['limit']:8.3f}"
-            f"{row['gain']['median']:7.2f}{ms('ttfa_in_turn'):>22}{ms('ttfa'):>16}{row['late']['median']:8.0f}"
+            f"{row['gain']['median']:7.2f}{in_turn:>22}{at_once:>16}{row['late']['median']:8.0f}"
         )
     return "\n".join(lines)
 
 
-def _heading(report: dict) -> list[str]:
+def _with_last(row: Report, name: str) -> str:
+    """The median of a figure, and in brackets that of the last stream."""
+    return f"{row[name]['median']:.0f} ({row[name + '_last']['median']:.0f})"
+
+
+def _heading(report: Report) -> list[str]:
     threads = f"{report['isa']} kernels on {report['threads']} threads"
     if not report["openmp"]:
         threads = f"{report['isa']} kernels on one thread: the compiler that built them has no OpenMP"
@@ -177,7 +184,7 @@ def _heading(report: dict) -> list[str]:
     ]
 
 
-def table(report: dict) -> str:
+def table(report: Report) -> str:
     """The report for people, and for docs/speed.md."""
     reads = "; ".join(f"{_spread(row)} for the {row['MB']:.3g} MB of {name}" for name, row in report["read"].items())
     rows = [
@@ -240,20 +247,20 @@ def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[s
     }
 
 
-def _row(name: str, values: list[float], limit: float, bound: str) -> dict:
+def _row(name: str, values: list[float], limit: float, bound: str) -> Report:
     _, unit, scale = MEASURES[name]
     return _figures(values, unit, scale) | dict(
         limit=limit * scale, bound=bound, ratio=statistics.median(values) / limit
     )
 
 
-def _figures(values: list[float], unit: str, scale: float) -> dict:
+def _figures(values: list[float], unit: str, scale: float) -> Report:
     return dict(
         unit=unit, median=statistics.median(values) * scale, least=min(values) * scale, most=max(values) * scale
     )
 
 
-def _spread(row: dict) -> str:
+def _spread(row: Report) -> str:
     return spread([row["median"], row["least"], row["most"]])
 
 
@@ -264,19 +271,26 @@ class Subject:
     """A loaded model. Each measure returns seconds (or RTF) by name."""
 
     def __init__(self, path: Path, precision: str | None, threads: int | None) -> None:
-        self.options = dict(
-            config=path, precision=precision, threads=threads, temperature=0, eos_threshold=EOS_THRESHOLD
-        )
-        self.load()
+        self.path, self.precision, self.threads = path, precision, threads
+        self.model = self._load()
         self.prompt = siren(VOICE_SECONDS, self.model.sample_rate)
         self.voice = self.model.get_voice_state(self.prompt)
 
     def load(self) -> dict[str, float]:
         """The model anew, its file being in the system's cache."""
-        self.model = None  # there may not be room for two
+        del self.model  # there may not be room for two
         start = time.perf_counter()
-        self.model = TTSModel.load(**self.options)
+        self.model = self._load()
         return {"load": time.perf_counter() - start}
+
+    def _load(self) -> TTSModel:
+        return TTSModel.load(
+            config=self.path,
+            precision=self.precision,
+            threads=self.threads,
+            temperature=0,
+            eos_threshold=EOS_THRESHOLD,
+        )
 
     def frames(self) -> dict[str, float]:
         """Frames of the flow LM: the backbone with its EOS logit, then the flow net."""
@@ -353,7 +367,7 @@ class Subject:
             streams = [engine.submit(self.model, TEXT, self.voice, options) for _ in range(n)]
             samples, late = zip(*readers.map(read, streams), strict=True)
             seconds = time.perf_counter() - start
-        first = [stream.ttfa for stream in streams]
+        first = [stream.ttfa for stream in streams if stream.ttfa is not None]
         return {
             "rtf": seconds / (sum(samples) / rate),
             "ttfa": statistics.median(first),
@@ -380,7 +394,7 @@ def start_python() -> dict[str, float]:
 
 def speak_afresh(path: Path, precision: str | None, threads: int | None) -> dict[str, float]:
     """The command in a process of its own, with a voice file."""
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-m",
         "pockettts",
@@ -414,6 +428,7 @@ def watch(command: list[str | Path]) -> dict[str, float]:
     with subprocess.Popen(
         command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
+        assert process.stdout is not None and process.stderr is not None
         try:
             sound = process.stdout.read(1)
             seconds = time.perf_counter() - start

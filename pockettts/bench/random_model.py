@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import numpy as np
 import yaml
@@ -15,6 +16,7 @@ import yaml
 from ..config.schema import Config
 from ..errors import WeightsError
 from ..model.flow_lm import FlowLM
+from ..model.layers import Weights
 from ..model.mimi import MimiDecoder, MimiEncoder
 from ..reading.tokenizer import EXPECTED, SPACE
 from ..storage.files import cannot_write
@@ -73,12 +75,12 @@ def write(config: Config, folder: Path, text: str) -> Path:
 
 def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """The tensors of the model's official file by name, in the order in which the graph asks for them."""
-    w = _Shapes()
-    mimi = config.mimi
+    noted, mimi = _Shapes(), config.mimi
+    w = cast(Weights, noted)  # no layer multiplies by its matrix here
     FlowLM(w / "flow_lm", config.flow_lm, mimi.latent_dim, mimi.voice_dim)
     MimiDecoder(w / "mimi", mimi)
     MimiEncoder(w / "mimi", mimi)
-    return w.shapes
+    return noted.shapes
 
 
 class _Shapes:
@@ -118,7 +120,7 @@ def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.rando
                 numbers = rng.standard_normal(min(BLOCK, math.prod(shape) - i), np.float32) * np.float32(
                     spread
                 ) + np.float32(middle)
-                file.write((numbers.view(np.uint32) >> 16).astype("<u2"))  # bf16 is the upper half
+                file.write((numbers.view(np.uint32) >> 16).astype("<u2").tobytes())  # bf16 is the upper half
 
 
 def _write_tokenizer(n_bins: int, text: str, path: Path) -> None:

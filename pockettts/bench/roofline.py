@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..config.schema import Config
+from ..model.shapes import CodecTransformerShape
 from ..weights.packed import has_int8
 from . import random_model
 
@@ -96,7 +97,7 @@ class Needs:
         others = numbers(tensors) - in_int8
         return Work(in_int8 + self.width * others, 2 * rows * others, 2 * rows * in_int8)
 
-    def _transformer(self, prefix: str, t) -> Work:
+    def _transformer(self, prefix: str, t: CodecTransformerShape) -> Work:
         """One of Mimi's transformers over a frame, its window being full."""
         rows = self.config.mimi.upsampling
         return self._matrices(self.part(prefix), rows).plus(Work(0, rows * 4.0 * t.context * t.d_model * t.num_layers))
@@ -151,7 +152,7 @@ class Speeds:
         }
 
 
-def _per_second(work: Callable[..., int], *args) -> float:
+def _per_second(work: Callable[..., int], *args: object) -> float:
     total, start = 0, time.perf_counter()
     while (spent := time.perf_counter() - start) < SPAN:
         total += work(*args)

@@ -1,10 +1,10 @@
 """The command: `pockettts "text" -o out.wav` is `pockettts generate --text "text" --output out.wav`.
 
-stdout carries only the output, messages go to stderr. The exit code is 0; 1 after an error; 2 for wrong arguments; 130 after
-Ctrl-C; 141 if the reader of stdout has closed it; 143 if terminated.
+stdout carries only what was asked for; messages go to stderr. Exit codes: 0 for success, 1 after an error, 2 for invalid
+arguments, 130 after Ctrl-C, 141 if the reader of stdout has gone, 143 after SIGTERM.
 
-Each command is a module of this package with two functions: `add_options(parser)` and `run(args)`. Heavy imports are inside the
-functions, so that `--help` is fast.
+Each command is a module of this package with two functions, `add_options(parser)` and `run(args)`. Only the module of the command
+that runs is imported. `run` imports heavy modules itself, so `--help` is fast.
 """
 
 import argparse
@@ -20,23 +20,23 @@ from ..errors import OptionError, PocketTTSError
 from .common import check_official_options, print_message
 
 COMMANDS = {
-    "generate": "Speak a text; the default command",
-    "serve": "Serve text to speech over HTTP, with OpenAI's interface and a web page",
-    "normalize": "Show how a text would be read: numbers, dates and abbreviations as words",
-    "voices": "List the voices of a model; add and remove your own",
-    "models": "List the models, and say which are on this machine",
-    "export-voice": "Turn a recording into a voice file, which loads fast",
-    "download": "Download a model and voices, to speak without a network",
-    "mcp": "Serve text to speech to assistants, over the Model Context Protocol",
-    "bench": "Measure how fast a model runs here, and compare it with the hardware's limit",
+    "generate": "Speak a text or a book; the default command",
+    "serve": "Speak over HTTP to many clients, with OpenAI's API and a web page",
+    "normalize": "Show how a text is read: numbers, dates and abbreviations as words",
+    "voices": "List, add and remove voices",
+    "models": "List the models, and which are on this machine",
+    "export-voice": "Convert a recording to a voice file, which loads faster",
+    "download": "Fetch a model and voices, to speak without a network",
+    "mcp": "Let assistants speak, over the Model Context Protocol",
+    "bench": "Measure how fast a model runs on this machine, beside its limits",
 }
 
 
-# Libraries read these when they are loaded. Variables that the user has set are kept.
+# Environment variables that libraries read when they are loaded. Values set by the user stay.
 THREAD_SETTINGS = {
-    "OPENBLAS_NUM_THREADS": "1",  # NumPy's BLAS is not used here, but its threads would take time from the kernels
-    # OpenMP threads spin for about half a millisecond after a kernel, then sleep. By default they would spin for up to 20 ms and take
-    # the cores from others. If they slept at once, each kernel would have to wake them.
+    "OPENBLAS_NUM_THREADS": "1",  # nothing here calls NumPy's BLAS, but its threads would spin
+    # OpenMP's threads spin for about half a millisecond, then they sleep. By default they spin for up to 20 ms, which slows down
+    # other processes; if they slept at once, each kernel would have to wake them.
     "OMP_WAIT_POLICY": "passive",
     "GOMP_SPINCOUNT": "10000",  # GCC's libgomp: iterations
     "KMP_BLOCKTIME": "1",  # LLVM's libomp: milliseconds
@@ -44,9 +44,10 @@ THREAD_SETTINGS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command with these arguments, by default the process's, and return its exit code.
+    """Run the command and return its exit code. Every error is one line on stderr; --debug adds a traceback.
 
-    An error is one line on stderr; with --debug also a traceback.
+    Args:
+        argv: the arguments; None: those of the process.
     """
     argv = sys.argv[1:] if argv is None else argv
     for name, value in THREAD_SETTINGS.items():
@@ -84,13 +85,15 @@ def _run(argv: list[str]) -> None:
     if name == "generate":
         _describe_all(parser)
     command.add_options(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    parser.add_argument("--debug", action="store_true", help="log everything, and show tracebacks")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    parser.add_argument("--debug", action="store_true", help="log everything and show tracebacks")
     rest = _with_files_attached(parser, rest)
     _refuse_unknown(parser, rest)
     args, rest = parser.parse_known_args(rest)
+    if rest and name == "generate":  # texts or files behind options
+        args.words, rest = args.words + rest, []
     if rest:
-        parser.error(f"{rest[0]!r}: one word too many: a text needs quotes")
+        parser.error(f"{rest[0]!r}: unexpected argument; put quotes around a text")
     _log(args.quiet, args.debug)
     check_official_options(args)
     command.run(args)
@@ -121,12 +124,18 @@ def _similar_option(option: str, known: list[str]) -> str:
 
 
 def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
-    """`--voice -odd.wav` as `--voice=-odd.wav`, if there is such a file: argparse would take the name for an option."""
+    """Turn `--voice -odd.wav` into `--voice=-odd.wav` if there is such a file, which argparse would take for an option."""
     attached = argv[:1]
     for word in argv[1:]:
         option = parser._option_string_actions.get(attached[-1])
         takes_value = option is not None and option.option_strings and option.nargs is None
-        if takes_value and word.startswith("-") and word not in parser._option_string_actions and os.path.isfile(word):
+        if (
+            option is not None
+            and takes_value
+            and word.startswith("-")
+            and word not in parser._option_string_actions
+            and os.path.isfile(word)
+        ):
             name = next(name for name in option.option_strings if name.startswith("--"))
             attached[-1] = f"{name}={word}"
         else:
@@ -135,13 +144,13 @@ def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> li
 
 
 def _describe_all(parser: argparse.ArgumentParser) -> None:
-    """Add to the help of `pockettts generate` what the help of the whole command needs."""
+    """Add to the help of `pockettts` what the help of `pockettts generate` does not have."""
     parser.usage = "pockettts [TEXT] [options]\n       pockettts COMMAND ..."
     commands = "\n".join(f"  {name:<14}{about[0].lower()}{about[1:]}" for name, about in COMMANDS.items())
     parser.epilog = (
-        f"commands (`pockettts COMMAND --help` says more):\n{commands}\n\n"
-        "Without a text, the command speaks its piped input, or else a greeting.\n"
-        "A text that is the name of a command or looks like an option needs --text=, for example --text=models"
+        f"commands (see `pockettts COMMAND --help`):\n{commands}\n\n"
+        "Without a text, stdin is spoken if it is a pipe; otherwise a greeting.\n"
+        "If a text is the name of a command or begins with a dash, use --text=TEXT."
     )
     parser.add_argument("--version", action="version", version=f"pockettts {__version__}")
 
@@ -155,24 +164,24 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _explain(error: BaseException) -> int:
-    """Print an error as one line. Returns the exit code."""
+    """Print one line about an error. Returns the exit code."""
     if isinstance(error, BrokenPipeError):
         return 141
-    code, message = 1, f"unexpected {type(error).__name__}: {error} (--debug says where)"
+    code, message = 1, f"unexpected {type(error).__name__}: {error} (--debug shows where)"
     if isinstance(error, KeyboardInterrupt):
         code, message = 130, "interrupted"
     elif isinstance(error, PocketTTSError):
         code, message = 2 if isinstance(error, OptionError) else 1, str(error)
     elif isinstance(error, MemoryError):
-        message = "out of memory: take a shorter text or a smaller model"
+        message = "out of memory: use a shorter text or a smaller model"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        message = f"can't write to stdout ({error.strerror})"  # files have errors of their own
+        message = f"can't write to stdout ({error.strerror})"  # writers of files raise AudioError
     print_message(f"pockettts: {message}")
     return code
 
 
 def _log(quiet: bool, debug: bool) -> None:
-    """Log our own warnings to stderr; with --debug, everything that any library logs."""
+    """Log our own warnings to stderr; with --debug, log everything from all libraries."""
     import logging
     import warnings
 
@@ -190,17 +199,17 @@ def _log(quiet: bool, debug: bool) -> None:
 
 
 def _flush_stdout() -> None:
-    """Flush stdout now, so that an error is noticed before Python exits."""
+    """Flush stdout now, so that a failed write is reported."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python would try again and print an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes again at exit; this avoids a second error
         raise
 
 
 def _exit_on_signals() -> None:
-    """Clean up when terminated or when the terminal is closed, as after an error."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that files are cleaned up."""
     import signal
 
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP

@@ -1,4 +1,4 @@
-"""`pockettts bench`: how fast a model runs on this machine, and how fast it could."""
+"""`pockettts bench`: measure how fast a model runs on this machine."""
 
 import argparse
 import sys
@@ -11,9 +11,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_precision(parser)
     add_numbers(parser, "threads")
     parser.add_argument(
-        "--streams", action="store_true", help="measure many texts spoken at once, beside the same ones in turn"
+        "--streams", action="store_true", help="measure several texts at once beside the same texts in turn"
     )
-    parser.add_argument("--json", action="store_true", help="print all figures, for programs")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -23,7 +23,11 @@ def run(args: argparse.Namespace) -> None:
 
     config = config_of(args)
     show_progress = not args.quiet and sys.stderr is not None and sys.stderr.isatty()
-    progress = (lambda line: print_message(f"{line:<40}", end="\r")) if show_progress else (lambda line: None)
+
+    def progress(line: str) -> None:
+        if show_progress:
+            print_message(f"{line:<40}", end="\r")
+
     measure, table = (bench.run_streams, bench.streams_table) if args.streams else (bench.run, bench.table)
     report = measure(config, args.precision, args.threads, progress)
     progress("")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and messages on stderr."""
+"""What several commands share: options for the model, numbers within limits, messages on stderr."""
 
 import argparse
 import sys
@@ -10,15 +10,16 @@ from ..options import EMOJI, NUMBERS, PRECISIONS, Number
 
 if TYPE_CHECKING:
     from ..config.schema import Config
+    from ..reading.blocks import Apparatus
 
-OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # the official package's names of options
+OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # names of options in the official package
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """The options that choose a model, for `config_of`. default: None means the choice of `default_config`."""
+    """Options that choose the model, for `config_of`. default: a name; None: what `default_config` chooses."""
     parser.set_defaults(model=default)
     model = parser.add_mutually_exclusive_group()
-    usual = default or "english; or mini, which is bundled, if that is not on this machine and there is no network"
+    usual = default or "english; the bundled mini if english is not on this machine and there is no network"
     model.add_argument(
         "--variant",
         "--model",
@@ -36,12 +37,12 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
         "--no-cache",
         dest="cache",
         action="store_false",
-        help="neither use nor write the caches of packed weights and cloned voices",
+        help="neither read nor write the cache of packed weights and cloned voices",
     )
 
 
 def config_of(args: argparse.Namespace) -> "Config":
-    """The model's config."""
+    """The config of the model that was chosen. Raises ConfigError, DownloadError."""
     from ..config.load import load_config
     from ..default import default_config
 
@@ -49,29 +50,45 @@ def config_of(args: argparse.Namespace) -> "Config":
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Options of how texts are read: `args.verbatim`, `args.lexicon`, `args.emoji`."""
+    """Options for reading texts: `args.verbatim`, `args.lexicon`, `args.emoji`."""
     parser.add_argument(
         "--verbatim",
         action="store_true",
-        help="read texts as the official package does: numbers, abbreviations and markup as they are, and no pauses",
+        help="read texts like the official package: without rules for numbers, abbreviations, markup and pauses",
     )
     parser.add_argument(
         "--lexicon",
         metavar="FILE",
-        help="a pronunciation list: lines of a word, two spaces, and how to say it (default: your own, if there is one)",
+        help="a pronunciation list: a word, two spaces and its respelling per line (default: your own, if there is one)",
     )
     parser.add_argument(
-        "--emoji", choices=EMOJI, default="drop", help="skip emoji, or read their names (default: drop)"
+        "--emoji", choices=EMOJI, default="drop", help="drop emoji, or read their names (default: drop)"
     )
+
+
+def add_document_options(parser: argparse.ArgumentParser) -> None:
+    """What is read of documents beside their text, for `apparatus_of`."""
+    parser.add_argument(
+        "--notes", choices=("skip", "read"), default="skip", help="footnotes and endnotes of a file (default: skip)"
+    )
+    parser.add_argument(
+        "--alt", choices=("skip", "read"), default="skip", help="the alternative texts of pictures (default: skip)"
+    )
+
+
+def apparatus_of(args: argparse.Namespace) -> "Apparatus":
+    from ..reading.blocks import Apparatus
+
+    return Apparatus(notes=args.notes == "read", alt=args.alt == "read")
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:
-    """The precision of the weights: `args.precision` for `TTSModel.load`."""
+    """Options for the precision of the weights: `args.precision`."""
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of the weights (default: that of the file, which is lossless; int8 is the fastest)",
+        help="of the weights (default: that of the file; int8 is the fastest)",
     )
     precision.add_argument(
         "--quantize",
@@ -84,7 +101,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 
 
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Some of the options in `NUMBERS`. A value outside the limits is refused before anything is loaded."""
+    """Add numeric options of `NUMBERS`. Values outside their limits are refused before anything is loaded."""
     for name in names:
         number, kind = NUMBERS[name], within(NUMBERS[name])
         parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar="N", help=number.about)
@@ -116,7 +133,7 @@ def check_official_options(args: argparse.Namespace) -> None:
 
 
 def within(number: Number) -> Callable[[str], float]:
-    """A type for argparse."""
+    """A type for argparse: a number within its limits."""
 
     def checked(given: str) -> float:
         try:
@@ -128,9 +145,9 @@ def within(number: Number) -> Callable[[str], float]:
 
 
 def print_message(message: str, end: str = "\n") -> None:
-    """Print a line on stderr. A closed stderr is not an error."""
+    """Print a line on stderr. A closed stderr is no error."""
     try:
-        if sys.stderr is not None:  # otherwise print would use stdout
+        if sys.stderr is not None:  # else print would take stdout
             print(" ".join(message.splitlines()), end=end, file=sys.stderr, flush=True)
     except OSError:
         sys.stderr = None

@@ -1,12 +1,16 @@
-"""`pockettts export-voice`: a recording, or a folder of them, as voice files."""
+"""`pockettts export-voice`: convert a recording, or a folder of recordings, to voice files."""
 
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import OptionError, PocketTTSError, VoiceError
 from ..sound.formats import RECORDINGS
 from .common import add_cache_option, add_model_options, config_of, print_message
+
+if TYPE_CHECKING:
+    from ..tts import TTSModel
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -14,14 +18,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "voice", metavar="IN", help="a sound file, a folder of them, a name of `pockettts voices`, hf:// or https://"
     )
     parser.add_argument(
-        "output", metavar="OUT", help="the .safetensors file to write; of a folder, the folder to write to"
+        "output", metavar="OUT", help="the .safetensors file to write; if IN is a folder, the folder to write to"
     )
     add_model_options(parser)
     add_cache_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export. What can be wrong with the output is looked at before the model is loaded, not after all the work."""
+    """Export. The output path is checked before the model is loaded."""
     from ..tts import TTSModel
     from ..voices.loader import find, names
 
@@ -31,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
         _export_all(TTSModel.load(config=config, cache=args.cache), files, args.quiet)
         return
     if not args.output.endswith(".safetensors"):
-        raise OptionError(f"{args.output} would not be known as a voice: let its name end in .safetensors")
+        raise OptionError(f"{args.output} would not be known as a voice: use a name that ends in .safetensors")
     _check_place(args.output)
     voice = find(args.voice, config)
     TTSModel.load(config=config, cache=args.cache).get_voice_state(voice).save(args.output)
@@ -40,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _files(source: Path, target: Path) -> dict[Path, Path]:
-    """The recordings in a folder, each with the voice file that it becomes."""
+    """The recordings of a folder, each with the path of its voice file. Makes the target folder."""
     recordings = sorted(path for path in source.iterdir() if path.suffix.lower() in RECORDINGS and path.is_file())
     if not recordings:
         raise VoiceError(f"{source} has no sound files ({', '.join(sorted(RECORDINGS))}): give a folder of recordings")
@@ -67,13 +71,14 @@ def _check_place(output: str | Path) -> None:
         raise VoiceError(cannot_write(output, error)) from None
 
 
-def _export_all(model, files: dict[Path, Path], quiet: bool) -> None:
-    """Each recording by itself: one that will not do holds up none of the others."""
-    from huggingface_hub.utils import tqdm
+def _export_all(model: "TTSModel", files: dict[Path, Path], quiet: bool) -> None:
+    """Export each recording. One that fails does not stop the others."""
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # it shows no bar where that is turned off
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     failed = 0
-    bar = tqdm(files.items(), unit=" voices", disable=True if quiet else None)  # None: unless it is no terminal
+    hidden = True if quiet else None  # None: unless it is a terminal
+    bar = tqdm(files.items(), unit=" voices", disable=hidden)  # type: ignore[no-untyped-call]
     with bar, logging_redirect_tqdm(tqdm_class=tqdm):  # warnings go above the bar
         for recording, voice in bar:
             bar.set_description(recording.name[-40:], refresh=False)
@@ -84,6 +89,8 @@ def _export_all(model, files: dict[Path, Path], quiet: bool) -> None:
                 bar.clear()
                 print_message(f"pockettts: {error}")
     if failed:
-        raise VoiceError(f"{failed} of {len(files)} recordings made no voice; the others are in {voice.parent}")
+        raise VoiceError(
+            f"{failed} of {len(files)} recordings could not be converted; the other voices are in {voice.parent}"
+        )
     if not quiet:
         print_message(f"{voice.parent}: {len(files)} voices for {model.config.name}")

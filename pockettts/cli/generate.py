@@ -2,26 +2,41 @@
 
 import argparse
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import OptionError, TextError
 from ..sound import formats
 from ..storage.files import descriptor_of, is_stream
+from . import books
 from .common import (
     add_cache_option,
+    add_document_options,
     add_model_options,
     add_numbers,
     add_official_options,
     add_precision,
     add_reading_options,
+    apparatus_of,
     config_of,
     print_message,
 )
-from .progress import Progress, clock
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..books.speaker import Speaker
+    from ..config.schema import Config
+    from ..reading.documents import Chapter, Document
+    from ..reading.subtitles import Cue
+    from ..sound.loudness import Loudness
+    from ..sound.play import Player
+    from ..synthesis import Block, Utterance
+    from ..words.timestamps import Timeline
+    from .progress import Progress
 
 GREETINGS = {
     "english": "Hello! I am Pocket TTS, a small voice that any computer can run.",
@@ -48,12 +63,15 @@ NUMBERS = (
     "threads",
 )
 
-LEVEL = {"loudness", "volume"}  # applied where the sound goes out: of a file, the whole is known
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="TEXT",
+        help="what to say, or the names of files to read; `-` reads a text from stdin",
+    )
     text = parser.add_mutually_exclusive_group()
-    text.add_argument("words", nargs="?", metavar="TEXT", help="what to say; `-` reads it from stdin")
     text.add_argument("-t", "--text", help="the same")
     text.add_argument("-f", "--file", help="a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file; `-` is stdin")
     text.add_argument("--follow", action="store_true", help="speak line by line what comes in on stdin, as it comes")
@@ -68,17 +86,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     sound.add_argument("--stream", action="store_true", help="raw sound to stdout: 16-bit little-endian mono at 24 kHz")
     parser.add_argument("--play", action="store_true", help="play it, through aplay, paplay, ffplay, pw-play or afplay")
-    parser.add_argument("--list", action="store_true", help="list the chapters of a --file, and speak nothing")
-    parser.add_argument("--chapters", metavar="N-M,...", help="speak only these chapters of a --file, such as 3-7,12")
-    parser.add_argument(
-        "--notes", choices=("skip", "read"), default="skip", help="footnotes and endnotes (default: skip)"
-    )
-    parser.add_argument("--split", choices=("chapters",), help="of a --file: a sound file for each chapter")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with a --file that was interrupted: after Ctrl-C, its output has what was spoken",
-    )
+    books.add_options(parser)
+    add_document_options(parser)
     parser.add_argument("--timestamps", metavar="FILE", help="when each word is spoken: .json, .srt or .vtt")
     parser.add_argument(
         "--verify",
@@ -101,43 +110,73 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Speak. What can be wrong is looked at before the model is downloaded and loaded."""
+    from ..books.plan import with_chapters
     from ..reading.chunks import check
     from ..reading.normalize import find_reading
 
-    path = _path(args)
+    files = _sources(args)
+    if args.list:
+        books.list_chapters(files or _only_files("--list"), partial(books.read_file, args))
+        return
+    path = None if args.directory is not None or args.json_input else _path(args, files)
     config = config_of(args)
+    is_book = (
+        args.json_input or bool(files) and (args.directory is not None or path is not None and not is_stream(path))
+    )
     if args.verify is None:  # to be heard at once, speech can't wait for the end of a chunk
-        args.verify = path is not None and not args.play and not args.follow
+        args.verify = is_book and not args.play or path is not None and not args.play and not args.follow
     if args.timestamps:
         _check_timestamps(args, config)
-    document = None if args.follow else _document(args, GREETINGS.get(config.language, GREETINGS["english"]))
-    chapters = document.chapters if document else []
-    if args.list:
-        print(_listed(chapters))
+    if is_book:
+        with ExitStack() as stack:
+            player = _player(stack, config.mimi.sample_rate) if args.play else None
+            heard = _levelled(player, args, config.mimi.sample_rate) if player else None
+            books.speak_files(args, config, files, path, player, heard)
         return
+    greeting = GREETINGS.get(config.language or "", GREETINGS["english"])
+    document = None if args.follow else with_chapters(_read(args, files, greeting), args.chapters)
     reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
-    for chapter in chapters:
+    for chapter in document.chapters if document else ():
         check(chapter.text, reading)  # raises TextError
     with ExitStack() as stack:
         job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
-        if args.follow:
+        if document is None:
             _follow(job)
-        elif args.file not in (None, "-") and path is not None and not is_stream(path):
-            _speak_book(job, document)
         elif document.cues:
             _speak_cues(job, document.cues)
         else:
-            _speak(job, chapters)
+            _speak(job, document.chapters)
 
 
-def _player(stack: ExitStack, sample_rate: int):
+def _sources(args: argparse.Namespace) -> list[str]:
+    """The files that are to be spoken. Raises OptionError for texts and files that don't go together."""
+    given = [
+        name
+        for name, value in (("--text", args.text), ("--file", args.file), ("--follow", args.follow or None))
+        if value is not None
+    ]
+    given += ["--json-input"] if args.json_input else []
+    if args.words and given:
+        raise OptionError(f"{given[0]}: not allowed with argument TEXT (see `pockettts --help`)")
+    if len(given) > 1:
+        raise OptionError(f"{given[1]}: not allowed with argument {given[0]} (see `pockettts --help`)")
+    files = books.find_files(args)
+    books.check_options(args, files)
+    return files
+
+
+def _only_files(option: str) -> NoReturn:
+    raise OptionError(f"{option} is for files: name one")
+
+
+def _player(stack: ExitStack, sample_rate: int) -> "Player":
     """The loudspeaker, until `stack` is left."""
     from ..sound.play import Player
 
     return stack.enter_context(Player(sample_rate))
 
 
-def _path(args: argparse.Namespace) -> str | None:
+def _path(args: argparse.Namespace, files: list[str]) -> str | None:
     """The file to write; None: stdout, or only the loudspeaker. Raises OptionError for options that don't go together."""
     to_stdout = args.stream or args.output == "-"
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
@@ -145,7 +184,7 @@ def _path(args: argparse.Namespace) -> str | None:
     path = None if to_stdout else args.output if args.output is not None or args.play else OUTPUT
     if path is not None and (descriptor := descriptor_of(path)) is not None and _is_terminal(descriptor):
         raise OptionError(f"{path} is a terminal, not a pipe or file, where sound could go: use -o FILE")
-    if (args.split or args.resume) and (path is None or is_stream(path) or args.file in (None, "-")):
+    if (args.split or args.resume) and (path is None or is_stream(path) or not files):
         raise OptionError("--split and --resume are for text files that become sound files: give --file and --output")
     return path
 
@@ -157,7 +196,7 @@ def _is_terminal(descriptor: int) -> bool:
         return False
 
 
-def _check_timestamps(args: argparse.Namespace, config) -> None:
+def _check_timestamps(args: argparse.Namespace, config: "Config") -> None:
     from ..words.timestamps import check_path
 
     if args.follow or args.split or args.resume:
@@ -174,39 +213,56 @@ def _check_timestamps(args: argparse.Namespace, config) -> None:
 class _Job:
     """What all ways of speaking need: where the sound goes, and the model, loaded when it is needed."""
 
-    def __init__(self, args: argparse.Namespace, config, path: str | None, player) -> None:
+    def __init__(self, args: argparse.Namespace, config: "Config", path: str | None, player: "Player | None") -> None:
         self.args, self.config, self.path, self.player = args, config, path, player
         self.sample_rate: int = config.mimi.sample_rate
-        self._loaded = self._timeline = None
+        self.voices = books.Voices(args, config)
+        self._speaker: Speaker | None = None
+        self._timeline: Timeline | None = None
 
     @property
-    def loaded(self) -> tuple:
-        """The model, and the voice's state."""
-        from ..tts import TTSModel
-        from ..voices.catalogue import default_voice
-        from ..voices.loader import find
+    def speaker(self) -> "Speaker":
+        """The model and the voices."""
+        if self._speaker is None:
+            self._speaker = books.local_speaker(self.args, self.config, self.voices)
+        return self._speaker
 
-        if self._loaded is None:
-            args = self.args
-            voice = find(default_voice(self.config) if args.voice is None else args.voice, self.config)
-            numbers = {number: getattr(args, number) for number in NUMBERS if number not in LEVEL}
-            how = {"verbatim": args.verbatim, "lexicon": args.lexicon, "emoji": args.emoji}
-            model = TTSModel.load(config=self.config, precision=args.precision, cache=args.cache, **numbers, **how)
-            self._loaded = model, model.get_voice_state(voice)
-        return self._loaded
+    def load(self) -> None:
+        """Load the model and the usual voice."""
+        self.speaker.voice("")
 
-    def utterance(self, text: str, **options: float | None):
-        model, voice = self.loaded
-        if self.args.timestamps:
-            self._timeline = model.timeline()
-        return model.utterance(
-            text, voice, model.options.replace(verify=self.args.verify, **options), bool(self.args.timestamps)
-        )
+    def utterances(self, text: str) -> list[tuple[float, "Utterance"]]:
+        """A text in synthesis: one utterance for each voice in turn, and the seconds of silence before it."""
+        from ..reading.voice_marks import split_at_voices
 
-    def spoken(self, utterance) -> Iterator[tuple]:
-        """(take, block) pairs of an utterance, while the times of its words are noted if they are wanted."""
-        spoken = self.loaded[0].speak(utterance)
-        return self._timeline.follow(spoken) if self._timeline else spoken
+        args = self.args
+        parts = [("", text, 0.0)] if args.verbatim else split_at_voices(text, self.voices.known)
+        if args.timestamps:
+            self._timeline = self.speaker.model.timeline()
+        model = self.speaker.model
+        options = model.options.replace(verify=args.verify, seed=args.seed)
+        return [
+            (gap, model.utterance(part, self.speaker.voice(voice), options, bool(args.timestamps)))
+            for voice, part, gap in parts
+        ]
+
+    def spoken(self, utterances: "list[tuple[float, Utterance]]") -> "Iterator[Block]":
+        """The blocks of utterances, while the times of their words are noted if they are wanted."""
+        blocks = self._blocks(utterances)
+        return self._timeline.follow(blocks) if self._timeline else blocks
+
+    def _blocks(self, utterances: "list[tuple[float, Utterance]]") -> "Iterator[Block]":
+        import numpy as np
+
+        from ..synthesis import Block
+
+        chunks = 0  # the noise of a chunk depends on its number
+        for gap, utterance in utterances:
+            if gap:
+                yield Block(None, np.zeros(round(gap * self.sample_rate), np.float32))
+            utterance.chunks = chunks
+            yield from self.speaker.model.speak(utterance)
+            chunks = utterance.chunks
 
     def write_timestamps(self) -> None:
         from ..words.timestamps import write
@@ -214,16 +270,18 @@ class _Job:
         if self._timeline:
             write(self.args.timestamps, self._timeline.words, bool(self.config.alignment_heads))
 
-    def progress(self, total: int, done: int = 0) -> Progress:
+    def progress(self, total: int, done: int = 0) -> "Progress":
+        from .progress import Progress
+
         return Progress(total, done, self.sample_rate, self.args.quiet)
 
-    def file(self, stack: ExitStack) -> list:
+    def file(self, stack: ExitStack) -> list[Any]:
         """The file to write, opened. It appears when `stack` is left without an error."""
         from ..sound.files import Writer
 
         return [] if self.path is None else [stack.enter_context(Writer(self.path, self.sample_rate, **self.level))]
 
-    def others(self, stack: ExitStack) -> list:
+    def others(self, stack: ExitStack) -> list[Any]:
         """The loudspeaker and stdout. To be called late: after an error, nothing at all is on stdout."""
         from ..sound.files import StreamWriter
 
@@ -237,29 +295,21 @@ class _Job:
             if to_stdout
             else []
         )
-        return [self.levelled(out) for out in stream + ([self.player] if self.player else [])]
+        return [_levelled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
 
     @property
-    def level(self) -> dict:
+    def level(self) -> dict[str, Any]:
         """`loudness` and `volume` for a `Writer`."""
         return {"loudness": self.args.loudness, "volume": 1.0 if self.args.volume is None else self.args.volume}
 
-    def levelled(self, out):
-        """An output that is heard while it is made, at the loudness that is asked for."""
-        if self.args.loudness is None and self.args.volume in (None, 1):
-            return out
-        from ..sound.loudness import Loudness
-
-        return _Levelled(out, Loudness(self.level["loudness"], self.sample_rate, self.level["volume"]))
-
-    def report(self, progress: Progress, files: str | None = None) -> None:
+    def report(self, progress: "Progress", files: str | None = None) -> None:
         progress.clear()
         if not self.args.quiet:
             place = files or self.path or ("stdout" if self.args.stream or self.args.output == "-" else "played")
             print_message(f"{place}: {progress.figures()}")
 
 
-def _speak(job: _Job, chapters: list) -> None:
+def _speak(job: _Job, chapters: "list[Chapter]") -> None:
     """A text, block by block."""
     from ..reading.documents import whole
 
@@ -267,22 +317,31 @@ def _speak(job: _Job, chapters: list) -> None:
     progress = job.progress(len(text))
     with ExitStack() as stack:
         outs = job.file(stack)
-        utterance = job.utterance(text)
+        utterances = job.utterances(text)
         outs += job.others(stack)
-        _write(progress.timed(job.spoken(utterance)), outs)
+        _write(progress.timed(job.spoken(utterances)), outs)
         job.write_timestamps()
     if job.player:
         job.player.finish()
     job.report(progress)
 
 
+def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
+    """An output that is heard while it is made, at the loudness that is asked for."""
+    if args.loudness is None and args.volume in (None, 1):
+        return out
+    from ..sound.loudness import Loudness
+
+    return _Levelled(out, Loudness(args.loudness, sample_rate, 1.0 if args.volume is None else args.volume))
+
+
 class _Levelled:
     """An output behind a change of loudness."""
 
-    def __init__(self, out, loudness) -> None:
+    def __init__(self, out: Any, loudness: "Loudness") -> None:
         self._out, self._loudness = out, loudness
 
-    def write(self, block) -> None:
+    def write(self, block: "np.ndarray") -> None:
         self._out.write(self._loudness.write(block))
 
     def flush(self) -> None:
@@ -290,14 +349,14 @@ class _Levelled:
         self._out.write(self._loudness.flush())
 
 
-def _write(spoken: Iterable[tuple], outs: list) -> None:
+def _write(spoken: "Iterable[Block]", outs: list[Any]) -> None:
     for _, block in spoken:
         for out in outs:
             out.write(block)
     _flush(outs)
 
 
-def _flush(outs: list) -> None:
+def _flush(outs: list[Any]) -> None:
     for out in outs:
         if isinstance(out, _Levelled):
             out.flush()
@@ -313,14 +372,14 @@ def _follow(job: _Job) -> None:
     failed: TextError | None = None
     with ExitStack() as stack:
         outs = job.file(stack)
-        job.loaded  # noqa: B018
+        job.load()
         outs += job.others(stack)
         try:
             for line, is_last in _lines():
                 try:
                     if isinstance(line, TextError):
                         raise line
-                    _write(progress.timed(job.spoken(job.utterance(line))), outs)
+                    _write(progress.timed(job.spoken(job.utterances(line))), outs)
                 except TextError as error:
                     failed = error
                     progress.clear()
@@ -367,83 +426,13 @@ def _lines() -> Iterator[tuple[str | TextError, bool]]:
             yield line, queue.empty()
 
 
-def _speak_book(job: _Job, document) -> None:
-    """Speak a document chunk by chunk. The resume file keeps what was spoken, so Ctrl-C leaves a file with that."""
-    import secrets
-
-    from ..sound.files import Writer
-    from .resume import ResumeState
-
-    if document.cues:
-        with ExitStack() as stack:
-            _speak_cues(job, document.cues, job.file(stack))
-        return
-    sections = _sections(job.args, job.path, document.chapters)
-    resume_state = ResumeState(job.path, _facts(job.args, job.config.name, [text for _, text in sections]))
-    if job.args.resume:
-        resume_state.reopen()
-    else:
-        if resume_state.path.exists() and not job.args.quiet:
-            print_message(
-                f"pockettts: {resume_state.path} of an earlier run is there, and --resume would go on from it; this begins anew"
-            )
-        if job.args.seed is None:
-            resume_state.facts["seed"] = secrets.randbits(64)
-    progress = job.progress(sum(len(text) for _, text in sections), resume_state.characters)
-    is_finished = False
-    try:
-        for number, (path, text) in enumerate(sections[resume_state.chapter :], resume_state.chapter):
-            with Writer(path, job.sample_rate, tags=_tags(document, path, number, len(sections)), **job.level) as file:
-                utterance = job.utterance(text, seed=resume_state.facts["seed"])
-                utterance.skip(resume_state.chunks)
-                for block in resume_state.blocks():
-                    file.write(block)
-                outs = [file, job.levelled(job.player)] if job.player else [file]
-                interrupted = _write_chunks(progress.timed(job.spoken(utterance)), outs, resume_state)
-                job.write_timestamps()
-            if interrupted:
-                raise KeyboardInterrupt
-            resume_state.next_chapter()
-        is_finished = True
-    finally:
-        progress.clear()
-        if resume_state.is_begun and not is_finished and not job.args.quiet:
-            print_message(
-                f"{job.path}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there"
-            )
-        resume_state.close(is_finished)
-    if job.player:
-        job.player.finish()
-    job.report(progress, f"{sections[0][0]} to {sections[-1][0]}" if len(sections) > 1 else sections[0][0])
-
-
-def _tags(document, path: str, number: int, files: int):
-    """What a sound file says about the document. number: of the file, from 0."""
-    from ..sound.formats import of_path
-    from ..sound.tags import Tags, missing_extra
-
-    title = document.chapters[number].title if files > 1 else document.title
-    track = {"track": number + 1, "tracks": files} if files > 1 else {}
-    tags = Tags(
-        title=title,
-        author=document.author,
-        album=document.title,
-        language=document.language,
-        cover=document.cover,
-        **track,
-    )
-    if missing_extra(of_path(path), tags):  # a book needs no tags
-        return None
-    return tags
-
-
-def _speak_cues(job: _Job, cues, outs: list | None = None) -> None:
+def _speak_cues(job: _Job, cues: "Sequence[Cue]") -> None:
     """Speak subtitles at their times: silence up to the start of each, and one after the other if a speech is too long."""
     import numpy as np
 
     progress = job.progress(sum(len(cue.text) for cue in cues))
     with ExitStack() as stack:
-        outs = [*job.file(stack), *job.others(stack)] if outs is None else outs
+        outs = [*job.file(stack), *job.others(stack)]
         written = 0
         for cue in cues:
             missing = round(cue.start * job.sample_rate) - written
@@ -452,7 +441,7 @@ def _speak_cues(job: _Job, cues, outs: list | None = None) -> None:
                 for out in outs:
                     out.write(silence)
                 written, missing = written + len(silence), missing - len(silence)
-            for _, block in progress.timed(job.spoken(job.utterance(cue.text))):
+            for _, block in progress.timed(job.spoken(job.utterances(cue.text))):
                 written += len(block)
                 for out in outs:
                     out.write(block)
@@ -462,102 +451,18 @@ def _speak_cues(job: _Job, cues, outs: list | None = None) -> None:
     job.report(progress)
 
 
-def _write_chunks(spoken: Iterable[tuple], outs: list, resume_state) -> bool:
-    """Write and note each chunk when it is finished. Returns whether Ctrl-C came when there was something to keep."""
-    from ..pipeline import by_chunk
-
-    try:
-        for blocks, chunk in by_chunk(spoken):
-            for out in outs:
-                for block in blocks:
-                    out.write(block)
-            _flush(outs)
-            if chunk:
-                resume_state.add(blocks, chunk.characters)
-    except KeyboardInterrupt:
-        if resume_state.chunks == 0:
-            raise
-        return True
-    return False
-
-
-def _sections(args: argparse.Namespace, path: str, chapters: list) -> list[tuple[str, str]]:
-    """The files to write, and the text of each."""
-    from ..reading.documents import whole
-
-    if not args.split:
-        return [(path, whole(chapters))]
-    if len(chapters) == 1:
-        raise TextError(f"{args.file} has no chapters that can be told apart: leave --split out")
-    digits, target = len(str(len(chapters))), Path(path)
-    sections = []
-    for number, chapter in enumerate(chapters, 1):
-        title = re.sub(r"[\W_]+", "-", chapter.title)[:40].strip("-").lower()
-        name = "-".join([target.stem, f"{number:0{max(2, digits)}}", *([title] if title else [])])
-        sections.append((str(target.with_name(name + target.suffix)), chapter.text))
-    return sections
-
-
-def _facts(args: argparse.Namespace, model: str, texts: list[str]) -> dict:
-    """What must be the same for --resume."""
-    import json
-    from hashlib import sha256
-
-    from ..reading.lexicon import find_lexicon
-
-    facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model or model}
-    options = {"voice", "split", "precision", "verify", "verbatim", "emoji", *NUMBERS} - {"threads", *LEVEL}
-    entries = find_lexicon("" if args.verbatim else args.lexicon).entries
-    facts["lexicon"] = sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
-    return facts | {option: getattr(args, option) for option in sorted(options)}
-
-
-def _listed(chapters: list) -> str:
-    """A table of chapters with their words and minutes, at 150 words a minute."""
-    rows = [(n, len(chapter.text.split()), chapter.title or "(no title)") for n, chapter in enumerate(chapters, 1)]
-    lines = [f"{n:4}  {words:8,} words  {words / 150:7.1f} min  {title}" for n, words, title in rows]
-    total = sum(words for _, words, _ in rows)
-    return "\n".join([*lines, f"      {total:8,} words  {total / 150:7.1f} min  in all"])
-
-
-def _chosen(given: str, count: int) -> list[int]:
-    """The chapters that `--chapters 3-7,12` names, from 0. Raises OptionError."""
-    chosen: list[int] = []
-    for part in given.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d*))?\s*", part)
-        first = int(match[1]) if match else 0
-        last = first if match and match[2] is None else int((match and match[2]) or count)
-        if not match or not 1 <= first <= last <= count:
-            raise OptionError(
-                f"--chapters {given[:40]!r}: write numbers and ranges from 1 to {count}, such as 3-7,12; --list shows them"
-            )
-        chosen += range(first - 1, last)
-    return sorted(set(chosen))
-
-
-def _document(args: argparse.Namespace, greeting: str):
-    """The document of the arguments, with the chapters that were chosen."""
-    from dataclasses import replace
-
-    document = _read(args, greeting)
-    if args.chapters is None:
-        return document
-    return replace(document, chapters=[document.chapters[n] for n in _chosen(args.chapters, len(document.chapters))])
-
-
-def _read(args: argparse.Namespace, greeting: str):
+def _read(args: argparse.Namespace, files: list[str], greeting: str) -> "Document":
     """The text of the arguments, of a file or of stdin; else the greeting.
 
     With a terminal or /dev/null on stdin there is no text. A pipe that is empty is somebody's mistake.
     """
     from ..reading.documents import Chapter, Document, read_document
 
-    notes = args.notes == "read"
-    text = args.words if args.text is None else args.text
+    if files:
+        return books.read_file(args, files[0])
+    text = args.text if args.text is not None else args.words[0] if args.words else None
     if "-" in (text, args.file) or text is None and args.file is None and _is_piped():
-        return read_document(0, notes)
-    if args.file is not None:
-        return read_document(args.file, notes)
+        return read_document(0, apparatus_of(args))
     return Document([Chapter("", greeting if text is None else text)])
 
 

@@ -1,4 +1,4 @@
-"""`pockettts mcp`: text to speech for assistants, over the Model Context Protocol on stdin and stdout (extra `mcp`)."""
+"""`pockettts mcp`: let assistants speak, over the Model Context Protocol on stdin and stdout (extra `mcp`)."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "t
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-v", "--voice", help="the voice of texts that name none (default: the model's)")
+    parser.add_argument("-v", "--voice", help="the default voice (default: that of the model)")
     add_model_options(parser)
     add_precision(parser)
     add_cache_option(parser)
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     if not find_spec("mcp"):
-        raise OptionError("this command needs a package that is not installed: pip install 'pockettts[mcp]'")
+        raise OptionError("this command needs the extra mcp: pip install 'pockettts[mcp]'")
     from ..tts import TTSModel
 
     config = config_of(args)
@@ -41,8 +41,8 @@ def server(model: "TTSModel", default_voice: str) -> "MCPServer":
     """An MCP server with the tools `speak` and `list_voices`.
 
     Args:
-        model: the model, which speaks one text at a time.
-        default_voice: the voice of calls that name none.
+        model: speaks, one text at a time.
+        default_voice: of calls that name none.
     """
     from mcp.server.mcpserver import MCPServer
     from mcp.server.mcpserver.exceptions import ToolError
@@ -55,7 +55,7 @@ def server(model: "TTSModel", default_voice: str) -> "MCPServer":
 
     @mcp.tool()
     def speak(text: str, voice: str | None = None, output: str | None = None, speed: float = 1.0) -> str:
-        """Speak a text aloud through the loudspeaker, or write the speech to a sound file.
+        """Speak a text through the loudspeaker, or write it to a sound file.
 
         Args:
             text: what to say.

@@ -1,10 +1,10 @@
-"""`pockettts models`: lists the models, and says which are on this machine."""
+"""`pockettts models`: list the models, and which are on this machine."""
 
 import argparse
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """This command has no options of its own."""
+    """It has no options."""
 
 
 def run(args: argparse.Namespace) -> None:
@@ -12,6 +12,6 @@ def run(args: argparse.Namespace) -> None:
 
     print(f"{'model':<26} {'size':>8}  {'language':<10}  cached")
     for config in map(load_config, model_names()):
-        size = f"{2 * config.parameters / 1e6:.0f} MB"  # of a bf16 file
+        size = f"{2 * config.parameters / 1e6:.0f} MB" if config.parameters else ""  # of a bf16 file
         cached = "bundled" if is_bundled(config) else "yes" if is_downloaded(config) else "no"
         print(f"{config.name:<26} {size:>8}  {config.language:<10}  {cached}")

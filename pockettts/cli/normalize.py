@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..reading.normalize import Reading, cleaned, find_reading
-from .common import add_reading_options
+from .common import add_document_options, add_reading_options, apparatus_of
 
 if TYPE_CHECKING:
     from ..config.schema import Config
@@ -30,6 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="en, de, es, fr, it, pt, nl, or the name of a model (default: en)",
     )
     parser.add_argument("--chunks", action="store_true", help="a line for each chunk, as the model gets it")
+    add_document_options(parser)
     add_reading_options(parser)
 
 
@@ -80,7 +81,7 @@ def _texts(args: argparse.Namespace) -> tuple[list[str], bool]:
 
     text = args.words if args.text is None else args.text
     if text in (None, "-"):
-        document = read_any(args.file if args.file not in (None, "-") else 0)
+        document = read_any(args.file if args.file not in (None, "-") else 0, apparatus_of(args))
         if document.plain is None:
             return [chapter.text for chapter in document.chapters], True
         text = document.plain

@@ -1,30 +1,44 @@
 """How far a text is spoken, on a terminal; and the figures at the end."""
 
+import argparse
+import logging
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from .common import print_message
 
+if TYPE_CHECKING:
+    from ..books.plan import Job, Piece
+    from ..books.production import Work
+    from ..synthesis import Block
+
 WIDTH = 30  # of the bar
+MAX_LOG = 100  # lines at the end
+
+logger = logging.getLogger("pockettts")
 
 
 class Progress:
     """Counts what is spoken of a text of so many characters, of which `done` were spoken before. With a total of 0 there is no end.
 
-    audio, work, first: seconds of sound; to make it; and to make its first block.
+    audio, work, first: seconds of sound; to make it; and to make its first block. words: of the whole, if they are to be shown.
     """
 
-    def __init__(self, total: int, done: int, sample_rate: int, quiet: bool) -> None:
-        self.total, self.before, self.done, self.sample_rate = total, done, done, sample_rate
+    def __init__(self, total: int, done: int, sample_rate: int, quiet: bool, words: int = 0) -> None:
+        self.total, self.before, self.done, self.sample_rate, self.words = total, done, done, sample_rate, words
+        self._where = ""
         self.audio = self.work = self.first = 0.0
         self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._start, self._last_shown, self._width = perf_counter(), 0.0, 0
 
-    def timed(self, spoken: Iterable[tuple]) -> Iterator[tuple]:
-        """The same (take, block) pairs. While the caller has one, the clock stands: players take their time."""
+    def timed(self, spoken: "Iterable[Block]") -> "Iterator[Block]":
+        """The same blocks. While the caller has one, the clock stands: players take their time."""
         start, last = perf_counter(), None
-        for take, block in spoken:
+        for event in spoken:
+            take, block = event
             self.work += perf_counter() - start
             self.first = self.first or self.work
             self.audio += len(block) / self.sample_rate
@@ -32,9 +46,33 @@ class Progress:
                 self.done += last.chunk.characters
             last = take
             self._show()
-            yield take, block
+            yield event
             start = perf_counter()
         self.work += perf_counter() - start
+
+    def add(self, characters: int, audio: float, work: float, where: str) -> None:
+        """A chunk was spoken, at such a place of the book."""
+        self.done += characters
+        self.audio += audio
+        self.work += work
+        self.first = self.first or work
+        self._where = where
+        self._show()
+
+    @property
+    def _share(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def _left(self) -> float:
+        """Seconds until the end, as fast as so far."""
+        spent = perf_counter() - self._start
+        return max(0.0, spent * (self.total - self.done) / max(1, self.done - self.before))
+
+    def outlook(self) -> str:
+        """How far it is, how fast, and how long it will take."""
+        speed = self.audio / max(perf_counter() - self._start, 1e-9)
+        words = f"{round(self.words * self._share):,} of {self.words:,} words, " if self.words else ""
+        return f"{words}{self._share:.0%}, {clock(self._left())} left, {speed:.1f} times real-time"
 
     def _show(self) -> None:
         if self._shown and perf_counter() - self._last_shown > 0.1:
@@ -46,9 +84,10 @@ class Progress:
     def _bar(self) -> str:
         spoken, line = f"{self.audio:.1f} s of audio", ""
         if self.total and self.done > self.before:  # one chunk is known to be finished
-            share = min(1, self.done / self.total)
-            left = (perf_counter() - self._start) * (self.total - self.done) / (self.done - self.before)
-            line = f"[{'#' * round(share * WIDTH):{WIDTH}}] {share:4.0%}, {clock(max(0, left))} left, "
+            bar = f"[{'#' * round(self._share * WIDTH):{WIDTH}}]"
+            if self.words:
+                return f"{bar} {self._where}{self.outlook()}, {clock(self.audio)} of audio"
+            line = f"{bar} {self._share:4.0%}, {clock(self._left())} left, "
         return line + spoken
 
     def clear(self) -> None:
@@ -68,3 +107,105 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextmanager
+def held_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
+    """What is skipped and retried is said at the end, not between the lines of the progress; what waits, at once."""
+    held: list[logging.LogRecord] = []
+
+    class Holder(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            held.append(record)
+
+    if quiet or logger.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    holder = Holder(logging.WARNING)
+    logger.addHandler(holder)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(holder)
+        logger.propagate = True
+        observer.clear()
+        lines = list(dict.fromkeys(record.getMessage() for record in held))
+        for line in lines[:MAX_LOG]:
+            print_message(f"pockettts: {line}")
+        if len(lines) > MAX_LOG:
+            print_message(f"pockettts: and {len(lines) - MAX_LOG} more like these")
+
+
+class BookProgress:
+    """Shows how the work goes on: a line that changes on a terminal, and one for each chapter. Writes --timestamps at the end.
+
+    Args:
+        count: how many texts there are; 0: one, or nobody knows.
+        has_words: times are those of words, not of chunks.
+    """
+
+    def __init__(self, args: argparse.Namespace, sample_rate: int, count: int, has_words: bool) -> None:
+        self.args, self.sample_rate, self.count, self.has_words, self.jobs = args, sample_rate, count, has_words, 0
+        self._number: dict[int, int] = {}
+        self._progress: Progress | None = None
+        self._audio = 0.0
+
+    def counted(self, jobs: Any) -> Iterator["Job"]:
+        for job in jobs:
+            self.jobs += 1
+            self._number[id(job)] = self.jobs
+            yield job
+
+    def clear(self) -> None:
+        if self._progress:
+            self._progress.clear()
+
+    def begin(self, work: "Work") -> None:
+        total = work.characters
+        self._progress = Progress(
+            total, work.state.characters, self.sample_rate, self.args.quiet, words=work.count_words
+        )
+        self._audio = 0.0
+
+    def piece(self, work: "Work", track: int, piece: "Piece", seconds: float, spent: float) -> None:
+        assert self._progress is not None
+        chapters = sum(len(other.chapters) for other in work.tracks)
+        done = sum(len(other.chapters) for other in work.tracks[:track])
+        where = f"chapter {done + piece.part + 1} of {chapters}, " if chapters > 1 else ""
+        book = f"{work.job.name}, " if self.count > 1 or self.args.json_input else ""
+        self._progress.add(piece.chunk.characters if piece.chunk else 0, seconds, spent, book + where)
+
+    def chapter(self, work: "Work", track: int, part: int) -> None:
+        chapters = [chapter for other in work.tracks for chapter in other.chapters]
+        progress = self._progress
+        if progress is None or self.args.quiet or len(chapters) < 2:
+            return
+        number = sum(len(other.chapters) for other in work.tracks[:track]) + part
+        progress.done = sum(len(chapter.text) for chapter in chapters[: number + 1])
+        title = f" “{chapters[number].title}”" if chapters[number].title else ""
+        words = len(chapters[number].text.split())
+        audio, self._audio = progress.audio - self._audio, progress.audio
+        progress.clear()
+        print_message(
+            f"chapter {number + 1} of {len(chapters)}{title}: {words:,} words, {clock(audio)} of audio; {progress.outlook()}"
+        )
+
+    def end(self, work: "Work", interrupted: bool) -> None:
+        progress = self._progress
+        if self.args.timestamps and not interrupted:
+            from ..words.timestamps import write
+
+            write(self.args.timestamps, work.words, self.has_words)
+        if progress is None or self.args.quiet:
+            return
+        progress.clear()
+        if interrupted:
+            if work.state.is_begun:
+                print_message(
+                    f"{work.job.output}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there"
+                )
+            return
+        first, last = work.tracks[0].path, work.tracks[-1].path
+        print_message(f"{f'{first} to {last}' if first != last else first}: {progress.figures()}")
+        self._progress = None

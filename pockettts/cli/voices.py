@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     elif args.action == "remove":
         _remove(args, own)
     elif args.what:
-        raise OptionError(f"voices list {args.what!r}: one word too many")
+        raise OptionError(f"voices list {args.what!r}: unexpected argument")
     else:
         _list(args, own)
 

@@ -11,7 +11,8 @@ HOST = re.compile(rf"(?:[^\W_][\w-]*\.)+([^\W\d_]{{2,24}})(?![\w-]){PATH}")
 REST = re.compile(r"[^\s<>\"“”«»|\\^`{}\[\]]+")
 FILE = re.compile(r"[\w-]+(?:\.[\w-]+)*\.([A-Za-z][A-Za-z0-9]{0,5}|7z)(?![\w-])")
 UNIX_PATH = re.compile(
-    r"(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})?(?:/[\w.@%+-]+){2,}/?|(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})/[\w.@%+-]+/?"
+    r"(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})?(?:/[\w.@%+-]+){1,}\?[\w.@%+=&-]+"
+    r"|(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})?(?:/[\w.@%+-]+){2,}/?|(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})/[\w.@%+-]+/?"
 )
 WINDOWS_PATH = re.compile(r"[A-Za-z]:\\[^\s\"<>|*?]*")
 TRAILING = ".,;:!?'\"\u2019\u201d)"
@@ -30,7 +31,7 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
     """An address or the name of a file that begins at i: where it ends, and how it is read."""
     if not language.in_addresses:
         return None
-    if text[i + 1 : i + 3] == ":\\\\":
+    if text[i + 1 : i + 3] == ":\\":
         return path_at(text, i, language)
     if scheme := SCHEME.match(text, i):
         rest = REST.match(text, scheme.end())

@@ -1,7 +1,8 @@
 """Documents: files of any kind as chapters of plain text.
 
-.txt, .md, .html, .epub, .srt and .vtt; with extras .pdf and .docx. The content of a file says what it is, not its name; only
-Markdown goes by its name. markup.py makes blocks of text, and they become text as pauses.py expects it: a line each.
+.txt, .md, .html, .epub, .srt and .vtt; with extras .pdf and .docx. The content of a file says what it is, not its name; the name only
+helps where text might be Markdown or a fragment of HTML. markup.py makes blocks of text, and they become text as pauses.py expects
+it: a line each.
 """
 
 import logging
@@ -12,34 +13,54 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from io import BytesIO
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import TextError
+from .blocks import TEXT_ONLY, Apparatus, Block
+from .encodings import decode_loosely, decode_page, is_plausible
+from .plain import split_chapters, without_licence
 from .subtitles import Cue, is_subtitles, read_cues
 
 MAX_BYTES = 64 * 1024 * 1024  # of text, more than any book has; /dev/zero has no end
 MAX_ARCHIVE = 1 << 30  # of a packed file with its pictures
-MARKDOWN = (".md", ".markdown")
+MARKDOWN = (".md", ".markdown", ".mkd", ".mdown")
+HTML = (".html", ".htm", ".xhtml", ".xht")
+SUFFIXES = (".txt", *MARKDOWN, *HTML, ".epub", ".pdf", ".docx", ".srt", ".vtt")
+WANTED = "give a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file"
 # What a file that can't be read is, by its first bytes.
 FOREIGN = {
-    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"RIFF": "a sound or video file",
-    b"ID3": "an MP3 file", b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"\x7fELF": "a program", b"\x1f\x8b": "a gzip archive",
-    b"{\\rtf": "an RTF file", b"\xd0\xcf\x11\xe0": "an old Office file", b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive",
-    b"SQLite format": "a database",
+    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"RIFF": "a sound, image or video file",
+    b"ID3": "an MP3 file", b"\xff\xfb": "an MP3 file", b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"\x7fELF": "a program",
+    b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive", b"{\\rtf": "an RTF file", b"\xd0\xcf\x11\xe0": "an old Office file",
+    b"SQLite format": "a database", b"%!PS": "a PostScript file", b"AT&TFORM": "a DjVu file", b"II*\0": "a TIFF image",
+    b"MM\0*": "a TIFF image", b"MZ": "a program", b"\xcf\xfa\xed\xfe": "a program", b"\x1aE\xdf\xa3": "a video file",
+    b"wOF": "a font", b"\0\1\0\0": "a font", b"OTTO": "a font", b"TPZ": "a Kindle book", b"\xeaDRMION": "a protected Kindle book",
+    b"BM": "an image", b"AMIGA": "a disk image",
 }  # fmt: skip
+SHORT_MAGIC = {
+    b"MZ",
+    b"BM",
+    b"ID3",
+    b"RIFF",
+    b"BZh",
+    b"TPZ",
+    b"wOF",
+    b"\xff\xfb",
+}  # text may begin so: it counts only beside control characters
+ARCHIVES = {  # files in a ZIP archive that say what it is
+    "word/document.xml": "a Word document", "xl/workbook.xml": "an Excel file", "ppt/presentation.xml": "a PowerPoint file",
+    "AndroidManifest.xml": "an Android app", "META-INF/MANIFEST.MF": "a Java archive", "content.xml": "an OpenDocument file",
+}  # fmt: skip
+MAX_BEFORE = 3  # words before the heading of a chapter that belong to it
+BLOCK_TAGS = r"<(?:h[1-6]|p|div|section|article|main|table|ul|ol|head|title|meta|body|header|blockquote|center|!--)\b"
 
 if TYPE_CHECKING:
-    from .markup import Block
+    from .epub import Book
 
 logger = logging.getLogger("pockettts")
-
-# A line of its own in a text file that starts a chapter: "CHAPTER I.", "Chapter Two: The Lamp", "Epilogue".
-HEADING = re.compile(
-    r"(?:(?:chapter|part|book|kapitel|teil|chapitre|partie|cap[ií]tulo|parte|capitolo|hoofdstuk|deel)\s+[\w-]+(?:\s*[.:\u2013\u2014-].{0,80})?"
-    r"|prologue?|epilogue?|preface|foreword|introduction|afterword|prolog|epilog|vorwort|nachwort|pr[ée]face|avant-propos)\s*[.:]?",
-    re.I,
-)
 
 
 @dataclass(frozen=True)
@@ -54,8 +75,12 @@ class Chapter:
 class Document:
     """A document: its chapters, at least one, and what it says about itself.
 
-    cover: an image; b"" if there is none. cues: the texts and times of subtitles; empty for all other kinds. plain: a plain text file
-    as it is, with its lines; None for all other kinds.
+    Attributes:
+        title, author, language: "" where it does not say. language: BCP 47.
+        cover: an image; b"" if there is none.
+        cues: the texts and times of subtitles; empty for all other kinds.
+        plain: a plain text file as it is, with its lines; None for all other kinds.
+        warnings: what was skipped, a line each. They have been logged.
     """
 
     chapters: list[Chapter]
@@ -65,64 +90,43 @@ class Document:
     cover: bytes = b""
     cues: Sequence[Cue] = ()
     plain: str | None = None
+    warnings: Sequence[str] = ()
 
 
-def read(source: str | Path | int, read_notes: bool = False) -> list[Chapter]:
+def read(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) -> list[Chapter]:
     """The chapters of `read_document`."""
-    return read_document(source, read_notes).chapters
+    return read_document(source, apparatus).chapters
 
 
-def read_document(source: str | Path | int, read_notes: bool = False) -> Document:
+def read_document(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) -> Document:
     """Read a document. A part that can't be read is skipped, with a warning.
 
     Args:
         source: a path; 0 is stdin.
-        read_notes: read footnotes and endnotes where they stand.
+        apparatus: what is read beside the text: notes, alternative texts.
 
     Raises:
         TextError: the file can't be read, is of no known kind, is damaged, too large or empty.
     """
-    document = read_any(source, read_notes)
+    document = read_any(source, apparatus)
     if not document.chapters:
         raise TextError(f"{_name(source)} is empty: give at least one word")
     return document
 
 
-def read_any(source: str | Path | int, read_notes: bool = False) -> Document:
+def read_any(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) -> Document:
     """As `read_document`, but of an empty document there are no chapters."""
-    suffix = "" if source == 0 else Path(str(source)).suffix.lower()
+    name = _name(source)
     try:
         content = _bytes(source)
     except OSError as error:
-        raise TextError(f"can't read {_name(source)} ({error.strerror or error}): give a text file") from None
-    document = _parsed(content, _name(source), suffix, read_notes)
+        raise TextError(f"can't read {name} ({error.strerror or error}): give a text file") from None
+    suffix = "" if source == 0 else Path(str(source)).suffix.lower()
+    try:
+        document = _Parser(content, name, suffix, apparatus, is_strict=source == 0).document()
+    except ValueError as error:  # of a page that is no book of many
+        raise TextError(f"{name} can't be read: {error}") from None
     return replace(document, chapters=[chapter for chapter in document.chapters if chapter.text.strip()])
-
-
-def _name(source: str | Path | int) -> str:
-    return "stdin" if source == 0 else str(source)
-
-
-def _parsed(content: bytes, name: str, suffix: str, read_notes: bool) -> Document:
-    """A document by its content."""
-    start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if content.startswith(b"PK\3\4") or suffix == ".epub":
-        return _of_zip(content, name, read_notes)
-    if content.startswith(b"%PDF"):
-        return _of_pdf(content, name)
-    if start.startswith((b"<!doctype html", b"<html", b"<?xml", b"<body")) or suffix in (".html", ".htm", ".xhtml"):
-        return _of_html(_within_limit(content, name), read_notes)
-    for magic, kind in FOREIGN.items():
-        if content.startswith(magic):
-            raise TextError(f"{name} is {kind}: give a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file")
-    if content[60:68] == b"BOOKMOBI":
-        raise TextError(f"{name} is a Mobipocket book: convert it to EPUB, for example with Calibre")
-    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = _within_limit(content, name).decode("utf-16", "replace") if is_utf16 else decoded(content, name)
-    if is_subtitles(text):
-        cues = read_cues(text, name)
-        return Document([Chapter("", "\n".join(cue.text for cue in cues))], cues=cues)
-    return _of_markdown(text, read_notes) if suffix in MARKDOWN else Document(_of_text(text), plain=text)
 
 
 def whole(chapters: Iterable[Chapter]) -> str:
@@ -130,17 +134,17 @@ def whole(chapters: Iterable[Chapter]) -> str:
     return "\n\n".join(chapter.text for chapter in chapters)
 
 
+def _name(source: str | Path | int) -> str:
+    return "stdin" if source == 0 else str(source)
+
+
 def _bytes(source: str | Path | int) -> bytes:
     """The content of a file; of a plain text at most one byte more than is allowed. Archives hold pictures too."""
     with open(source, "rb", closefd=source != 0) as file:
         content = file.read(MAX_BYTES + 1)
-        return content + file.read(MAX_ARCHIVE) if content.startswith((b"PK\3\4", b"%PDF")) else content
-
-
-def _within_limit(content: bytes, name: str) -> bytes:
-    if len(content) > MAX_BYTES:
-        raise TextError(f"{name} is longer than {MAX_BYTES >> 20} MB: give a part of it")
-    return content
+        return (
+            content + file.read(MAX_ARCHIVE) if content.startswith(b"PK\3\4") or b"%PDF-" in content[:1024] else content
+        )
 
 
 def decoded(content: bytes, name: str) -> str:
@@ -161,35 +165,170 @@ def decoded(content: bytes, name: str) -> str:
     return text
 
 
-def _of_text(text: str) -> list[Chapter]:
-    """A text file's chapters: they begin with a heading after a blank line."""
-    lines = text.splitlines()
-    starts = [
-        n for n, line in enumerate(lines) if HEADING.fullmatch(line.strip()) and (n == 0 or not lines[n - 1].strip())
-    ]
-    if not starts:
-        return [Chapter("", text)]
-    bounds = [0, *starts, len(lines)]
-    parts = ["\n".join(lines[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]
-    return [Chapter("", parts[0]), *(Chapter(part.split("\n", 1)[0].strip(), part) for part in parts[1:])]
+class _Parser:
+    """Finds out what a file is, by its content.
+
+    Args:
+        suffix: of the file's name, in small letters.
+        is_strict: text must be UTF-8 or UTF-16: who pipes it can say so, but old files are in what they were once saved in.
+    """
+
+    def __init__(self, content: bytes, name: str, suffix: str, apparatus: Apparatus, is_strict: bool) -> None:
+        self.content, self.name, self.suffix, self.apparatus, self.is_strict = (
+            content,
+            name,
+            suffix,
+            apparatus,
+            is_strict,
+        )
+
+    def document(self) -> Document:
+        content = self.content
+        if content.startswith(b"PK\3\4") or self.suffix == ".epub" and not self._is_text():
+            return self._zip()
+        if b"%PDF-" in content[:1024]:
+            return self._pdf()
+        self._refuse_foreign()
+        if self._is_html():
+            return self._html()
+        text = self._text()
+        if is_subtitles(text):
+            cues = read_cues(text, self.name)
+            return Document([Chapter("", "\n".join(cue.text for cue in cues))], cues=cues)
+        if self.suffix in MARKDOWN or self.suffix in ("", ".txt", ".text") and _looks_like_markdown(text):
+            return self._markdown(text)
+        return Document([Chapter(title, part) for title, part in split_chapters(text)], plain=text)
+
+    # --- which kind ----------------------------------------------------------------------------------------------------------
+
+    def _is_text(self) -> bool:
+        return bool(self.content) and 0 not in self.content[:4096] and b"<" in self.content[:1024]
+
+    def _refuse_foreign(self) -> None:
+        """Raise TextError for a kind of file that is known and is no document that can be read."""
+        content = self.content
+        is_binary = re.search(rb"[\0-\x08\x0e-\x19]", content[:4096]) is not None
+        kind = next(
+            (
+                kind
+                for magic, kind in FOREIGN.items()
+                if content.startswith(magic) and (is_binary or magic not in SHORT_MAGIC)
+            ),
+            "",
+        )
+        if content[4:8] == b"ftyp":
+            kind = "an MP4 file"
+        elif content[257:262] == b"ustar":
+            kind = "a tar archive"
+        elif content[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
+            raise TextError(f"{self.name} is a Mobipocket or Kindle book: convert it to EPUB, for example with Calibre")
+        if kind:
+            raise TextError(f"{self.name} is {kind}: {WANTED}")
+
+    def _is_html(self) -> bool:
+        """Whether it is HTML. XML of other kinds is refused, but for SSML, which is spoken as text."""
+        start = decode_page(self.content[:4096]).lstrip("\ufeff \t\r\n")
+        if start.startswith("<?xml"):
+            root = re.search(r"<(?:[\w.-]+:)?([A-Za-z][\w.-]*)", start)
+            name = root[1].lower() if root else "html"
+            if name not in ("html", "body", "div", "section", "speak"):
+                raise TextError(f"{self.name} is an XML file (<{root and root[1]}>): {WANTED}")
+            return name != "speak"
+        if re.match(r"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|body)\b", start, re.I | re.S):
+            return True
+        if self.suffix in MARKDOWN or self.suffix in (".srt", ".vtt"):
+            return False
+        if self.suffix in HTML:
+            return True
+        return re.match(BLOCK_TAGS, start, re.I) is not None and re.search(r"</\w+>", start) is not None
+
+    def _text(self) -> str:
+        """The file as text. Raises TextError if it is none."""
+        if self.is_strict and not self.content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return decoded(self.content, self.name)
+        text, is_sure = decode_loosely(self.content[:MAX_BYTES])
+        if "\0" in text:
+            raise TextError(f"{self.name} is not text: {WANTED}")
+        content = self._within_limit()
+        if not is_sure:
+            if not is_plausible(text):
+                return decoded(content, self.name)  # raises
+            logger.warning("%s is not UTF-8: it is read as Windows-1252", self.name)
+        return text
+
+    def _within_limit(self) -> bytes:
+        if len(self.content) > MAX_BYTES:
+            raise TextError(f"{self.name} is longer than {MAX_BYTES >> 20} MB: give a part of it")
+        return self.content
+
+    # --- each kind -----------------------------------------------------------------------------------------------------------
+
+    def _html(self) -> Document:
+        from .markup import Notes, local_name, parse, read_tree, text_of
+
+        root = parse(decode_page(self._within_limit()))
+        title = next((text_of(element) for element in root.iter() if local_name(element) == "title"), "")
+        language = root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
+        authors = [meta.get("content", "") for meta in root.iter("meta") if meta.get("name", "").lower() == "author"]
+        blocks = _without_licence(read_tree(root, Notes({"": root}), self.apparatus))
+        return Document(_at_headings(blocks), title, ", ".join(authors), language)
+
+    def _markdown(self, text: str) -> Document:
+        from .markup import from_markdown
+
+        blocks, about = from_markdown(text, self.apparatus)
+        author = about.get("author") or about.get("authors") or ""
+        return Document(
+            _at_headings(blocks), about.get("title", ""), author, about.get("lang") or about.get("language") or ""
+        )
+
+    def _zip(self) -> Document:
+        """An EPUB, or a Word document. Raises TextError for other archives."""
+        from .epub import read_epub
+
+        names: list[str] = []
+        try:
+            with zipfile.ZipFile(BytesIO(self.content)) as archive:
+                names = archive.namelist()
+        except (zipfile.BadZipFile, ValueError, OSError):
+            pass  # `read_epub` says so
+        kind = next((kind for name, kind in ARCHIVES.items() if name in names), "")
+        if kind == "a Word document":
+            return self._docx()
+        has_pages = any(name.lower().endswith((".opf", ".xhtml", ".html", ".htm")) for name in names)
+        if names and not has_pages:
+            raise TextError(f"{self.name} is {kind or 'a ZIP archive without a book'}: {WANTED}")
+        book = read_epub(self.name, self.content, MAX_BYTES, self.apparatus)
+        return Document(
+            _chapters_of_book(book), book.title, book.author, book.language, book.cover, warnings=tuple(book.warnings)
+        )
+
+    def _pdf(self) -> Document:
+        _need("pypdf", "pdf", self.name)
+        from .pdf import read_pdf
+
+        pdf = read_pdf(self.name, self.content, MAX_BYTES)
+        chapters = [Chapter(title, text) for title, text in pdf.chapters]
+        return Document(chapters, pdf.title, pdf.author, warnings=tuple(pdf.warnings))
+
+    def _docx(self) -> Document:
+        _need("docx", "docx", self.name)
+        from .word import read_docx
+
+        word = read_docx(self.name, self.content, self.apparatus)
+        return Document(_at_headings(word.blocks), word.title, word.author, word.language)
 
 
-def _of_markdown(text: str, read_notes: bool) -> Document:
+def _looks_like_markdown(text: str) -> bool:
+    """Whether a text has two headings of Markdown or more, as scripts with comments have not."""
+    if text.startswith("#!"):
+        return False
+    headings = re.findall(r"(?m)(?:\A|^[ \t]*\r?\n)#{1,6} \S.*$(?=\r?\n[ \t]*\r?$)", text[:200_000])
+    return len(headings) > 1
+
+
+def _at_headings(blocks: list[Block]) -> list[Chapter]:
     """Chapters begin at the headings of the highest level that has several."""
-    from .markup import from_markdown
-
-    return Document(_at_headings(from_markdown(text, read_notes)))
-
-
-def _of_html(content: bytes, read_notes: bool) -> Document:
-    from .markup import decode_page, from_html
-
-    page = decode_page(content)
-    title = re.search(r"<title[^>]*>(.*?)</title", page, re.S | re.I)
-    return Document(_at_headings(from_html(page, read_notes)), title=" ".join(title[1].split()) if title else "")
-
-
-def _at_headings(blocks: "list[Block]") -> list[Chapter]:
     counts = Counter(block.level for block in blocks if block.level)
     level = min((level for level, count in counts.items() if count > 1), default=None)
     chapters: list[list[Block]] = [[]]
@@ -197,77 +336,85 @@ def _at_headings(blocks: "list[Block]") -> list[Chapter]:
         if block.level and block.level == level:
             chapters.append([])
         chapters[-1].append(block)
-    return [
-        Chapter(part[0].text.replace("\n", " ") if part and part[0].level else "", _text(part)) for part in chapters
-    ]
+    return [Chapter(_title(part[0]) if part and part[0].level else "", _text(part)) for part in chapters]
 
 
-def _of_zip(content: bytes, name: str, read_notes: bool) -> Document:
-    """An EPUB, or a Word document."""
-    from .epub import read_epub
+def _chapters_of_book(book: "Book") -> list[Chapter]:
+    """The chapters of an EPUB: they begin where its table of contents says, and at pages that begin with a heading.
 
-    try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            is_word = "word/document.xml" in archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OSError):
-        is_word = False
-    if is_word:
-        return _of_docx(content, name)
-    book = read_epub(name, content, MAX_BYTES, read_notes)
-    chapters: list[Chapter] = []
-    for blocks in book.pages:  # a page without a heading continues the chapter before it
-        heading = next((block.text.replace("\n", " ") for block in blocks if block.level), None)
-        if heading is None and chapters:
-            last = chapters.pop()
-            chapters.append(Chapter(last.title, f"{last.text}\n\n{_text(blocks)}".strip()))
-        else:
-            chapters.append(Chapter(heading or "", _text(blocks)))
-    return Document(chapters, book.title, book.author, book.language, book.cover)
-
-
-def _of_pdf(content: bytes, name: str) -> Document:
-    """The pages of a PDF, with words that were divided at the end of a line put together."""
-    _need("pypdf", "pdf", name)
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
-
-    pages = []
-    try:
-        reader = PdfReader(BytesIO(content))
-        for number, page in enumerate(reader.pages, 1):
-            try:
-                pages.append(page.extract_text())
-            except Exception as error:  # pypdf raises whatever a broken page makes it raise
-                logger.warning("%s: page %d is skipped: %s", name, number, error or type(error).__name__)
-        about = reader.metadata
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TextError(f"{name} is damaged or protected ({error}): give another PDF") from None
-    if not any(page.strip() for page in pages):
-        raise TextError(f"{name} has no text: its pages are pictures, which need text recognition first")
-    text = "\n".join(pages)
-    text = re.sub(r"(?<=[a-z\u00df-\u00ff])-\n(?=[a-z\u00df-\u00ff])", "", text)
-    return Document(_of_text(text), str(about and about.title or ""), str(about and about.author or ""))
+    Of an entry that leads to a place within a page, only one of the first levels begins a chapter. Without a table of contents, a
+    page without a heading continues the chapter before it; a book with one heading a page at most is split at its pages.
+    """
+    blocks = _without_licence([block for page in book.pages for block in page.blocks])
+    kept = set(map(id, blocks))
+    for page in book.pages:
+        page.blocks = [block for block in page.blocks if id(block) in kept]
+    firsts = {id(page.blocks[0]): page for page in book.pages if page.blocks}
+    titles = _listed_titles(book)
+    headed = sum(any(block.level for block in page.blocks) for page in book.pages)
+    if len(titles) < 2 and headed < 2:
+        return _at_headings(blocks)
+    chapters: list[tuple[str, list[Block]]] = [("", [])]
+    for block in blocks:
+        first_page = firsts.get(id(block))
+        listed = titles.get(id(block))
+        heading = _heading_near_start(first_page.blocks) if first_page else None
+        if heading is not None and heading is not block and id(heading) in titles:
+            heading = None  # its chapter begins there
+        if listed is not None or heading is not None and (not titles or heading.level < 3):
+            own = _title(heading) if heading is not None else _title(block) if block.level else ""
+            chapters.append((listed or own, []))
+        chapters[-1][1].append(block)
+    return [Chapter(title, _text(part)) for title, part in chapters]
 
 
-def _of_docx(content: bytes, name: str) -> Document:
-    """The paragraphs of a Word document; its headings begin chapters."""
-    _need("docx", "docx", name)
-    import docx
+def _without_licence(blocks: list[Block]) -> list[Block]:
+    """The blocks of a book without the licence of Project Gutenberg."""
+    if not any("project gutenberg" in block.text.lower() for block in blocks):
+        return blocks
+    for block, text in zip(blocks, without_licence([block.text for block in blocks]), strict=True):
+        block.text = text
+    return [block for block in blocks if block.text]
 
-    from .markup import Block
 
-    try:
-        word = docx.Document(BytesIO(content))
-        blocks = []
-        for paragraph in word.paragraphs:
-            style = (paragraph.style.name or "") if paragraph.style else ""
-            heading = re.fullmatch(r"Heading ([1-6])|Title", style)
-            blocks.append(Block(" ".join(paragraph.text.split()), int(heading[1] or 1) if heading else 0))
-        about = word.core_properties
-    except Exception as error:  # python-docx raises whatever broken XML makes it raise
-        raise TextError(f"{name} is damaged ({error}): give another Word document") from None
-    chapters = _at_headings([block for block in blocks if block.text])
-    return Document(chapters, about.title or "", about.author or "", about.language or "")
+def _listed_titles(book: "Book") -> dict[int, str]:
+    """The titles of the table of contents, by the identity of the block where each leads to."""
+    pages = {page.place: page for page in book.pages}
+    places = {(page.place, name): block for page in book.pages for block in page.blocks for name in block.ids}
+    counts = Counter(entry.depth for entry in book.contents)
+    depth = min((depth for depth, count in sorted(counts.items()) if count > 2), default=1)
+    titles: dict[int, str] = {}
+    seen: set[str] = set()
+    for entry in book.contents:
+        if (page := pages.get(entry.place)) is None or not page.blocks:
+            continue
+        # Of a place that is not there, the page counts, but only once: the others may lead to notes that are left out.
+        is_first, start = entry.place not in seen, page.blocks[0]
+        seen.add(entry.place)
+        block = places.get((entry.place, entry.fragment)) if entry.fragment else start
+        if block is None and is_first and entry.depth <= depth:
+            block = start
+        if block is not None and id(start) not in titles and _is_at_start(block, page.blocks):
+            block = start
+        if block is not None and (entry.depth <= depth or block is start):
+            titles.setdefault(id(block), entry.title)
+    return titles
+
+
+def _is_at_start(block: Block, blocks: list[Block]) -> bool:
+    """Whether a block is a heading before which a page has only a few words, such as the number of a chapter."""
+    before = list(islice(takewhile(lambda other: other is not block, blocks), MAX_BEFORE + 1))
+    words = sum(len(other.text.split()) for other in before)
+    return block.level > 0 and words <= MAX_BEFORE and not any(other.level for other in before)
+
+
+def _heading_near_start(blocks: list[Block]) -> Block | None:
+    """The heading of a page, before which there may be some lines such as a number."""
+    return next((block for block in blocks if block.level), None)
+
+
+def _title(block: Block) -> str:
+    return block.text.replace("\n", " ")
 
 
 def _need(module: str, extra: str, name: str) -> None:
@@ -275,5 +422,5 @@ def _need(module: str, extra: str, name: str) -> None:
         raise TextError(f"{name}: reading this kind needs a package that is not here: pip install 'pockettts[{extra}]'")
 
 
-def _text(blocks: "Iterable[Block]") -> str:
+def _text(blocks: Iterable[Block]) -> str:
     return "\n\n".join(block.text for block in blocks)

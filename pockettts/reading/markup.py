@@ -1,206 +1,708 @@
-"""Markdown and HTML as plain text, block by block. Markdown becomes HTML first; EPUBs are made of HTML too.
+"""HTML and Markdown as plain text, block by block. Markdown becomes HTML first; EPUBs are made of HTML too.
 
-The apparatus of a book is left out: marks of notes, notes, page numbers, tables of contents, indexes and copyright pages.
+The apparatus of a book is left out: marks of notes and the notes, page numbers, tables of contents, indexes and copyright pages.
+
+Pages are parsed by lxml's HTML parser (libxml2), whatever they claim to be: it has no fatal errors, takes linear time, and knows
+`<title/>` as XHTML does. A few faults that would cost text even so are repaired before (`parse`).
+
+Source: EPUB 3 Structural Semantics Vocabulary, DPUB-ARIA 1.1 (W3C).
 """
 
+import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
-from html.parser import HTMLParser
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from posixpath import dirname, join, normpath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-# Tags of HTML: what starts and ends a line; what is no text.
-BLOCKS = {"p", "div", "section", "article", "header", "footer", "aside", "figure", "figcaption", "blockquote", "table", "pre", "dl",
-          "dt", "dd", "ul", "ol", "hr", "body", "main", "address", "caption", "center"}  # fmt: skip
+from .blocks import TEXT_ONLY, Apparatus, Block
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element  # lxml itself is imported by who reads such a file
+
+MAX_TAGS = 500_000  # of a page; the longest novels have some 50,000
+MAX_DEPTH = 2048  # of nested elements, where libxml2 stops
+
+# What starts and ends a line; what is no text; what holds a note.
+BLOCKS = {
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
+    "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "main", "ol", "p", "pre", "section", "summary",
+    "table", "title", "ul",
+}  # fmt: skip
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 UNSEEN = {
-    "head",
-    "script",
-    "style",
-    "template",
-    "svg",
-    "math",
-    "nav",
-    "rt",
-    "rp",
+    "annotation", "annotation-xml", "audio", "button", "canvas", "datalist", "head", "iframe", "nav", "noembed", "noframes", "object",
+    "rp", "rt", "script", "select", "style", "svg", "template", "textarea", "title", "video",
+}  # fmt: skip
+NOTE_HOLDERS = {"p", "li", "div", "aside", "section", "dd", "td", "blockquote", "article", "table", "tr"}
+CONTAINERS = {"body", "section", "div", "ul", "ol", "table", "article", "aside", "dl", "p"}
+RAW = {
     "title",
-    "object",
-    "audio",
-    "video",
+    "style",
+    "script",
+    "textarea",
     "iframe",
-}
-EMPTY = {"br", "hr", "img", "meta", "link", "input", "col", "wbr", "source", "area", "base", "embed", "param", "track"}
+    "noembed",
+    "noframes",
+    "xmp",
+}  # no tags inside, up to the end tag
 
-# Values of epub:type and role (without "doc-") whose elements are no part of what is read.
-MARKS = {"noteref", "pagebreak", "backlink"}
-NOTES = {"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "note"}
-PARTS = {"toc", "index", "copyright-page", "landmarks", "page-list", "loi", "lot"}
-CLASSES = {
-    "pagenum",
-    "pageno",
-    "page-number",
-    "noteref",
-    "footnote-ref",
-    "footnote-back",
-    "footnote-backref",
-    "fnanchor",
+LISTING_CLASSES = {"codehilite", "highlight", "programlisting", "sourcecode"}  # of <pre>, or of what is around it
+NAVIGATION = {"navigation", "search", "contentinfo"}  # roles of what belongs to the web page and not to the text
+# Values of epub:type and role (without "doc-"), and classes and ids, of what is no part of the text.
+MARKS = {"noteref", "pagebreak", "backlink", "annoref"}
+NOTES = {"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"}
+GROUPS = {"footnotes", "endnotes", "rearnotes"}
+PARTS = {
+    "toc",
+    "toc-brief",
+    "index",
+    "copyright-page",
+    "imprint",
+    "landmarks",
+    "page-list",
+    "pagelist",
+    "loi",
+    "lot",
+    "loa",
+    "lov",
 }
-# Classes of notes in books without epub:type.
-NOTE_CLASSES = {"footnote", "footnotes", "endnotes"}
-NOTE_MARK = re.compile(r"[\[(]?\s*(?:\d{1,4}|[ivxl]{1,5}|[a-z]|[*\u2020\u2021\u00a7\u00b6]{1,3})\s*[\])]?")
-BRACKETED = re.compile(
-    r"(?<=[\w.,;:!?\"'\u2019\u201d)])\[(?:\d{1,3}|[a-z]|\*)\]"
-)  # a mark that is no link: "word.[15]"
-TABLE_GAP = ", "
+MARK_CLASSES = {
+    "footnote-back", "footnote-backref", "footnotes-sep", "pagebreak", "page-number", "pageno", "pagenum", "pagenumber",
+    "lnum", "line-number", "linenum", "linenumber",
+}  # fmt: skip
+REFERENCE_CLASSES = {"fnanchor", "footnote-ref", "footnote-reference", "noteref", "sdfootnoteanc", "sdendnoteanc"}
+NOTE_CLASSES = {"endnote", "endnotes", "footnote", "footnotes", "footnote-item", "_idfootnote", "_idfootnotes"}
+PART_CLASSES = {"copyright", "copyright-page", "copyrightpage", "landmarks", "page-list", "pg-boilerplate"}
+CONTENTS = re.compile(r"\b(?:toc|tableofcontents|table-of-contents|contents|inhaltsverzeichnis|sommaire)\b", re.I)
+CONTENTS_TITLE = re.compile(
+    r"(?:table of )?contents|inhalt(?:sverzeichnis)?|table des mati[eè]res|sommaire|[íi]ndice(?: general| generale)?|sum[áa]rio|"
+    r"contenidos?|inhoud(?:sopgave)?",
+    re.I,
+)
+INDEX_TITLE = re.compile(
+    r"(?:general |subject )?index|register|(?:stichwort|sach|personen)verzeichnis|index g[ée]n[ée]ral|[íi]ndice (?:alfab[ée]tico|anal[íi]tico|"
+    r"remissivo|onom[áa]stico)|trefwoordenregister",
+    re.I,
+)
+COPYRIGHT_TITLE = re.compile(
+    r"(?:copyright|imprint|impressum|mentions l[ée]gales|droits d.auteur|colofon|colof[óo]n|cr[ée]ditos|cr[ée]dits)(?: page| notice|\W+\d{4})?",
+    re.I,
+)
+MAX_COPYRIGHT = 3000  # words; who marks more than that as a copyright page has marked too much
 
-# A tag of XHTML that is closed at once. HTML knows this only of EMPTY tags: `<title/>` would swallow the page.
-_SELF_CLOSED = re.compile(r"<([A-Za-z][\w:.-]*)((?:\s[^<>]*)?)/>")
+NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[ivxl]{1,5}|[a-z]|[*\u2020\u2021\u00a7\u00b6]{1,3})\s*[\])}]?[.:]?", re.I)
+RAISED_MARK = r"[*\u2020\u2021\u00a7\u00b6]{1,3}|[\[(]\w{1,3}[\])]|\d{1,3}(?:[,\u2013-]\d{1,3})+"
+PERMALINK = re.compile(r"\d{1,5}|[#\u00a7\u00b6\U0001f517]?")
+BRACKETED = re.compile(r"\s*[\[({].*[\])}]\s*")
+RETURN = re.compile(
+    r"[\s\[\](){}.:\u21a9\u21b5\u2191^\ufe0e\ufe0f\u2934\u21d1\u2190\u00ab]*(?:\d{1,4}|[a-z]|back|return|top)?[\s\])}.:]*",
+    re.I,
+)
+# In the text of a block: marks that are no links, "word.[15]", "Smith [3, 7]"; numbers of pages; marks of Markdown without a note.
+IN_TEXT = re.compile(
+    r"(?<=[\w.,;:!?\"'\u2019\u201d)\]%])\s?"
+    r"\[(?:\d{1,3}(?:\s?[,\u2013\u2014-]\s?\d{1,3})*|[a-z]|[*\u2020\u2021]+|note \d{1,3})\](?![\w(\[:])|"
+    r"[\[{](?:pg|page|p\.)\s*[\divxlc]{1,5}[\]}]|\[\^[^\]\s]+\]|\[illustration\.?\]",
+    re.I,
+)
+ILLUSTRATION = re.compile(r"\[illustration:\s*([^\]]*)\]", re.I)
+SUPERSCRIPT = str.maketrans(
+    "0123456789+-\u2212n", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207b\u207f"
+)
+SUBSCRIPT = str.maketrans("0123456789", "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089")
+TABLE_GAP = "\ue011"  # between the cells of a table; it becomes ", "
+KEPT = "\ue010"  # stands for "[" in code, where a number in brackets is no mark
+
+_GAPS = re.compile(f"[ {TABLE_GAP}]*{TABLE_GAP}[ {TABLE_GAP}]*")
+_END_GAPS = re.compile(f"(?m)^[ {TABLE_GAP}]*{TABLE_GAP}|{TABLE_GAP}[ {TABLE_GAP}]*$")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
-_DECLARED = re.compile(rb"""(?:encoding|charset)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.I)
+_ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]{1,40})\s+(?:"([^"&%<]{0,200})"|'([^'&%<]{0,200})')\s*>""")
+_DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[]*\[.{0,20000}?\]\s*>", re.I | re.S)
+_CLOSING = re.compile(r"</(?:[A-Za-z]+:)?(?:body|html)\s*>", re.I)
+_NO_XML = re.compile("[\0-\x08\x0b\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+logger = logging.getLogger("pockettts")
 
 
-@dataclass
-class Block:
-    """A paragraph, a heading, a list or the like."""
-
-    text: str
-    level: int = 0  # of a heading: 1 to 6
+# --- parsing -----------------------------------------------------------------------------------------------------------------
 
 
-def decode_page(content: bytes) -> str:
-    """A page of HTML or XML as text: by its byte order mark, by the encoding that it declares, as UTF-8, else as cp1252."""
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding, "replace")
-    declared = _DECLARED.search(content[:1024])
-    for encoding in ([declared[1].decode("ascii")] if declared else []) + ["utf-8"]:
-        try:
-            return content.decode(encoding)
-        except (LookupError, UnicodeDecodeError):
-            continue
-    return content.decode("cp1252", "replace")
+def parse(page: str, warn: Callable[[str], None] = logger.warning) -> "Element":
+    """The root of a page's tree, without comments. warn: gets a line about what is left out.
+
+    Raises:
+        ValueError: the page has more than MAX_TAGS tags.
+    """
+    from lxml import etree
+
+    if page.count("<") > MAX_TAGS:
+        raise ValueError(f"it has more than {MAX_TAGS:,} tags")
+    parser = etree.HTMLParser(
+        encoding="utf-8", recover=True, huge_tree=True, remove_comments=True, remove_pis=True, no_network=True
+    )
+    try:
+        root = etree.fromstring(_repaired(page).encode(), parser)
+    except etree.LxmlError:  # there is nothing in it
+        root = None
+    if any("xcessive depth" in str(error.message) for error in parser.error_log):
+        warn(f"it has elements more than {MAX_DEPTH} deep: what stands there is left out")
+    return etree.Element("html") if root is None else root
 
 
-def attributes(given: Sequence[tuple[str, str | None]]) -> dict[str, str]:
-    """Attributes by name, without namespaces but that of epub:type."""
-    return {name if name == "epub:type" else name.rpartition(":")[2]: value or "" for name, value in given}
+def _repaired(page: str) -> str:
+    """A page without the faults for which libxml2 loses text."""
+    if "<![CDATA[" in page:
+        from html import escape
+
+        page = _CDATA.sub(lambda match: escape(match[1], quote=False), page)
+    if "<!ENTITY" in page:
+        entities = {match[1]: match[2] or match[3] or "" for match in _ENTITY.finditer(page[:20_000])}
+        page = re.sub(r"&([\w.-]+);", lambda match: entities.get(match[1], match[0]), page)
+    page = _DOCTYPE.sub("", page, count=1)
+    page = _CLOSING.sub("", page)  # what follows them would not be read
+    return _NO_XML.sub("", _raw_text_closed(page))
 
 
-def without_cdata(page: str) -> str:
-    """A page with its CDATA sections as escaped text."""
-    return _CDATA.sub(lambda match: escape(match[1]), page)
+def _raw_text_closed(page: str) -> str:
+    """A page in which <title>, <style> and the like end: without an end tag they would go on to the end of the page."""
+    lower = page.lower()
+    for tag in RAW:
+        start = lower.find(f"<{tag}")
+        while start >= 0:
+            opened = page.find(">", start)
+            if opened < 0:
+                break
+            if not lower[start + 1 + len(tag) : start + 2 + len(tag)].isalpha() and page[opened - 1] != "/":
+                end = lower.find(f"</{tag}", opened)
+                limit = min(
+                    (n for n in (lower.find("<body", opened), lower.find("</head", opened)) if n >= 0), default=-1
+                )
+                if end < 0 or tag in ("title", "style") and 0 <= limit < end:
+                    # A title has no tags. In a style or a script nothing shows where text begins, but for the end of the head.
+                    end = page.find("<", opened) if limit < 0 or tag == "title" else limit
+                    end = len(page) if end < 0 else end
+                    page = f"{page[:end]}</{tag}>{page[end:]}"
+                    lower = page.lower()
+                opened = end
+            start = lower.find(f"<{tag}", opened)
+    return page
 
 
-def _closed(match: re.Match[str]) -> str:
-    tag = match[1]
-    return match[0] if tag.lower() in EMPTY else f"<{tag}{match[2]}></{tag}>"
+def local_name(element: "Element") -> str:
+    """The name of an element without a namespace."""
+    return _local(element.tag)
 
 
-class _Reader(HTMLParser):
-    """Collects `blocks`, each on one line but for <br> and the items of a list."""
+@lru_cache(4096)
+def _local(tag: object) -> str:
+    return tag.rpartition(":")[2].lower() if isinstance(tag, str) else ""  # comments have functions for tags
 
-    def __init__(self, read_notes: bool) -> None:
-        super().__init__()
-        self.blocks: list[Block] = [Block("")]
-        self._read_notes = read_notes
-        self._before = ""  # the last start tag
-        self._unseen: list[str] = []  # open tags of which nothing is read, innermost last
-        self._lists: list[int | None] = []  # the last number of each open list; None: it has bullets
-        self._marks: list[
-            tuple[str, int, int, bool]
-        ] = []  # open <a> and <sup>: tag, block, place in it, whether a link
 
-    def handle_starttag(self, tag: str, given: list[tuple[str, str | None]]) -> None:
-        found, is_code = attributes(given), (self._before, tag) == ("pre", "code")
-        self._before = tag
-        if self._unseen == ["head"] and (tag in BLOCKS or tag in HEADINGS):
-            self._unseen.clear()  # the head was never closed
-        if self._unseen or is_code or tag in UNSEEN or self._is_apparatus(found):
-            if tag not in EMPTY:
-                self._unseen.append(tag)
+def attribute(element: "Element", name: str) -> str:
+    """An attribute with any prefix; "" if there is none."""
+    value = element.get(name)
+    if value is None:
+        value = next((value for key, value in element.items() if key.rpartition(":")[2] == name), "")
+    return str(value)
+
+
+def kinds(element: "Element") -> set[str]:
+    """What an element is, by `epub:type` and `role`, without "doc-"."""
+    found = " ".join(value for key, value in element.items() if key.endswith(":type"))
+    roles = element.get("role", "").lower()
+    roles = "" if roles == "note" else roles  # of ARIA: any remark
+    return {kind.removeprefix("doc-") for kind in f"{found.lower()} {roles}".split()}
+
+
+def classes(element: "Element") -> set[str]:
+    return set(element.get("class", "").lower().split())
+
+
+def text_of(element: "Element") -> str:
+    """All text in an element, with single spaces."""
+    return " ".join("".join(element.itertext()).split())
+
+
+def resolve(place: str, href: str) -> tuple[str, str]:
+    """The place in a book, and the id there, that a link leads to from a page at `place`; ("", "") for links out of it."""
+    path, _, fragment = href.strip().partition("#")
+    if re.match(r"[a-z][a-z0-9+.-]*:", path, re.I):
+        return "", ""
+    path = unquote(path.partition("?")[0])
+    target = normpath(join(dirname(place), path)) if path else place
+    return target.lower(), unquote(fragment)
+
+
+# --- notes -------------------------------------------------------------------------------------------------------------------
+
+
+class Notes:
+    """The marks of notes, and the notes, of all pages of a book.
+
+    A mark is a link to a note that looks like one: by epub:type, role or class, since it is raised or in brackets, or since it is a
+    number or a sign and the note links back.
+
+    Attributes:
+        marks: links that are marks, each with its note; None: the note is not found.
+        notes: the elements that are notes to which a mark leads.
+    """
+
+    def __init__(self, pages: Mapping[str, "Element"]) -> None:
+        self.marks: dict[Element, Element | None] = {}
+        self.notes: set[Element] = set()
+        self._ids: dict[tuple[str, str], Element] = {}
+        self._places = {root: place.lower() for place, root in pages.items()}
+        for root, place in self._places.items():
+            for element in root.iter():
+                for name in (element.get("id"), element.get("name")):
+                    if name:
+                        self._ids.setdefault((place, name), element)
+        for root, place in self._places.items():
+            for link in root.iter("a"):
+                if "#" in link.get("href", "") or kinds(link) & MARKS:
+                    self._look_at(place, link)
+
+    def element(self, place: str, name: str) -> "Element | None":
+        """What has this id on the page at `place`."""
+        return self._ids.get((place.lower(), name))
+
+    def _look_at(self, place: str, link: "Element") -> None:
+        is_named = bool(kinds(link) & {"noteref", "annoref"} or classes(link) & REFERENCE_CLASSES)
+        text = text_of(link)
+        if not is_named and (
+            not NOTE_MARK.fullmatch(text) or _is_first(link)
+        ):  # a link at the start of a note leads back
             return
-        if tag in ("a", "sup"):
-            is_link = tag == "a" and "#" in found.get("href", "")
-            self._marks.append((tag, len(self.blocks) - 1, len(self.blocks[-1].text), is_link))
+        target = self._ids.get(resolve(place, link.get("href", "")))
+        note = self._note_at(target, link) if target is not None else None
+        if note is not None and not (is_named or _is_note(note) or self._links_back(note, link)):
+            note = None
+        if note is not None or is_named or _is_raised(link) or not text.strip("[](){} ").isalnum() or "[" in text:
+            self.marks[link] = note
+            if note is not None:
+                self.notes.add(note)
+
+    def _note_at(self, target: "Element", link: "Element") -> "Element | None":
+        """The note that a link to `target` is about: the block that holds it, if it can be a note."""
+        element: Element | None = target
+        while element is not None and local_name(element) not in NOTE_HOLDERS | HEADINGS.keys() | {"dt", "body"}:
+            element = element.getparent()
+        if element is not None and local_name(element) == "dt":  # docutils: <dt><a id="n">1</a></dt><dd>the note</dd>
+            element = element.getnext()
+        if element is not None and local_name(element) == "td":
+            element = element.getparent()
+        while (
+            element is not None
+            and (parent := element.getparent()) is not None
+            and _is_note(parent)
+            and not _is_group(parent)
+        ):
+            element = parent
+        if element is None or local_name(element) in HEADINGS or local_name(element) == "body":
+            return None
+        if any(inner is link or local_name(inner) in HEADINGS for inner in element.iter()):
+            return None
+        return element
+
+    def _links_back(self, note: "Element", link: "Element") -> bool:
+        near: set[Element] = {link, *link.iter()}
+        around: Element | None = link
+        for _ in range(3):
+            if around is None or local_name(around) == "body":
+                break
+            near.add(around)
+            if (before := around.getprevious()) is not None and not text_of(before):
+                near.add(before)
+            around = around.getparent()
+        place = self._places[note.getroottree().getroot()]
+        for back in note.iter("a"):
+            if self._ids.get(resolve(place, back.get("href", ""))) in near and back.get("href"):
+                return len(text_of(note)) > len(text_of(back))
+        return False
+
+
+def _is_note(element: "Element") -> bool:
+    return bool(kinds(element) & NOTES or classes(element) & NOTE_CLASSES)
+
+
+def _is_group(element: "Element") -> bool:
+    return bool(kinds(element) & GROUPS or classes(element) & {"footnotes", "endnotes", "_idfootnotes"})
+
+
+def _is_first(link: "Element") -> bool:
+    """Whether no text stands before a link in its block."""
+    element: Element | None = link
+    while element is not None and local_name(element) not in NOTE_HOLDERS:
+        parent, before = element.getparent(), element.getprevious()
+        if parent is None:
+            return False
+        while before is not None:
+            if (before.tail or "").strip(" \n\t[(") or text_of(before):
+                return False
+            before = before.getprevious()
+        if (parent.text or "").strip(" \n\t[("):
+            return False
+        element = parent
+    return True
+
+
+def _is_raised(link: "Element") -> bool:
+    parent = link.getparent()
+    around = parent is not None and local_name(parent) in ("sup", "small") and text_of(parent) == text_of(link)
+    return around or any(local_name(inner) == "sup" for inner in link)
+
+
+def is_contents(element: "Element", least: float = 0.5, count: int = 3) -> bool:
+    """Whether so much of an element's text is links within the book, and so many, as in a table of contents. Headings don't count."""
+    titles = (inner for inner in element.iter() if local_name(inner) in HEADINGS or local_name(inner) == "title")
+    bare = sum(len(text_of(title)) for title in titles if next(title.iter("a"), None) is None)
+    whole = len(text_of(element)) - bare
+    links = [len(text_of(a)) for a in element.iter("a") if a.get("href") and "://" not in a.get("href", "")]
+    return len(links) >= count and sum(links) >= least * whole > 0
+
+
+# --- text ------------------------------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Collects `blocks`, each on one line but for <br>, <pre> and the items of a list."""
+
+    def __init__(self, notes: Notes, apparatus: Apparatus, within: "Element | None" = None) -> None:
+        self.blocks: list[Block] = [Block("")]
+        self._notes, self._apparatus, self._within = notes, apparatus, within
+        self._lists: list[int | None] = []  # the last number of each open list; None: it has bullets
+        self._pre = self._code = 0  # open elements
+        self._after: list[Element] = []  # notes that are read when the paragraph ends
+        self._skipped: set[Element] = set()
+
+    def read(self, root: "Element") -> None:
+        from lxml import etree
+
+        walker = etree.iterwalk(root, events=("start", "end"))
+        left_out: Element | None = None
+        for event, element in walker:
+            if event == "start":
+                if element is not root and (self._is_left_out(element) or self._as_text(element)):
+                    left_out = element
+                    walker.skip_subtree()
+                    continue
+                self._start(element)
+                self._add(element.text)
+            else:
+                if element is not left_out:
+                    self._end(element)
+                left_out = None
+                if element is not root:
+                    self._add(element.tail)
+        self._end_paragraph()
+
+    def _is_left_out(self, element: "Element") -> bool:
+        """Whether nothing is read of an element. Notes to which its marks lead are read after the paragraph."""
+        tag = local_name(element)
+        if tag in UNSEEN or element in self._skipped:
+            return True
+        if element in self._notes.marks:
+            self._leave_out_marks([element])
+            return True
+        if tag in HEADINGS and CONTENTS_TITLE.fullmatch(text_of(element).strip(" .:")):
+            return self._skip_contents(element)
+        if tag == "code" and self._pre and self.blocks[-1].text.strip() == "":  # a listing
+            return True
+        if tag == "pre" and _is_listing(element):
+            return True
+        if not element.attrib:
+            return element in self._notes.notes and element is not self._within
+        given, named = kinds(element), classes(element)
+        if given & MARKS or named & MARK_CLASSES or named & REFERENCE_CLASSES and tag in ("a", "sup", "span"):
+            self._leave_out_marks(inner for inner in element.iter("a") if inner in self._notes.marks)
+            return True
+        if element in self._notes.notes or given & NOTES or named & NOTE_CLASSES:
+            return element is not self._within and self._is_note_left_out(element)
+        if "hidden" in element.attrib or element.get("aria-hidden") == "true":
+            return True
+        if "display" in element.get("style", "") and re.search(r"display\s*:\s*none", element.get("style", "")):
+            return True
+        return self._is_part_left_out(element, tag, given, named) or self._is_number_of_page(element, tag)
+
+    def _is_note_left_out(self, element: "Element") -> bool:
+        if not self._apparatus.notes or element in self._notes.notes:  # it is read where its mark stands
+            return True
+        return _is_group(element) and any(inner in self._notes.notes for inner in element.iter())
+
+    def _is_part_left_out(self, element: "Element", tag: str, given: set[str], named: set[str]) -> bool:
+        """Whether an element is a table of contents, an index, a copyright page or the like."""
+        if tag == "case":  # of epub:switch
+            return any(local_name(other) == "default" for other in element.itersiblings())
+        if given & NAVIGATION or tag == "a" and _is_permalink(element):
+            return True
+        if given & PARTS:
+            return not _is_too_long(element, given)
+        if tag not in CONTAINERS:
+            return False
+        name = element.get("id", "").lower()
+        if named & PART_CLASSES or name in PART_CLASSES:
+            return not _is_too_long(element, {"copyright-page"})
+        return CONTENTS.search(f"{element.get('class', '')} {name}") is not None and is_contents(element)
+
+    def _skip_contents(self, heading: "Element") -> bool:
+        """Leave out the tables and lists of links that follow a heading such as "Contents"."""
+        following = heading.getnext()
+        while following is not None and is_contents(following, 0.6):
+            self._skipped.add(following)
+            following = following.getnext()
+        return bool(self._skipped) and heading.getnext() in self._skipped
+
+    def _is_number_of_page(self, element: "Element", tag: str) -> bool:
+        """<a id="page_12">12</a>"""
+        name = element.get("id") or element.get("name") or ""
+        is_anchor = tag == "a" and not element.get("href") or tag == "span"
+        return (
+            is_anchor
+            and re.fullmatch(r"(?:pg|page|p)[_-]?[\divxlc]+", name, re.I) is not None
+            and re.fullmatch(r"[\[({]?(?:pg|page|p\.)?\s*[\divxlc]{1,5}[\])}]?", text_of(element), re.I) is not None
+        )
+
+    def _leave_out_marks(self, marks: "Iterable[Element]") -> None:
+        for mark in marks:
+            note = self._notes.marks[mark]
+            if note is not None and self._apparatus.notes and note not in self._after and self._within is None:
+                self._after.append(note)
+        block = self.blocks[-1]
+        if block.text.endswith(("[", "(")):  # [<a>1</a>]: `_add` leaves out the bracket that closes
+            block.text = block.text[:-1].rstrip() + KEPT + KEPT
+
+    def _as_text(self, element: "Element") -> bool:
+        """Add what stands for an element as a whole. False: it is to be walked through."""
+        tag = local_name(element)
+        if tag == "sup":
+            return self._raised(element)
+        if tag == "sub" and len(element) == 0 and re.fullmatch(r"\d{1,4}", (element.text or "").strip()):
+            self._add((element.text or "").strip().translate(SUBSCRIPT))
+            return True
+        if tag in ("img", "image"):
+            alt = " ".join(element.get("alt", "").split())
+            is_initial = len(alt) == 1 and alt.isalpha() and (element.tail or "")[:1].islower()
+            if is_initial:
+                self._add(alt)
+            elif alt and self._apparatus.alt:
+                self._new_block()
+                self._add(alt)
+                self._new_block()
+            return True
+        return False
+
+    def _raised(self, element: "Element") -> bool:
+        """<sup>: the mark of a note, or a power such as m<sup>2</sup>."""
+        text = text_of(element)
+        marks = [inner for inner in element.iter("a") if inner in self._notes.marks]
+        if marks and NOTE_MARK.fullmatch(text) or marks and BRACKETED.fullmatch(text):
+            self._leave_out_marks(marks)
+            return True
+        if any(True for _ in element.iter("a")) or not text:
+            return False
+        before = self.blocks[-1].text
+        if re.fullmatch(r"[\d+\u2212-]{1,6}|n", text):
+            is_power = re.search(r"\d\Z|(?<![^\W\d_])[^\W\d_]{1,2}\Z", before) is not None and not re.search(
+                r"\w\w\w\Z", before
+            )
+            is_unit = (
+                re.search(r"(?:k|d|c|m|\u00b5|n)?(?:m|in|ft|yd|sec|min)\Z", before) is not None
+                and text in "2 3 -1 -2 -3"
+            )
+            if (
+                not before.strip()
+                or (re.search(r"\d\Z", before) or is_power or is_unit)
+                and not before.endswith((".", ","))
+            ):
+                self._add(text.translate(SUPERSCRIPT) if before.strip() else text)
+                return True
+            return True  # "word<sup>12</sup>"
+        return re.fullmatch(RAISED_MARK, text) is not None
+
+    def _start(self, element: "Element") -> None:
+        tag = local_name(element)
         if tag in ("ul", "ol"):
-            self._lists.append(0 if tag == "ol" else None)
-        if tag in HEADINGS or (tag in BLOCKS and not (self._lists and tag == "p")):
-            self.blocks.append(Block("", HEADINGS.get(tag, 0)))
+            self._lists.append(_first_number(element) - 1 if tag == "ol" else None)
+        if tag in HEADINGS or tag in BLOCKS and not (self._lists and tag == "p"):
+            self._new_block(HEADINGS.get(tag, 0))
+        elif tag == "p":
+            self._add(" ")
+        for name in {element.get("id"), element.get("name") if tag == "a" else None} - {None, ""}:
+            self.blocks[-1].ids.append(str(name))
         if tag == "hr":
             self.blocks += [Block("***"), Block("")]
         elif tag in ("br", "tr"):
-            self._add("\n")
+            self._break()
         elif tag == "li":
             number = self._lists[-1] if self._lists else None
             if number is not None:
                 self._lists[-1] = number + 1
-            self._add("\n- " if number is None else f"\n{number + 1}. ")
+            self._break()
+            self.blocks[-1].text += "- " if number is None else f"{number + 1}. "
+        self._pre += tag in ("pre", "xmp", "listing")
+        self._code += tag in ("code", "kbd", "samp", "tt", "pre")
 
-    def _is_apparatus(self, found: dict[str, str]) -> bool:
-        """Whether an element with these attributes is not read."""
-        kinds = {kind.removeprefix("doc-") for kind in f"{found.get('epub:type', '')} {found.get('role', '')}".split()}
-        classes = set(found.get("class", "").lower().split())
-        is_note = bool(kinds & NOTES or classes & NOTE_CLASSES)
-        return (
-            "hidden" in found
-            or bool(kinds & (MARKS | PARTS) or classes & CLASSES)
-            or (is_note and not self._read_notes)
-        )
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._unseen:
-            if tag in self._unseen:
-                del self._unseen[len(self._unseen) - 1 - self._unseen[::-1].index(tag) :]
-            return
-        if tag in ("a", "sup") and any(mark[0] == tag for mark in self._marks):
-            self._end_mark(tag)
+    def _end(self, element: "Element") -> None:
+        tag = local_name(element)
         if tag in ("ul", "ol") and self._lists:
             self._lists.pop()
-        if tag in HEADINGS or (tag in BLOCKS and not (self._lists and tag == "p")):
-            self.blocks.append(Block(""))
+        if tag in HEADINGS or tag in BLOCKS and not (self._lists and tag == "p"):
+            self._new_block()
         elif tag in ("td", "th"):
-            self._add(TABLE_GAP)
+            self.blocks[-1].text += TABLE_GAP
+        self._pre -= tag in ("pre", "xmp", "listing")
+        self._code -= tag in ("code", "kbd", "samp", "tt", "pre")
+        if tag in ("p", "li", "td", "dd", "blockquote", "div", "table") and not self._lists:
+            self._end_paragraph()
 
-    def _end_mark(self, tag: str) -> None:
-        """Leave out a link whose text is the mark of a note: <sup><a href="#n1">1</a></sup>, <a href="#n1">[15]</a>."""
-        while self._marks:
-            opened, block, place, is_link = self._marks.pop()
-            if opened == tag:
-                break
-        text = self.blocks[block].text[place:]
-        if is_link and block == len(self.blocks) - 1 and NOTE_MARK.fullmatch(text.strip()):
-            is_raised = bool(self._marks) or self._before == "sup" or not text.strip().isalpha()
-            if is_raised:
-                self.blocks[block].text = self.blocks[block].text[:place]
+    def _end_paragraph(self) -> None:
+        """Read the notes of the paragraph that has ended."""
+        notes, self._after = self._after, []
+        for note in notes:
+            self._new_block()
+            self.blocks += _note_blocks(note, self._notes, self._apparatus)
+            self._new_block()
 
-    def handle_data(self, data: str) -> None:
-        if self._unseen == ["head"] and data.strip():
-            self._unseen.clear()  # text can't stand in a head: it was never closed
-        if not self._unseen:
-            self._add(re.sub(r"\s+", " ", data))
+    def _new_block(self, level: int = 0) -> None:
+        self.blocks.append(Block("", level))
 
-    def _add(self, text: str) -> None:
-        self.blocks[-1].text += text
+    def _break(self) -> None:
+        self.blocks[-1].text = self.blocks[-1].text.rstrip(" ") + "\n"
+
+    def _add(self, text: str | None) -> None:
+        if not text:
+            return
+        if self._pre:
+            text = text.replace("\t", "    ").replace("\r\n", "\n").replace("\r", "\n")
+        else:
+            text = re.sub(r"[ \t\r\n\f\v]+", " ", text)
+        if self._code:
+            text = text.replace("[", KEPT)
+        block = self.blocks[-1]
+        if block.text.endswith(KEPT + KEPT) and not self._code:
+            block.text = block.text[:-2]
+            text = text.removeprefix("]").removeprefix(")")
+        block.text += text
 
 
-def from_html(page: str, read_notes: bool = False) -> list[Block]:
-    """The blocks of a page that have text. read_notes: with footnotes and endnotes, where they stand."""
-    reader = _Reader(read_notes)
-    reader.feed(_SELF_CLOSED.sub(_closed, without_cdata(page)))
-    reader.close()
-    for block in reader.blocks:
-        lines = (re.sub(r" +", " ", BRACKETED.sub("", line)).strip(" ,") for line in block.text.split("\n"))
+def _is_listing(pre: "Element") -> bool:
+    """Whether a <pre> is a listing of a program, by its class or that of what is around it."""
+    around = [parent for parent, _ in zip(pre.iterancestors(), range(2), strict=False)]
+    return any(classes(element) & LISTING_CLASSES for element in [pre, *around])
+
+
+def _is_permalink(link: "Element") -> bool:
+    """Whether a link leads to where it stands, as the paragraph numbers and signs do by which others link to a paragraph."""
+    name = link.get("href", "").partition("#")[2]
+    if not name or not link.get("href", "").startswith("#") or not PERMALINK.fullmatch(text_of(link)):
+        return False
+    around = [link, *(parent for parent, _ in zip(link.iterancestors(), range(3), strict=False))]
+    return any(name in (element.get("id"), element.get("name")) for element in around)
+
+
+def _note_blocks(note: "Element", notes: Notes, apparatus: Apparatus) -> list[Block]:
+    """A note without its mark and the links back."""
+    reader = _Reader(notes, apparatus, within=note)
+    for link in note.iter("a"):
+        if link.get("href") and RETURN.fullmatch(text_of(link)):
+            reader._skipped.add(link)
+    reader.read(note)
+    blocks = [block for block in finished(reader.blocks) if RETURN.fullmatch(block.text) is None]
+    for block in blocks[:1]:
+        block.text = re.sub(
+            r"\A(?:- |\d+\. )?[\[(]?(?:\d{1,4}|[*\u2020\u2021\u00a7]{1,3})?[\])]?[.:]?\s*(?=\S)",
+            "",
+            block.text,
+            count=1,
+        )
+    return [Block(block.text, 0, block.ids) for block in blocks]
+
+
+def _first_number(element: "Element") -> int:
+    start = element.get("start", "1")
+    return int(start) if re.fullmatch(r"-?\d{1,6}", start) else 1
+
+
+def _is_too_long(element: "Element", given: set[str]) -> bool:
+    """Whether what is marked as a copyright page is much more than that."""
+    return bool(given & {"copyright-page", "imprint"}) and len(text_of(element).split()) > MAX_COPYRIGHT
+
+
+def finished(blocks: Iterable[Block]) -> list[Block]:
+    """The blocks that have text, in its final form."""
+    found: list[Block] = []
+    ids: list[str] = []
+    for block in blocks:
+        text = block.text.replace(KEPT + KEPT, "")
+        if "[" in text or "{" in text:
+            text = IN_TEXT.sub("", ILLUSTRATION.sub(r"\1", text))
+        text = _GAPS.sub(", ", _END_GAPS.sub("", text))
+        lines = (re.sub(r"[ \u00a0]{2,}", " ", line).strip(" \t") for line in text.replace(KEPT, "[").split("\n"))
         block.text = "\n".join(line for line in lines if line not in ("", "-"))
-    return [block for block in reader.blocks if block.text]
+        ids += block.ids
+        if block.text:
+            block.ids, ids = ids, []
+            found.append(block)
+    if found and ids:
+        found[-1].ids += ids
+    return found
 
 
-def from_markdown(text: str, read_notes: bool = False) -> list[Block]:
-    """The blocks of a Markdown text, without its front matter (YAML or TOML)."""
+def read_tree(
+    root: "Element", notes: Notes, apparatus: Apparatus = TEXT_ONLY, skipped: Iterable["Element"] = ()
+) -> list[Block]:
+    """The blocks of a page that have text. skipped: elements that are left out."""
+    reader = _Reader(notes, apparatus)
+    reader._skipped.update(skipped)
+    reader.read(root)
+    return finished(reader.blocks)
+
+
+def from_html(page: str, apparatus: Apparatus = TEXT_ONLY) -> list[Block]:
+    """The blocks of a page of its own. Raises ValueError as `parse` does."""
+    root = parse(page)
+    return read_tree(root, Notes({"": root}), apparatus)
+
+
+# --- Markdown ------------------------------------------------------------------------------------------------------------------
+
+_FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)^(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.S | re.M)
+
+
+def from_markdown(text: str, apparatus: Apparatus = TEXT_ONLY) -> tuple[list[Block], dict[str, str]]:
+    """The blocks of a Markdown text, and what its front matter (YAML or TOML) says, by key in small letters."""
     from markdown_it import MarkdownIt
+    from mdit_py_plugins.footnote import footnote_plugin
 
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = re.sub(r"\A(---|\+\+\+)[ \t]*\n.*?\n(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", "", text, count=1, flags=re.S)
-    note = r"(?m)^\[\^[^\]\s]+\]:[ \t]*(.*(?:\n(?:[ \t]+\S.*|[ \t]*(?=\n[ \t]+\S)))*)\n?"
-    text = re.sub(note, r"\1\n\n" if read_notes else "", text)
-    text = re.sub(r"\[\^[^\]\s]+\]", "", text)  # references to notes
-    return from_html(MarkdownIt("commonmark", {"html": True}).enable("table").render(text), read_notes)
+    about: dict[str, str] | None = None
+    if front := _FRONT_MATTER.match(text):
+        about = _front_matter(front[2], front[1] == "+++")
+        text = text if about is None else text[front.end() :]
+    if text.count("[") + text.count("`") + text.count("<") > MAX_TAGS:
+        raise ValueError("it has too many marks of Markdown")
+    markdown = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(footnote_plugin)
+    page = markdown.render(text)
+    return (from_html(page, apparatus) if page.strip() else []), about or {}
+
+
+def _front_matter(text: str, is_toml: bool) -> dict[str, str] | None:
+    """The keys and values; None if a line between two rules is all that it is."""
+    if is_toml:
+        found = re.findall(r"""(?m)^\s*([\w.-]+)\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|(\S[^\n]*))?""", text)
+        return {key.lower(): double or single or bare for key, double, single, bare in found}
+    import yaml
+
+    try:
+        given = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {} if re.match(r"\s*[\w-]+\s*:", text) else None
+    if given is not None and not isinstance(given, dict):
+        return None
+    return {
+        str(key).lower(): ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in (given or {}).items()
+        if value is not None
+    }

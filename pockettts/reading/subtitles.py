@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from ..errors import TextError
 
 TIMES = re.compile(r"(?m)^\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}).*$")
+SPEAKER = re.compile(r"<v(?:\.[\w.-]+)*\s+([^>\n]{1,80})>")
 
 
 @dataclass(frozen=True)
 class Cue:
-    """A text and when it is shown, in seconds."""
+    """A text and when it is shown, in seconds. speaker: of WebVTT's <v NAME>; "" if it does not say."""
 
     start: float
     end: float
     text: str
+    speaker: str = ""
 
 
 def is_subtitles(text: str) -> bool:
@@ -34,7 +36,8 @@ def read_cues(text: str, name: str) -> list[Cue]:
         lines = re.split(r"\n[ \t]*\n", body.strip("\n"), maxsplit=1)[0]
         spoken = " ".join(unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", lines)).split())
         if spoken:
-            cues.append(Cue(_seconds(mark[1]), _seconds(mark[2]), spoken))
+            speaker = SPEAKER.search(lines)
+            cues.append(Cue(_seconds(mark[1]), _seconds(mark[2]), spoken, speaker[1].strip() if speaker else ""))
     if not cues:
         raise TextError(f"{name} has no subtitles with text: check the file")
     return sorted(cues, key=lambda cue: cue.start)

@@ -40,7 +40,8 @@ INTERNET = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?![.\w])")
 VERSION = re.compile(r"\d+(?:\.\d+){2,}(?!\w)")
 YEAR = re.compile(r"\d{4}(?!\w|[.,]\d)")
 ISO_DATE = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?Z?)?(?!\w|[-/.]\d)")
-LARGEST_YEAR = 2099
+SCIENTIFIC = re.compile(r"(\d+)(?:[.,](\d+))?[eE]([-+\u2212]?)(\d{1,3})(?!\w|[.,]\d)")
+FOLLOWED = re.compile(r"\s+\w")  # a word or a number follows
 
 
 def any_of(keys: Iterable[str]) -> str:
@@ -121,6 +122,7 @@ class WrittenForms:
             (re.compile(r"(?:(\d{1,3})[ \u00a0-])?(\d{1,4})[/\u2044](\d{1,4})(?!\w|[/.,-]\d)"), self._fraction),
             (re.compile(rf"(\d+){SPACE}?([{VULGAR}])"), self._mixed),
             (re.compile(rf"(\d{{3}}0|[2-9]0)(?:{n.decades})(?!\w)"), self._decade),
+            (SCIENTIFIC, self._scientific),
             (re.compile(rf"(\d[\d{re.escape(n.group_marks)}]*)({n.ordinal_suffix})(?!\w)"), self._ordinal),
             (re.compile(rf"({number}){magnitude}{SPACE}?({signs}|{codes})(?!\w)"), self._money_behind),
             (re.compile(rf"({number})({any_of(n.magnitudes)})(?!\w)"), self._magnified),
@@ -268,9 +270,11 @@ class WrittenForms:
                 return end, n.year(number.whole)
             if written[0] == "0" and len(written) > 1 or len(written) > 15:
                 return end, n.digits(written)
+            if len(written) > 9 and not written.endswith("000"):  # a telephone number, or a name made of digits
+                return end, n.digits(written)
             if before.isupper() and len(before) > 1 and len(written) > 2:
                 return end, n.serial_number(written)
-        return end, n.number(number)
+        return without_stop(text, end, n), n.number(number)
 
     def _magnified(self, match: re.Match[str]) -> Found | None:
         """`5k`, `3M`, `2bn`; what is also a unit in small letters is the unit: `5m`."""
@@ -331,6 +335,14 @@ class WrittenForms:
         n = self.language
         return match.end(), f" {n.point} ".join(n.cardinal(int(part)) for part in match[0].split(".") if len(part) < 6)
 
+    def _scientific(self, match: re.Match[str]) -> Found | None:
+        """`6.022e23`: a number times a power of ten."""
+        n = self.language
+        factor = Number(int(match[1]), match[2] or "")
+        exponent = Number(int(match[4]), negative=match[3] in ("-", "\u2212"))
+        parts = (n.number(factor), n.times_sign, n.cardinal(10), n.symbols.get("^", ""), n.number(exponent))
+        return match.end(), " ".join(filter(None, parts))
+
     # --- what is counted --------------------------------------------------------------------------------------------------
 
     def _money_behind(self, match: re.Match[str]) -> Found | None:
@@ -367,7 +379,7 @@ class WrittenForms:
             return False
         if not is_apart or not symbol.isalpha() or symbol.lower() not in self.language.common_words:
             return True
-        return text[end : end + 1] != "-" and not next_word(text, end) and symbol.islower()
+        return text[end : end + 1] != "-" and not FOLLOWED.match(text, end) and symbol.islower()
 
     def _per(self, text: str, end: int, said: str) -> Found:
         """`/h` or `/month` behind a quantity or a price."""
@@ -376,7 +388,7 @@ class WrittenForms:
             return match.end(), f"{said} {n.per} {n.units[match[1]].one}"
         if match := self._per_word.match(text, end):
             return match.end(), f"{said} {n.per}"
-        return end, said
+        return without_stop(text, end, n), said
 
     # --- dates and times --------------------------------------------------------------------------------------------------
 

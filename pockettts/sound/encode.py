@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import AudioError
 from .formats import FORMATS, Format
-from .tags import Tags, list_info
+from .tags import Tags, iso_639_2, list_info
 
 _SAMPLES = 32768  # to encode at once: given minutes, libsndfile's Vorbis overruns the stack
 _UNKNOWN = 0xFFFFFFFF  # the size of a WAV that is still being made
@@ -70,8 +70,8 @@ class Encoder:
         sample_rate: in Hz.
         seekable: the bytes go to a file whose start can be written again (`patches`). Otherwise they are a stream: short
             pages, fragments, and a WAV whose header says that its length is unknown.
-        tags: for a WAV (LIST INFO) and the chapters of an M4A or M4B, and only where it is seekable. They may be replaced
-            (`encoder.tags = ...`) until `close`. `tags.write_tags` adds all other tags to the finished file.
+        tags: for a WAV (LIST INFO), and the language and the chapters of an M4A or M4B, and only where it is seekable. They may
+            be replaced (`encoder.tags = ...`) until `close`, but for the language. `tags.write_tags` adds all other tags to the finished file.
 
     Attributes:
         patches: after `close`, pairs of an offset and the bytes that belong there.
@@ -87,7 +87,7 @@ class Encoder:
         self.tags = tags or Tags()
         self.patches: list[tuple[int, bytes]] = []
         self._sink = _Sink(seekable)
-        self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink)
+        self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink, self.tags)
         self._pcm = bytearray()  # not encoded yet
         has_time = seekable and self.form.writer != "pcm"
         self._least = 2 * _SAMPLES if has_time else 1  # bytes to encode at once
@@ -180,7 +180,7 @@ class _Sink:
 class _Writer(Protocol):
     """What puts 16-bit PCM into a sink in some format."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None: ...
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None: ...
     def write(self, pcm: bytes) -> None: ...
     def close(self, tags: Tags) -> None: ...
 
@@ -188,7 +188,7 @@ class _Writer(Protocol):
 class _Pcm:
     """WAV, and samples without any header."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None:
         self._sink, self._is_wav, self._sample_rate, self._size = sink, form.name == "wav", sample_rate, 0
         if self._is_wav:
             sink.write(wav_header(sample_rate))
@@ -208,7 +208,7 @@ class _Pcm:
 class _Sndfile:
     """What libsndfile writes."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None:
         import soundfile
 
         options = {} if sink.can_seek else form.stream_options
@@ -231,7 +231,7 @@ class _Sndfile:
 class _Av:
     """What PyAV, that is FFmpeg, writes: AAC, bare (ADTS) or in MP4."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None:
         import av
         from av.codec.context import Flags
 
@@ -246,6 +246,8 @@ class _Av:
             self._container: Any = av.open(target, "w", form.container, container_options=options)
             stream: Any = self._container.add_stream(form.codec, rate=sample_rate, layout="mono")
             stream.bit_rate = form.bit_rate
+            if tags.language and self._is_mp4:
+                stream.metadata["language"] = iso_639_2(tags.language)
             self._stream = stream
             self._stream.codec_context.flags |= Flags.bitexact
             self._container.start_encoding()
@@ -278,7 +280,7 @@ class _WriteOnly:
         self.write = sink.write
 
 
-_WRITERS: dict[str, Callable[[Format, int, _Sink], _Writer]] = {"pcm": _Pcm, "sndfile": _Sndfile, "av": _Av}
+_WRITERS: dict[str, Callable[[Format, int, _Sink, Tags], _Writer]] = {"pcm": _Pcm, "sndfile": _Sndfile, "av": _Av}
 
 
 def _same_serial(pages: bytes) -> bytes:

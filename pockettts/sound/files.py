@@ -17,7 +17,7 @@ from ..storage.files import cannot_write, is_stream, open_stream, whole_file
 from .decode import opened
 from .encode import Encoder, from_pcm16, pcm16
 from .formats import FORMATS, Format, of_path
-from .loudness import Loudness, level_blocks
+from .loudness import Loudness, balance, level_blocks
 from .tags import Tags, check_cover, missing_extra, write_tags
 
 _BLOCK = 65536  # samples to read at once
@@ -142,6 +142,7 @@ class Writer:
 
     Attributes:
         samples: how many were written so far.
+        speaker: who speaks in what is written next. With `loudness`, all speakers of a file are made equally loud.
 
     Raises:
         AudioError: an extension that is not known, an extra that is not installed, or a file that can't be written.
@@ -159,6 +160,8 @@ class Writer:
     ) -> None:
         self.path, self.sample_rate, self.samples = Path(path), sample_rate, 0
         self.tags = tags or Tags()
+        self.speaker = ""
+        self._speakers: list[tuple[int, str]] = []  # from which sample on who speaks
         self._loudness, self._volume = loudness, volume
         self._is_stream = is_stream(path)
         # /dev/null has no extension. A folder can't be written, which is what `whole_file` will say.
@@ -173,6 +176,8 @@ class Writer:
 
     def write(self, block: np.ndarray) -> None:
         """Append float32 [samples]."""
+        if not self._speakers or self._speakers[-1][1] != self.speaker:
+            self._speakers.append((self.samples, self.speaker))
         with self._explained():
             self._write(block)
         self.samples += len(block)
@@ -186,7 +191,7 @@ class Writer:
         """What writes blocks into the file, which is whole at the end."""
         with whole_file(self.path) as place:
             with open_stream(place) if self._is_stream else open(place, "wb") as file:
-                encoder = Encoder(self._form, self.sample_rate, seekable=not self._is_stream)
+                encoder = Encoder(self._form, self.sample_rate, seekable=not self._is_stream, tags=self.tags)
 
                 def write(block: np.ndarray) -> None:
                     file.write(encoder.write(block))
@@ -219,7 +224,11 @@ class Writer:
         else:
             with TemporaryFile(dir=place.parent) as spool:
                 yield lambda block: _append(spool, block)
-                for block in level_blocks(partial(_blocks_of, spool), self.sample_rate, self._loudness, self._volume):
+                read = partial(_blocks_of, spool)
+                if len({name for _, name in self._speakers}) > 1:
+                    factors = balance(_parts_of(spool, self._speakers), self.sample_rate)
+                    read = partial(_balanced, spool, self._speakers, factors)
+                for block in level_blocks(read, self.sample_rate, self._loudness, self._volume):
                     write(block)
 
     def _checked_tags(self) -> Tags:
@@ -240,6 +249,20 @@ class Writer:
             raise
         except OSError as error:
             raise AudioError(cannot_write(self.path, error)) from None
+
+
+def _parts_of(spool: BinaryIO, speakers: list[tuple[int, str]]) -> Iterator[tuple[str, np.ndarray]]:
+    """The blocks of a file of 16-bit samples, float32 [samples], each with who speaks. speakers: from which sample on."""
+    ends = [2 * start for start, _ in speakers[1:]] + [spool.seek(0, os.SEEK_END)]
+    for (start, name), end in zip(speakers, ends, strict=True):
+        for at in range(2 * start, end, 2 * _BLOCK):
+            spool.seek(at)
+            yield name, from_pcm16(spool.read(min(2 * _BLOCK, end - at)))
+
+
+def _balanced(spool: BinaryIO, speakers: list[tuple[int, str]], factors: dict[str, float]) -> Iterator[np.ndarray]:
+    for name, block in _parts_of(spool, speakers):
+        yield block * np.float32(factors[name])
 
 
 def _append(spool: BinaryIO, block: np.ndarray) -> None:

@@ -22,6 +22,7 @@ _BIN: Final = 0.1  # LU, of the histogram
 _BINS: Final = 1000  # -70 to +30 LUFS
 _MAX_GAIN: Final = 30.0  # dB: more would only bring up the noise
 _MAX_CORRECTION: Final = 6.0  # dB that limiting may take from the loudness before it counts as wanted
+_MAX_STEP: Final = 12.0  # dB between speakers that are made even
 _TOLERANCE: Final = 0.05  # LU
 _SLEW: Final = 6.0  # dB a second at most, that the gain of a stream moves
 _PRIOR_BLOCKS: Final = 5.0  # blocks of 400 ms, each 100 ms later, that outweigh what was known of the voice
@@ -378,6 +379,24 @@ def level_blocks(
             last = correction, missing
             correction = min(_MAX_CORRECTION, max(0.0, correction + missing / slope))
     yield from made()
+
+
+def balance(parts: Iterable[tuple[str, np.ndarray]], sample_rate: int) -> dict[str, float]:
+    """Factors that make all speakers of a sound as loud as the one who speaks most.
+
+    Args:
+        parts: the sound in order, as (speaker, float32 [samples]).
+    """
+    meters: dict[str, Meter] = {}
+    lengths: dict[str, int] = {}
+    for name, block in parts:
+        meters.setdefault(name, Meter(sample_rate)).write(block)
+        lengths[name] = lengths.get(name, 0) + len(block)
+    loudness = {name: meter.integrated() for name, meter in meters.items()}
+    audible = [name for name in loudness if math.isfinite(loudness[name])]
+    aim = loudness[max(audible, key=lengths.__getitem__)] if audible else 0.0
+    steps = {name: max(-_MAX_STEP, min(_MAX_STEP, aim - loudness[name])) for name in audible}
+    return {name: 10 ** (steps.get(name, 0.0) / 20) for name in loudness}
 
 
 def level(audio: np.ndarray, sample_rate: int, target: float | None, volume: float = 1.0) -> np.ndarray:

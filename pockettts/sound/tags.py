@@ -118,7 +118,7 @@ def _mp3(path: str, tags: Tags) -> None:
     if tags.album or tags.title:
         frames.add(id3.TALB(encoding=3, text=tags.album or tags.title))
     if tags.language:
-        frames.add(id3.TLAN(encoding=3, text=_iso_639_2(tags.language)))
+        frames.add(id3.TLAN(encoding=3, text=iso_639_2(tags.language)))
     if tags.track:
         frames.add(id3.TRCK(encoding=3, text=_track(tags)))
     if tags.cover_type:
@@ -218,7 +218,7 @@ def _track(tags: Tags) -> str:
     return f"{tags.track}/{tags.tracks}" if tags.tracks else str(tags.track)
 
 
-def _iso_639_2(language: str) -> str:
+def iso_639_2(language: str) -> str:
     """The three-letter code that ID3 wants, of the languages that the models speak; others as they are given."""
     code = language.lower().partition("-")[0]
     return _LANGUAGES.get(code, code)

@@ -56,7 +56,7 @@ class VoiceCache:
             says, state = read_safetensors(path).metadata, read_voice(path)
         except (PocketTTSError, OSError):
             return None
-        if says.get("key") != key or says.get("checksum") != _checksum(state):
+        if not isinstance(state, VoiceState) or says.get("key") != key or says.get("checksum") != _checksum(state):
             return None
         with suppress(OSError):  # read-only
             os.utime(path)  # used just now, so the last to go
@@ -79,5 +79,5 @@ class VoiceCache:
 def _checksum(state: VoiceState) -> str:
     checksum = 0
     for layer in state.layers:
-        checksum = zlib.crc32(np.ascontiguousarray(layer), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(layer).data, checksum)
     return f"{checksum:08x}"

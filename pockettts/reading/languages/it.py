@@ -14,6 +14,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
+    weekday_ranges,
     weekdays_with_dot,
     word_before,
 )
@@ -288,6 +289,9 @@ class Italian(Romance):
         bilione bilioni: bilione, bilioni, m
     """)
     number_ranges = "a"
+    letter_after = words(
+        "vitamina piano tipo classe gruppo epatite allegato blocco parte punto opzione categoria modello"
+    )
     ratio = "a"
     out_of = "su"
     times_sign = "per"
@@ -353,6 +357,7 @@ class Italian(Romance):
             "other",
         ),
         weekdays_with_dot(DAYS),
+        weekday_ranges(DAYS, "a"),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip

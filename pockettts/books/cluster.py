@@ -1,0 +1,329 @@
+"""Chunks on the workers of a Dask cluster (`pip install 'pockettts[dask]'`), in order, none lost and none twice.
+
+A chunk gives the same samples wherever and however often it is spoken, so a worker that died or hangs is simply done without: its
+chunks go to others, and what comes first counts. Each worker reads the weights from its own cache; only texts go out, and sound comes
+back. Voices that are files of this machine are sent once to each worker.
+
+Why Dask: pure Python, one scheduler and any number of workers by `dask scheduler` and `dask worker`, late ones welcome, on x86-64 and
+ARM64. Ray would bring 70 MB of binaries to each machine for an object store that this needs not.
+"""
+
+import hashlib
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from time import monotonic
+from typing import Any, TypeVar
+
+from .. import __version__
+from ..errors import OptionError, PocketTTSError
+from .speaker import SENT, Order, Setup, Spoken, VersionError
+
+TRIES = 5  # of a chunk, with workers that die or fail
+AHEAD = 3  # chunks a thread that are given out
+FIRST_PATIENCE = 600.0  # seconds for a chunk until the first is there: workers may have to download a model
+PATIENCE = 60.0  # seconds from then on, or SLOWNESS times the slowest chunk so far
+SLOWNESS = 5.0
+RECONNECT = 600.0  # seconds that a scheduler may be away
+CONNECT = 10.0  # seconds until it is clear that there is no scheduler
+FETCH_PATIENCE = 60.0  # seconds to fetch the sound of a chunk
+WORKERS_AGE = 1.0  # seconds that the list of workers is good for
+
+T = TypeVar("T")
+logger = logging.getLogger("pockettts")
+
+
+@dataclass
+class _Ticket:
+    """An order on its way.
+
+    Attributes:
+        given: when, and to how many workers in turn.
+        futures: of its tries that are under way, by key.
+    """
+
+    item: Any
+    order: Order | None
+    result: Spoken | PocketTTSError | None = None
+    is_done: bool = False
+    given: float = 0.0
+    tries: int = 0
+    futures: dict[str, Any] = field(default_factory=dict)
+
+
+class Cluster:
+    """Speaks orders on a Dask cluster; a `Crew`.
+
+    Args:
+        address: of the scheduler, such as tcp://host:8786.
+        first_patience, patience: seconds after which a chunk is given to another worker as well.
+        reconnect: seconds that the scheduler may be away.
+
+    Raises:
+        OptionError: the extra is not installed, or there is no scheduler at this address.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        address: str,
+        *,
+        first_patience: float = FIRST_PATIENCE,
+        patience: float = PATIENCE,
+        reconnect: float = RECONNECT,
+    ) -> None:
+        if not find_spec("distributed"):
+            raise OptionError("--dask needs a package that is not here: pip install 'pockettts[dask]'")
+        self.setup, self._files = _portable(setup)
+        self.address, self.reconnect = address, reconnect
+        self.first_patience, self.patience = first_patience, patience
+        self._slowest = 0.0  # seconds from giving out a chunk to its sound
+        self._suspects: set[str] = set()  # workers that let a chunk wait
+        self._told: set[str] = set()
+        self._numbers = count()
+        self._finished: Queue[tuple[_Ticket, str, Spoken | BaseException | None]] = Queue()
+        self._seen: tuple[float, dict[str, Any]] = (
+            -WORKERS_AGE,
+            {},
+        )  # when the workers were asked for, and who they are
+        self._client: Any = None
+        self._connect(timeout=CONNECT)
+
+    def speak(self, items: "Iterable[tuple[T, Order | None]]") -> "Iterator[tuple[T, Spoken | PocketTTSError | None]]":
+        """See `Crew`."""
+        source = iter(items)
+        tickets: deque[_Ticket] = deque()
+        is_over = False
+        try:
+            while tickets or not is_over:
+                while (
+                    not is_over
+                    and sum(not ticket.is_done for ticket in tickets) < self._window()
+                    and len(tickets) < 20 * self._window()
+                ):
+                    following = next(source, None)
+                    if following is None:
+                        is_over = True
+                        break
+                    ticket = _Ticket(*following, is_done=following[1] is None)
+                    tickets.append(ticket)
+                    self._give(ticket)
+                while tickets and tickets[0].is_done:
+                    done = tickets.popleft()
+                    yield done.item, done.result
+                if tickets and not tickets[0].is_done:
+                    self._wait(tickets)
+        finally:
+            self._close()
+
+    # --- chunks --------------------------------------------------------------------------------------------------------------
+
+    def _give(self, ticket: _Ticket) -> None:
+        """Give an order out, to a worker that is not known to hang."""
+        if ticket.is_done or ticket.order is None:
+            return
+        key = f"pockettts-{id(self)}-{next(self._numbers)}"
+        good = [worker for worker in self._workers() if worker not in self._suspects]
+        where = {"workers": good, "allow_other_workers": True} if self._suspects and good else {}
+        ticket.given, ticket.tries = monotonic(), ticket.tries + 1
+        try:
+            from .worker import speak_on_worker
+
+            future = self._client.submit(
+                speak_on_worker, self.setup, ticket.order, __version__, key=key, pure=False, retries=0, **where
+            )
+        except Exception:  # the scheduler is away; `_wait` finds out
+            return
+        ticket.futures[key] = future
+        future.add_done_callback(lambda done: self._start_fetch(ticket, key, done))
+
+    def _start_fetch(self, ticket: _Ticket, key: str, future: Any) -> None:
+        """Fetch a result in a thread of its own: a worker that hangs must not hold up the results of others."""
+        Thread(target=self._fetch, args=(ticket, key, future), daemon=True).start()
+
+    def _fetch(self, ticket: _Ticket, key: str, future: Any) -> None:
+        """Put what became of a try into the queue: the sound, an error, or None if the cluster lost it."""
+        result: Spoken | BaseException | None = None
+        try:
+            if future.status == "finished":  # the sound is still on the worker
+                result = future.result(timeout=FETCH_PATIENCE)
+            elif future.status == "error":
+                result = future.exception()
+        except BaseException as error:
+            result = error
+        self._finished.put((ticket, key, result))
+
+    def _wait(self, tickets: "deque[_Ticket]") -> None:
+        """Until a chunk is there, or something has to be done about those that are not."""
+        try:
+            ticket, key, result = self._finished.get(timeout=0.2)
+        except Empty:
+            if not self._is_connected():
+                self._reconnect(tickets)
+            self._look_after(tickets)
+            return
+        if ticket.futures.pop(key, None) is None or ticket.is_done:
+            return
+        if isinstance(result, Spoken):
+            self._accept(ticket, result)
+        elif not self._is_connected():
+            self._reconnect(tickets)
+        else:
+            self._try_again(ticket, result)
+
+    def _accept(self, ticket: _Ticket, result: Spoken) -> None:
+        ticket.result, ticket.is_done = result, True
+        self._slowest = max(self._slowest, monotonic() - ticket.given)
+        others, ticket.futures = ticket.futures, {}
+        for other in others.values():
+            other.release()
+
+    def _try_again(self, ticket: _Ticket, reason: BaseException | None) -> None:
+        if ticket.futures:  # another worker has it
+            return
+        what = "its result was lost" if reason is None else str(reason).partition("\n")[0] or type(reason).__name__
+        if isinstance(reason, VersionError) or reason is not None and ticket.tries >= TRIES:
+            error = (
+                reason
+                if isinstance(reason, PocketTTSError)
+                else PocketTTSError(f"no worker could speak a chunk: {what}")
+            )
+            ticket.result, ticket.is_done = error, True
+            return
+        assert ticket.order is not None
+        logger.warning("%.40r is given to a worker again: %.120s", ticket.order.chunk.text.strip(), what)
+        self._give(ticket)
+
+    def _look_after(self, tickets: "deque[_Ticket]") -> None:
+        """Give chunks that wait for too long to other workers as well."""
+        limit = max(self.patience, SLOWNESS * self._slowest) if self._slowest else self.first_patience
+        late = [ticket for ticket in tickets if not ticket.is_done and monotonic() - ticket.given > limit]
+        if not late:
+            return
+        if not self._workers():
+            self._tell("no worker", f"{self.address} has no workers: waiting for them (`dask worker {self.address}`)")
+            return
+        holders = self._holders(late)
+        for ticket in late:
+            if ticket.tries >= 3 * TRIES:
+                ticket.result, ticket.is_done = (
+                    PocketTTSError(f"no worker spoke a chunk within {limit:.0f} seconds"),
+                    True,
+                )
+                continue
+            for key in ticket.futures:
+                if worker := holders.get(key):
+                    if worker not in self._suspects:
+                        logger.warning(
+                            "the worker %s let a chunk wait for %d seconds: others get its chunks too", worker, limit
+                        )
+                    self._suspects.add(worker)
+            self._give(ticket)
+
+    # --- the cluster ---------------------------------------------------------------------------------------------------------
+
+    def _connect(self, timeout: float) -> None:
+        from distributed import Client
+
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is said here
+        logging.getLogger("tornado").setLevel(logging.CRITICAL)
+        try:
+            self._client = Client(self.address, timeout=timeout, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError, ImportError, TimeoutError) as error:
+            raise OptionError(
+                f"--dask {self.address}: no scheduler there ({str(error)[:80] or type(error).__name__}): start one with `dask scheduler`"
+            ) from None
+        if self._files:
+            from .worker import VoicesPlugin
+
+            self._client.register_plugin(VoicesPlugin(self._files), name="pockettts-voices")
+        self._suspects.clear()
+        if not self._workers():
+            self._tell(
+                "no worker", f"{self.address} has no workers yet: waiting for them (`dask worker {self.address}`)"
+            )
+
+    def _reconnect(self, tickets: "deque[_Ticket]") -> None:
+        """Wait for the scheduler, and give out again what was under way."""
+        self._tell(f"away {next(self._numbers)}", f"the scheduler {self.address} is away: waiting for it")
+        self._close()
+        end = monotonic() + self.reconnect
+        while True:
+            try:
+                self._connect(timeout=min(5.0, self.reconnect))
+                break
+            except OptionError:
+                if monotonic() > end:
+                    raise
+        logger.warning("the scheduler %s is back", self.address)
+        for ticket in tickets:
+            if not ticket.is_done:
+                ticket.futures = {}
+                self._give(ticket)
+
+    def _is_connected(self) -> bool:
+        return bool(self._client.status == "running" and self._client.scheduler is not None)
+
+    def _workers(self) -> dict[str, Any]:
+        """What the scheduler knows of each worker, by address."""
+        when, workers = self._seen
+        if monotonic() - when > WORKERS_AGE:
+            self._seen = monotonic(), (workers := self._asked_workers())
+        return workers
+
+    def _asked_workers(self) -> dict[str, Any]:
+        try:
+            return dict(self._client.scheduler_info(n_workers=-1)["workers"])
+        except TypeError:  # before 2025.4
+            return dict(self._client.scheduler_info()["workers"])
+        except Exception:
+            return {}
+
+    def _holders(self, tickets: "Iterable[_Ticket]") -> dict[str, str]:
+        """Which worker has each try under way, by key: it speaks it, or keeps its sound."""
+        futures = [future for ticket in tickets for future in ticket.futures.values()]
+        holders: dict[str, str] = {}
+        try:
+            holders |= {str(key): workers[0] for key, workers in self._client.who_has(futures).items() if workers}
+            holders |= {str(key): worker for worker, keys in self._client.processing().items() for key in keys}
+        except Exception:
+            logger.debug("the scheduler did not say who has what", exc_info=True)
+        return holders
+
+    def _window(self) -> int:
+        threads = sum(int(worker.get("nthreads", 1)) for worker in self._workers().values())
+        return max(4, AHEAD * threads)
+
+    def _tell(self, what: str, message: str) -> None:
+        """A warning that is given once, at once."""
+        if what not in self._told:
+            self._told.add(what)
+            logger.warning("%s", message)
+
+    def _close(self) -> None:
+        try:
+            self._client.close(timeout=2)
+        except Exception:  # of a scheduler that is away
+            logger.debug("the client did not close", exc_info=True)
+
+
+def _portable(setup: Setup) -> tuple[Setup, dict[str, bytes]]:
+    """A setup in which voices that are files here go by their content, and those files."""
+    files: dict[str, bytes] = {}
+    voices = {}
+    for name, source in setup.voices.items():
+        if os.path.isfile(source):
+            content = Path(source).read_bytes()
+            place = f"{hashlib.sha256(content).hexdigest()[:32]}{Path(source).suffix}"
+            files[place] = content
+            voices[name] = SENT + place
+        else:
+            voices[name] = source
+    return replace(setup, voices=voices), files

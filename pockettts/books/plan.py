@@ -1,0 +1,132 @@
+"""What becomes of a document: its sound files, and the chunks of each in order."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import OptionError, TextError
+from ..reading.chunks import Chunk
+from ..reading.documents import Chapter, Document
+from ..reading.pauses import SCENE, Pause
+from ..reading.subtitles import Cue
+from ..reading.voice_marks import split_at_voices
+
+Split = Callable[[str], Iterator[Chunk | Pause]]  # see `chunks.split_text`
+
+
+@dataclass(frozen=True)
+class Job:
+    """A text and what is to become of it.
+
+    Attributes:
+        name: of the source, for messages.
+        output: the sound file.
+        read: gives the document. Raises TextError.
+        voice: who speaks; "": the usual voice.
+        by_chapter: a file for each chapter, with names made of `output`.
+        chapters: the numbers of the chapters that are wanted, such as "3-7,12"; None: all.
+    """
+
+    name: str
+    output: str
+    read: Callable[[], Document]
+    voice: str = ""
+    by_chapter: bool = False
+    chapters: str | None = None
+
+
+@dataclass(frozen=True)
+class Track:
+    """A sound file to be made, of chapters or of subtitles. number: of the first chapter in the document, from 1."""
+
+    path: str
+    chapters: tuple[Chapter, ...]
+    number: int = 1
+    cues: Sequence[Cue] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Silence, and a chunk after it; at the end of a file only silence.
+
+    Attributes:
+        number: of the chunk in the file, from 0.
+        part: which chapter or subtitle of the track it belongs to, from 0.
+        silence: seconds.
+    """
+
+    number: int
+    part: int
+    silence: float
+    chunk: Chunk | None
+    voice: str
+
+
+def chosen(given: str, count: int) -> list[int]:
+    """The chapters that `3-7,12` names, from 0, in order. Raises OptionError."""
+    found: set[int] = set()
+    for part in given.split(","):
+        match = re.fullmatch(r"\s*(\d{1,6})?\s*(-)?\s*(\d{1,6})?\s*", part)
+        first = int(match[1] or 1) if match and (match[1] or match[3]) else 0
+        last = int(match[3] or count) if match and match[2] else first
+        if not 1 <= first <= last <= count:
+            raise OptionError(
+                f"--chapters {given[:40]!r}: write numbers and ranges from 1 to {count}, such as 3-7,12; --list shows them"
+            )
+        found |= set(range(first - 1, last))
+    return sorted(found)
+
+
+def with_chapters(document: Document, given: str | None) -> Document:
+    """A document with the chapters that are wanted. Raises OptionError."""
+    if given is None:
+        return document
+    return replace(document, chapters=[document.chapters[n] for n in chosen(given, len(document.chapters))])
+
+
+def tracks(job: Job, document: Document, count: int) -> list[Track]:
+    """The sound files of a job. Raises TextError if there are no chapters to tell apart.
+
+    Args:
+        document: with the chapters that are wanted.
+        count: how many chapters there are in all.
+    """
+    if not job.by_chapter:
+        return [Track(job.output, tuple(document.chapters), cues=document.cues)]
+    if count == 1:
+        raise TextError(f"{job.name} has no chapters that can be told apart: leave --split out")
+    numbers = [n + 1 for n in chosen(job.chapters or f"1-{count}", count)]
+    digits, target = len(str(count)), Path(job.output)
+    found = []
+    for number, chapter in zip(numbers, document.chapters, strict=True):
+        title = re.sub(r"[\W_]+", "-", chapter.title)[:40].strip("-").lower()
+        name = "-".join([target.stem, f"{number:0{max(2, digits)}}", *([title] if title else [])])
+        found.append(Track(str(target.with_name(name + target.suffix)), (chapter,), number))
+    return found
+
+
+def pieces(track: Track, split: Split, usual: str, known: Callable[[str], bool] | None) -> Iterator[Piece]:
+    """The chunks of a track in order, with the silence between them.
+
+    Args:
+        split: makes chunks of a text.
+        usual: the voice of what has no mark.
+        known: whether there is a voice of this name; None: marks of voices are text.
+    """
+    number, silence, part = 0, 0.0, 0
+    texts = [(cue.text, cue.speaker) for cue in track.cues] or [(chapter.text, "") for chapter in track.chapters]
+    for part, (text, speaker) in enumerate(texts):
+        if part and not track.cues:
+            silence = max(silence, SCENE)
+        own = speaker if speaker and known is not None and known(speaker) else usual
+        for voice, said, gap in [("", text, 0.0)] if known is None else split_at_voices(text, known):
+            silence = max(silence, gap) if number else silence
+            for item in split(said) if said.strip() else ():
+                if isinstance(item, Pause):
+                    silence += item.seconds
+                else:
+                    yield Piece(number, part, silence, item, voice or own)
+                    number, silence = number + 1, 0.0
+    if silence:
+        yield Piece(number, part, silence, None, "")

@@ -1,0 +1,424 @@
+"""From jobs to sound files: who speaks gets chunk after chunk, and what comes back is written down, tagged, and kept for `--resume`.
+
+    jobs --plan--> pieces --Crew--> Spoken --Production--> files
+
+The pieces of all jobs are one stream, so that a cluster has work beyond the end of a file.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import PocketTTSError
+from ..reading.documents import Document
+from ..sound.encode import from_pcm16, pcm16
+from ..sound.files import Writer
+from ..sound.formats import of_path
+from ..sound.stretch import Stretcher
+from ..sound.tags import Chapter as Mark
+from ..sound.tags import Tags
+from ..words.alignment import Word
+from .plan import Job, Piece, Split, Track, pieces, tracks, with_chapters
+from .resume import Note, ResumeState
+from .speaker import Crew, Order, Spoken
+
+FASTEST = 1.5  # times that the speech of a subtitle is sped up to end before the next begins
+CHAPTERS_LEFT = 0.05  # seconds of a chapter, below which it has no mark
+
+logger = logging.getLogger("pockettts")
+
+
+@dataclass
+class Work:
+    """A job under way.
+
+    Attributes:
+        document: with the chapters that are wanted.
+        state: how far it is.
+        failed: what went wrong; nothing more is spoken then.
+    """
+
+    job: Job
+    document: Document
+    tracks: list[Track]
+    state: ResumeState
+    failed: PocketTTSError | None = None
+    samples: int = 0  # of all its files, in this run
+    words: list[Word] = field(default_factory=list)
+
+    @property
+    def characters(self) -> int:
+        return sum(len(chapter.text) for track in self.tracks for chapter in track.chapters)
+
+    @property
+    def count_words(self) -> int:
+        return sum(len(chapter.text.split()) for track in self.tracks for chapter in track.chapters)
+
+
+class Observer(Protocol):
+    """Is told how the work goes on."""
+
+    def begin(self, work: Work) -> None: ...
+    def piece(self, work: Work, track: int, piece: Piece, seconds: float, spent: float) -> None: ...
+    def chapter(self, work: Work, track: int, part: int) -> None: ...
+    def end(self, work: Work, interrupted: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class Style:
+    """What holds for all jobs.
+
+    Attributes:
+        split: makes chunks of a text.
+        known: whether there is a voice of this name.
+        check: raises TextError for a text that can't be spoken.
+        facts: what must be the same for `--resume`, of a job and its texts; with the seed, which may be None.
+        writer: `loudness` and `volume` for a `Writer`.
+        heard: is given the sound while it is made, such as a loudspeaker.
+        with_marks: `[voice:NAME]` changes the voice.
+    """
+
+    sample_rate: int
+    split: Split
+    known: Callable[[str], bool]
+    check: Callable[[str], None]
+    facts: Callable[[Job, list[str]], dict[str, Any]]
+    writer: dict[str, Any] = field(default_factory=dict)
+    heard: Any = None
+    with_marks: bool = True
+
+
+# What passes through a crew: the work, the number of the track, and the piece; None: the track ends. A job that could not begin has
+# an error in place of the work; one that ends, a track of -1.
+Item = tuple[Work | Job, int, Piece | None | PocketTTSError]
+
+
+class Production:
+    """Makes the files of jobs, one after the other.
+
+    Args:
+        crew: who speaks.
+        resume: go on where an earlier run was interrupted. What has an output and no resume file is finished.
+        skip_finished: with `resume`, go on to the next job where there is nothing to go on from; else that is an error.
+    """
+
+    def __init__(
+        self, crew: Crew, style: Style, observer: Observer, *, resume: bool = False, skip_finished: bool = False
+    ) -> None:
+        self.crew, self.style, self.observer = crew, style, observer
+        self.resume, self.skip_finished = resume, skip_finished
+        self.failures: list[tuple[Job, PocketTTSError]] = []
+        self._output: _Output | None = None
+        self._begun: Work | None = None
+
+    def run(self, jobs: Iterable[Job]) -> list[tuple[Job, PocketTTSError]]:
+        """Work through the jobs; those that fail are returned with their errors, and cost the others nothing.
+
+        Raises KeyboardInterrupt, after what was spoken is in its file.
+        """
+        try:
+            for item, spoken in self.crew.speak(self._items(jobs)):
+                self._take(item, spoken)
+        except KeyboardInterrupt:
+            self._interrupt()
+            raise
+        except BaseException:
+            self._abandon()
+            raise
+        return self.failures
+
+    # --- what there is to speak ---------------------------------------------------------------------------------------------
+
+    def _items(self, jobs: Iterable[Job]) -> Iterator[tuple[Item, Order | None]]:
+        for job in jobs:
+            try:
+                work = self._open(job)
+            except PocketTTSError as error:
+                yield (job, -1, error), None
+                continue
+            if work is None:
+                continue
+            try:
+                yield from self._orders(work)
+                yield (work, -1, None), None
+            except PocketTTSError as error:  # a text that can't be split
+                yield (work, -1, error), None
+
+    def _open(self, job: Job) -> Work | None:
+        """The work of a job; None if it was finished before."""
+        import secrets
+
+        whole = job.read()
+        document = with_chapters(whole, job.chapters)
+        files = tracks(job, document, len(whole.chapters))
+        texts = [text for track in files for text in _texts(track)]
+        for text in texts:
+            self.style.check(text)
+        state = ResumeState(job.output, self.style.facts(job, texts))
+        if self.resume and self.skip_finished and not state.path.exists():
+            if all(_exists(track.path) for track in files):
+                logger.info("%s is there", job.output)
+                return None
+        elif self.resume:
+            state.reopen()
+        elif state.path.exists():
+            logger.warning(
+                "%s of an earlier run is there, and --resume would go on from it; this begins anew", state.path
+            )
+        if state.facts["seed"] is None:
+            state.facts["seed"] = secrets.randbits(64)
+        return Work(job, document, files, state)
+
+    def _orders(self, work: Work) -> Iterator[tuple[Item, Order | None]]:
+        first, done = work.state.chapter, work.state.chunks
+        for number in range(first, len(work.tracks)):
+            track = work.tracks[number]
+            for piece in pieces(
+                track, self.style.split, work.job.voice, self.style.known if self.style.with_marks else None
+            ):
+                if work.failed:
+                    return
+                if number == first and piece.number < done:
+                    continue
+                seed = work.state.facts["seed"]
+                order = Order(piece.chunk, piece.number, piece.voice, seed) if piece.chunk else None
+                yield (work, number, piece), order
+            yield (work, number, None), None
+
+    # --- what was spoken ----------------------------------------------------------------------------------------------------
+
+    def _take(self, item: Item, spoken: Spoken | PocketTTSError | None) -> None:
+        work, number, piece = item
+        if isinstance(work, Job):
+            assert isinstance(piece, PocketTTSError)
+            self.failures.append((work, piece))
+            return
+        if work.failed:
+            if number < 0:
+                self._end(work)
+            return
+        try:
+            if isinstance(piece, PocketTTSError) or isinstance(spoken, PocketTTSError):
+                raise piece if isinstance(piece, PocketTTSError) else spoken  # type: ignore[misc]
+            if self._begun is not work:
+                self._begun = work
+                self.observer.begin(work)
+            if number < 0:
+                self._end(work)
+            elif piece is None:
+                self._close(work, number)
+            else:
+                self._write(work, number, piece, spoken)
+        except PocketTTSError as error:
+            work.failed = error
+            self.failures.append((work.job, error))
+            self._abandon()
+            if number < 0:
+                self._end(work)
+
+    def _write(self, work: Work, number: int, piece: Piece, spoken: Spoken | None) -> None:
+        for message in spoken.messages if spoken else ():
+            logger.warning("%s", message)
+        output = self._opened(work, number)
+        before = output.samples
+        output.add(piece, spoken)
+        work.samples += output.samples - before
+        self.observer.piece(
+            work, number, piece, (output.samples - before) / self.style.sample_rate, spoken.work if spoken else 0.0
+        )
+
+    def _opened(self, work: Work, number: int) -> "_Output":
+        if self._output is None:
+            self._output = _Output(work, number, self.style, self.observer)
+        return self._output
+
+    def _close(self, work: Work, number: int) -> None:
+        """A file is whole."""
+        output = self._opened(work, number)
+        output.finish()
+        self._output = None
+        work.state.next_chapter()
+
+    def _end(self, work: Work) -> None:
+        work.state.close(finished=work.failed is None)
+        self.observer.end(work, work.failed is not None)
+        self._begun = None
+
+    def _interrupt(self) -> None:
+        """What was spoken until Ctrl-C becomes a file, if it is a chunk at least."""
+        output, self._output = self._output, None
+        if output is not None:
+            if output.work.state.chunks:
+                output.finish()
+            else:
+                output.abandon()
+        if self._begun is not None:
+            self._begun.state.close(finished=False)
+            self.observer.end(self._begun, True)
+
+    def _abandon(self) -> None:
+        output, self._output = self._output, None
+        if output is not None:
+            output.abandon()
+            if output.work.failed is None:  # the run is over
+                output.work.state.close(finished=False)
+                self.observer.end(output.work, True)
+
+
+class _Output:
+    """A sound file that is being written."""
+
+    def __init__(self, work: Work, number: int, style: Style, observer: Observer) -> None:
+        self.work, self.number, self.track, self.style, self.observer = (
+            work,
+            number,
+            work.tracks[number],
+            style,
+            observer,
+        )
+        self.samples, self.part = 0, -1
+        self._stack = ExitStack()
+        self._speech: list[Spoken] = []  # of the present subtitle
+        self._cue_pieces: list[Piece] = []
+        form = of_path(self.track.path)
+        self._writer = self._stack.enter_context(
+            Writer(self.track.path, style.sample_rate, tags=_tags(work, number), **style.writer)
+        )
+        self._has_chapters = len(self.track.chapters) > 1 and form.name not in ("wav", "aac")
+        self._starts: dict[int, int] = {}  # of chapters, the first sample
+        for note, data in work.state.pieces():
+            self._append(note, data)
+
+    def add(self, piece: Piece, spoken: Spoken | None) -> None:
+        """Write a piece and note it in the resume file."""
+        if self.track.cues:
+            if self._cue_pieces and piece.part != self._cue_pieces[0].part:
+                self._end_cue()
+            if spoken:
+                self._cue_pieces.append(piece)
+                self._speech.append(spoken)
+            return
+        silence = np.zeros(round(piece.silence * self.style.sample_rate), np.float32)
+        if piece.part != self.part and piece.chunk is not None:
+            if self.part >= 0:
+                self.observer.chapter(self.work, self.number, self.part)
+            self.part = piece.part
+        data = pcm16(silence) + (spoken.pcm if spoken else b"")
+        for word in spoken.words if spoken else ():
+            self._note_word(word, (self.samples + len(silence)) / self.style.sample_rate)
+        note = Note(piece.part, len(silence), piece.voice if piece.chunk else self._writer.speaker)
+        self._append(note, data)
+        self._play(data)
+        if piece.chunk is not None:
+            self.work.state.add(data, piece.chunk.characters, note)
+
+    def _end_cue(self) -> None:
+        """Write the speech of a subtitle at its time, faster if it would not end before the next."""
+        rate = self.style.sample_rate
+        parts, self._cue_pieces = self._cue_pieces, []
+        speech, self._speech = self._speech, []
+        cue = self.track.cues[parts[0].part]
+        following = self.track.cues[parts[0].part + 1] if parts[0].part + 1 < len(self.track.cues) else None
+        blocks = []
+        for piece, spoken in zip(parts, speech, strict=True):
+            pause = 0.0 if piece is parts[0] else piece.silence
+            blocks += [np.zeros(round(pause * rate), np.float32), from_pcm16(spoken.pcm)]
+        samples = np.concatenate(blocks)
+        start = max(self.samples, round(cue.start * rate))
+        room = round(following.start * rate) - start if following else len(samples)
+        if len(samples) > room:
+            samples = _sped_up(samples, min(FASTEST, len(samples) / max(1, room)), rate)
+        if len(samples) > room + rate // 10:
+            late = (len(samples) - room) / rate
+            logger.warning(
+                "%.40r at %.1f s takes %.1f s more than there is: the next begins later", cue.text, cue.start, late
+            )
+        note = Note(parts[0].part, start - self.samples, parts[0].voice)
+        data = pcm16(np.concatenate([np.zeros(note.lead, np.float32), samples]))
+        for spoken in speech[:1]:
+            for word in spoken.words:
+                self._note_word(word, start / rate)
+        self._append(note, data)
+        self._play(data)
+        self.work.state.add(data, sum(piece.chunk.characters for piece in parts if piece.chunk), note, len(parts))
+
+    def _note_word(self, word: Word, offset: float) -> None:
+        self.work.words.append(replace(word, start=word.start + offset, end=word.end + offset))
+
+    def _append(self, note: Note, data: bytes) -> None:
+        self._starts.setdefault(note.part, self.samples + note.lead)
+        self._writer.speaker = note.voice
+        self._writer.write(from_pcm16(data))
+        self.samples += len(data) // 2
+
+    def _play(self, data: bytes) -> None:
+        if self.style.heard is not None:
+            self.style.heard.write(from_pcm16(data))
+            if hasattr(self.style.heard, "flush"):
+                self.style.heard.flush()
+
+    def finish(self) -> None:
+        """Write the file with what there is."""
+        if self._cue_pieces:
+            self._end_cue()
+        if self.part >= 0:
+            self.observer.chapter(self.work, self.number, self.part)
+        if self._has_chapters and self._starts:
+            self._writer.tags = self._writer.tags.replace(chapters=self._marks())
+        self._stack.close()
+
+    def abandon(self) -> None:
+        """Leave no file."""
+        error = PocketTTSError("abandoned")
+        self._stack.__exit__(type(error), error, None)
+
+    def _marks(self) -> list[Mark]:
+        starts = sorted(self._starts.items())
+        ends = [start for _, start in starts[1:]] + [self.samples]
+        marks: list[Mark] = []
+        for (part, start), end in zip(starts, ends, strict=True):
+            title = self.track.chapters[part].title or (self.work.document.title if not part else "")
+            if end - start >= CHAPTERS_LEFT * self.style.sample_rate:
+                first = start if marks else 0
+                marks.append(
+                    Mark(
+                        title or f"{self.track.number + part}",
+                        first / self.style.sample_rate,
+                        end / self.style.sample_rate,
+                    )
+                )
+        return marks
+
+
+def _sped_up(samples: np.ndarray, factor: float, sample_rate: int) -> np.ndarray:
+    stretcher = Stretcher(factor, sample_rate)
+    return np.concatenate([stretcher.write(samples), stretcher.flush()])
+
+
+def _tags(work: Work, number: int) -> Tags:
+    """What a sound file says about the document. number: of the file, from 0."""
+    document, track = work.document, work.tracks[number]
+    is_part = work.job.by_chapter
+    return Tags(
+        title=(track.chapters[0].title or document.title) if is_part else document.title,
+        author=document.author,
+        album=document.title,
+        language=document.language,
+        cover=document.cover,
+        track=track.number if is_part else 0,
+        tracks=work.tracks[-1].number if is_part else 0,
+    )
+
+
+def _texts(track: Track) -> list[str]:
+    return [cue.text for cue in track.cues] or [chapter.text for chapter in track.chapters]
+
+
+def _exists(path: str) -> bool:
+    import os
+
+    return os.path.exists(path)

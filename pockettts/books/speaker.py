@@ -1,0 +1,149 @@
+"""One chunk of a book spoken: the same samples on any machine, since its noise depends on seed, chunk and attempt alone."""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from ..config.schema import Config
+from ..errors import PocketTTSError
+from ..options import Options
+from ..reading.chunks import Chunk
+from ..sound.encode import pcm16
+from ..synthesis import Utterance
+from ..words.alignment import Word
+
+if TYPE_CHECKING:
+    from ..tts import TTSModel
+    from ..voices.state import VoiceState
+
+SENT = "sent:"  # before the name of a voice's file that was sent to a worker
+
+logger = logging.getLogger("pockettts")
+
+
+class VersionError(PocketTTSError):
+    """A worker has another version of this package."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How to speak; what each machine of a cluster needs to know.
+
+    Attributes:
+        model: a name, the path or address of a config, or a config.
+        voices: the name, path or address of each voice, by what texts call it, in small letters; "" is the usual one.
+        options: for `TTSModel.load`.
+        verify: speak chunks with faults again.
+        with_words: find the times of words.
+    """
+
+    model: str | Config
+    voices: dict[str, str]
+    precision: str | None = None
+    threads: int | None = None
+    cache: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+    verify: bool = True
+    with_words: bool = False
+
+
+class Order(NamedTuple):
+    """A chunk to be spoken. number: of the chunk in its file."""
+
+    chunk: Chunk
+    number: int
+    voice: str
+    seed: int
+
+
+class Spoken(NamedTuple):
+    """A chunk that was spoken.
+
+    Attributes:
+        pcm: 16-bit samples.
+        words: with their times in seconds since its start, if they are wanted.
+        work: seconds that it took.
+        messages: warnings of another machine; those of this one are in the log.
+    """
+
+    pcm: bytes
+    words: list[Word]
+    work: float
+    messages: list[str]
+
+
+T = TypeVar("T")
+
+
+class Crew(Protocol):
+    """Who speaks orders: this machine, or a cluster. Items without an order pass through in their place."""
+
+    def speak(
+        self, items: "Iterable[tuple[T, Order | None]]"
+    ) -> "Iterator[tuple[T, Spoken | PocketTTSError | None]]": ...
+
+
+class Speaker:
+    """A model and its voices, loaded when they are needed, once each."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self._model: TTSModel | None = None
+        self._states: dict[str, VoiceState] = {}  # by source
+        self._lock = threading.Lock()
+
+    @property
+    def model(self) -> "TTSModel":
+        from ..config.load import load_config
+        from ..tts import TTSModel
+
+        if self._model is None:
+            setup = self.setup
+            config = setup.model if isinstance(setup.model, Config) else load_config(setup.model)
+            self._model = TTSModel.load(
+                config=config, precision=setup.precision, threads=setup.threads, cache=setup.cache, **setup.options
+            )
+        return self._model
+
+    def voice(self, name: str) -> "VoiceState":
+        """The state of a voice of the setup."""
+        source = self.setup.voices.get(name.lower(), name)
+        if source not in self._states:
+            self._states[source] = self.model.get_voice_state(source)
+        return self._states[source]
+
+    def speak(self, order: Order) -> Spoken:
+        """Speak a chunk. Raises what loading the model and the voice raise."""
+        with self._lock:
+            model, start = self.model, perf_counter()
+            options: Options = model.options.without_level().replace(seed=order.seed, verify=self.setup.verify)
+            watched = self.setup.with_words or self.setup.verify
+            utterance = Utterance([order.chunk], self.voice(order.voice), options, watched)
+            utterance.chunks = order.number
+            timeline = model.timeline() if self.setup.with_words else None
+            blocks = model.speak(utterance)
+            samples = [block for _, block in (timeline.follow(blocks) if timeline else blocks)]
+            pcm = pcm16(np.concatenate(samples)) if samples else b""
+            return Spoken(pcm, timeline.words if timeline else [], perf_counter() - start, [])
+
+
+class ThisMachine:
+    """Speaks orders one after the other."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.speaker = Speaker(setup)
+
+    def speak(self, items: "Iterable[tuple[T, Order | None]]") -> "Iterator[tuple[T, Spoken | PocketTTSError | None]]":
+        for item, order in items:
+            result: Spoken | PocketTTSError | None = None
+            if order is not None:
+                try:
+                    result = self.speaker.speak(order)
+                except PocketTTSError as error:
+                    result = error
+            yield item, result

@@ -1,0 +1,73 @@
+"""Plain text as chapters: where a line of its own names one. Also for what has no better structure, such as PDF."""
+
+import re
+
+NAMES = r"chapter|part|book|canto|act|letter|kapitel|teil|buch|chapitre|partie|livre|cap[ií]tulo|parte|libro|livro|capitolo|hoofdstuk|deel"
+SINGLE = (
+    r"prologue?|epilogue?|preface|foreword|introduction|afterword|appendix|prolog|epilog|vorwort|nachwort|einleitung|pr[ée]face|"
+    r"avant-propos|postface|pr[óo]logo|ep[íi]logo|prefacio|pref[áa]cio|introducci[óo]n|introdu[çc][ãa]o|prefazione|introduzione|"
+    r"voorwoord|nawoord|inleiding"
+)
+# "CHAPTER I.", "Chapter Two: The Lamp", "Epilogue", "1. Kapitel".
+HEADING = re.compile(
+    rf"(?:(?:{NAMES})\s+[\w-]+(?:\s*[.:\u2013\u2014-].{{0,80}})?|\d{{1,3}}\.\s+(?:{NAMES})|{SINGLE})\s*[.:]?", re.I
+)
+NUMBER = re.compile(r"(?:\d{1,3}|[IVXLC]{1,8})\.?")
+# The lines around a text of Project Gutenberg: its licence stands before the first and after the last.
+_MARKED = r"OF (?:THE|THIS) PROJECT GUTENBERG(?:[^*\n]|\n(?!\s*\n)){0,300}(?:\*\*\*)?"
+LICENCE_ENDS = re.compile(rf"^[ \t]*\*\*\* ?START {_MARKED}", re.M)
+LICENCE_STARTS = re.compile(
+    rf"^[ \t]*(?:\*\*\* ?END {_MARKED}|End of (?:the )?Project Gutenberg(?:'s|\u2019s)? [^\n]{{1,200}}$)", re.M
+)
+
+
+def without_licence(texts: list[str]) -> list[str]:
+    """Paragraphs of a book, in order, without the licence of Project Gutenberg. What is left out is "" in its place."""
+    starts = ((n, match.end()) for n, text in enumerate(texts) if (match := LICENCE_ENDS.search(text)))
+    first, start = next(starts, (0, 0))
+    ends = ((n, match.start()) for n, text in enumerate(texts) if n >= first and (match := LICENCE_STARTS.search(text)))
+    last, end = next(ends, (len(texts), None))
+    kept = [""] * len(texts)
+    for number in range(first, min(last + 1, len(texts))):
+        kept[number] = texts[number][start if number == first else 0 : end if number == last else None].strip("\n")
+    return kept
+
+
+def split_chapters(text: str) -> list[tuple[str, str]]:
+    """(title, text) of each chapter, the title being its first line; what stands before the first has no title."""
+    if "PROJECT GUTENBERG" in text:
+        text = without_licence([text])[0] + "\n"
+    lines = text.splitlines()
+    starts = _starts(lines, HEADING) or _numbered(lines)
+    if not starts:
+        return [("", text)]
+    bounds = [0, *starts, len(lines)]
+    parts = ["\n".join(lines[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [("", parts[0]), *((part.split("\n", 1)[0].strip(), part) for part in parts[1:])]
+
+
+def _starts(lines: list[str], heading: re.Pattern[str]) -> list[int]:
+    """The lines that are headings: after a blank line, and not followed by another, as in a table of contents."""
+    found = []
+    for number, line in enumerate(lines):
+        if not heading.fullmatch(line.strip()) or number and lines[number - 1].strip():
+            continue
+        following = next((text.strip() for text in lines[number + 1 :] if text.strip()), "")
+        next_line = lines[number + 1].strip() if number + 1 < len(lines) else ""
+        if following and not heading.fullmatch(next_line):
+            found.append(number)
+    return found
+
+
+def _numbered(lines: list[str]) -> list[int]:
+    """Lines with nothing but a number, if they count up from 1."""
+    starts = _starts(lines, NUMBER)
+    values = [_value(lines[start].strip().rstrip(".")) for start in starts]
+    return starts if len(starts) > 1 and values == list(range(1, len(starts) + 1)) else []
+
+
+def _value(number: str) -> int:
+    if number.isdigit():
+        return int(number)
+    digits = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[letter] for letter in number]
+    return sum(-digit if digit < max(digits[place:]) else digit for place, digit in enumerate(digits))

@@ -1,0 +1,48 @@
+"""Marks in a text that say who speaks: `[voice:marius]`, and `[voice]` or `[/voice]` for the usual voice again."""
+
+import logging
+import re
+from collections.abc import Callable
+
+from .pauses import LINE, PARAGRAPH
+
+MARK = re.compile(r"\[\s*(?:/\s*voice|voice(?:\s*[:=]\s*(?P<name>[^\[\]\n]{0,200}))?)\s*\]", re.I)
+
+logger = logging.getLogger("pockettts")
+
+
+def split_at_voices(text: str, known: Callable[[str], bool]) -> list[tuple[str, str, float]]:
+    """A text as (voice, text, seconds of silence before it); the voice is "" for the usual one.
+
+    A name that is not known leaves the voice as it is, with a warning. Several words that are no known name are text.
+    """
+    parts: list[tuple[str, str, float]] = []
+    voice, done, silence, kept = "", 0, 0.0, ""
+    for mark in MARK.finditer(text):
+        name = " ".join((mark["name"] or "").split())
+        name = "" if name.lower() == "default" else name
+        if name and not known(name):
+            if " " in name:
+                continue  # "[Voice: a man shouts]"
+            logger.warning("there is no voice called %.40r: the voice stays as it is; --voice-map can name one", name)
+            kept += text[done : mark.start()]
+            done = mark.end()
+            continue
+        before = kept + text[done : mark.start()]
+        if before.strip():
+            parts.append((voice, before, silence))
+            silence = 0.0
+        after = text[mark.end() :]
+        silence = max(silence, _gap(before, after))
+        voice, done, kept = name, mark.end(), ""
+    rest = kept + text[done:]
+    if rest.strip() or not parts:
+        parts.append((voice, rest, silence))
+    return parts
+
+
+def _gap(before: str, after: str) -> float:
+    """The pause that the lines around a mark show."""
+    space = before[len(before.rstrip()) :] + after[: len(after) - len(after.lstrip())]
+    lines = space.count("\n")
+    return PARAGRAPH if lines > 1 else LINE if lines else 0.0

@@ -1,0 +1,166 @@
+"""Books on a Dask cluster: the same bytes as on one machine, whatever happens to workers and scheduler."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from test_cli import ROOT, assert_one_line, finish, here, options, run, start, voice  # noqa: F401 (fixtures)
+
+pytest.importorskip("distributed")
+
+from pockettts.books import cluster  # noqa: E402
+from pockettts.books.speaker import Order, Setup, Spoken, ThisMachine  # noqa: E402
+from pockettts.errors import PocketTTSError  # noqa: E402
+from pockettts.reading.chunks import Chunk  # noqa: E402
+
+TEXT = "\n\n".join(
+    f"Chapter {n}\n\nThe keeper of lamp {n} had never learned to swim. He said so. Nobody asked him twice."
+    for n in range(1, 7)
+)
+
+
+class Machines:
+    """A scheduler and workers, each a process."""
+
+    def __init__(self, folder):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.folder = folder
+        self.workers = []
+        self.start_scheduler()
+
+    def process(self, *argv):
+        settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
+        with open(self.folder / "log.txt", "ab") as log:
+            command = [sys.executable, "-m", *argv, "--no-dashboard"]
+            return subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log, cwd=self.folder)
+
+    def start_scheduler(self):
+        self.scheduler = self.process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port))
+        while self.scheduler.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+        raise AssertionError((self.folder / "log.txt").read_text())
+
+    def start_worker(self):
+        worker = self.process("distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny")
+        self.workers.append(worker)
+        return worker
+
+    def stop(self):
+        for process in [*self.workers, self.scheduler]:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def machines(tmp_path_factory):
+    found = Machines(tmp_path_factory.mktemp("dask"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def setup(tiny_model, voice):  # noqa: F811
+    return Setup(model=str(tiny_model), voices={"": str(voice)}, threads=1, verify=False)
+
+
+def orders(count):
+    return [(n, Order(Chunk([5 + n, 6, 7, 8], f"chunk {n}", 1), n, "", 1)) for n in range(count)]
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def spoken(crew, items, after=None):
+    """(item, sound) of all; `after` is called with the number of each that is there."""
+    found = []
+    for item, result in crew.speak(items):
+        assert result is None or isinstance(result, Spoken), result
+        found.append((item, result and result.pcm))
+        if after:
+            after(len(found))
+    return found
+
+
+def test_the_command_gives_the_bytes_of_one_machine(options, here, machines):  # noqa: F811
+    for name in ("a.txt", "b.txt"):
+        (here / name).write_text(TEXT.replace("lamp", f"lamp {name[0]}"))
+    machines.start_worker(), machines.start_worker()
+    shared = ["a.txt", "b.txt", "missing.epub", *options, "--format", "flac"]
+    Path("missing.epub").write_bytes(b"PK\3\4")
+    code, out, err = finish(start(*shared, "-d", "far", "--dask", machines.address))
+    assert code == 1 and "missing.epub" in err and "1 of 3 failed" in err and not out
+    assert finish(start(*shared, "-d", "near", "-q"))[0] == 1
+    for name in ("a.flac", "b.flac"):
+        assert (here / "far" / name).read_bytes() == (here / "near" / name).read_bytes(), name
+    assert sorted(os.listdir("far")) == ["a.flac", "b.flac"]
+
+
+def test_workers_die_hang_and_come_late(setup, machines):
+    """None of the chunks is lost, and none comes twice or in another order."""
+    items = orders(40)
+    items.insert(20, ("mark", None))
+    first, second = machines.start_worker(), machines.start_worker()
+
+    def disturb(count):
+        if count == 5:
+            first.kill()
+        elif count == 8:
+            machines.start_worker()
+        elif count == 15:
+            second.send_signal(signal.SIGSTOP)
+
+    crew = cluster.Cluster(setup, machines.address, patience=2.0)
+    assert spoken(crew, items, disturb) == spoken(ThisMachine(setup), items)
+
+
+def test_the_scheduler_restarts(setup, machines):
+    items = orders(30)
+    machines.start_worker()
+
+    def restart(count):
+        if count == 10:
+            machines.scheduler.kill()
+            machines.scheduler.wait()
+            threading.Timer(0.5, machines.start_scheduler).start()
+            threading.Timer(1.0, machines.start_worker).start()
+
+    crew = cluster.Cluster(setup, machines.address, patience=5.0, reconnect=60.0)
+    assert spoken(crew, items, restart) == spoken(ThisMachine(setup), items)
+
+
+def test_a_chunk_that_no_worker_can_speak_is_one_error(setup, machines):
+    machines.start_worker()
+    items = orders(3)
+    items[1] = (1, items[1][1]._replace(voice="nobody"))
+    results = [result for _, result in cluster.Cluster(setup, machines.address).speak(items)]
+    assert isinstance(results[0], Spoken) and isinstance(results[2], Spoken)
+    assert isinstance(results[1], PocketTTSError) and "nobody" in str(results[1])
+
+
+def test_without_a_scheduler_it_is_one_line(run, options, here, monkeypatch):  # noqa: F811
+    (here / "a.txt").write_text("Hi.")
+    monkeypatch.setattr(cluster, "CONNECT", 0.5)
+    code, out, err = run("a.txt", *options, "-d", "out", "--dask", "tcp://127.0.0.1:9")
+    assert code == 2 and not out
+    assert_one_line(err, "tcp://127.0.0.1:9", "dask scheduler")
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    code, _, err = run("a.txt", *options, "-d", "out", "--dask", "tcp://127.0.0.1:9")
+    assert code == 2
+    assert_one_line(err, "pip install 'pockettts[dask]'")
