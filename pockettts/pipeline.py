@@ -132,13 +132,15 @@ def set_level(
     """The blocks at the loudness and volume of the utterance's options. Nothing is held back at the end of a take.
 
     Args:
-        known: the loudness of voices so far, in LUFS, from which the gain starts. That of this voice is stored at the end.
+        known: the loudness of voices so far, in LUFS, from which the gain starts. That of this voice is stored at the end. With a
+            seed in the options it is not used, since the samples must not depend on earlier texts.
     """
     options, voice = utterance.options, utterance.voice
     if not options.changes_level:
         yield from blocks
         return
-    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=known.get(voice))
+    prior = known.get(voice) if options.seed is None else None
+    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=prior)
     last: Take | None = None
     for take, samples in blocks:
         if take is not last and len(rest := loudness.flush()):

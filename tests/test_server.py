@@ -91,6 +91,12 @@ def test_options_are_those_of_one_request(server, model, options):
     assert answer.content == expected(model, **options) != expected(model)
 
 
+def test_a_seed_decides_the_samples_at_any_loudness(server):
+    """Without a seed, the gain starts from the loudness of the voice's earlier texts."""
+    ask = lambda: requests.post(server.url + "/stream", json={"text": TEXT, "seed": 3, "loudness": -14}).content  # noqa: E731
+    assert len({ask(), ask(), ask()}) == 1
+
+
 def test_an_option_of_null_is_the_default(server, model):
     answer = requests.post(
         server.url + "/stream", json={"text": TEXT, "seed": 1, "temperature": None, "voice": None, "more": {}}
