@@ -441,7 +441,7 @@ def test_no_such_thing(server):
 def test_a_body_that_is_too_large_is_read_before_it_is_refused(server):
     for size in (3 << 20, 7 << 20):
         answer = requests.post(server.url + "/tts", data={"text": "Hi."}, files={"voice_wav": ("a.wav", bytes(size))})
-        assert answer.status_code == 413 and re.search("larger than|Too Large", answer.json()["detail"])
+        assert answer.status_code == 413 and "is larger than" in answer.json()["detail"]
     answer = requests.post(server.url + "/generate", data=iter([b" " * (1 << 20)] * 4), headers=JSON)  # chunked
     assert answer.status_code == 413
     answer = requests.post(server.url + "/tts", files={"text": (None, "Hi."), "voice_wav": ("a.wav", bytes(1_100_000))})
