@@ -117,7 +117,7 @@ class Browser:
 
 
 def until(look: Callable, what: str = ""):
-    """What `look` gives, as soon as that is true."""
+    """Wait until `look` returns a true value; returns it."""
     end = time.monotonic() + PATIENCE
     while not (value := look()):
         if time.monotonic() > end:

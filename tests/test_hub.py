@@ -142,7 +142,9 @@ def test_a_malformed_address_is_refused_without_a_request(hub, source):
 def test_a_broken_connection_is_resumed(hub, cut):
     source = f"hf://{OPEN}/model.safetensors@{hub.add(OPEN, 'model.safetensors', DATA)}"
     hub.cut = cut
-    while hub.cut:  # today's client goes on by itself; those before 1.1 fail, and must leave nothing that looks whole
+    while (
+        hub.cut
+    ):  # current clients resume by themselves; those before 1.1 fail, and must leave no file that looks complete
         try:
             local_path(source)
         except DownloadError:

@@ -115,7 +115,7 @@ def test_lines_are_spoken_as_they_arrive(options, run):  # noqa: F811
         assert run(line.decode(), *options, "-o", "x.wav", "-q")[0] == 0
         expected = samples("x.wav")
         assert process.stdout.read(len(expected)) == expected  # now, while stdin stays open
-    say_line(process, b"\n  \n\x1b[31m\n\xff")  # blank, a colour and no UTF-8: it goes on
+    say_line(process, b"\n  \n\x1b[31m\n\xff")  # blank, a color code and invalid UTF-8: it continues
     say_line(process, b"\nHello.\n")
     process.stdin.close()
     assert run("Hello.", *options, "-o", "x.wav", "-q")[0] == 0
