@@ -1,6 +1,6 @@
-"""The documents: every `sh` and `python` block runs as it is, and every link leads somewhere.
+"""The documents: every `sh` and `python` block runs as it is written, and every link has a target.
 
-Commands speak with the bundled model, without a network. Loudspeaker players are stand-ins that take the sound.
+Commands use the bundled model, without a network. Audio players are replaced by scripts that read the sound.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def blocks(kind):
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with what the commands read, and an environment without a network."""
+    """A folder with the input files of the commands, and an environment without a network."""
     (tmp_path / "chapter.txt").write_text("A short chapter.")
     (tmp_path / "book.md").write_text(BOOK)
     for name, script in {
@@ -76,7 +76,7 @@ def test_links(path):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-def test_serving_names_everything():
+def test_serving_documents_everything():
     """Each route, field and option is in docs/serving.md, and it names no option that does not exist."""
     text = (ROOT / "docs" / "serving.md").read_text("utf-8")
     routes = {(method.upper(), path) for path, item in json.loads(openapi())["paths"].items() for method in item}

@@ -1,4 +1,4 @@
-"""Many streams at once: the same bits as alone, places, queue, readers that are slow or leave, errors, and the end."""
+"""Concurrent streams: the same bits as single streams, limits, queue, slow and closed readers, errors, and shutdown."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ def voices(model):
 
 @pytest.fixture(autouse=True, params=[1, 2], ids=["one core", "two cores"])
 def cores(request):
-    """With two, the frames of several streams are decoded in threads of their own."""
+    """With two cores, the frames of several streams are decoded in their own threads."""
     before = ops.get_threads()
     ops.set_threads(request.param)
     yield
@@ -189,7 +189,7 @@ def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monk
 
 
 def test_two_models_share_an_engine(model, voices, engine, tiny_model):
-    """Their streams take turns: neither waits until the other is done, and the audio is that of each alone."""
+    """Their streams alternate: none waits for the end of the other, and the audio is that of single streams."""
     other = TTSModel.load(config=tiny_model, temperature=0.1)
     work = [(model, TEXTS[5], voices[0]), (other, TEXTS[4], voices[1])]
     expected = [m.generate(text, voice, seed=7) for m, text, voice in work]

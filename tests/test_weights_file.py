@@ -1,4 +1,4 @@
-"""Safetensors files, whole and damaged."""
+"""Safetensors files, valid and damaged."""
 
 import json
 import struct
