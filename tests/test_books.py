@@ -119,6 +119,12 @@ def test_the_chapters_are_listed(run, epub):  # noqa: F811
     assert lines[4].split() == ["21", "words", "0.1", "min", "in", "all"]
 
 
+def test_what_can_not_be_read_does_not_end_a_list(run, epub, here):  # noqa: F811
+    (here / "bad.epub").write_bytes(b"no zip")
+    code, out, err = run("bad.epub", epub, "--list")
+    assert code == 1 and b"Chapter 3" in out and err.count("\n") == 2 and "1 of 2" in err
+
+
 @pytest.mark.parametrize("given", ["0", "4", "3-2", "1-9", "x", "1;2", ""])
 def test_chapters_that_are_not_there(run, options, epub, given):  # noqa: F811
     code, _, err = run(epub, *options, "-o", "x.wav", f"--chapters={given}")
