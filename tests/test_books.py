@@ -218,6 +218,51 @@ def test_all_voices_of_a_book_are_equally_loud(run, options, two, here):  # noqa
         assert abs(meter.integrated() + 20) < 0.7
 
 
+# --- subtitles -------------------------------------------------------------------------------------------------------------
+
+SRT = """1
+00:00:03,000 --> 00:00:04,000
+Hello.
+
+2
+00:00:12,000 --> 00:00:14,000
+Bye. And bye again.
+
+3
+00:00:12,500 --> 00:00:14,000
+Late.
+"""
+
+
+def test_subtitles_are_spoken_at_their_times(run, options, here):  # noqa: F811
+    (here / "a.txt").write_text(SRT)
+    code, _, err = run("a.txt", *options, "-o", "a.wav", "--max-tokens", "5", "--timestamps", "a.json")
+    assert code == 0 and "the next begins later" in err
+    sound = samples("a.wav")
+    for start in (3, 12):
+        at = round(start * 24_000)
+        assert not sound[at - 12_000 : at].any() and np.abs(sound[at : at + 24_000]).max() > 0.001
+    with interrupted(4):  # silence, "Hello.", silence, ...
+        assert run("a.txt", *options, "-o", "b.wav", "--max-tokens", "5")[0] == 130
+    assert run("a.txt", *options, "-o", "b.wav", "--max-tokens", "5", "--resume")[0] == 0
+    assert (here / "b.wav").read_bytes() == (here / "a.wav").read_bytes()
+
+
+def test_speakers_of_subtitles_have_their_voices(run, options, two, here):  # noqa: F811
+    (here / "a.vtt").write_text("WEBVTT\n\n00:00.500 --> 00:01.000\n<v Bob>Hello.\n")
+    (here / "b.txt").write_text("[voice:Bob] Hello.")
+    for name in ("a.vtt", "b.txt"):
+        assert run(name, *options, "-o", f"{name}.wav", "--voice-map", f"Bob={two}")[0] == 0
+    assert np.array_equal(samples("a.vtt.wav")[12_000:], samples("b.txt.wav"))
+
+
+def test_a_text_after_days_is_refused(run, options, here):  # noqa: F811
+    (here / "a.srt").write_text(SRT.replace("00:00:12,500", "99:00:00,000"))
+    code, _, err = run("a.srt", *options, "-o", "a.wav")
+    assert code == 1 and not (here / "a.wav").exists()
+    assert_one_line(err, "a.srt", "24 hours")
+
+
 # --- batches ---------------------------------------------------------------------------------------------------------------
 
 
