@@ -22,6 +22,12 @@ def next_word(text: str, place: int) -> str:
     return found[1] if found else ""
 
 
+def is_label(text: str, place: int, language: Language) -> bool:
+    """Whether a single capital letter at a place belongs to the word before it: "vitamin C", not "by J. Smith"."""
+    before = last_word(text, place).lower()
+    return before in language.letter_after or before in language.roman_after
+
+
 def without_stop(text: str, end: int, language: Language) -> int:
     """Where a form ends that is written with a dot, which may also end the sentence; then it is left to the sentence."""
     if text[end - 1 : end] != ".":

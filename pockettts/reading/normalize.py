@@ -37,6 +37,13 @@ TAG_AROUND = re.compile(
     r"(?:(?<![^\W_])</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?|<[\w:.,-]+)>"
 )  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
+QUOTES = "\"'\u201c\u2018\u201e\u201a\u00ab\u201d\u2019\u00bb( \u00a0\u202f"
+QUOTED_SIGNS = re.compile(
+    "(?:(?<![\\w\"'\u201c\u201d])[\"'\u201c\u2018\u201e\u201a\u00ab(\u201d\u2019\u00bb]|(?<=\u00ab)[ \u00a0\u202f])"
+    r"((?:[^\w\s]|_){1,3})(?:[\"'\u201d\u2019\u201c\u2018\u00bb\u00ab)](?![\w\"'\u201c\u201d])|[ \u00a0\u202f]\u00bb)"
+)
+IN_BRACKETS = frozenset("+=&@#%<>~/")
+BEHIND_WORD = re.compile(r"[^\W\d_]{2,} \Z")
 MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")  # what begins or is part of all markup
 REMEMBERED = 50_000  # words known to be plain
 
@@ -224,6 +231,7 @@ class _Reader:
         for entry in sorted(table, key=len, reverse=True):
             self._lexicon_words.setdefault(_first_word(entry).lower(), []).append(entry)
         self._special = {*self.words.triggers, *self._lexicon_words}
+        self._suffixes = tuple(suffix.rstrip(".") for suffix in language.suffix_abbreviations)
         self._plain: set[str] = set()
 
     def edits(self, text: str, notes: list[Edit]) -> Iterator[Edit]:
@@ -268,7 +276,9 @@ class _Reader:
         n = self.language
         lower = core[0].lower() + core[1:]
         tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
-        return len(core) == 1 or any(f"{key}." in table for table in tables for key in (core, lower))
+        if len(core) == 1 or n.suffix_abbreviations and core.endswith(self._suffixes):
+            return True
+        return any(f"{key}." in table for table in tables for key in (core, lower))
 
     def _in_token(self, text: str, i: int, end: int, pending: list[Edit]) -> Iterator[Edit]:
         """What is said otherwise within a token, or beyond it if a written form goes on there."""
@@ -298,6 +308,8 @@ class _Reader:
                 if found is None:
                     i = skip
                     continue
+            elif found := self._named_at(text, i):
+                pass
             elif mark in "/~." and (found := self._path_at(text, i)):
                 pass
             elif mark in MARKS:
@@ -320,6 +332,22 @@ class _Reader:
                 yield i, stop, said
             i = stop
             number_end = stop if is_number else -1
+
+    def _named_at(self, text: str, i: int) -> Found | None:
+        """Signs in quotation marks or brackets, called by their names: `press "+"`.
+
+        Marks that end a sentence can be a whole speech, `"?"`: they are named only behind a word.
+        """
+        match = QUOTED_SIGNS.match(text, i - 1) if i and text[i - 1] in QUOTES else None
+        if match is None:
+            return None
+        signs, n = match[1], self.language
+        if text[i - 1] == "(" and signs not in IN_BRACKETS:
+            return None
+        if not signs.strip(".!?\u2026,;:-\u2013\u2014'\u2019") and (len(signs) > 1 or not BEHIND_WORD.search(text, 0, i - 1)):
+            return None
+        names = [n.sign_names.get(sign) or n.in_addresses.get(sign) or n.symbols.get(sign, "") for sign in signs]
+        return (match.end(1), " ".join(names)) if all(names) else None
 
     def _path_at(self, text: str, i: int) -> Found | None:
         from .addresses import path_at  # patterns that few texts need
@@ -357,6 +385,8 @@ class _Reader:
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if text[i] in "-\u2010\u2011" and i == number_end and after.isalpha():
             return i + 1, " "
+        if text[i] in "-\u2010\u2011" and before.isalpha() and after.isupper() and self._is_spelled(text, i + 1):
+            return i + 1, " "
         if text[i] == "." and after.isalnum() and not before.isalnum() and self.language.in_addresses.get("."):
             return i + 1, self.language.in_addresses["."]  # ".com"
         if text[i : i + 2] in ("->", "!="):
@@ -367,6 +397,11 @@ class _Reader:
             if text[i] != "." or before.islower() and text[match.end()].isupper() or self._is_common(text, match.end()):
                 return match.end(), f"{match[0]} "
         return None
+
+    def _is_spelled(self, text: str, i: int) -> bool:
+        """Whether the word at i is spelled: "User-IDs"."""
+        found = self.words.letter_at(text, i, len(text))
+        return found is not None and " " in found[1]
 
     def _is_common(self, text: str, i: int) -> bool:
         match = WORD.match(text, i)

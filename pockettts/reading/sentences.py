@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from .context import is_label
 from .languages.base import Language
 
 CLOSERS = "\"'\u201d\u2019)\\]\u00bb"
@@ -50,5 +51,5 @@ def _is_end(text: str, stop: re.Match[str], language: Language) -> bool:
     if any(key in language.abbreviations for key in keys):
         return False
     if len(before) == 1 and before.isupper() and after.split()[0].strip(".,").lower() not in language.common_words:
-        return False  # an initial
+        return is_label(text, stop.start() - 1, language) and language.ends_sentence(before, after)  # else an initial
     return language.ends_sentence(before, after)

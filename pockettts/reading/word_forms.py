@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from .context import Found, last_word, next_word, without_stop
-from .languages.base import Language
+from .context import Found, is_label, last_word, next_word, without_stop
+from .languages.base import ROMANS, Language
 from .unicode import LETTER
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])
 # Words in capitals beside one another: a text that shouts.
 SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
 SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
+FACTORS = re.compile(r"[a-z]{2,3}(?=[\u00b2\u00b3^])")  # "mc²"
+UNIT = re.compile(r"[A-Za-zμ]+(?:/[a-z]+)?[\u00b2\u00b3]?(?![\w/-])")
+LONE_UNITS = frozenset("km kg cm mg kWh MWh GWh kHz MHz GHz kW km\u00b2 Mbps".split())  # they look like nothing else
+HYPHEN = re.compile(r"[-\u2010\u2011](?=[^\W\d_])")
 POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # what does not follow a Roman numeral
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
@@ -47,9 +51,10 @@ class WordForms:
         # Words that need a look although they are made of letters alone; in lower case.
         self.triggers = {
             *(key.lower() for key in self._dotless),
+            *(unit.lower() for unit in LONE_UNITS if unit in n.units),
             *n.months, *n.weekdays, *(word for rule in self._rules for word in rule.triggers),
             *(key.lower() for key in self._money_start),
-            *(_roman_numeral(value) for value in range(2, 40) if n.roman_after),
+            *(numeral for numeral in ROMANS if n.roman_after and numeral != "i"),
         }  # fmt: skip
 
     @cached_property
@@ -69,7 +74,7 @@ class WordForms:
             found = rule.pattern.match(text, i) if key in rule.triggers or not rule.triggers else None
             if found and (said := rule.speak(found)) is not None:
                 return found.end(), said
-        if after == "." and (found_word := self._abbreviation(text, i, after, True)):
+        if after == "." and (found_word := self._abbreviation(text, i, after, True) or self._suffix(text, i, word)):
             return found_word
         if (after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal()) and (
             found_address := self._address(text, i)
@@ -82,6 +87,8 @@ class WordForms:
         is_known = word in self._dotless or key in self.triggers
         if (after in (".", "/") or is_known) and (found_word := self._abbreviation(text, i, after, False)):
             return found_word
+        if (word in LONE_UNITS or after == "/") and (found_unit := self._lone_unit(text, i)):
+            return found_unit
         if word in self._money_start and (found_money := self.forms.money_at(text, i)):
             return found_money
         if (after.isdecimal() or after == "-") and (found_serial := self._serial(text, i)):
@@ -95,6 +102,14 @@ class WordForms:
         from .addresses import address_at  # patterns that few texts need
 
         return address_at(text, i, self.language)
+
+    def _lone_unit(self, text: str, i: int) -> Found | None:
+        """A unit without a number: "in km/h", "weight in kg"."""
+        match = UNIT.match(text, i)
+        noun = self.language.units.get(match[0]) if match else None
+        if match is None or noun is None or not ("/" in match[0] or match[0] in LONE_UNITS):
+            return None
+        return match.end(), noun.many
 
     # --- abbreviations ----------------------------------------------------------------------------------------------------
 
@@ -148,6 +163,15 @@ class WordForms:
             return end if is_date else without_stop(text, end, self.language), said
         return None
 
+    def _suffix(self, text: str, i: int, word: str) -> Found | None:
+        """A word whose end is abbreviated: "Hauptstr." """
+        for suffix, said in self.language.suffix_abbreviations.items():
+            if word.endswith(suffix[:-1]) and len(word) > len(suffix) + 1:
+                end = i + len(word) + 1
+                end = end if NUMBER_BEHIND.match(text, end) else without_stop(text, end, self.language)
+                return end, word[: 1 - len(suffix)] + said
+        return None
+
     def _is_end(self, text: str, end: int) -> bool:
         """Whether a single letter with a dot ends a sentence: "plan B. It failed", but not "J. Smith"."""
         following = next_word(text, end)
@@ -155,6 +179,7 @@ class WordForms:
             not text[end : end + 1].isspace()
             or not following[:1].isupper()
             or following.lower() in self.language.common_words
+            or is_label(text, end - 2, self.language)
         )
 
     # --- capitals ---------------------------------------------------------------------------------------------------------
@@ -162,6 +187,8 @@ class WordForms:
     def _acronym(self, text: str, i: int) -> Found | None:
         """Capitals: spelled, read as a word, or a text that shouts."""
         n = self.language
+        if (factors := FACTORS.match(text, i)) and not set(factors[0]) & set(n.vowels):
+            return factors.end(), n.letters(factors[0])
         match = ACRONYM.match(text, i)
         if match is None or not match[1].isupper() or not n.num2words:
             return None
@@ -171,7 +198,10 @@ class WordForms:
         if n.is_read(word):
             is_known = word in n.read_acronyms
             return match.end(), (word if is_known else word.lower()) + (plural or "")
-        return match.end(), n.letters(word) + ("'s" if plural else "")
+        said = n.letters(word) + ("'s" if plural else "")
+        if HYPHEN.match(text, match.end()):  # "EU-Staaten"
+            return match.end() + 1, f"{said} "
+        return match.end(), said
 
     def _shouts(self, text: str, start: int, end: int, word: str) -> bool:
         """Whether the capitals are words: beside them are other words in capitals, and some of them are common ones."""
@@ -221,7 +251,7 @@ class WordForms:
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
             if part[0].isdecimal():
-                said.append(f" {n.point} ".join(map(n.serial_number, part.split("."))))
+                said.append(f" {n.dot} ".join(map(n.serial_number, part.split("."))))
             elif len(part) == 1 or part in n.read_acronyms or part in n.common_words:
                 said.append(part)
             elif part.isupper():
@@ -238,9 +268,3 @@ def _get(table: Mapping[str, str], key: str, lower: str) -> str | None:
 def _roman_value(numeral: str) -> int:
     values = [VALUES[letter] for letter in numeral]
     return sum(-value if value < max(values[k:]) else value for k, value in enumerate(values))
-
-
-def _roman_numeral(value: int) -> str:
-    """A number below 40, in small letters."""
-    tens, ones = divmod(value, 10)
-    return "x" * tens + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[ones]

@@ -93,6 +93,7 @@ class WrittenForms:
             (re.compile(rf"{SPACE}[\u2013\u2014]{SPACE}(?=\d|(?:{signs})\d)"), n.number_ranges),
             (re.compile(r":(?=\d)"), n.ratio),
             (re.compile(rf"{SPACE}?×{SPACE}?(?=\d[^=\n]*=)"), n.times_sign),
+            (re.compile(rf"{SPACE}?[x×·*]{SPACE}?(?=10(?:\^|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]))"), n.times_sign),
             (re.compile(rf"{SPACE}?[x×]{SPACE}?(?=\d)"), n.by),
             (re.compile(r"[x×](?!\w)"), n.times_sign),
             (re.compile(r"/(?=\d)"), n.out_of),
@@ -252,7 +253,7 @@ class WrittenForms:
             return match.end(group - 1), ""
         if is_apart and found not in self._spaced_magnitudes and not (is_money and len(found) > 1):
             return match.end(group - 1), ""
-        return match.end(group), found
+        return without_stop(match.string, match.end(group), self.language), found
 
     def _plain(self, match: re.Match[str]) -> Found | None:
         n, written, text = self.language, match[1], match.string
@@ -272,7 +273,16 @@ class WrittenForms:
                 return end, n.digits(written)
             if before.isupper() and len(before) > 1 and len(written) > 2:
                 return end, n.serial_number(written)
+            if self._is_telephone(written, before.lower(), next_word(text, end)):
+                return end, n.telephone(_groups(written))
         return end, n.number(number)
+
+    def _is_telephone(self, digits: str, before: str, after: str) -> bool:
+        """Whether digits without a space are no quantity: those have marks, are round, or count what is named behind them."""
+        if before in self.language.telephone_after:
+            return len(digits) > 4
+        is_counted = after.islower() and after.endswith("s") and after not in self.language.common_words
+        return len(digits) > 9 and not digits.endswith("000") and not is_counted
 
     def _magnified(self, match: re.Match[str]) -> Found | None:
         """`5k`, `3M`, `2bn`; what is also a unit in small letters is the unit: `5m`."""
@@ -331,7 +341,7 @@ class WrittenForms:
         if (number := self._number.match(match.string, match.start())) and number.end() >= match.end():
             return None
         n = self.language
-        return match.end(), f" {n.point} ".join(n.cardinal(int(part)) for part in match[0].split(".") if len(part) < 6)
+        return match.end(), f" {n.dot} ".join(n.cardinal(int(part)) for part in match[0].split(".") if len(part) < 6)
 
     def _scientific(self, match: re.Match[str]) -> Found | None:
         """`6.022e23`: a number times a power of ten."""
@@ -366,9 +376,9 @@ class WrittenForms:
             said = f"{n.number(number, noun.gender)} {noun.one}"
         else:
             said = n.quantity(number, noun)
-        end = match.end()
+        end = without_stop(match.string, match.end(), n)
         if match.string[end : end + 1] == "." and symbol[-1].isalpha() and len(symbol) > 1:  # "2 tbsp. of"
-            end = without_stop(match.string, end + 1, self.language)
+            end = without_stop(match.string, end + 1, n)
         return self._per(match.string, end, said)
 
     def _is_unit(self, text: str, symbol: str, is_apart: bool, end: int) -> bool:
@@ -439,6 +449,8 @@ class WrittenForms:
             return None
         if hours > 24:
             return (match.end(3), n.duration(hours, minutes, seconds)) if seconds is not None else None
+        if seconds is not None and not match[4] and n.seconds_are_durations:
+            return match.end(3), n.duration(hours, minutes, seconds)
         return self._with_half(match, 4, n.time(hours, minutes, seconds or None, _key(match[4])))
 
     def _hour(self, match: re.Match[str]) -> Found | None:
@@ -485,6 +497,12 @@ def _is_same(text: str, i: int, j: int) -> bool:
     """Whether the digits before i are those from j on: "50-50"."""
     before, after = re.search(r"\d*\Z", text[max(0, i - 20) : i]), re.match(r"\d*", text[j : j + 20])
     return bool(before and after and before[0] and before[0] == after[0])
+
+
+def _groups(digits: str) -> list[str]:
+    """The digits of a telephone number by three and the last four."""
+    head = digits[: max(0, len(digits) - 4)]
+    return [*filter(None, (head[: len(head) % 3], *re.findall("...", head[len(head) % 3 :]))), digits[-4:]]
 
 
 def _key(half: str | None) -> str:

@@ -15,6 +15,12 @@ from functools import lru_cache
 from typing import ClassVar, Literal
 
 LARGEST = 10**15  # numbers beyond are spoken digit by digit
+ROMANS = {  # Roman numerals below 40, in small letters
+    tens + ones: 10 * ten + one
+    for ten, tens in enumerate(("", "x", "xx", "xxx"))
+    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
+    if ten or one
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ class Language:
     )
     spaces_group: ClassVar[bool] = False  # whether a plain space may too: "1 250 000"
     point: ClassVar[str] = "point"  # how the decimal mark is said
+    dot: ClassVar[str] = "point"  # how the dot of a version or a serial number is said: "2.0", "A3.5"
     minus: ClassVar[str] = "minus"
     ordinal_suffix: ClassVar[str] = r"(?!)"  # regex of what makes digits an ordinal: "st|nd|rd|th"
     magnitudes: ClassVar[
@@ -140,6 +147,7 @@ class Language:
     )  # small letters that are no month where `capital_months`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
+    seconds_are_durations: ClassVar[bool] = False  # "1:23:45" is hours, minutes and seconds, also where it may be a clock's
     half_days: ClassVar[
         Mapping[str, str]
     ] = {}  # what may follow a time -> spoken: "p.m.", "pm", "Uhr"; {"Uhr": ""} is swallowed
@@ -158,7 +166,10 @@ class Language:
     ending_abbreviations: ClassVar[
         Mapping[str, str]
     ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
+    suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
+    letter_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a letter that is no initial: "vitamin"
     symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
+    sign_names: ClassVar[Mapping[str, str]] = {}  # signs in quotation marks, where `in_addresses` has other names or none
     in_addresses: ClassVar[
         Mapping[str, str]
     ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
@@ -179,6 +190,7 @@ class Language:
     regnal_names: ClassVar[frozenset[str]] = (
         frozenset()
     )  # names before I, V and X, which alone may be other things: "Elizabeth"
+    telephone_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a telephone number without spaces
     serial_after: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words before numbers that are read as `serial_number`: "flight", "boeing"

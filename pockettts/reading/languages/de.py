@@ -215,6 +215,16 @@ AIDS NASA NATO UNO UNICEF UNESCO OPEC FIFA UEFA TÜV DAX PIN TAN SIM RAM ROM LAN
 RADAR IKEA HARIBO ALDI REWE ASCII JSON RAL DIN SEAT FIAT IBAN DEKRA BAMF OPEL ESA GAU UFO ELSTER INTERPOL EUROPOL
 """)  # fmt: skip
 SPELLED = words("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
+TELEPHONE_AFTER = words("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
+LETTER_AFTER = words("vitamin vitamine hepatitis plan typ punkt gruppe klasse gate terminal block gebäude reihe spalte buchstabe taste variante option linie zone team proband patient modell formel")
+SIGN_NAMES = {
+    "&": "Und-Zeichen", "-": "Bindestrich", "@": "At-Zeichen", ".": "Punkt", "(": "Klammer auf", ")": "Klammer zu",
+    "[": "eckige Klammer auf", "]": "eckige Klammer zu", "{": "geschweifte Klammer auf", "}": "geschweifte Klammer zu",
+    "|": "senkrechter Strich", "<": "kleiner als", ">": "größer als", "/": "Schrägstrich", "*": "Sternchen",
+    "'": "Apostroph", ",": "Komma", ";": "Semikolon", ":": "Doppelpunkt", "?": "Fragezeichen", "!": "Ausrufezeichen",
+    "_": "Unterstrich", "#": "Raute", "%": "Prozent", "~": "Tilde", "$": "Dollar", "–": "Gedankenstrich",
+    "—": "Gedankenstrich",
+}  # fmt: skip
 COMMON = words("""
 der die das den dem des ein eine einen einem einer und oder aber nicht kein keine ist sind war waren wird werden hat haben
 hatte ich du er sie es wir ihr mich dich sich uns euch mein dein sein unser in im an am auf aus bei mit nach von vom zu zum
@@ -464,6 +474,10 @@ class German(European):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
+    suffix_abbreviations = {"str.": "straße", "pl.": "platz"}
     number_sign = "Nummer"
     letter_names = {"ß": "Eszett"}
     vowels = "aeiouyäöü"
@@ -487,7 +501,7 @@ class German(European):
         Rule(FOLD, lambda match: _number(match[1]) + match[2]),
         Rule(
             re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
-            lambda match: f"{_number(match[1])}prozentig{match[2]}",
+            lambda match: f"{'hundert' if match[1] == '100' else _number(match[1])}prozentig{match[2]}",
         ),
         Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
         Rule(re.compile(r"(\d+)[x×](?= [^\W\d_])"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),

@@ -2,7 +2,8 @@
 
 import re
 
-from .base import Currency, Language, Noun, Number, Rule, nouns, words
+from ..context import last_word, next_word
+from .base import ROMANS, Currency, Language, Noun, Number, Rule, nouns, words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -221,7 +222,7 @@ ABBREVIATIONS = {
     "dept.": "department", "govt.": "government", "intl.": "international", "natl.": "national", "assn.": "association",
     "assoc.": "association", "misc.": "miscellaneous", "max.": "maximum", "min.": "minimum", "avg.": "average",
     "temp.": "temperature", "w.r.t.": "with respect to", "attn.": "attention", "ibid.": "ibid", "op. cit.": "op cit",
-    "24/7": "twenty four seven", "9/11": "nine eleven",
+    "24/7": "twenty four seven", "9/11": "nine eleven", "WWI": "World War one", "WWII": "World War two",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "etc.": "et cetera", "etc": "et cetera", "al.": "al", "inc.": "incorporated", "ltd.": "limited", "corp.": "corporation",
@@ -277,12 +278,30 @@ emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael bonifac
 callixtus celestine eugene julius martin nicholas
 """)  # fmt: skip
 
+SCREEN_LINES = words("240 360 480 576 720 1080 1440 2160 4320")
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
 NO_PLURALS = words("this was has does thus across less unless always perhaps besides whereas sales series")
 SERIAL_AFTER = words("""
 boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
 """)
+BIBLE_BOOKS = words("""
+genesis exodus leviticus numbers deuteronomy joshua judges ruth samuel kings chronicles ezra nehemiah esther job psalm psalms proverbs
+ecclesiastes isaiah jeremiah lamentations ezekiel daniel hosea joel amos obadiah jonah micah nahum habakkuk zephaniah haggai zechariah
+malachi matthew mark luke john acts romans corinthians galatians ephesians philippians colossians thessalonians timothy titus philemon
+hebrews james peter jude revelation
+""")
+TELEPHONE_AFTER = words("call dial phone telephone tel fax mobile cell hotline whatsapp sms text")
+LETTER_AFTER = words("""
+vitamin vitamins hepatitis influenza plan grade grades option team point drive letter key gate terminal platform block building row
+line lane column category item answer question exhibit list pool tier side studio an strain protein factor proteins option
+company party patient subject model sample formula product step variant route zone sector bed ward wing hall court pier dock
+""")
+SIGN_NAMES = {
+    "&": "ampersand", "(": "open parenthesis", ")": "close parenthesis", "[": "open bracket", "]": "close bracket",
+    "{": "open brace", "}": "close brace", "|": "vertical bar", "'": "apostrophe", "^": "caret", "`": "backtick", "<": "less than",
+    ">": "greater than", "*": "asterisk", "—": "em dash", "–": "en dash", "…": "ellipsis",
+}  # fmt: skip
 YEAR_AFTER = words("""
 in since until till of from by year circa ca c around before after during between
 to and spring summer fall autumn winter
@@ -293,6 +312,13 @@ ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc b
 def _feet(match: re.Match[str]) -> str:
     """5'10" """
     return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _feet_alone(match: re.Match[str]) -> str:
+    """6' tall, 6\u2032"""
+    n = int(match[1] or match[3])
+    is_adjective = match[3] and re.match(r" [a-z]", match.string[match.end() :]) and next_word(match.string, match.end()) not in COMMON
+    return f"{LANGUAGE.cardinal(n)} {'foot' if n == 1 or is_adjective else 'feet'}{match[2] or ''}"
 
 
 def _angle(match: re.Match[str]) -> str:
@@ -320,14 +346,39 @@ def _toll_free(match: re.Match[str]) -> str:
     return f"one {number} {word}"
 
 
+def _verse(match: re.Match[str]) -> str | None:
+    """John 3:16-18"""
+    if last_word(match.string, match.start()).lower() not in BIBLE_BOOKS:
+        return None
+    chapter, first, last = (LANGUAGE.cardinal(int(part)) if part else "" for part in match.groups())
+    return f"{chapter} {LANGUAGE.range(first, last) if last else first}"
+
+
+def _centuries(match: re.Match[str]) -> str | None:
+    """XIX century"""
+    n = ROMANS.get(match[1].lower())
+    return LANGUAGE.ordinal(n) if n else None
+
+
+def _section(match: re.Match[str]) -> str:
+    """401(k), 501(c)(3)"""
+    parts = re.findall(r"[a-z]+|\d+", match[2])
+    return " ".join([LANGUAGE.serial_number(match[1]), *(LANGUAGE.cardinal(int(part)) if part.isdecimal() else part for part in parts)])
+
+
 def _hours(match: re.Match[str]) -> str:
     """1h30m"""
     return LANGUAGE.duration(int(match[1]), int(match[2]), 0)
 
 
-def _short_year(year: int) -> str:
-    """The '90 of a century that is not said."""
-    return LANGUAGE.year(1900 + year).removeprefix("nineteen ")
+def _wireless(match: re.Match[str]) -> str:
+    """802.11ac"""
+    return " ".join(["eight oh two point", LANGUAGE.cardinal(int(match[1])), *match[2]])
+
+
+def _short_year(match: re.Match[str]) -> str:
+    """'99"""
+    return LANGUAGE.year(1900 + int(match[1])).removeprefix("nineteen ")
 
 
 def _resolution(match: re.Match[str]) -> str:
@@ -372,6 +423,7 @@ class English(Language):
     half_days = {"am": "a m", "pm": "p m", "a.m.": "a m", "p.m.": "p m", "a.m": "a m", "p.m": "p m", "AM": "A M", "PM": "P M",
                  "A.M.": "A M", "P.M.": "P M",}  # fmt: skip
     decades = r"['’]?s"
+    seconds_are_durations = True
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
@@ -379,6 +431,7 @@ class English(Language):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
     read_acronyms = READ
     spelled_acronyms = SPELLED
     common_words = COMMON
@@ -386,25 +439,36 @@ class English(Language):
     regnal_names = REGNAL
     rules = (
         Rule(re.compile(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?"), _angle),
-        Rule(re.compile(r"(\d+(?:\.\d+)?)[\"\u2033\u201d](?= [a-z])"), _inches),
+        Rule(re.compile(r"(\d+(?:\.\d+)?)(?:[\"\u201d](?= [a-z])|\u2033(?!\w))"), _inches),
         Rule(re.compile(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)"), _toll_free),
         Rule(re.compile(r"(\d{1,2})['\u2032](\d{1,2})[\"\u2033\u201d]"), _feet),
         Rule(re.compile(r"(\d{3,4})[x×](\d{3,4})(?!\w)"), _resolution),
         Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
         Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
         Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
-        Rule(re.compile(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)"), _hours),
+        Rule(re.compile(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)"), _verse),
+        Rule(re.compile(r"([IVX]+)(?= (?:century|centuries|dynasty)\b)"), _centuries, "letter", frozenset(ROMANS)),
+        Rule(re.compile(r"(\d{3})((?:\((?:[a-z]|\d{1,2})\))+)"), _section),
+        Rule(re.compile(r"802\.(\d{1,2})([a-z]{0,2})(?!\w)"), _wireless),
         Rule(
-            re.compile(r"['\u2019](\d\d)(?![\w'\u2019])"),
-            lambda match: LANGUAGE.year(1900 + int(match[1])).removeprefix("nineteen "),
-            "other",
+            re.compile(r"(\d{3,4})([pi])(?!\w)"),
+            lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}" if match[1] in SCREEN_LINES else None,
         ),
+        Rule(
+            re.compile(r"(\d{1,2})[\u2032']( ?)(?=(?:tall|long|wide|high|deep|by)\b)|(\d{1,2})\u2032(?!\w)"),
+            _feet_alone,
+        ),
+        Rule(re.compile(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)"), _hours),
+        Rule(re.compile(r"['\u2019](\d\d)(?![\w'\u2019])"), _short_year, "other"),
         Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
         Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
     )
     serial_after = SERIAL_AFTER
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     year_after = YEAR_AFTER
-    decade_after = words("the early late mid")
+    decade_after = words("the early late mid his her my your their our its")
+    bible_books = BIBLE_BOOKS
     words_like_months = words("may march mar")
     address_words = ADDRESS_WORDS
 
@@ -459,7 +523,10 @@ class English(Language):
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
         parts = [(hours, "hour"), (minutes, "minute"), (seconds, "second")]
-        return " ".join(f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n)
+        said = [f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n]
+        if not said:
+            return "zero seconds"
+        return f"{' '.join(said[:-1])} and {said[-1]}" if seconds and len(said) > 1 else " ".join(said)
 
     def serial_number(self, digits: str) -> str:
         if len(digits) == 3 and digits[0] != "0" and digits[1] == "0" and digits[2] != "0":

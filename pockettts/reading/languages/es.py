@@ -12,7 +12,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -206,6 +206,13 @@ ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OMS OEA OPEP AVE IVA PIN SIM RAM
 PYME PYMES ETA OVNIS PIB MIR FARC UNAM NAFTA MERCOSUR UNASUR SARS IKEA FAO PAN PRI OTI LASER RADAR NIE COPE
 """)  # fmt: skip
 SPELLED = words("OCDE ADN UAE CEOE IEEE ISBN")
+TELEPHONE_AFTER = words("teléfono tel móvil celular fax llame llama whatsapp llamar")
+LETTER_AFTER = words("vitamina vitaminas hepatitis plan tipo punto grupo clase puerta bloque edificio fila columna letra tecla opción línea zona equipo modelo")
+SIGN_NAMES = {
+    "(": "abre paréntesis", ")": "cierra paréntesis", "[": "abre corchete", "]": "cierra corchete", "{": "abre llave",
+    "}": "cierra llave", "|": "barra vertical", "<": "menor que", ">": "mayor que", "'": "apóstrofo",
+    "#": "almohadilla", "=": "igual", "–": "raya", "—": "raya",
+}  # fmt: skip
 COMMON = words("""
 el la los las lo un una unos unas y o u e pero no ni sí si que qué quien quién cual cuál cuando cuándo donde dónde como cómo
 porque por para con sin sobre entre hasta desde hacia contra según de del al a en yo tú él ella usted nosotros ellos ellas
@@ -328,6 +335,9 @@ class Spanish(Romance):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "número"
     vowels = "aeiouyáéíóúü"
     read_acronyms = READ
@@ -349,7 +359,7 @@ class Spanish(Romance):
         Rule(re.compile(r"(\d+)x(?= (?:más|menos|mayor|mejor))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
@@ -367,6 +377,7 @@ class Spanish(Romance):
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         said = super().ordinal(n).replace("décimoprimero", "undécimo").replace("décimosegundo", "duodécimo")
+        said = said.replace("quadra", "cuadra")
         if 13 <= n <= 19:
             said = said.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
         ending = suffix.lstrip(".")

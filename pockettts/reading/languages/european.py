@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
-from .base import Currency, Language, Noun, Number, Rule
+from .base import ROMANS, Currency, Language, Noun, Number, Rule
 
 LETTERS = (50, 100, 500, 1000)  # L, C, D and M are more often letters: "tipo D"
 LONG = 4  # decimals from here on are read digit by digit
@@ -34,12 +34,6 @@ LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 NEXT_WORD = re.compile(r"[ \u00a0\u202f]+([^\W\d_]+)")
 
 
-ROMANS = {
-    tens + ones: 10 * ten + one
-    for ten, tens in enumerate(("", "x", "xx", "xxx"))
-    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
-    if ten or one
-}
 _NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
 ROMAN_RANGE = re.compile(rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)")
 SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
@@ -117,11 +111,11 @@ def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
     )
 
 
-def weekdays_with_dot(days: Mapping[str, str]) -> Rule:
-    """A rule for abbreviated weekdays before a date: "lun. 3 mars"."""
-    names = "|".join(map(re.escape, days))
+def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) -> Rule:
+    """A rule for abbreviated weekdays before a date: "lun. 3", or "lun 3 mars" without a dot."""
+    names, month = "|".join(map(re.escape, days)), "|".join(map(re.escape, months))
     return Rule(
-        re.compile(rf"({names})\.,?(?={SPACES}+\d)", re.I),
+        re.compile(rf"({names})(?:\.,?(?={SPACES}+\d)|,?(?={SPACES}+\d\d?\w{{0,2}}{SPACES}+(?:de{SPACES})?(?:{month})\b))", re.I),
         lambda match: f"{days[match[1].lower()]}" + ("," if match[0].endswith(",") else ""),
         "letter",
         frozenset(days),
@@ -165,7 +159,6 @@ class European(Language):
     version_word: ClassVar[str] = ""  # the "v" of "v2.0"
     squared: ClassVar[str] = ""  # "10²"
     cubed: ClassVar[str] = ""
-    dot: ClassVar[str] = ""  # how the dot of "2.0" is said, a version more often than a decimal
     never_counted: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words after which a number counts nothing: "page", "chapitre"

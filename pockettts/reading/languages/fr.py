@@ -14,7 +14,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -198,6 +198,13 @@ ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OPEP PIN SIM RAM ROM LAN GIF BIO
 PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR NAFTA FAO MEDEF ALENA ARTE INRA INSERM
 """)  # fmt: skip
 SPELLED = words("OCDE IEEE ISBN RATP AOC")
+TELEPHONE_AFTER = words("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
+LETTER_AFTER = words("vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle")
+SIGN_NAMES = {
+    "&": "esperluette", "(": "parenthèse ouvrante", ")": "parenthèse fermante", "[": "crochet ouvrant",
+    "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
+    "<": "inférieur à", ">": "supérieur à", "'": "apostrophe", "–": "tiret", "—": "tiret",
+}  # fmt: skip
 COMMON = words("""
 le la les un une des du de d l et ou mais donc or ni car que qui quoi dont où ce cet cette ces mon ma mes ton ta tes son sa
 ses notre nos votre vos leur leurs je tu il elle on nous vous ils elles me te se lui eux y en au aux à dans par pour avec sans
@@ -307,6 +314,9 @@ class French(Romance):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "numéro"
     vowels = "aeiouyàâäéèêëîïôöùûüœæ"
     read_acronyms = READ
@@ -338,7 +348,7 @@ class French(Romance):
             "letter",
             words("m mm mme mlle"),
         ),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )

@@ -4,6 +4,7 @@ import re
 
 from .base import Noun, Number, Rule, nouns, words
 from .european import (
+    LETTERS,
     ROMANS,
     SPACED_UNITS,
     Romance,
@@ -14,7 +15,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekdays_before_dates,
     word_before,
 )
 
@@ -207,6 +208,13 @@ ISTAT INAIL CONI SIAE CAP ASL ATAC CISL UIL FIOM IKEA SARS USA DOC DOP COOP ISEE
 TIM UNI ISO ANAS ACI ALITALIA EXPO SERT BOT FAO CERN POS SPID PEC
 """)  # fmt: skip
 SPELLED = words("IEEE ISBN CGIL")
+TELEPHONE_AFTER = words("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
+LETTER_AFTER = words("vitamina vitamine epatite piano tipo punto gruppo classe porta blocco edificio fila colonna lettera tasto opzione linea zona squadra modello")
+SIGN_NAMES = {
+    "&": "e commerciale", "(": "parentesi aperta", ")": "parentesi chiusa", "[": "parentesi quadra aperta",
+    "]": "parentesi quadra chiusa", "{": "parentesi graffa aperta", "}": "parentesi graffa chiusa",
+    "|": "barra verticale", "<": "minore di", ">": "maggiore di", "'": "apostrofo", "–": "lineetta", "—": "lineetta",
+}  # fmt: skip
 COMMON = words("""
 il lo la i gli le l un uno una di a da in con su per tra fra del dello della dei degli delle al allo alla ai agli alle dal
 dalla nel nella nei nelle sul sulla e ed o ma se che chi cui non né sì no come quando dove perché quanto quale questo questa
@@ -253,8 +261,12 @@ MASCULINE = words(
     "problema programma sistema tema clima poema dramma schema telegramma pianeta cometa poeta atleta turista artista papa panda"
 )
 
+PARTS = {
+    "capitolo": "m", "atto": "m", "libro": "m", "canto": "m", "tomo": "m", "volume": "m", "titolo": "m", "parte": "f", "scena": "f",
+    "sezione": "f", "classe": "f",
+}  # fmt: skip
 CLOCK = re.compile(r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)")
-CLOCK_AFTER = words("alle dalle ore delle le")
+CLOCK_AFTER = words("alle dalle ore delle le h")
 PHONE = re.compile(
     r"(?:3\d{2}[ \u00a0./-]\d{6,7}|3\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3,4}|3\d{2}(?:[ \u00a0.-]\d\d){2}[ \u00a0.-]\d{3}"
     r"|800[ \u00a0.-]\d{3}[ \u00a0.-]?\d{3})(?!\w|[.,]\d)"
@@ -316,6 +328,9 @@ class Italian(Romance):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "numero"
     vowels = "aeiouyàèéìòù"
     read_acronyms = READ
@@ -334,6 +349,7 @@ class Italian(Romance):
     address_words = words("com org net edu gov info blog app")
     rules = (
         Rule(CLOCK, lambda match: LANGUAGE.clock(match)),
+        Rule(re.compile(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))"), lambda match: "ore", "letter", frozenset("h")),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         Rule(re.compile(r"(?<=['’])1(?= )"), lambda match: "uno"),  # "l'1 maggio"
         Rule(ONE, lambda match: LANGUAGE.one(match)),
@@ -352,7 +368,7 @@ class Italian(Romance):
             lambda match: LANGUAGE.cardinal(int(match[1])),
             "other",
         ),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip
@@ -361,14 +377,21 @@ class Italian(Romance):
 
     def cardinal(self, n: int, gender: str = "") -> str:
         said = re.sub(r"(ion[ei]|iard[oi]) e (?=\w{5})", r"\1 ", re.sub(r"(?<=\w)tre\b", "tré", super().cardinal(n)))
+        said = said.replace("dicotto", "diciotto")  # num2words elides too much in 118
         if n == 1 and gender:
             return "una" if gender == "f" else "un"
         return said
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        said = re.sub("^un ", "", super().ordinal(n))
+        said = re.sub("^un ", "", super().ordinal(n)).replace("dicott", "diciott")
         ending = suffix[-1:]
         return said[:-1] + ("a" if ending in ("a", "ª") else ending if ending in ("i", "e") and ending else "o")
+
+    def roman(self, n: int, before: str) -> str | None:
+        """Parts of a work have ordinals: "atto terzo"."""
+        if (gender := PARTS.get(before.lower())) and n <= 100 and n not in LETTERS:
+            return self.placed(n, gender)
+        return super().roman(n, before)
 
     def roman_degree(self, numeral: str) -> str | None:
         """`IV°`."""

@@ -14,7 +14,7 @@ from .european import (
     months_with_dot,
     powers,
     spaced,
-    weekdays_with_dot,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -124,7 +124,7 @@ ABBREVIATIONS = {
     "p/st": "per stuk", "i.s.m.": "in samenwerking met", "d.m.v.": "door middel van", "e.a.": "en anderen",
     "a.d.h.v.": "aan de hand van", "afd.": "afdeling", "tel.": "telefoon", "m.a.w.": "met andere woorden",
     "t.g.v.": "ten gevolge van", "i.t.t.": "in tegenstelling tot", "o.l.v.": "onder leiding van",
-    "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V",
+    "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V", "Zn.": "zoon",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "enz.": "enzovoort", "etc.": "et cetera", "e.d.": "en dergelijke", "jr.": "junior", "sr.": "senior", "str.": "straat",
@@ -151,6 +151,13 @@ IN_ADDRESSES = {
 READ = words(
     "NAVO UNESCO UNICEF NASA FIFA UEFA AIDS UFO PIN SIM RAM ROM LAN GIF BIOS COVID IKEA HEMA NOS VAR BUMA KEMA LASER"
 )
+TELEPHONE_AFTER = words("telefoon tel telefoonnummer mobiel fax bel whatsapp")
+LETTER_AFTER = words("vitamine vitamines hepatitis plan type punt groep klasse gate blok gebouw rij kolom letter toets optie lijn zone team model")
+SIGN_NAMES = {
+    "&": "en-teken", "(": "haakje openen", ")": "haakje sluiten", "[": "vierkant haakje openen",
+    "]": "vierkant haakje sluiten", "{": "accolade openen", "}": "accolade sluiten", "|": "verticaal streepje",
+    "<": "kleiner dan", ">": "groter dan", "'": "apostrof", "–": "gedachtestreepje", "—": "gedachtestreepje",
+}  # fmt: skip
 COMMON = words("""
 de het een en of maar want dat die dit deze is zijn was waren wordt worden heeft hebben had ik jij je hij zij ze wij we jullie
 u hem haar hun mijn jouw ons onze in op aan bij met van voor naar uit om tot over onder tussen door tegen zonder na als wie
@@ -216,6 +223,10 @@ class Dutch(European):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
+    suffix_abbreviations = {"str.": "straat", "pl.": "plein", "ln.": "laan", "gr.": "gracht", "wg.": "weg"}
     number_sign = "nummer"
     vowels = "aeiouyáéíóúäëïöü"
     read_acronyms = READ
@@ -230,14 +241,13 @@ class Dutch(European):
         *common_rules(lambda: LANGUAGE),
         spaced(SPACED, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
     def tidy(self, words: str) -> str:
-        return re.sub(r"duizend(?=[^\W\d_])", "duizend ", re.sub(r"(?<=\w)één", "een", words)).replace(
-            "duizend een", "duizend één"
-        )
+        words = re.sub(r"duizend(?=[^\W\d_])", "duizend ", re.sub(r"(?<=\w)één", "een", words))
+        return re.sub(r"duizend een(?!\w)", "duizend één", words)
 
     def cardinal(self, n: int, gender: str = "") -> str:
         return re.sub(r"^een (?=mil|bil)", "één ", super().cardinal(n))

@@ -12,7 +12,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -212,6 +212,13 @@ TAM GOL VARIG IKEA SARS LASER RADAR PROCON DETRAN IBOPE MASP UNICAMP UNESP PUC F
 FAB
 """)  # fmt: skip
 SPELLED = words("OCDE IEEE ISBN OAB IPVA IPTU")
+TELEPHONE_AFTER = words("telefone tel celular fax ligue liga whatsapp telemóvel")
+LETTER_AFTER = words("vitamina vitaminas hepatite plano tipo ponto grupo classe portão bloco prédio fila coluna letra tecla opção linha zona equipe modelo")
+SIGN_NAMES = {
+    "&": "e comercial", "(": "abre parêntese", ")": "fecha parêntese", "[": "abre colchete", "]": "fecha colchete",
+    "{": "abre chave", "}": "fecha chave", "|": "barra vertical", "<": "menor que", ">": "maior que", "'": "apóstrofo",
+    "–": "travessão", "—": "travessão",
+}  # fmt: skip
 COMMON = words("""
 o a os as um uma uns umas de do da dos das em no na nos nas por pelo pela para com sem sobre entre até desde e ou mas que quem
 qual quando onde como porque se não sim nem eu tu ele ela você nós eles elas vocês me te lhe nos meu minha teu seu sua nosso
@@ -332,6 +339,9 @@ class Portuguese(Romance):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "número"
     vowels = "aeiouyáâãàéêíóôõúü"
     read_acronyms = READ
@@ -362,7 +372,7 @@ class Portuguese(Romance):
         Rule(TAXPAYER, _phone),
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )
 
