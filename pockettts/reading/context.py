@@ -7,6 +7,7 @@ from .languages.base import Language
 Found = tuple[int, str]  # a written form: where it ends; what is said for it
 
 LAST_WORD = re.compile(r"([^\W_][\w.'\u2019]*)[\s\"'\u201c\u201d(,:\u00a0-]*\Z")
+ADDRESS = re.compile(r"\d\w*(?: [NSEW]\.?)?(?: [A-Z0-9][\w'\u2019-]*){1,3} \Z")  # "12 North Main " before "St."
 NEXT_WORD = re.compile(r"[\s\u00a0]+([^\W\d_]+)")
 
 

@@ -308,9 +308,7 @@ class _Reader:
                 if found is None:
                     i = skip
                     continue
-            elif found := self._named_at(text, i):
-                pass
-            elif mark in "/~." and (found := self._path_at(text, i)):
+            elif (found := self._named_at(text, i)) or mark in "/~." and (found := self._path_at(text, i)):
                 pass
             elif mark in MARKS:
                 found = self.words.forms.sign_at(text, i)
@@ -344,7 +342,9 @@ class _Reader:
         signs, n = match[1], self.language
         if text[i - 1] == "(" and signs not in IN_BRACKETS:
             return None
-        if not signs.strip(".!?\u2026,;:-\u2013\u2014'\u2019") and (len(signs) > 1 or not BEHIND_WORD.search(text, 0, i - 1)):
+        if not signs.strip(".!?\u2026,;:-\u2013\u2014'\u2019") and (
+            len(signs) > 1 or not BEHIND_WORD.search(text, 0, i - 1)
+        ):
             return None
         names = [n.sign_names.get(sign) or n.in_addresses.get(sign) or n.symbols.get(sign, "") for sign in signs]
         return (match.end(1), " ".join(names)) if all(names) else None
@@ -413,6 +413,8 @@ class _Reader:
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if mark == "#" and after.isalnum():
             return i + 1, n.number_sign if after.isdecimal() else n.hashtag
+        if after and text[i : i + 2] in n.symbols:
+            return i + 2, n.symbols[text[i : i + 2]]
         if text[i : i + 2] in ("=>", "==") and text[i + 2 : i + 3] != "=" and before != "=":
             return i + 2, n.symbols.get("→" if text[i + 1] == ">" else "=", "")
         if mark in "<>" and (found := self._angle(text, i, before, after)) is not None:

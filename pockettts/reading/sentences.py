@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from .context import is_label
+from .context import ADDRESS, is_label
 from .languages.base import Language
 
 CLOSERS = "\"'\u201d\u2019)\\]\u00bb"
@@ -43,8 +43,12 @@ def _is_end(text: str, stop: re.Match[str], language: Language) -> bool:
     if stop[0][0] != "." or len(stop[0].rstrip(CLOSERS)) > 1:
         return language.ends_sentence(before, after)
     key = f"{before}."
-    if key in language.titles and key not in language.ending_abbreviations:
-        return False
+    if key in language.titles:
+        if key not in language.ending_abbreviations:
+            return False
+        is_name = after.split()[0].strip(".,'\u2019").lower() not in language.common_words
+        if is_name and not ADDRESS.search(text, max(0, stop.start() - 50), stop.start() - len(before)):  # "St. Louis"
+            return False
     keys = (key, key[:1].lower() + key[1:])
     if any(key in language.before_numbers for key in keys) and after[0].isdecimal():
         return False

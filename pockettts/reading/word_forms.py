@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from .context import Found, is_label, last_word, next_word, without_stop
+from .context import ADDRESS, Found, is_label, last_word, next_word, without_stop
 from .languages.base import ROMANS, Language
 from .unicode import LETTER
 
@@ -29,6 +29,7 @@ POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # what does not follow a Roma
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+RANGE_BEHIND = re.compile(r"[\s\u00a0]*\d+[ \u00a0]?[-\u2010-\u2015][ \u00a0]?\d")
 NUMBER_BEHIND = re.compile(r"[\s\u00a0]*(?:[-#\u00a0]?\d|(?:[IVXLC]{2,}|[VX])\b)")
 
 
@@ -47,7 +48,7 @@ class WordForms:
         tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
         self._dotless = {key for table in tables for key in table if not key.endswith(".") and key[0].isalpha()}
         self._money_words = {key for key in [*n.currencies, *n.currency_signs] if key[0].isalpha()}
-        self._money_start = {key.rstrip(".$£¥€") for key in self._money_words}
+        self._money_start = {key.rstrip(".$£¥€/") for key in self._money_words}
         # Words that need a look although they are made of letters alone; in lower case.
         self.triggers = {
             *(key.lower() for key in self._dotless),
@@ -150,11 +151,12 @@ class WordForms:
         n = self.language
         lower = key[0].lower() + key[1:]
         if (said := _get(n.before_numbers, key, lower)) is not None and NUMBER_BEHIND.match(text, end):
-            return end, said
+            return end, n.plurals.get(said, said) if RANGE_BEHIND.match(text, end) else said
         title = n.titles.get(key)
         street = n.ending_abbreviations.get(key)
-        is_before_name = text[end : end + 1].isspace() and next_word(text, end)[:1].isupper()
-        if title is not None and (street is None or is_before_name and not last_word(text, i)[:1].isupper()):
+        following = next_word(text, end)
+        is_before_name = following[:1].isupper() and (street is None or following.lower() not in n.common_words)
+        if title is not None and (street is None or is_before_name and not ADDRESS.search(text, max(0, i - 50), i)):
             return end if is_before_name else without_stop(text, end, self.language), title
         if (said := _get(n.abbreviations, key, lower)) is not None:
             return end, said

@@ -81,7 +81,7 @@ class WrittenForms:
         self._per_word = re.compile(r"/(?=[^\W\d_]{2,})")
         self._weekdays = re.compile(rf"\.?{SPACE}?[{DASH}]{SPACE}?({any_of(n.weekdays)})(?!\w)", re.I)
         self._before_date = re.compile(rf"\.?,?\s+(?=(?:{month})\b|\d{{1,2}}\D)", re.I)
-        self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}){magnitude}")
+        self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}|{mark}\d+){magnitude}")
         self._money_range = re.compile(rf"[{DASH}]({number}){magnitude}(?!\w|[{DASH}./]\d)")
         self._month_year = re.compile(rf"({month})\.?\s+(\d{{4}})(?!\w|[.,:/-]\d)", re.I)
         self._month_first = re.compile(
@@ -316,6 +316,8 @@ class WrittenForms:
         if whole is None and numerator == denominator and n.out_of:  # "5/5 stars", "50/50"
             joint = f" {n.out_of} " if numerator <= 10 else " "
             return match.end(), joint.join([n.cardinal(numerator)] * 2)
+        if whole is None and 1900 <= denominator <= 2099:  # "issue 3/2020"
+            return match.end(), f"{n.cardinal(numerator)} {n.year(denominator)}"
         if whole is not None and (numerator >= denominator or match.string[match.end(1)] == "-" and denominator > 16):
             return None
         return self._with_unit(

@@ -147,7 +147,9 @@ class Language:
     )  # small letters that are no month where `capital_months`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
-    seconds_are_durations: ClassVar[bool] = False  # "1:23:45" is hours, minutes and seconds, also where it may be a clock's
+    seconds_are_durations: ClassVar[bool] = (
+        False  # "1:23:45" is hours, minutes and seconds, also where it may be a clock's
+    )
     half_days: ClassVar[
         Mapping[str, str]
     ] = {}  # what may follow a time -> spoken: "p.m.", "pm", "Uhr"; {"Uhr": ""} is swallowed
@@ -160,6 +162,7 @@ class Language:
     # --- words ---
     titles: ClassVar[Mapping[str, str]] = {}  # before a capital letter, never at a sentence's end: "Dr." -> "Doctor"
     before_numbers: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
+    plurals: ClassVar[Mapping[str, str]] = {}  # what `before_numbers` says -> before a range: "page" -> "pages"
     abbreviations: ClassVar[
         Mapping[str, str]
     ] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
@@ -167,9 +170,13 @@ class Language:
         Mapping[str, str]
     ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
     suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
-    letter_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a letter that is no initial: "vitamin"
+    letter_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words (lower case) before a letter that is no initial: "vitamin"
     symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
-    sign_names: ClassVar[Mapping[str, str]] = {}  # signs in quotation marks, where `in_addresses` has other names or none
+    sign_names: ClassVar[
+        Mapping[str, str]
+    ] = {}  # signs in quotation marks, where `in_addresses` has other names or none
     in_addresses: ClassVar[
         Mapping[str, str]
     ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
@@ -190,7 +197,9 @@ class Language:
     regnal_names: ClassVar[frozenset[str]] = (
         frozenset()
     )  # names before I, V and X, which alone may be other things: "Elizabeth"
-    telephone_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a telephone number without spaces
+    telephone_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words (lower case) before a telephone number without spaces
     serial_after: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words before numbers that are read as `serial_number`: "flight", "boeing"

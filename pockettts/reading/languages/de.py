@@ -19,6 +19,7 @@ from .european import (
     months_with_dot,
     powers,
     spaced,
+    weekday_ranges,
     word_after,
     word_before,
 )
@@ -88,7 +89,7 @@ UNITS = (
     sec sek Sek Sek.: Sekunde, Sekunden, f
     Pfd Pfd.: Pfund
     Ztr Ztr.: Zentner
-    PS: PS
+    PS: P S
     dB: Dezibel
     px: Pixel
     MP: Megapixel
@@ -173,7 +174,8 @@ ABBREVIATIONS = {
     "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "österr.": "österreichisch",
     "tel.": "telefonisch", "Tel.": "Telefon", "Nr.": "Nummer", "Abb.": "Abbildung", "Kap.": "Kapitel", "Bd.": "Band",
     "Univ.": "Universität", "Dipl.": "Diplom", "i.V.": "in Vertretung", "bspw.": "beispielsweise",
-    "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H",
+    "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H", "AfD": "A f D",
+    "MwSt.": "Mehrwertsteuer", "MwSt": "Mehrwertsteuer", "StGB": "St G B", "GbR": "G b R", "Hbf.": "Hauptbahnhof", "Hbf": "Hauptbahnhof",
     "mbH": "m b H", "PKW": "P K W", "Pkw": "P K W", "Lkw": "L K W", "Kfz": "K F Z",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
@@ -200,7 +202,7 @@ SYMBOLS = {
     "&": "und", "+": "plus", "=": "gleich", "@": "at", "<": "kleiner als", ">": "größer als", "≤": "kleiner oder gleich",
     "≥": "größer oder gleich", "≠": "ungleich", "≈": "ungefähr", "~": "ungefähr", "±": "plus minus", "×": "mal",
     "÷": "geteilt durch", "√": "Wurzel aus", "∞": "unendlich", "π": "Pi", "%": "Prozent", "‰": "Promille", "°": "Grad",
-    "§": "Paragraf", "©": "Copyright", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "→": "nach", "^": "hoch",
+    "§§": "Paragrafen", "§": "Paragraf", "©": "Copyright", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "→": "nach", "^": "hoch",
     "−": "minus", "·": "mal", "/": "Schrägstrich", "\\": "Backslash", "_": "Unterstrich", "№": "Nummer", "¢": "Cent",
     "Ω": "Ohm", "∑": "Summe", "∆": "Delta", "µ": "Mikro",
 }  # fmt: skip
@@ -216,7 +218,9 @@ RADAR IKEA HARIBO ALDI REWE ASCII JSON RAL DIN SEAT FIAT IBAN DEKRA BAMF OPEL ES
 """)  # fmt: skip
 SPELLED = words("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
 TELEPHONE_AFTER = words("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
-LETTER_AFTER = words("vitamin vitamine hepatitis plan typ punkt gruppe klasse gate terminal block gebäude reihe spalte buchstabe taste variante option linie zone team proband patient modell formel")
+LETTER_AFTER = words(
+    "vitamin vitamine hepatitis plan typ punkt gruppe klasse gate terminal block gebäude reihe spalte buchstabe taste variante option linie zone team proband patient modell formel"
+)
 SIGN_NAMES = {
     "&": "Und-Zeichen", "-": "Bindestrich", "@": "At-Zeichen", ".": "Punkt", "(": "Klammer auf", ")": "Klammer zu",
     "[": "eckige Klammer auf", "]": "eckige Klammer zu", "{": "geschweifte Klammer auf", "}": "geschweifte Klammer zu",
@@ -253,7 +257,7 @@ jahr jahre jahren jahres seit bis von um ab anno in vor nach circa ca sommer win
 gegen anfang ende mitte im geboren gestorben gegründet erbaut
 """)
 ORDINAL_NOUNS = words("""
-platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
+jh jhd jhdt platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
 halbjahr semester geburtstag tag woche monat jahr auflage teil akt szene sinfonie symphonie band spieltag staffel folge
 halbzeit minute stelle advent bezirk reich lebensjahr jahrestag ausgabe preis rang stunde schritt gang satz sitzung wahl fc sc
 obergeschoss og ug untergeschoss stufe klassiker mannschaft rennen spiel lauf schuljahr hochzeitstag generation schicht person
@@ -264,7 +268,7 @@ frau stadt nacht hand person tochter mutter schwester zahl uhr tür wand bank mi
 macht zeit welt arbeit antwort fahrt schuld wahl liga gans nuss frucht haut luft brust faust post
 """)  # fmt: skip
 NEUTER = words("""
-mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
+jh jhd jhdt mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
 reich obergeschoss untergeschoss og ug lebensjahr rennen schuljahr ei bier glas brot blatt tier dorf geschlecht gesetz konzert
 ende auge gebäude interesse
 """)  # fmt: skip
@@ -295,7 +299,7 @@ PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
 PLACE_AT_END = re.compile(rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)")
 PLACE_OF_TWO = re.compile(r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))")
-FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.[-\u2013/]\Z")
+FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.(?:[-\u2013/]| (?:und|oder|bis) )\Z")
 PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
 DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
 FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
@@ -307,7 +311,7 @@ def _ending(match: re.Match[str], noun: str) -> str:
     """The ending of an ordinal: "er", "e", "es" or "en"."""
     before = word_before(match)
     gender = LANGUAGE.gender_of(noun.lower(), True)
-    if not before and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
+    if before in ("", "und", "oder", "bis") and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
         before = found[1].lower()
     if before in TAKES_EN or before == "der" and gender == "f":
         return "en"
@@ -392,6 +396,11 @@ def _number(written: str) -> str:
 
 def _decade(match: re.Match[str]) -> str:
     return f"{LANGUAGE.year(int(match[1]))}er{match[2] or ''}"
+
+
+def _duration(match: re.Match[str]) -> str:
+    """`2:59:59 Std.`"""
+    return LANGUAGE.duration(int(match[1]), int(match[2]), int(match[3] or 0))
 
 
 def _roman(match: re.Match[str]) -> str | None:
@@ -498,16 +507,18 @@ class German(European):
         Rule(PLACE_AT_END, _place_at_end),
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
+        Rule(re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?[ \u00a0]?(?:Stunden|Std\b(?:\.(?=\s+[a-zäöü]))?|h)(?!\w)"), _duration),
         Rule(FOLD, lambda match: _number(match[1]) + match[2]),
         Rule(
             re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
             lambda match: f"{'hundert' if match[1] == '100' else _number(match[1])}prozentig{match[2]}",
         ),
         Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
-        Rule(re.compile(r"(\d+)[x×](?= [^\W\d_])"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
+        Rule(re.compile(r"(\d+) ?[x×](?= [^\W\d_]|[.,;:!?)]|\Z)"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
         *common_rules(lambda: LANGUAGE),
         spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
         Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(

@@ -2,7 +2,7 @@
 
 import re
 
-from ..context import last_word, next_word
+from ..context import ADDRESS, last_word, next_word
 from .base import ROMANS, Currency, Language, Noun, Number, Rule, nouns, words
 
 MONTHS = (
@@ -213,7 +213,7 @@ BEFORE_NUMBERS = {
     "v.": "version", "ver.": "version", "pt.": "part", "par.": "paragraph", "para.": "paragraph", "app.": "appendix",
     "apt.": "apartment", "ste.": "suite", "ca.": "circa", "c.": "circa", "b.": "born", "d.": "died", "tel.": "telephone",
     "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "lot.": "lot",
-    "§": "section", "§§": "sections", "№": "number", "No": "number", "Nº": "number",
+    "No": "number", "Nº": "number",
 }  # fmt: skip
 ABBREVIATIONS = {
     "e.g.": "for example", "eg.": "for example", "i.e.": "that is", "ie.": "that is", "vs.": "versus", "vs": "versus",
@@ -230,7 +230,7 @@ ENDING_ABBREVIATIONS = {
     "blvd.": "boulevard", "St.": "street", "Rd.": "road", "Ln.": "lane", "Pkwy.": "parkway", "Sq.": "square", "hrs.": "hours",
     "hr.": "hour", "mins.": "minutes", "secs.": "seconds", "ft.": "feet", "lb.": "pounds", "lbs.": "pounds", "oz.": "ounces",
     "yrs.": "years", "yr.": "year", "a.m.": "a m", "p.m.": "p m", "A.M.": "A M", "P.M.": "P M", "B.C.": "B C", "A.D.": "A D",
-    "B.C.E.": "B C E", "C.E.": "C E", "Ph.D.": "P H D", "PhD": "P H D", "M.D.": "M D", "B.A.": "B A", "M.A.": "M A",
+    "B.C.E.": "B C E", "C.E.": "C E", "Ph.D.": "P H D", "PhD": "P H D", "PhDs": "P H D's", "M.D.": "M D", "B.A.": "B A", "M.A.": "M A",
     "B.Sc.": "B S C", "M.Sc.": "M S C", "D.C.": "D C", "U.S.": "U S", "U.S.A.": "U S A", "U.K.": "U K", "U.N.": "U N", "E.U.": "E U",
     "Mon.": "Monday", "Tue.": "Tuesday", "Tues.": "Tuesday", "Wed.": "Wednesday", "Thu.": "Thursday", "Thur.": "Thursday",
     "Thurs.": "Thursday", "Fri.": "Friday", "Sat.": "Saturday", "Jan.": "January", "Feb.": "February", "Mar.": "March",
@@ -240,7 +240,7 @@ ENDING_ABBREVIATIONS = {
 SYMBOLS = {
     "&": "and", "+": "plus", "=": "equals", "@": "at", "<": "less than", ">": "greater than", "≤": "less than or equal to",
     "≥": "greater than or equal to", "≠": "not equal to", "≈": "approximately", "~": "about", "±": "plus or minus", "×": "times",
-    "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§": "section",
+    "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§§": "sections", "§": "section",
     "©": "copyright", "®": "registered", "™": "trademark", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "→": "to", "∑": "sum",
     "∆": "delta", "µ": "micro", "Ω": "ohm", "^": "to the power of", "−": "minus", "·": "times", "/": "slash", "\\": "backslash",
     "_": "underscore", "№": "number", "²": "squared", "³": "cubed", "¢": "cent", "‰": "per mille",
@@ -278,6 +278,12 @@ emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael bonifac
 callixtus celestine eugene julius martin nicholas
 """)  # fmt: skip
 
+COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
+POINTED = r"(?:America|American|Americans|Africa|African|Korea|Korean|Carolina|Dakota|Virginia|Ireland|Asia|Europe|Sudan|Timor|Macedonia)\b"
+RELEASED = words("""
+python version java node ubuntu debian fedora windows macos ios android linux kernel php ruby rust go release firmware django chrome
+postgresql mysql kubernetes
+""")
 SCREEN_LINES = words("240 360 480 576 720 1080 1440 2160 4320")
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
@@ -317,7 +323,11 @@ def _feet(match: re.Match[str]) -> str:
 def _feet_alone(match: re.Match[str]) -> str:
     """6' tall, 6\u2032"""
     n = int(match[1] or match[3])
-    is_adjective = match[3] and re.match(r" [a-z]", match.string[match.end() :]) and next_word(match.string, match.end()) not in COMMON
+    is_adjective = (
+        match[3]
+        and re.match(r" [a-z]", match.string[match.end() :])
+        and next_word(match.string, match.end()) not in COMMON
+    )
     return f"{LANGUAGE.cardinal(n)} {'foot' if n == 1 or is_adjective else 'feet'}{match[2] or ''}"
 
 
@@ -360,10 +370,33 @@ def _centuries(match: re.Match[str]) -> str | None:
     return LANGUAGE.ordinal(n) if n else None
 
 
+def _part_of_an_inch(match: re.Match[str]) -> str | None:
+    """3/8\""""
+    return f"{LANGUAGE.fraction(None, int(match[1]), int(match[2]))} inch" if int(match[2]) else None
+
+
+def _release(match: re.Match[str]) -> str | None:
+    """Python 3.10, which is no decimal"""
+    if last_word(match.string, match.start()).lower() not in RELEASED or match[2].startswith("0"):
+        return None
+    return f"{LANGUAGE.cardinal(int(match[1]))} point {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _drive(match: re.Match[str]) -> str | None:
+    """123 Maple Dr."""
+    is_road = ADDRESS.search(match.string, max(0, match.start() - 50), match.start())
+    return "drive" if is_road and not re.match(r"\.? [A-Z]", match.string[match.end() :]) else None
+
+
 def _section(match: re.Match[str]) -> str:
     """401(k), 501(c)(3)"""
     parts = re.findall(r"[a-z]+|\d+", match[2])
-    return " ".join([LANGUAGE.serial_number(match[1]), *(LANGUAGE.cardinal(int(part)) if part.isdecimal() else part for part in parts)])
+    return " ".join(
+        [
+            LANGUAGE.serial_number(match[1]),
+            *(LANGUAGE.cardinal(int(part)) if part.isdecimal() else part for part in parts),
+        ]
+    )
 
 
 def _hours(match: re.Match[str]) -> str:
@@ -427,6 +460,14 @@ class English(Language):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "page": "pages",
+        "figure": "figures",
+        "chapter": "chapters",
+        "section": "sections",
+        "line": "lines",
+        "number": "numbers",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
@@ -448,6 +489,32 @@ class English(Language):
         Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
         Rule(re.compile(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)"), _verse),
         Rule(re.compile(r"([IVX]+)(?= (?:century|centuries|dynasty)\b)"), _centuries, "letter", frozenset(ROMANS)),
+        Rule(re.compile(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))"), _drive, "letter", words("dr")),
+        Rule(re.compile(r"(\d+)/(\d+)[\"\u2033](?!\w)"), _part_of_an_inch),
+        Rule(
+            re.compile(r"(10{2,5})s(?= of\b)"),
+            lambda match: f"{LANGUAGE.cardinal(int(match[1])).removeprefix('one ')}s",
+        ),
+        Rule(
+            re.compile(r"([1-9]\d\d)([A-Z])(?= [A-Z][a-z])"),
+            lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}",
+        ),
+        Rule(re.compile(r"(\d{1,3})\.(\d{1,2})(?![\w.,])"), _release),
+        Rule(
+            re.compile(
+                r"IV(?= (?:drips?|lines?|fluids?|bags?|antibiotics|therapy|infusions?|access|poles?|tubes?|push)\b)"
+            ),
+            lambda match: "I V",
+            "letter",
+            words("iv"),
+        ),
+        Rule(re.compile(rf"([NSEW])\.(?= {POINTED})"), lambda match: COMPASS[match[1]], "letter", words("n s e w")),
+        Rule(
+            re.compile(r"(?<=\d )([NSEW])\.?(?= [A-Z][a-z])"),
+            lambda match: COMPASS[match[1]],
+            "letter",
+            words("n s e w"),
+        ),
         Rule(re.compile(r"(\d{3})((?:\((?:[a-z]|\d{1,2})\))+)"), _section),
         Rule(re.compile(r"802\.(\d{1,2})([a-z]{0,2})(?!\w)"), _wireless),
         Rule(
@@ -459,7 +526,7 @@ class English(Language):
             _feet_alone,
         ),
         Rule(re.compile(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)"), _hours),
-        Rule(re.compile(r"['\u2019](\d\d)(?![\w'\u2019])"), _short_year, "other"),
+        Rule(re.compile(r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])"), _short_year, "other"),
         Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
         Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
     )
@@ -544,7 +611,7 @@ class English(Language):
             return self.cardinal(n)
         if name in self.regnal_names:
             return f"the {self.ordinal(n)}"
-        return None
+        return self.ordinal(n) if name == "the" and 1 < n < 50 else None
 
     def roman_after_name(self, n: int) -> str | None:
         return f"the {self.ordinal(n)}"

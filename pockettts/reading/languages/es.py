@@ -12,6 +12,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
+    weekday_ranges,
     weekdays_before_dates,
 )
 
@@ -191,7 +192,7 @@ SYMBOLS = {
     "&": "y", "+": "más", "=": "igual a", "@": "arroba", "<": "menor que", ">": "mayor que", "≤": "menor o igual que",
     "≥": "mayor o igual que", "≠": "distinto de", "≈": "aproximadamente", "~": "aproximadamente", "±": "más menos",
     "×": "por", "÷": "dividido entre", "√": "raíz cuadrada de", "∞": "infinito", "π": "pi", "%": "por ciento",
-    "‰": "por mil", "°": "grados", "§": "sección", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras",
+    "‰": "por mil", "°": "grados", "§§": "secciones", "§": "sección", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras",
     "¥": "yenes", "→": "a", "^": "elevado a", "−": "menos", "·": "por", "/": "barra", "\\": "barra invertida",
     "_": "guion bajo", "№": "número", "¢": "centavos", "Ω": "ohmios", "µ": "micro",
 }  # fmt: skip
@@ -202,12 +203,14 @@ IN_ADDRESSES = {
 }  # fmt: skip
 
 READ = words("""
-ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OMS OEA OPEP AVE IVA PIN SIM RAM ROM LAN GIF BIOS COVID RENFE SEAT TALGO INEM
+PSOE ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OMS OEA OPEP AVE IVA PIN SIM RAM ROM LAN GIF BIOS COVID RENFE SEAT TALGO INEM
 PYME PYMES ETA OVNIS PIB MIR FARC UNAM NAFTA MERCOSUR UNASUR SARS IKEA FAO PAN PRI OTI LASER RADAR NIE COPE
 """)  # fmt: skip
 SPELLED = words("OCDE ADN UAE CEOE IEEE ISBN")
 TELEPHONE_AFTER = words("teléfono tel móvil celular fax llame llama whatsapp llamar")
-LETTER_AFTER = words("vitamina vitaminas hepatitis plan tipo punto grupo clase puerta bloque edificio fila columna letra tecla opción línea zona equipo modelo")
+LETTER_AFTER = words(
+    "vitamina vitaminas hepatitis plan tipo punto grupo clase puerta bloque edificio fila columna letra tecla opción línea zona equipo modelo"
+)
 SIGN_NAMES = {
     "(": "abre paréntesis", ")": "cierra paréntesis", "[": "abre corchete", "]": "cierra corchete", "{": "abre llave",
     "}": "cierra llave", "|": "barra vertical", "<": "menor que", ">": "mayor que", "'": "apóstrofo",
@@ -331,6 +334,13 @@ class Spanish(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "página": "páginas",
+        "número": "números",
+        "capítulo": "capítulos",
+        "artículo": "artículos",
+        "figura": "figuras",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
@@ -360,6 +370,7 @@ class Spanish(Romance):
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 

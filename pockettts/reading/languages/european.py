@@ -115,11 +115,31 @@ def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) ->
     """A rule for abbreviated weekdays before a date: "lun. 3", or "lun 3 mars" without a dot."""
     names, month = "|".join(map(re.escape, days)), "|".join(map(re.escape, months))
     return Rule(
-        re.compile(rf"({names})(?:\.,?(?={SPACES}+\d)|,?(?={SPACES}+\d\d?\w{{0,2}}{SPACES}+(?:de{SPACES})?(?:{month})\b))", re.I),
+        re.compile(
+            rf"({names})(?:\.,?(?={SPACES}+\d)|,?(?={SPACES}+\d\d?\w{{0,2}}{SPACES}+(?:de{SPACES})?(?:{month})\b))",
+            re.I,
+        ),
         lambda match: f"{days[match[1].lower()]}" + ("," if match[0].endswith(",") else ""),
         "letter",
         frozenset(days),
     )
+
+
+def weekday_ranges(language: Callable[[], Language], days: Mapping[str, str]) -> Rule:
+    """A rule for ranges of abbreviated weekdays: "Mo-Fr", "lun.–ven."."""
+    names = "|".join(map(re.escape, days))
+    return Rule(
+        re.compile(
+            rf"({names})\.?{SPACES}?[-\u2013]{SPACES}?({names})(?:\.(?={SPACES}*[\d:,])|(?![\w.-])|(?=\.))", re.I
+        ),
+        lambda match: language().range(*(_day(name, days) for name in match.groups())),
+        "letter",
+        frozenset(map(str.lower, days)),
+    )
+
+
+def _day(name: str, days: Mapping[str, str]) -> str:
+    return next(said for day, said in days.items() if day.lower() == name.lower())
 
 
 def word_before(match: re.Match[str]) -> str:
@@ -331,6 +351,11 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             frozenset("c"),
         ),
         Rule(SEASON, lambda match: language().season(match)),
+        Rule(
+            re.compile(r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])"),
+            lambda match: language().cardinal(int(match[1])),
+            "other",
+        ),
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
         Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
         Rule(re.compile(r"km/h(?!\w)"), lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),

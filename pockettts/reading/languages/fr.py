@@ -14,6 +14,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
+    weekday_ranges,
     weekdays_before_dates,
 )
 
@@ -183,7 +184,7 @@ SYMBOLS = {
     "&": "et", "+": "plus", "=": "égale", "@": "arobase", "<": "inférieur à", ">": "supérieur à", "≤": "inférieur ou égal à",
     "≥": "supérieur ou égal à", "≠": "différent de", "≈": "environ", "~": "environ", "±": "plus ou moins", "×": "fois",
     "÷": "divisé par", "√": "racine carrée de", "∞": "infini", "π": "pi", "%": "pour cent", "‰": "pour mille", "°": "degrés",
-    "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
+    "§§": "paragraphes", "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
     "^": "puissance", "−": "moins", "·": "fois", "/": "slash", "\\": "antislash", "_": "tiret bas", "№": "numéro",
     "¢": "cents", "Ω": "ohms", "µ": "micro",
 }  # fmt: skip
@@ -199,7 +200,9 @@ PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR 
 """)  # fmt: skip
 SPELLED = words("OCDE IEEE ISBN RATP AOC")
 TELEPHONE_AFTER = words("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
-LETTER_AFTER = words("vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle")
+LETTER_AFTER = words(
+    "vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle"
+)
 SIGN_NAMES = {
     "&": "esperluette", "(": "parenthèse ouvrante", ")": "parenthèse fermante", "[": "crochet ouvrant",
     "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
@@ -310,6 +313,7 @@ class French(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {"page": "pages", "numéro": "numéros", "chapitre": "chapitres", "article": "articles"}
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
@@ -349,6 +353,7 @@ class French(Romance):
             words("m mm mme mlle"),
         ),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )

@@ -15,6 +15,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
+    weekday_ranges,
     weekdays_before_dates,
     word_before,
 )
@@ -191,7 +192,7 @@ SYMBOLS = {
     "&": "e", "+": "più", "=": "uguale", "@": "chiocciola", "<": "minore di", ">": "maggiore di", "≤": "minore o uguale a",
     "≥": "maggiore o uguale a", "≠": "diverso da", "≈": "circa", "~": "circa", "±": "più o meno", "×": "per", "÷": "diviso",
     "√": "radice quadrata di", "∞": "infinito", "π": "pi greco", "%": "per cento", "‰": "per mille", "°": "gradi",
-    "§": "paragrafo", "©": "copyright", "€": "euro", "$": "dollari", "£": "sterline", "¥": "yen", "→": "a", "^": "elevato a",
+    "§§": "paragrafi", "§": "paragrafo", "©": "copyright", "€": "euro", "$": "dollari", "£": "sterline", "¥": "yen", "→": "a", "^": "elevato a",
     "−": "meno", "·": "per", "/": "barra", "\\": "barra rovesciata", "_": "trattino basso", "№": "numero", "¢": "centesimi",
     "Ω": "ohm", "µ": "micro",
 }  # fmt: skip
@@ -209,7 +210,9 @@ TIM UNI ISO ANAS ACI ALITALIA EXPO SERT BOT FAO CERN POS SPID PEC
 """)  # fmt: skip
 SPELLED = words("IEEE ISBN CGIL")
 TELEPHONE_AFTER = words("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
-LETTER_AFTER = words("vitamina vitamine epatite piano tipo punto gruppo classe porta blocco edificio fila colonna lettera tasto opzione linea zona squadra modello")
+LETTER_AFTER = words(
+    "vitamina vitamine epatite piano tipo punto gruppo classe porta blocco edificio fila colonna lettera tasto opzione linea zona squadra modello"
+)
 SIGN_NAMES = {
     "&": "e commerciale", "(": "parentesi aperta", ")": "parentesi chiusa", "[": "parentesi quadra aperta",
     "]": "parentesi quadra chiusa", "{": "parentesi graffa aperta", "}": "parentesi graffa chiusa",
@@ -324,6 +327,13 @@ class Italian(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "pagina": "pagine",
+        "numero": "numeri",
+        "capitolo": "capitoli",
+        "articolo": "articoli",
+        "figura": "figure",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
@@ -355,6 +365,12 @@ class Italian(Romance):
         Rule(ONE, lambda match: LANGUAGE.one(match)),
         Rule(re.compile(r"(\d+)x(?= (?:più|meno|maggiore|migliore))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
         Rule(
+            re.compile(r"([IVX]+)(?= (?:e|o) (?:il |nel )?[IVX]+ secolo|[-\u2013][IVX]+ secolo)"),
+            lambda match: LANGUAGE.roman_degree(match[1]),
+            "letter",
+            frozenset(ROMANS),
+        ),
+        Rule(
             re.compile(r"([IVX]+) sec\.(?!\w)"),
             lambda match: (said := LANGUAGE.roman_degree(match[1])) and f"{said} secolo",
             "letter",
@@ -369,6 +385,7 @@ class Italian(Romance):
             "other",
         ),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from .european import (
     months_with_dot,
     powers,
     spaced,
+    weekday_ranges,
     weekdays_before_dates,
 )
 
@@ -139,7 +140,7 @@ SYMBOLS = {
     "&": "en", "+": "plus", "=": "is", "@": "apenstaartje", "<": "kleiner dan", ">": "groter dan",
     "≤": "kleiner dan of gelijk aan", "≥": "groter dan of gelijk aan", "≠": "is niet gelijk aan", "≈": "ongeveer",
     "~": "ongeveer", "±": "plus of min", "×": "keer", "÷": "gedeeld door", "√": "wortel van", "∞": "oneindig", "π": "pi",
-    "%": "procent", "‰": "promille", "°": "graden", "§": "paragraaf", "©": "copyright", "€": "euro", "$": "dollar",
+    "%": "procent", "‰": "promille", "°": "graden", "§§": "paragrafen", "§": "paragraaf", "©": "copyright", "€": "euro", "$": "dollar",
     "£": "pond", "→": "naar", "^": "tot de macht", "−": "min", "·": "keer", "/": "schuine streep", "\\": "backslash",
     "_": "laag streepje", "№": "nummer", "¢": "cent",
 }  # fmt: skip
@@ -152,7 +153,9 @@ READ = words(
     "NAVO UNESCO UNICEF NASA FIFA UEFA AIDS UFO PIN SIM RAM ROM LAN GIF BIOS COVID IKEA HEMA NOS VAR BUMA KEMA LASER"
 )
 TELEPHONE_AFTER = words("telefoon tel telefoonnummer mobiel fax bel whatsapp")
-LETTER_AFTER = words("vitamine vitamines hepatitis plan type punt groep klasse gate blok gebouw rij kolom letter toets optie lijn zone team model")
+LETTER_AFTER = words(
+    "vitamine vitamines hepatitis plan type punt groep klasse gate blok gebouw rij kolom letter toets optie lijn zone team model"
+)
 SIGN_NAMES = {
     "&": "en-teken", "(": "haakje openen", ")": "haakje sluiten", "[": "vierkant haakje openen",
     "]": "vierkant haakje sluiten", "{": "accolade openen", "}": "accolade sluiten", "|": "verticaal streepje",
@@ -242,6 +245,7 @@ class Dutch(European):
         spaced(SPACED, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 

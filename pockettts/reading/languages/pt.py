@@ -12,6 +12,7 @@ from .european import (
     powers,
     romance_rules,
     spaced,
+    weekday_ranges,
     weekdays_before_dates,
 )
 
@@ -195,7 +196,7 @@ SYMBOLS = {
     "&": "e", "+": "mais", "=": "igual a", "@": "arroba", "<": "menor que", ">": "maior que", "≤": "menor ou igual a",
     "≥": "maior ou igual a", "≠": "diferente de", "≈": "aproximadamente", "~": "aproximadamente", "±": "mais ou menos",
     "×": "vezes", "÷": "dividido por", "√": "raiz quadrada de", "∞": "infinito", "π": "pi", "%": "por cento", "‰": "por mil",
-    "°": "graus", "§": "parágrafo", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras", "¥": "ienes", "→": "para",
+    "°": "graus", "§§": "parágrafos", "§": "parágrafo", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras", "¥": "ienes", "→": "para",
     "^": "elevado a", "−": "menos", "·": "vezes", "/": "barra", "\\": "barra invertida", "_": "sublinhado", "№": "número",
     "¢": "centavos", "Ω": "ohms", "µ": "micro",
 }  # fmt: skip
@@ -213,7 +214,9 @@ FAB
 """)  # fmt: skip
 SPELLED = words("OCDE IEEE ISBN OAB IPVA IPTU")
 TELEPHONE_AFTER = words("telefone tel celular fax ligue liga whatsapp telemóvel")
-LETTER_AFTER = words("vitamina vitaminas hepatite plano tipo ponto grupo classe portão bloco prédio fila coluna letra tecla opção linha zona equipe modelo")
+LETTER_AFTER = words(
+    "vitamina vitaminas hepatite plano tipo ponto grupo classe portão bloco prédio fila coluna letra tecla opção linha zona equipe modelo"
+)
 SIGN_NAMES = {
     "&": "e comercial", "(": "abre parêntese", ")": "fecha parêntese", "[": "abre colchete", "]": "fecha colchete",
     "{": "abre chave", "}": "fecha chave", "|": "barra vertical", "<": "menor que", ">": "maior que", "'": "apóstrofo",
@@ -335,6 +338,13 @@ class Portuguese(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "página": "páginas",
+        "número": "números",
+        "capítulo": "capítulos",
+        "artigo": "artigos",
+        "figura": "figuras",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
@@ -373,6 +383,7 @@ class Portuguese(Romance):
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )
 
