@@ -8,6 +8,7 @@ SCHEME = re.compile(r"(?:https?|ftps?|file|mailto|wss?|git|ssh)://(?=[^\s/])|mai
 EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", re.A)
 PATH = r"(?::\d{1,5})?(?:[/?#][^\s<>\"“”«»|\\^`{}\[\]]*)?"
 HOST = re.compile(rf"(?:[^\W_][\w-]*\.)+([^\W\d_]{{2,24}})(?![\w-]){PATH}")
+LOCAL = re.compile(rf"localhost(?=[:/]\w){PATH}")
 REST = re.compile(r"[^\s<>\"“”«»|\\^`{}\[\]]+")
 FILE = re.compile(r"[\w-]+(?:\.[\w-]+)*\.([A-Za-z][A-Za-z0-9]{0,5}|7z)(?![\w-])")
 START = r"(?<![^\s\"'(\u201c\u2018])"
@@ -38,6 +39,8 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
         rest = REST.match(text, scheme.end())
         return _read(text, scheme.end(), rest.end(), language) if rest else None
     if match := EMAIL.match(text, i):
+        return _read(text, i, match.end(), language)
+    if match := LOCAL.match(text, i):
         return _read(text, i, match.end(), language)
     if match := HOST.match(text, i):
         has_path = match.end() > match.end(1)

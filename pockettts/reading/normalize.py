@@ -389,6 +389,10 @@ class _Reader:
             return i + 1, " "
         if text[i] == "." and after.isalnum() and not before.isalnum() and self.language.in_addresses.get("."):
             return i + 1, self.language.in_addresses["."]  # ".com"
+        if text[i] == "." and before.isalpha() and after.isdecimal():
+            return i + 1, ". " if text[
+                i - 2 : i - 1
+            ].isalnum() and i > 1 else f" {self.language.dot} "  # "end.5", "H.264"
         if text[i : i + 2] in ("->", "!="):
             return i + 2, self.language.symbols.get({"->": "→", "!=": "≠"}[text[i : i + 2]], "")
         if before.isdecimal() and text[i] in ",;" and after.isalpha():

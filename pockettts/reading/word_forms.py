@@ -23,6 +23,7 @@ SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\
 SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
 FACTORS = re.compile(r"[a-z]{2,3}(?=[\u00b2\u00b3^])")  # "mc²"
 UNIT = re.compile(r"[A-Za-zμ]+(?:/[a-z]+)?[\u00b2\u00b3]?(?![\w/-])")
+LONE_MARKS = frozenset("/\u00b2\u00b3")
 LONE_UNITS = frozenset("km kg cm mg kWh MWh GWh kHz MHz GHz kW km\u00b2 Mbps".split())  # they look like nothing else
 HYPHEN = re.compile(r"[-\u2010\u2011](?=[^\W\d_])")
 POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # what does not follow a Roman numeral
@@ -88,7 +89,7 @@ class WordForms:
         is_known = word in self._dotless or key in self.triggers
         if (after in (".", "/") or is_known) and (found_word := self._abbreviation(text, i, after, False)):
             return found_word
-        if (word in LONE_UNITS or after == "/") and (found_unit := self._lone_unit(text, i)):
+        if (word in LONE_UNITS or after in LONE_MARKS) and (found_unit := self._lone_unit(text, i)):
             return found_unit
         if word in self._money_start and (found_money := self.forms.money_at(text, i)):
             return found_money
@@ -108,7 +109,7 @@ class WordForms:
         """A unit without a number: "in km/h", "weight in kg"."""
         match = UNIT.match(text, i)
         noun = self.language.units.get(match[0]) if match else None
-        if match is None or noun is None or not ("/" in match[0] or match[0] in LONE_UNITS):
+        if match is None or noun is None or not (LONE_MARKS & set(match[0]) or match[0] in LONE_UNITS):
             return None
         return match.end(), noun.many
 
@@ -259,7 +260,10 @@ class WordForms:
             elif part.isupper():
                 said.append(part if n.is_read(part) else n.letters(part))
             else:
-                said.append(part if len(part) > 2 and n.is_readable(part.lower()) else n.letters(part))
+                is_word = (
+                    len(part) > 2 and n.is_readable(part.lower()) or len(part) > 3 and set(part.lower()) & set(n.vowels)
+                )
+                said.append(part if is_word else n.letters(part))
         return match.end(), " ".join(said)
 
 

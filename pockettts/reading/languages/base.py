@@ -122,7 +122,7 @@ class Language:
     # --- money, units ---
     currency_signs: ClassVar[Mapping[str, str]] = {
         "$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "₪": "ILS", "₺": "TRY",
-        "₴": "UAH", "C$": "CAD", "A$": "AUD", "R$": "BRL", "₿": "BTC", "¢": "¢", "zł": "PLN", "Fr.": "CHF", "kr": "SEK",
+        "₴": "UAH", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "HK$": "HKD", "NZ$": "NZD", "R$": "BRL", "₿": "BTC", "¢": "¢", "zł": "PLN", "Fr.": "CHF", "kr": "SEK",
     }  # fmt: skip
     currencies: ClassVar[Mapping[str, Currency]] = {}  # by ISO code; "¢" is the small unit alone
     money_and: ClassVar[str] = "and"  # between dollars and cents; "" is none
@@ -262,6 +262,10 @@ class Language:
         return words.replace(",", "").replace("-", " ")
 
     # --- what is counted --------------------------------------------------------------------------------------------------
+
+    def is_attribute(self, before: str, after: str) -> bool:
+        """Whether what is counted describes the noun behind it: "a 5 km run". before, after: the words beside it."""
+        return False
 
     def quantity(self, n: Number, noun: Noun) -> str:
         """A number of something."""

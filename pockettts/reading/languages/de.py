@@ -15,6 +15,7 @@ from .european import (
     European,
     common_rules,
     currencies,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
@@ -90,6 +91,7 @@ UNITS = (
     Pfd Pfd.: Pfund
     Ztr Ztr.: Zentner
     PS: P S
+    Nm: Newtonmeter
     dB: Dezibel
     px: Pixel
     MP: Megapixel
@@ -302,7 +304,9 @@ PLACE_OF_TWO = re.compile(r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.
 FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.(?:[-\u2013/]| (?:und|oder|bis) )\Z")
 PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
 DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
-FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
+FOLD = re.compile(
+    r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|prozentig\w*|stellig\w*)(?!\w)"
+)
 POSTCODE = re.compile(r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])")
 ROMAN = re.compile(rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])")
 
@@ -380,9 +384,10 @@ def _place_at_end(match: re.Match[str]) -> str | None:
 
 
 def _place_of_two(match: re.Match[str]) -> str:
-    """`vom 1.–3. Mai`, `am 3./4. März`."""
+    """`vom 1.–3. Mai`, `am 3./4. März`, `5.-7. Klasse`."""
     said = LANGUAGE.ordinal(int(match[1]))
-    return said + ("n" if word_before(match) in TAKES_EN else "r") + (" und" if match[2] else "")
+    noun = re.match(r"[-\u2013]?\d{1,2}\.[ \u00a0]([A-ZÄÖÜ]\w+)", match.string[match.end() :])
+    return said[:-1] + _ending(match, noun[1] if noun else "") + (" und" if match[2] else "")
 
 
 def _place_alone(match: re.Match[str]) -> str | None:
@@ -396,6 +401,12 @@ def _number(written: str) -> str:
 
 def _decade(match: re.Match[str]) -> str:
     return f"{LANGUAGE.year(int(match[1]))}er{match[2] or ''}"
+
+
+def _clock(match: re.Match[str]) -> str | None:
+    """`um 8h`"""
+    is_time = word_before(match) in ("um", "ab", "gegen", "bis") and int(match[1]) <= 24
+    return LANGUAGE.time(int(match[1]), 0) if is_time else None
 
 
 def _duration(match: re.Match[str]) -> str:
@@ -463,7 +474,7 @@ class German(European):
     times_sign = "mal"
     by = "mal"
 
-    currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD"}
+    currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD", "ct": "¢", "Ct": "¢"}
     currencies = CURRENCIES
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "pro"
@@ -508,7 +519,8 @@ class German(European):
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
         Rule(re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?[ \u00a0]?(?:Stunden|Std\b(?:\.(?=\s+[a-zäöü]))?|h)(?!\w)"), _duration),
-        Rule(FOLD, lambda match: _number(match[1]) + match[2]),
+        Rule(FOLD, lambda match: ("hundert" if match[1] == "100" else _number(match[1])) + match[2]),
+        Rule(re.compile(r"(\d{1,2})h(?!\w)"), _clock),
         Rule(
             re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
             lambda match: f"{'hundert' if match[1] == '100' else _number(match[1])}prozentig{match[2]}",
@@ -518,6 +530,7 @@ class German(European):
         *common_rules(lambda: LANGUAGE),
         spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
         Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        hours_rule(lambda: LANGUAGE),
         weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
@@ -539,6 +552,16 @@ class German(European):
         if gender and said.endswith("eins"):
             return f"{said[:-1]}e" if gender == "f" and n == 1 else said[:-1]
         return said
+
+    def counted(self, match: re.Match[str]) -> str | None:
+        """`mit 1 Hand`: "einer", by the preposition."""
+        said, before = super().counted(match), word_before(match)
+        if said not in ("ein", "eine"):
+            return said
+        if before in DATIVE or before in ("in", "vor"):
+            return "einer" if said == "eine" else "einem"
+        is_masculine = said == "ein" and self.gender_of(match[2].lower(), True) == "m"
+        return "einen" if is_masculine and before in ACCUSATIVE else said
 
     def decimals(self, digits: str) -> str:
         return self.digits(digits)

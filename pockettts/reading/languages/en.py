@@ -126,7 +126,7 @@ MΩ: megohm, megohms
 μF uF: microfarad, microfarads
 nF: nanofarad, nanofarads
 pF: picofarad, picofarads
-F: farad, farads
+F: degree Fahrenheit, degrees Fahrenheit
 N: newton, newtons
 kN: kilonewton, kilonewtons
 Nm: newton meter, newton meters
@@ -212,7 +212,9 @@ BEFORE_NUMBERS = {
     "figs.": "figures", "eq.": "equation", "art.": "article", "ed.": "edition", "ex.": "example", "l.": "line", "ll.": "lines",
     "v.": "version", "ver.": "version", "pt.": "part", "par.": "paragraph", "para.": "paragraph", "app.": "appendix",
     "apt.": "apartment", "ste.": "suite", "ca.": "circa", "c.": "circa", "b.": "born", "d.": "died", "tel.": "telephone",
-    "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "lot.": "lot",
+    "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "A.D.": "A D",
+    "Gen.": "Genesis", "Cor.": "Corinthians", "Ps.": "Psalm", "Matt.": "Matthew",
+    "Rom.": "Romans", "Isa.": "Isaiah", "lot.": "lot",
     "No": "number", "Nº": "number",
 }  # fmt: skip
 ABBREVIATIONS = {
@@ -222,7 +224,7 @@ ABBREVIATIONS = {
     "dept.": "department", "govt.": "government", "intl.": "international", "natl.": "national", "assn.": "association",
     "assoc.": "association", "misc.": "miscellaneous", "max.": "maximum", "min.": "minimum", "avg.": "average",
     "temp.": "temperature", "w.r.t.": "with respect to", "attn.": "attention", "ibid.": "ibid", "op. cit.": "op cit",
-    "24/7": "twenty four seven", "9/11": "nine eleven", "WWI": "World War one", "WWII": "World War two",
+    "24/7": "twenty four seven", "24/7/365": "twenty four seven three sixty five", "9/11": "nine eleven", "WWI": "World War one", "WWII": "World War two",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "etc.": "et cetera", "etc": "et cetera", "al.": "al", "inc.": "incorporated", "ltd.": "limited", "corp.": "corporation",
@@ -284,6 +286,8 @@ RELEASED = words("""
 python version java node ubuntu debian fedora windows macos ios android linux kernel php ruby rust go release firmware django chrome
 postgresql mysql kubernetes
 """)
+ERAS = words("AD CE BC BCE")
+MONEY_NOUNS = words("bill bills banknote banknotes coin coins")
 SCREEN_LINES = words("240 360 480 576 720 1080 1440 2160 4320")
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
@@ -295,7 +299,7 @@ BIBLE_BOOKS = words("""
 genesis exodus leviticus numbers deuteronomy joshua judges ruth samuel kings chronicles ezra nehemiah esther job psalm psalms proverbs
 ecclesiastes isaiah jeremiah lamentations ezekiel daniel hosea joel amos obadiah jonah micah nahum habakkuk zephaniah haggai zechariah
 malachi matthew mark luke john acts romans corinthians galatians ephesians philippians colossians thessalonians timothy titus philemon
-hebrews james peter jude revelation
+hebrews james peter jude revelation gen ex deut ps prov isa jer ezek dan matt mk lk jn rom cor gal eph phil col thess tim heb jas rev
 """)
 TELEPHONE_AFTER = words("call dial phone telephone tel fax mobile cell hotline whatsapp sms text")
 LETTER_AFTER = words("""
@@ -316,8 +320,11 @@ ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc b
 
 
 def _feet(match: re.Match[str]) -> str:
-    """5'10" """
-    return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}"
+    """5'10", 5'10½" """
+    half = {"\u00bd": " and a half", "\u00bc": " and a quarter", "\u00be": " and three quarters"}.get(
+        match[3] or "", ""
+    )
+    return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}{half}"
 
 
 def _feet_alone(match: re.Match[str]) -> str:
@@ -386,6 +393,17 @@ def _drive(match: re.Match[str]) -> str | None:
     """123 Maple Dr."""
     is_road = ADDRESS.search(match.string, max(0, match.start() - 50), match.start())
     return "drive" if is_road and not re.match(r"\.? [A-Z]", match.string[match.end() :]) else None
+
+
+def _rating(match: re.Match[str]) -> str:
+    """4/5 stars"""
+    whole, _, decimals = match[1].partition(".")
+    return f"{LANGUAGE.number(Number(int(whole), decimals))} {LANGUAGE.out_of} {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _against(match: re.Match[str]) -> str | None:
+    """Roe v. Wade"""
+    return "versus" if last_word(match.string, match.start())[:1].isupper() else None
 
 
 def _section(match: re.Match[str]) -> str:
@@ -482,11 +500,19 @@ class English(Language):
         Rule(re.compile(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?"), _angle),
         Rule(re.compile(r"(\d+(?:\.\d+)?)(?:[\"\u201d](?= [a-z])|\u2033(?!\w))"), _inches),
         Rule(re.compile(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)"), _toll_free),
-        Rule(re.compile(r"(\d{1,2})['\u2032](\d{1,2})[\"\u2033\u201d]"), _feet),
+        Rule(re.compile(r"(\d{1,2})['\u2032] ?(\d{1,2})([\u00bd\u00bc\u00be])?[\"\u2033\u201d]"), _feet),
         Rule(re.compile(r"(\d{3,4})[x×](\d{3,4})(?!\w)"), _resolution),
         Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
         Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
         Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
+        Rule(
+            re.compile(
+                r"([123])(?= (?:Samuel|Kings|Chronicles|Corinthians|Cor\.|Thessalonians|Timothy|Peter|John) \d)"
+            ),
+            lambda match: LANGUAGE.ordinal(int(match[1])).capitalize(),
+        ),
+        Rule(re.compile(r"(\d{1,2}(?:\.\d)?)/(\d{1,2})(?= (?:stars?|points)\b)"), _rating),
+        Rule(re.compile(r"v\.(?= [A-Z])"), _against, "letter", words("v")),
         Rule(re.compile(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)"), _verse),
         Rule(re.compile(r"([IVX]+)(?= (?:century|centuries|dynasty)\b)"), _centuries, "letter", frozenset(ROMANS)),
         Rule(re.compile(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))"), _drive, "letter", words("dr")),
@@ -616,7 +642,12 @@ class English(Language):
     def roman_after_name(self, n: int) -> str | None:
         return f"the {self.ordinal(n)}"
 
+    def is_attribute(self, before: str, after: str) -> bool:
+        return before.lower() in ("a", "an") and after.islower() and after not in COMMON or after in MONEY_NOUNS
+
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
+        if after in ERAS:
+            return True
         if n < 1900 or before in self.year_after or before in self.months:
             return super().reads_as_year(n, before, after)
         is_counted = after.islower() and len(after) > 3 and after.endswith("s") and after not in NO_PLURALS

@@ -7,6 +7,7 @@ from .european import (
     SPACED_UNITS,
     Romance,
     currencies,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
@@ -72,6 +73,7 @@ UNITS = (
     )
     | nouns("""
     %: por ciento
+    Nm: newton metro, newtons metro, m
     ‰: por mil
     °: grado, grados, m
     °C ºC: grado Celsius, grados Celsius, m
@@ -370,6 +372,7 @@ class Spanish(Romance):
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        hours_rule(lambda: LANGUAGE),
         weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip

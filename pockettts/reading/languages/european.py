@@ -199,6 +199,10 @@ class European(Language):
         before = word_before(match)
         if before in self.never_counted or len(match[1]) > 15 or not self._is_noun(noun):
             return None
+        if any(
+            before in (key.rstrip(".").lower(), said.lower()) for key, said in self.before_numbers.items() if "." in key
+        ):
+            return None  # "Nr. 1 BGB"
         if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_after:
             return None
         gender = self.gender_of(noun.lower(), n == 1)
@@ -385,6 +389,14 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     )
 
 
+def hours_rule(language: Callable[[], Language]) -> Rule:
+    """A rule for `1h30`, in languages that do not write the time of day so."""
+    return Rule(
+        re.compile(rf"(\d{{1,2}}){SPACES}?h{SPACES}?([0-5]\d)(?:{SPACES}?min)?(?!\w)"),
+        lambda match: language().duration(int(match[1]), int(match[2]), 0),
+    )
+
+
 NUMBER_SIGN = re.compile(r"[nN]°(?=[ \u00a0]?\d)")
 THOUSANDS = re.compile(r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))")
 ELIDED = re.compile(r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])")
@@ -415,6 +427,10 @@ class Romance(European):
         """Halves of other nouns too: "media taza", "dos tazas y media"."""
         if said := super()._part(whole, numerator, denominator, symbol):
             return said
+        if (numerator, denominator) == (1, 2) and symbol in ("ora", "hora"):
+            return self.part_of(
+                int(whole) if whole else None, 1, 2, Noun(symbol, symbol[:-1] + ("e" if symbol == "ora" else "as"), "f")
+            )
         if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
             return None
         gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))

@@ -72,6 +72,7 @@ UNITS = (
     )
     | nouns("""
     %: pour cent
+    Nm: newton-mètre, newtons-mètres, m
     ‰: pour mille
     °: degré, degrés, m
     °C ºC: degré Celsius, degrés Celsius, m
@@ -343,6 +344,16 @@ class French(Romance):
         ),
         Rule(re.compile(r"0\d{9}(?!\w|[.,]\d)"), lambda match: LANGUAGE.telephone([match[0]])),
         Rule(re.compile(r"(?<=années )80(?!\w|[.,]\d)"), lambda match: "quatre-vingt"),
+        Rule(
+            re.compile(r"(\d+)(?:,(\d+))?[ \u00a0\u202f]?M(?=[ \u00a0]d(?:e |['\u2019]))"),
+            lambda match: LANGUAGE.number(Number(int(match[1]), match[2] or "", False, "million")),
+        ),
+        Rule(
+            re.compile(r"(?<=[IVX]e )s\.(?!\s*\Z)|(?<=[IVX]e )s(?=\.)"),
+            lambda match: "siècle",
+            "letter",
+            frozenset("s"),
+        ),
         *romance_rules(lambda: LANGUAGE, "numéro"),
         spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
         Rule(ROMAN_PLACE, _roman_place, "letter", ROMAN_TRIGGERS),

@@ -10,6 +10,7 @@ from .european import (
     Romance,
     currencies,
     elision_rule,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
@@ -77,6 +78,7 @@ UNITS = (
     )
     | nouns("""
     %: per cento
+    Nm: newton metro, newton metro, m
     ‰: per mille
     °: grado, gradi, m
     °C ºC: grado Celsius, gradi Celsius, m
@@ -266,7 +268,7 @@ MASCULINE = words(
 
 PARTS = {
     "capitolo": "m", "atto": "m", "libro": "m", "canto": "m", "tomo": "m", "volume": "m", "titolo": "m", "parte": "f", "scena": "f",
-    "sezione": "f", "classe": "f",
+    "sezione": "f", "classe": "f", "cap": "m", "vol": "m", "tit": "m", "sez": "f",
 }  # fmt: skip
 CLOCK = re.compile(r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)")
 CLOCK_AFTER = words("alle dalle ore delle le h")
@@ -362,6 +364,7 @@ class Italian(Romance):
         Rule(re.compile(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))"), lambda match: "ore", "letter", frozenset("h")),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         Rule(re.compile(r"(?<=['’])1(?= )"), lambda match: "uno"),  # "l'1 maggio"
+        Rule(re.compile(r"(\d{1,2})a(?= [a-zà-ù]{3,})"), lambda match: LANGUAGE.ordinal(int(match[1]), "a")),
         Rule(ONE, lambda match: LANGUAGE.one(match)),
         Rule(re.compile(r"(\d+)x(?= (?:più|meno|maggiore|migliore))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
         Rule(
@@ -385,6 +388,7 @@ class Italian(Romance):
             "other",
         ),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        hours_rule(lambda: LANGUAGE),
         weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),

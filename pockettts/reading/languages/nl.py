@@ -10,6 +10,7 @@ from .european import (
     European,
     common_rules,
     currencies,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
@@ -61,6 +62,7 @@ UNITS = (
     | powers(METRIC, lambda name, many: f"vierkante {name}", lambda name, many: f"kubieke {name}")
     | nouns("""
     %: procent
+    Nm: newtonmeter
     ‰: promille
     °: graad, graden
     °C ºC: graad Celsius, graden Celsius
@@ -245,6 +247,7 @@ class Dutch(European):
         spaced(SPACED, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        hours_rule(lambda: LANGUAGE),
         weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip

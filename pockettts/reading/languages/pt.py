@@ -79,6 +79,7 @@ UNITS = (
     )
     | nouns("""
     %: por cento
+    Nm: newton-metro, newtons-metro, m
     ‰: por mil
     °: grau, graus, m
     °C ºC: grau Celsius, graus Celsius, m
@@ -212,7 +213,7 @@ SESC SENAC SEBRAE IBAMA FUNAI ENEM PROUNI FIES CAPES USP CEP BOVESPA COPOM ANVIS
 TAM GOL VARIG IKEA SARS LASER RADAR PROCON DETRAN IBOPE MASP UNICAMP UNESP PUC FUVEST MERCOSUL SIDA OVNI TAP PIS MAM IVA SAMU
 FAB
 """)  # fmt: skip
-SPELLED = words("OCDE IEEE ISBN OAB IPVA IPTU")
+SPELLED = words("IBGE INSS OCDE IEEE ISBN OAB IPVA IPTU")
 TELEPHONE_AFTER = words("telefone tel celular fax ligue liga whatsapp telemóvel")
 LETTER_AFTER = words(
     "vitamina vitaminas hepatite plano tipo ponto grupo classe portão bloco prédio fila coluna letra tecla opção linha zona equipe modelo"
