@@ -37,13 +37,7 @@ TAG_AROUND = re.compile(
     r"(?:(?<![^\W_])</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?|<[\w:.,-]+)>"
 )  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
-QUOTES = "\"'\u201c\u2018\u201e\u201a\u00ab\u201d\u2019\u00bb( \u00a0\u202f"
-QUOTED_SIGNS = re.compile(
-    "(?:(?<![\\w\"'\u201c\u201d])[\"'\u201c\u2018\u201e\u201a\u00ab(\u201d\u2019\u00bb]|(?<=\u00ab)[ \u00a0\u202f])"
-    r"((?:[^\w\s]|_){1,3})(?:[\"'\u201d\u2019\u201c\u2018\u00bb\u00ab)](?![\w\"'\u201c\u201d])|[ \u00a0\u202f]\u00bb)"
-)
-IN_BRACKETS = frozenset("+=&@#%<>~/")
-BEHIND_WORD = re.compile(r"[^\W\d_]{2,} \Z")
+QUOTES = "\"'\u201c\u2018\u201e\u201a\u00ab\u201d\u2019\u00bb( \u00a0\u202f"  # before a sign that is called by its name
 MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")  # what begins or is part of all markup
 REMEMBERED = 50_000  # words known to be plain
 
@@ -332,22 +326,11 @@ class _Reader:
             number_end = stop if is_number else -1
 
     def _named_at(self, text: str, i: int) -> Found | None:
-        """Signs in quotation marks or brackets, called by their names: `press "+"`.
+        if i == 0 or text[i - 1] not in QUOTES:
+            return None
+        from .signs import named_signs  # patterns that few texts need
 
-        Marks that end a sentence can be a whole speech, `"?"`: they are named only behind a word.
-        """
-        match = QUOTED_SIGNS.match(text, i - 1) if i and text[i - 1] in QUOTES else None
-        if match is None:
-            return None
-        signs, n = match[1], self.language
-        if text[i - 1] == "(" and signs not in IN_BRACKETS:
-            return None
-        if not signs.strip(".!?\u2026,;:-\u2013\u2014'\u2019") and (
-            len(signs) > 1 or not BEHIND_WORD.search(text, 0, i - 1)
-        ):
-            return None
-        names = [n.sign_names.get(sign) or n.in_addresses.get(sign) or n.symbols.get(sign, "") for sign in signs]
-        return (match.end(1), " ".join(names)) if all(names) else None
+        return named_signs(text, i, self.language)
 
     def _path_at(self, text: str, i: int) -> Found | None:
         from .addresses import path_at  # patterns that few texts need

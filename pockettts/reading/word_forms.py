@@ -73,7 +73,7 @@ class WordForms:
         after = text[i + len(word) : i + len(word) + 1]
         key = word.lower()
         for rule in self._rules:
-            found = rule.pattern.match(text, i) if key in rule.triggers or not rule.triggers else None
+            found = rule.regex.match(text, i) if key in rule.triggers or not rule.triggers else None
             if found and (said := rule.speak(found)) is not None:
                 return found.end(), said
         if after == "." and (found_word := self._abbreviation(text, i, after, True) or self._suffix(text, i, word)):

@@ -101,7 +101,7 @@ class WrittenForms:
             (re.compile(rf"{SPACE}[{MINUS}]{SPACE}(?=\d[^=\n]{{0,20}}=)"), n.minus),
         ]
         self._at_digit: list[tuple[re.Pattern[str], Finder]] = [
-            (rule.pattern, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
+            (rule.regex, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
         ]
         self._at_digit += [
             (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdecimal())})(?!\w|[./]\d)"),
@@ -151,7 +151,7 @@ class WrittenForms:
         if not n.num2words:
             return None
         for rule in self._at_sign:
-            if (match := rule.pattern.match(text, i)) and (said := rule.speak(match)) is not None:
+            if (match := rule.regex.match(text, i)) and (said := rule.speak(match)) is not None:
                 return match.end(), said
         if mark in "(+" and (match := TELEPHONE.match(text, i)) and (found := self._telephone(match)):
             return found

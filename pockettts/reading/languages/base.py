@@ -11,7 +11,7 @@ capital (German nouns), without digits and without marks, but for a comma where 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar, Literal
 
 LARGEST = 10**15  # numbers beyond are spoken digit by digit
@@ -63,16 +63,20 @@ class Currency:
 class Rule:
     """A written form that only this language has. It is tried before the common ones, wherever a word or number begins.
 
-    speak: what is said for a match of the pattern; None: it is something else after all. The pattern is matched at the place, not
-    searched; it may look at what stands before by `(?<=...)`, and must not match the empty string. starts: the first character of
+    pattern: a regex, compiled when it is first tried. speak: what is said for a match of it; None: it is something else after all.
+    The pattern is matched at the place, not searched; it may look at what stands before by `(?<=...)`, and must not match the empty string. starts: the first character of
     a match is one of these kinds: "digit", "letter", "other". Letters are tried only for words that `trigger` holds, compared in
     lower case and without marks at the end: a rule costs nothing elsewhere.
     """
 
-    pattern: re.Pattern[str]
+    pattern: str
     speak: Callable[[re.Match[str]], str | None]
     starts: Literal["digit", "letter", "other"] = "digit"
     triggers: frozenset[str] = frozenset()
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
 
 
 def nouns(table: str) -> dict[str, Noun]:

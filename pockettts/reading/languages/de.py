@@ -6,11 +6,10 @@ and on the gender of the noun behind it. Cases that only grammar decides ("der 2
 
 import re
 
-from .base import Currency, Noun, Number, Rule, nouns, words
+from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
 from .european import (
     CLOSERS,
     LETTERS,
-    ROMANS,
     SPACED_UNITS,
     European,
     common_rules,
@@ -291,24 +290,22 @@ DATIVE = words("von unter mit bei zu nach seit aus vom dem zum beim im gegenübe
 ACCUSATIVE = words("für gegen durch ohne um den")
 RULERS = words("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
 _MONTH = "|".join(sorted(map(str.capitalize, MONTH_NUMBERS), key=len, reverse=True))
-DAY = re.compile(
+DAY = (
     rf"(\d{{1,2}})\.[ \u00a0]?({_MONTH})(?!\w)(\.(?=[ \u00a0]\d{{4}}(?!\d))|\.(?=[ \u00a0]*[a-zäöü,;]))?"
     r"(?:[ \u00a0](\d{4})(?!\w|[.,]\d))?"
 )
-NUMERIC_DAY = re.compile(r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\d\d)(?!\w|[.,:]\d| Uhr))?(?!\d)")
-ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)")
-PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
+NUMERIC_DAY = r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\d\d)(?!\w|[.,:]\d| Uhr))?(?!\d)"
+ISO_DAY = r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)"
+PLACE = r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))"
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
-PLACE_AT_END = re.compile(rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)")
-PLACE_OF_TWO = re.compile(r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))")
+PLACE_AT_END = rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)"
+PLACE_OF_TWO = r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))"
 FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.(?:[-\u2013/]| (?:und|oder|bis) )\Z")
-PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
-DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
-FOLD = re.compile(
-    r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|prozentig\w*|stellig\w*)(?!\w)"
-)
-POSTCODE = re.compile(r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])")
-ROMAN = re.compile(rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])")
+PLACE_ALONE = r"(\d{1,3})\.(?=\s*\Z)"
+DECADE = r"(\d{1,4})er(n|s)?(?![\w])"
+FOLD = r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|prozentig\w*|stellig\w*)(?!\w)"
+POSTCODE = r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])"
+ROMAN = rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])"
 
 
 def _ending(match: re.Match[str], noun: str) -> str:
@@ -518,24 +515,24 @@ class German(European):
         Rule(PLACE_AT_END, _place_at_end),
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
-        Rule(re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?[ \u00a0]?(?:Stunden|Std\b(?:\.(?=\s+[a-zäöü]))?|h)(?!\w)"), _duration),
+        Rule(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?[ \u00a0]?(?:Stunden|Std\b(?:\.(?=\s+[a-zäöü]))?|h)(?!\w)", _duration),
         Rule(FOLD, lambda match: ("hundert" if match[1] == "100" else _number(match[1])) + match[2]),
-        Rule(re.compile(r"(\d{1,2})h(?!\w)"), _clock),
+        Rule(r"(\d{1,2})h(?!\w)", _clock),
         Rule(
-            re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
+            r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)",
             lambda match: f"{'hundert' if match[1] == '100' else _number(match[1])}prozentig{match[2]}",
         ),
         Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
-        Rule(re.compile(r"(\d+) ?[x×](?= [^\W\d_]|[.,;:!?)]|\Z)"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
+        Rule(r"(\d+) ?[x×](?= [^\W\d_]|[.,;:!?)]|\Z)", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
         *common_rules(lambda: LANGUAGE),
-        spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
-        Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        *spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
+        Rule(r"[uvos]\.(?=[ \u00a0]?[^\W_])", lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
         hours_rule(lambda: LANGUAGE),
         weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(
-            re.compile(rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)"),
+            rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)",
             lambda match: DAYS[match[1]] + ("," if match[0].endswith(",") else ""),
             "letter",
             frozenset(day.lower() for day in DAYS),

@@ -497,64 +497,60 @@ class English(Language):
     roman_after = ROMAN_AFTER
     regnal_names = REGNAL
     rules = (
-        Rule(re.compile(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?"), _angle),
-        Rule(re.compile(r"(\d+(?:\.\d+)?)(?:[\"\u201d](?= [a-z])|\u2033(?!\w))"), _inches),
-        Rule(re.compile(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)"), _toll_free),
-        Rule(re.compile(r"(\d{1,2})['\u2032] ?(\d{1,2})([\u00bd\u00bc\u00be])?[\"\u2033\u201d]"), _feet),
-        Rule(re.compile(r"(\d{3,4})[x×](\d{3,4})(?!\w)"), _resolution),
-        Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
-        Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
-        Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
+        Rule(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?", _angle),
+        Rule(r"(\d+(?:\.\d+)?)(?:[\"\u201d](?= [a-z])|\u2033(?!\w))", _inches),
+        Rule(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)", _toll_free),
+        Rule(r"(\d{1,2})['\u2032] ?(\d{1,2})([\u00bd\u00bc\u00be])?[\"\u2033\u201d]", _feet),
+        Rule(r"(\d{3,4})[x×](\d{3,4})(?!\w)", _resolution),
+        Rule(r"[248]K(?!\w)", lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
+        Rule(r"([CJ])\+\+(?!\w)", lambda match: f"{match[1]} plus plus", "letter", words("c j")),
+        Rule(r"([A-G])#(?!\w)", lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
         Rule(
-            re.compile(
-                r"([123])(?= (?:Samuel|Kings|Chronicles|Corinthians|Cor\.|Thessalonians|Timothy|Peter|John) \d)"
-            ),
+            r"([123])(?= (?:Samuel|Kings|Chronicles|Corinthians|Cor\.|Thessalonians|Timothy|Peter|John) \d)",
             lambda match: LANGUAGE.ordinal(int(match[1])).capitalize(),
         ),
-        Rule(re.compile(r"(\d{1,2}(?:\.\d)?)/(\d{1,2})(?= (?:stars?|points)\b)"), _rating),
-        Rule(re.compile(r"v\.(?= [A-Z])"), _against, "letter", words("v")),
-        Rule(re.compile(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)"), _verse),
-        Rule(re.compile(r"([IVX]+)(?= (?:century|centuries|dynasty)\b)"), _centuries, "letter", frozenset(ROMANS)),
-        Rule(re.compile(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))"), _drive, "letter", words("dr")),
-        Rule(re.compile(r"(\d+)/(\d+)[\"\u2033](?!\w)"), _part_of_an_inch),
+        Rule(r"(\d{1,2}(?:\.\d)?)/(\d{1,2})(?= (?:stars?|points)\b)", _rating),
+        Rule(r"v\.(?= [A-Z])", _against, "letter", words("v")),
+        Rule(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)", _verse),
+        Rule(r"([IVX]+)(?= (?:century|centuries|dynasty)\b)", _centuries, "letter", frozenset(ROMANS)),
+        Rule(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))", _drive, "letter", words("dr")),
+        Rule(r"(\d+)/(\d+)[\"\u2033](?!\w)", _part_of_an_inch),
         Rule(
-            re.compile(r"(10{2,5})s(?= of\b)"),
+            r"(10{2,5})s(?= of\b)",
             lambda match: f"{LANGUAGE.cardinal(int(match[1])).removeprefix('one ')}s",
         ),
         Rule(
-            re.compile(r"([1-9]\d\d)([A-Z])(?= [A-Z][a-z])"),
+            r"([1-9]\d\d)([A-Z])(?= [A-Z][a-z])",
             lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}",
         ),
-        Rule(re.compile(r"(\d{1,3})\.(\d{1,2})(?![\w.,])"), _release),
+        Rule(r"(\d{1,3})\.(\d{1,2})(?![\w.,])", _release),
         Rule(
-            re.compile(
-                r"IV(?= (?:drips?|lines?|fluids?|bags?|antibiotics|therapy|infusions?|access|poles?|tubes?|push)\b)"
-            ),
+            r"IV(?= (?:drips?|lines?|fluids?|bags?|antibiotics|therapy|infusions?|access|poles?|tubes?|push)\b)",
             lambda match: "I V",
             "letter",
             words("iv"),
         ),
-        Rule(re.compile(rf"([NSEW])\.(?= {POINTED})"), lambda match: COMPASS[match[1]], "letter", words("n s e w")),
+        Rule(rf"([NSEW])\.(?= {POINTED})", lambda match: COMPASS[match[1]], "letter", words("n s e w")),
         Rule(
-            re.compile(r"(?<=\d )([NSEW])\.?(?= [A-Z][a-z])"),
+            r"(?<=\d )([NSEW])\.?(?= [A-Z][a-z])",
             lambda match: COMPASS[match[1]],
             "letter",
             words("n s e w"),
         ),
-        Rule(re.compile(r"(\d{3})((?:\((?:[a-z]|\d{1,2})\))+)"), _section),
-        Rule(re.compile(r"802\.(\d{1,2})([a-z]{0,2})(?!\w)"), _wireless),
+        Rule(r"(\d{3})((?:\((?:[a-z]|\d{1,2})\))+)", _section),
+        Rule(r"802\.(\d{1,2})([a-z]{0,2})(?!\w)", _wireless),
         Rule(
-            re.compile(r"(\d{3,4})([pi])(?!\w)"),
+            r"(\d{3,4})([pi])(?!\w)",
             lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}" if match[1] in SCREEN_LINES else None,
         ),
         Rule(
-            re.compile(r"(\d{1,2})[\u2032']( ?)(?=(?:tall|long|wide|high|deep|by)\b)|(\d{1,2})\u2032(?!\w)"),
+            r"(\d{1,2})[\u2032']( ?)(?=(?:tall|long|wide|high|deep|by)\b)|(\d{1,2})\u2032(?!\w)",
             _feet_alone,
         ),
-        Rule(re.compile(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)"), _hours),
-        Rule(re.compile(r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])"), _short_year, "other"),
-        Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
-        Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
+        Rule(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)", _hours),
+        Rule(r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])", _short_year, "other"),
+        Rule(r"911(?![\w]|[,.-]\d)", lambda match: "nine one one"),
+        Rule(r"v(?=\d+(?:\.\d+)*(?!\w))", lambda match: "version", "letter", words("v")),
     )
     serial_after = SERIAL_AFTER
     telephone_after = TELEPHONE_AFTER

@@ -273,7 +273,7 @@ tenista tenistas policía policías tranvía guardia guardias colega colegas pir
 pandas diagrama diagramas aroma aromas papa papas kilograma
 """)  # fmt: skip
 
-PHONE = re.compile(
+PHONE = (
     r"(?:[6-9]\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3}|9\d[ \u00a0.-]\d{3}[ \u00a0.-]\d{2}[ \u00a0.-]\d{2}"
     r"|[6-9]\d{2}(?:[ \u00a0.-]\d{2}){3}|\d{2}[ -]\d{4}[ -]\d{4}"
     r"|(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)\d{4}-\d{4})(?!\w|[.,-]\d|[ \u00a0]?[€$%])"
@@ -368,9 +368,9 @@ class Spanish(Romance):
     address_words = words("com org net edu gob gov info blog app")
     rules = (
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
-        Rule(re.compile(r"(\d+)x(?= (?:más|menos|mayor|mejor))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
+        Rule(r"(\d+)x(?= (?:más|menos|mayor|mejor))", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
         *romance_rules(lambda: LANGUAGE, "número"),
-        spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
+        *spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
         hours_rule(lambda: LANGUAGE),
         weekday_ranges(lambda: LANGUAGE, DAYS),

@@ -2,8 +2,7 @@
 
 import re
 
-from .base import Currency, Noun, Number, Rule, nouns, words
-from .european import ROMANS as ROMAN_NUMERALS
+from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
 from .european import (
     SPACED_UNITS,
     Romance,
@@ -250,18 +249,16 @@ rivière adresse église messe prière dame reine princesse poule chèvre souris
 
 POLITE = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
 SUFFIXES = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
-HOUR_MINUTES = re.compile(r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?")
-ROMAN_PLACE = re.compile(r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])")
+HOUR_MINUTES = r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?"
+ROMAN_PLACE = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
 ROMAN_TRIGGERS = frozenset(
-    numeral + ending
-    for numeral in ROMAN_NUMERALS
-    for ending in ("er", "re", "ère", "e", "ème", "ième", "ᵉ", "ᵉʳ", "ers")
+    numeral + ending for numeral in ROMANS for ending in ("er", "re", "ère", "e", "ème", "ième", "ᵉ", "ᵉʳ", "ers")
 )
 
 
 def _roman_place(match: re.Match[str]) -> str | None:
     numeral = match[1].lower()
-    return LANGUAGE.ordinal(ROMAN_NUMERALS[numeral], match[2]) if numeral in ROMAN_NUMERALS else None
+    return LANGUAGE.ordinal(ROMANS[numeral], match[2]) if numeral in ROMANS else None
 
 
 BIBLE_BOOKS = words("""
@@ -339,26 +336,26 @@ class French(Romance):
     rules = (
         Rule(HOUR_MINUTES, lambda match: LANGUAGE.duration(int(match[1]), int(match[2]), 0)),
         Rule(
-            re.compile(r"0 8\d\d(?: \d{2,3}){2,3}(?!\w|[.,]\d)"),
+            r"0 8\d\d(?: \d{2,3}){2,3}(?!\w|[.,]\d)",
             lambda match: LANGUAGE.telephone(["0", *match[0].split()[1:]]),
         ),
-        Rule(re.compile(r"0\d{9}(?!\w|[.,]\d)"), lambda match: LANGUAGE.telephone([match[0]])),
-        Rule(re.compile(r"(?<=années )80(?!\w|[.,]\d)"), lambda match: "quatre-vingt"),
+        Rule(r"0\d{9}(?!\w|[.,]\d)", lambda match: LANGUAGE.telephone([match[0]])),
+        Rule(r"(?<=années )80(?!\w|[.,]\d)", lambda match: "quatre-vingt"),
         Rule(
-            re.compile(r"(\d+)(?:,(\d+))?[ \u00a0\u202f]?M(?=[ \u00a0]d(?:e |['\u2019]))"),
+            r"(\d+)(?:,(\d+))?[ \u00a0\u202f]?M(?=[ \u00a0]d(?:e |['\u2019]))",
             lambda match: LANGUAGE.number(Number(int(match[1]), match[2] or "", False, "million")),
         ),
         Rule(
-            re.compile(r"(?<=[IVX]e )s\.(?!\s*\Z)|(?<=[IVX]e )s(?=\.)"),
+            r"(?<=[IVX]e )s\.(?!\s*\Z)|(?<=[IVX]e )s(?=\.)",
             lambda match: "siècle",
             "letter",
             frozenset("s"),
         ),
         *romance_rules(lambda: LANGUAGE, "numéro"),
-        spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
+        *spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
         Rule(ROMAN_PLACE, _roman_place, "letter", ROMAN_TRIGGERS),
         Rule(
-            re.compile(r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))"),
+            r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))",
             lambda match: POLITE[match[1]],
             "letter",
             words("m mm mme mlle"),

@@ -2,10 +2,9 @@
 
 import re
 
-from .base import Noun, Number, Rule, nouns, words
+from .base import ROMANS, Noun, Number, Rule, nouns, words
 from .european import (
     LETTERS,
-    ROMANS,
     SPACED_UNITS,
     Romance,
     currencies,
@@ -270,13 +269,13 @@ PARTS = {
     "capitolo": "m", "atto": "m", "libro": "m", "canto": "m", "tomo": "m", "volume": "m", "titolo": "m", "parte": "f", "scena": "f",
     "sezione": "f", "classe": "f", "cap": "m", "vol": "m", "tit": "m", "sez": "f",
 }  # fmt: skip
-CLOCK = re.compile(r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)")
+CLOCK = r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)"
 CLOCK_AFTER = words("alle dalle ore delle le h")
-PHONE = re.compile(
+PHONE = (
     r"(?:3\d{2}[ \u00a0./-]\d{6,7}|3\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3,4}|3\d{2}(?:[ \u00a0.-]\d\d){2}[ \u00a0.-]\d{3}"
     r"|800[ \u00a0.-]\d{3}[ \u00a0.-]?\d{3})(?!\w|[.,]\d)"
 )
-ONE = re.compile(r"1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])", re.I)  # "un'ora"
+ONE = r"(?i)1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])"  # "un'ora"
 DEGREE = r"°(?=[ \u00a0](?!di\b|[CFNSEO]\b|nord|sud|est|ovest|sotto|sopra|all)[^\W\d_])"
 
 
@@ -361,29 +360,29 @@ class Italian(Romance):
     address_words = words("com org net edu gov info blog app")
     rules = (
         Rule(CLOCK, lambda match: LANGUAGE.clock(match)),
-        Rule(re.compile(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))"), lambda match: "ore", "letter", frozenset("h")),
+        Rule(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))", lambda match: "ore", "letter", frozenset("h")),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
-        Rule(re.compile(r"(?<=['’])1(?= )"), lambda match: "uno"),  # "l'1 maggio"
-        Rule(re.compile(r"(\d{1,2})a(?= [a-zà-ù]{3,})"), lambda match: LANGUAGE.ordinal(int(match[1]), "a")),
+        Rule(r"(?<=['’])1(?= )", lambda match: "uno"),  # "l'1 maggio"
+        Rule(r"(\d{1,2})a(?= [a-zà-ù]{3,})", lambda match: LANGUAGE.ordinal(int(match[1]), "a")),
         Rule(ONE, lambda match: LANGUAGE.one(match)),
-        Rule(re.compile(r"(\d+)x(?= (?:più|meno|maggiore|migliore))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
+        Rule(r"(\d+)x(?= (?:più|meno|maggiore|migliore))", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
         Rule(
-            re.compile(r"([IVX]+)(?= (?:e|o) (?:il |nel )?[IVX]+ secolo|[-\u2013][IVX]+ secolo)"),
+            r"([IVX]+)(?= (?:e|o) (?:il |nel )?[IVX]+ secolo|[-\u2013][IVX]+ secolo)",
             lambda match: LANGUAGE.roman_degree(match[1]),
             "letter",
             frozenset(ROMANS),
         ),
         Rule(
-            re.compile(r"([IVX]+) sec\.(?!\w)"),
+            r"([IVX]+) sec\.(?!\w)",
             lambda match: (said := LANGUAGE.roman_degree(match[1])) and f"{said} secolo",
             "letter",
             frozenset(ROMANS),
         ),
         *romance_rules(lambda: LANGUAGE, "numero"),
-        spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
-        Rule(re.compile(r"([IVX]+)[°º](?!\w)"), lambda match: LANGUAGE.roman_degree(match[1]), "letter", frozenset(ROMANS)),
+        *spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
+        Rule(r"([IVX]+)[°º](?!\w)", lambda match: LANGUAGE.roman_degree(match[1]), "letter", frozenset(ROMANS)),
         Rule(
-            re.compile(r"'(\d0)(?!\w|[.,]\d)(?=[ ,.;)]|\Z)"),
+            r"'(\d0)(?!\w|[.,]\d)(?=[ ,.;)]|\Z)",
             lambda match: LANGUAGE.cardinal(int(match[1])),
             "other",
         ),

@@ -2,10 +2,9 @@
 
 import re
 
-from .base import Currency, Number, Rule, nouns, words
+from .base import ROMANS, Currency, Number, Rule, nouns, words
 from .european import (
     LETTERS,
-    ROMANS,
     SPACED_UNITS,
     European,
     common_rules,
@@ -179,10 +178,8 @@ willem lodewijk karel hendrik filips frederik george jacob johannes paulus pius 
 nicolaas peter napoleon jozef leopold ferdinand maximiliaan rudolf albert boudewijn christiaan gustaaf oscar harald olaf
 elizabeth catharina maria beatrix juliana filip alfons philips eduard edward charles karels maurits
 """)  # fmt: skip
-PHONE = re.compile(
-    r"06[- ]?\d{8}(?!\w|[.,]\d)|06[- ]\d{2}(?:[ -]\d{2}){3}(?!\w|[.,]\d)|0\d{1,3}[- ]\d{6,7}(?!\w|[.,]\d)"
-)
-CENTURY = re.compile(r"([IVX]+)(e|ste|de)(?![\w])")
+PHONE = r"06[- ]?\d{8}(?!\w|[.,]\d)|06[- ]\d{2}(?:[ -]\d{2}){3}(?!\w|[.,]\d)|0\d{1,3}[- ]\d{6,7}(?!\w|[.,]\d)"
+CENTURY = r"([IVX]+)(e|ste|de)(?![\w])"
 
 
 BIBLE_BOOKS = words("""
@@ -241,10 +238,10 @@ class Dutch(European):
     regnal_names = REGNAL
     address_words = words("com org net edu gov info blog app")
     rules = (
-        Rule(re.compile(r"(\d+)[ \u00a0]?t/m(?=[ \u00a0]?\d)"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} tot en met"),
+        Rule(r"(\d+)[ \u00a0]?t/m(?=[ \u00a0]?\d)", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} tot en met"),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         *common_rules(lambda: LANGUAGE),
-        spaced(SPACED, ("v. Chr.", "n. Chr.")),
+        *spaced(SPACED, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
         hours_rule(lambda: LANGUAGE),

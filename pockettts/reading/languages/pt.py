@@ -273,7 +273,7 @@ colega colegas pirata piratas sofá sofás papa papas aroma aromas diagrama diag
 caminhões milhão milhões bilhão bilhões cão cães pão pães irmão irmãos leão leões botão botões cartão cartões
 """)  # fmt: skip
 
-PHONE = re.compile(
+PHONE = (
     r"(?:\(\d{2,3}\)[ \u00a0]?)?(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)9?\d{4}-\d{4}(?!\w|[.,-]\d)"
     r"|\(\d{2,3}\)[ \u00a0]?9?[ \u00a0.]?\d{4}[ \u00a0-]\d{4}(?!\w|[.,-]\d)"
     r"|9\d{2}[ \u00a0]\d{3}[ \u00a0]\d{3}(?!\w|[.,]\d)|0800[ -]\d{3}[ -]\d{4}(?!\w|[.,]\d)|\d{2}[ ]9\d{4}[ -]\d{4}(?!\w|[.,]\d)"
@@ -281,7 +281,7 @@ PHONE = re.compile(
 )
 
 
-TAXPAYER = re.compile(r"(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\w|-\d)")  # CPF, CNPJ
+TAXPAYER = r"(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\w|-\d)"  # CPF, CNPJ
 
 
 def _phone(match: re.Match[str]) -> str:
@@ -373,16 +373,14 @@ class Portuguese(Romance):
         Rule(PHONE, _phone),
         Rule(PHONE, _phone, "other"),
         Rule(
-            re.compile(r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?"),
+            r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?",
             lambda match: LANGUAGE.time(int(match[1]), int(match[2])),
         ),
-        Rule(
-            re.compile(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)"), lambda match: "rua", "letter", words("r")
-        ),
-        Rule(re.compile(r"D\.(?= [A-ZÀ-Þ]\w*a\b)"), lambda match: "dona", "letter", words("d")),
+        Rule(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)", lambda match: "rua", "letter", words("r")),
+        Rule(r"D\.(?= [A-ZÀ-Þ]\w*a\b)", lambda match: "dona", "letter", words("d")),
         Rule(TAXPAYER, _phone),
         *romance_rules(lambda: LANGUAGE, "número"),
-        spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
+        *spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
         weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
