@@ -133,13 +133,15 @@ def set_level(
     """Bring the blocks to the loudness and volume of the utterance's options. All samples of a take come before the next take.
 
     Args:
-        known: measured loudness of voices, in LUFS. The gain starts from it; this voice's loudness is stored at the end.
+        known: measured loudness of voices, in LUFS. The gain starts from it; this voice's loudness is stored at the end. With a seed in
+            the options it is not used, since the samples must not depend on earlier texts.
     """
     options, voice = utterance.options, utterance.voice
     if not options.changes_level:
         yield from blocks
         return
-    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=known.get(voice))
+    prior = known.get(voice) if options.seed is None else None
+    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=prior)
     last: Take | None = None
     for take, samples in blocks:
         if take is not last and len(rest := loudness.flush()):

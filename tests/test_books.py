@@ -119,6 +119,12 @@ def test_the_chapters_are_listed(run, epub):  # noqa: F811
     assert lines[4].split() == ["21", "words", "0.1", "min", "in", "all"]
 
 
+def test_what_can_not_be_read_does_not_end_a_list(run, epub, here):  # noqa: F811
+    (here / "bad.epub").write_bytes(b"no zip")
+    code, out, err = run("bad.epub", epub, "--list")
+    assert code == 1 and b"Chapter 3" in out and err.count("\n") == 2 and "1 of 2" in err
+
+
 @pytest.mark.parametrize("given", ["0", "4", "3-2", "1-9", "x", "1;2", ""])
 def test_chapters_that_are_not_there(run, options, epub, given):  # noqa: F811
     code, _, err = run(epub, *options, "-o", "x.wav", f"--chapters={given}")
@@ -210,6 +216,51 @@ def test_all_voices_of_a_book_are_equally_loud(run, options, two, here):  # noqa
         meter = Meter(24_000)
         meter.write(part)
         assert abs(meter.integrated() + 20) < 0.7
+
+
+# --- subtitles -------------------------------------------------------------------------------------------------------------
+
+SRT = """1
+00:00:03,000 --> 00:00:04,000
+Hello.
+
+2
+00:00:12,000 --> 00:00:14,000
+Bye. And bye again.
+
+3
+00:00:12,500 --> 00:00:14,000
+Late.
+"""
+
+
+def test_subtitles_are_spoken_at_their_times(run, options, here):  # noqa: F811
+    (here / "a.txt").write_text(SRT)
+    code, _, err = run("a.txt", *options, "-o", "a.wav", "--max-tokens", "5", "--timestamps", "a.json")
+    assert code == 0 and "the next begins later" in err
+    sound = samples("a.wav")
+    for start in (3, 12):
+        at = round(start * 24_000)
+        assert not sound[at - 12_000 : at].any() and np.abs(sound[at : at + 24_000]).max() > 0.001
+    with interrupted(4):  # silence, "Hello.", silence, ...
+        assert run("a.txt", *options, "-o", "b.wav", "--max-tokens", "5")[0] == 130
+    assert run("a.txt", *options, "-o", "b.wav", "--max-tokens", "5", "--resume")[0] == 0
+    assert (here / "b.wav").read_bytes() == (here / "a.wav").read_bytes()
+
+
+def test_speakers_of_subtitles_have_their_voices(run, options, two, here):  # noqa: F811
+    (here / "a.vtt").write_text("WEBVTT\n\n00:00.500 --> 00:01.000\n<v Bob>Hello.\n")
+    (here / "b.txt").write_text("[voice:Bob] Hello.")
+    for name in ("a.vtt", "b.txt"):
+        assert run(name, *options, "-o", f"{name}.wav", "--voice-map", f"Bob={two}")[0] == 0
+    assert np.array_equal(samples("a.vtt.wav")[12_000:], samples("b.txt.wav"))
+
+
+def test_a_text_after_days_is_refused(run, options, here):  # noqa: F811
+    (here / "a.srt").write_text(SRT.replace("00:00:12,500", "99:00:00,000"))
+    code, _, err = run("a.srt", *options, "-o", "a.wav")
+    assert code == 1 and not (here / "a.wav").exists()
+    assert_one_line(err, "a.srt", "24 hours")
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------------

@@ -882,16 +882,18 @@ def test_voice_with_an_odd_name(options, run, voice, here, name):
 # --- lines as they come ------------------------------------------------------------------------------------------------------
 
 
-def test_follow_reads_utf_8_and_nothing_else(run, options, here):
+def test_follow_reads_utf_8_and_utf_16(run, options, here):
     follow = [*options, "--follow", "-o"]
     assert run("Red.", *options, "-o", "red.wav")[0] == 0
     for content, complaint in ((b"\xef\xbb\xbfRed.\n", ""), (b"Red.\ncaf\xe9\n", "line 2 of stdin is not UTF-8")):
         code, _, err = run(*follow, "a.wav", stdin=content)
         assert code == 0 and complaint in err
         np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("red.wav")[0])
-    for content in ("Red.\nBlue.\n".encode("utf-16"), b"caf\xe9\n"):
-        code, _, err = run(*follow, "b.wav", stdin=content)
-        assert code == 1 and "stdin is not UTF-8" in err and not Path("b.wav").exists()
+    for encoding in ("utf-16", "utf-16-be"):
+        assert run(*follow, "a.wav", stdin="\ufeffRed.\n".encode(encoding))[0] == 0
+        np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("red.wav")[0])
+    code, _, err = run(*follow, "b.wav", stdin=b"caf\xe9\n")
+    assert code == 1 and "stdin is not UTF-8" in err and not Path("b.wav").exists()
     assert run(*options, "-o", "b.wav", "-", stdin=b"caf\xe9\n")[0] == 1  # as without --follow
 
 

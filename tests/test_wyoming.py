@@ -217,6 +217,7 @@ def test_where_text_is_cut():
 @pytest.mark.parametrize("event, words", [
     (Synthesize(" "), "nothing to speak"), (Synthesize("word " * 5000), "too long"),
     (Synthesize(TEXT, voice=SynthesizeVoice(name="nobody")), "no voice 'nobody'"),
+    (Synthesize(5), "does not follow the protocol"),
     (Synthesize(TEXT, voice=SynthesizeVoice(name="/etc/passwd")), "no voice"),
 ])  # fmt: skip
 def test_mistakes_are_answered(server, event, words):

@@ -29,8 +29,9 @@ from .speaker import SENT, Order, Setup, Spoken, VersionError
 TRIES = 5  # of a chunk, with workers that die or fail
 AHEAD = 3  # chunks a thread that are given out
 FIRST_PATIENCE = 600.0  # seconds for a chunk until the first is there: workers may have to download a model
-PATIENCE = 60.0  # seconds from then on, or SLOWNESS times the slowest chunk so far
-SLOWNESS = 5.0
+PATIENCE = 60.0  # seconds from then on, or SLOWNESS times what the slowest chunk so far took to speak
+SLOWNESS = 15.0  # AHEAD chunks wait for a thread, and each may be five times as slow as any before
+SUSPICION = 600.0  # seconds that a worker gets no chunks first after it let one wait: it may only have loaded its model
 RECONNECT = 600.0  # seconds that a scheduler may be away
 CONNECT = 10.0  # seconds until it is clear that there is no scheduler
 FETCH_PATIENCE = 60.0  # seconds to fetch the sound of a chunk
@@ -84,8 +85,8 @@ class Cluster:
         self.setup, self._files = _portable(setup)
         self.address, self.reconnect = address, reconnect
         self.first_patience, self.patience = first_patience, patience
-        self._slowest = 0.0  # seconds from giving out a chunk to its sound
-        self._suspects: set[str] = set()  # workers that let a chunk wait
+        self._slowest = 0.0  # seconds that a worker spoke a chunk
+        self._suspects: dict[str, float] = {}  # workers that let a chunk wait, and when
         self._told: set[str] = set()
         self._numbers = count()
         self._finished: Queue[tuple[_Ticket, str, Spoken | BaseException | None]] = Queue()
@@ -130,8 +131,9 @@ class Cluster:
         if ticket.is_done or ticket.order is None:
             return
         key = f"pockettts-{id(self)}-{next(self._numbers)}"
-        good = [worker for worker in self._workers() if worker not in self._suspects]
-        where = {"workers": good, "allow_other_workers": True} if self._suspects and good else {}
+        suspects = {worker for worker, when in self._suspects.items() if monotonic() - when < SUSPICION}
+        good = [worker for worker in self._workers() if worker not in suspects]
+        where = {"workers": good, "allow_other_workers": True} if suspects and good else {}
         ticket.given, ticket.tries = monotonic(), ticket.tries + 1
         try:
             from .worker import speak_on_worker
@@ -180,7 +182,7 @@ class Cluster:
 
     def _accept(self, ticket: _Ticket, result: Spoken) -> None:
         ticket.result, ticket.is_done = result, True
-        self._slowest = max(self._slowest, monotonic() - ticket.given)
+        self._slowest = max(self._slowest, result.work)
         others, ticket.futures = ticket.futures, {}
         for other in others.values():
             other.release()
@@ -224,7 +226,7 @@ class Cluster:
                         logger.warning(
                             "the worker %s let a chunk wait for %d seconds: others get its chunks too", worker, limit
                         )
-                    self._suspects.add(worker)
+                    self._suspects[worker] = monotonic()
             self._give(ticket)
 
     # --- the cluster ---------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from .resume import Note, ResumeState
 from .speaker import Crew, Order, Spoken
 
 FASTEST = 1.5  # times that the speech of a subtitle is sped up to end before the next begins
+SILENCE = 60  # seconds that are written at once
 CHAPTERS_LEFT = 0.05  # seconds of a chapter, below which it has no mark
 
 logger = logging.getLogger("pockettts")
@@ -253,7 +254,7 @@ class Production:
         output, self._output = self._output, None
         if output is not None:
             if output.work.state.chunks:
-                output.finish()
+                output.finish(is_whole=False)
             else:
                 output.abandon()
         if self._begun is not None:
@@ -311,10 +312,11 @@ class _Output:
         for word in spoken.words if spoken else ():
             self._note_word(word, (self.samples + len(silence)) / self.style.sample_rate)
         note = Note(piece.part, len(silence), piece.voice if piece.chunk else self._writer.speaker)
-        self._append(note, data)
-        self._play(data)
         if piece.chunk is not None:
-            self.work.state.add(data, piece.chunk.characters, note)
+            self._keep(note, data, piece.chunk.characters, 1)
+        else:
+            self._append(note, data)
+            self._play(data)
 
     def _end_cue(self) -> None:
         """Write the speech of a subtitle at its time, faster if it would not end before the next."""
@@ -323,28 +325,39 @@ class _Output:
         speech, self._speech = self._speech, []
         cue = self.track.cues[parts[0].part]
         following = self.track.cues[parts[0].part + 1] if parts[0].part + 1 < len(self.track.cues) else None
-        blocks = []
+        blocks: list[np.ndarray] = []
+        words: list[Word] = []  # in seconds since the cue, at the speed of the model
         for piece, spoken in zip(parts, speech, strict=True):
             pause = 0.0 if piece is parts[0] else piece.silence
-            blocks += [np.zeros(round(pause * rate), np.float32), from_pcm16(spoken.pcm)]
+            blocks.append(np.zeros(round(pause * rate), np.float32))
+            before = sum(map(len, blocks)) / rate
+            words += [replace(word, start=word.start + before, end=word.end + before) for word in spoken.words]
+            blocks.append(from_pcm16(spoken.pcm))
         samples = np.concatenate(blocks)
         start = max(self.samples, round(cue.start * rate))
         room = round(following.start * rate) - start if following else len(samples)
-        if len(samples) > room:
-            samples = _sped_up(samples, min(FASTEST, len(samples) / max(1, room)), rate)
+        speed = min(FASTEST, max(1.0, len(samples) / max(1, room)))
+        if speed > 1:
+            samples = _sped_up(samples, speed, rate)
         if len(samples) > room + rate // 10:
             late = (len(samples) - room) / rate
             logger.warning(
                 "%.40r at %.1f s takes %.1f s more than there is: the next begins later", cue.text, cue.start, late
             )
-        note = Note(parts[0].part, start - self.samples, parts[0].voice)
-        data = pcm16(np.concatenate([np.zeros(note.lead, np.float32), samples]))
-        for spoken in speech[:1]:
-            for word in spoken.words:
-                self._note_word(word, start / rate)
+        for word in words:
+            self._note_word(replace(word, start=word.start / speed, end=word.end / speed), start / rate)
+        voice = parts[0].voice
+        while (missing := start - self.samples) > 0:
+            lead = min(missing, SILENCE * rate)
+            self._keep(Note(parts[0].part, lead, voice), bytes(2 * lead), 0, 0)
+        characters = sum(piece.chunk.characters for piece in parts if piece.chunk)
+        self._keep(Note(parts[0].part, 0, voice), pcm16(samples), characters, len(parts))
+
+    def _keep(self, note: Note, data: bytes, characters: int, chunks: int) -> None:
+        """Write sound, and note it in the journal."""
         self._append(note, data)
         self._play(data)
-        self.work.state.add(data, sum(piece.chunk.characters for piece in parts if piece.chunk), note, len(parts))
+        self.work.state.add(data, characters, note, chunks)
 
     def _note_word(self, word: Word, offset: float) -> None:
         self.work.words.append(replace(word, start=word.start + offset, end=word.end + offset))
@@ -361,9 +374,9 @@ class _Output:
             if hasattr(self.style.heard, "flush"):
                 self.style.heard.flush()
 
-    def finish(self) -> None:
-        """Write the file with what there is."""
-        if self._cue_pieces:
+    def finish(self, is_whole: bool = True) -> None:
+        """Write the file with what there is. Of a subtitle that was interrupted nothing is kept."""
+        if self._cue_pieces and is_whole:
             self._end_cue()
         if self.part >= 0:
             self.observer.chapter(self.work, self.number, self.part)

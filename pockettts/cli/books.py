@@ -107,9 +107,20 @@ def check_options(args: argparse.Namespace, files: list[str]) -> None:
 
 
 def list_chapters(files: list[str], read: Any) -> None:
-    """Print a table of chapters with their words and minutes, at 150 words a minute."""
+    """Print a table of chapters with their words and minutes, at 150 words a minute. Raises TextError if a file can't be read.
+
+    Of several files, those that can be read are listed first.
+    """
+    failed = 0
     for number, name in enumerate(files):
-        document = read(name)
+        try:
+            document = read(name)
+        except TextError as error:
+            if len(files) == 1:
+                raise
+            failed += 1
+            print_message(f"pockettts: {error}")
+            continue
         if len(files) > 1:
             print(f"{chr(10) * bool(number)}{name}")
         about = [
@@ -127,6 +138,8 @@ def list_chapters(files: list[str], read: Any) -> None:
             print(f"{n:4}  {words:8,} words  {words / 150:7.1f} min  {title}")
         total = sum(words for _, words, _ in rows)
         print(f"      {total:8,} words  {total / 150:7.1f} min  in all")
+    if failed:
+        raise TextError(f"{failed} of {len(files)} can't be read, the others are listed")
 
 
 def read_file(args: argparse.Namespace, name: str) -> "Document":

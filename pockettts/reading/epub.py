@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
+from itertools import islice
 from posixpath import basename, dirname, join, normpath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 MAX_FILES = 100_000  # in an archive
 MAX_PAGES = 10_000
+MAX_ENTRIES = 10_000  # of a table of contents
 MAX_PAGE = 16 << 20  # bytes, unpacked; the longest novels have some 4 MB
 MAX_COVER = 8 << 20  # bytes
 GUIDE_PARTS = PARTS | {"copyright", "notes"}  # of the guide of EPUB 2, which has names of its own
@@ -128,6 +130,7 @@ def read_epub(name: str, content: bytes, max_bytes: int, apparatus: Apparatus = 
     except BROKEN:
         archive = _salvaged(content, max_bytes)
         if not archive.namelist():
+            archive.close()
             raise TextError(
                 f"{name} is damaged, protected, or no EPUB: download it again, give another, or save its text as .txt"
             ) from None
@@ -540,7 +543,7 @@ def _guide(package: "Element", opf: str) -> list[tuple[str, str, str]]:
 
 def _nav_entries(nav: "Element", place: str) -> list[Entry]:
     entries = []
-    for link in nav.iter("a"):
+    for link in islice(nav.iter("a"), MAX_ENTRIES):
         target, fragment = resolve(place, link.get("href", ""))
         depth = sum(1 for parent in link.iterancestors() if local_name(parent) in ("ol", "ul"))
         if target:
@@ -550,9 +553,7 @@ def _nav_entries(nav: "Element", place: str) -> list[Entry]:
 
 def _ncx_entries(tree: "Element", place: str) -> list[Entry]:
     entries = []
-    for point in tree.iter():
-        if local_name(point) != "navpoint":
-            continue
+    for point in islice((point for point in tree.iter() if local_name(point) == "navpoint"), MAX_ENTRIES):
         label = next((text_of(inner) for inner in point if local_name(inner) == "navlabel"), "")
         source = next((attribute(inner, "src") for inner in point if local_name(inner) == "content"), "")
         depth = 1 + sum(1 for parent in point.iterancestors() if local_name(parent) == "navpoint")

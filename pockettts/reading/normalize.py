@@ -38,8 +38,6 @@ TAG_AROUND = re.compile(
 )  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
 MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")  # what begins or is part of all markup
-QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e\u201a\u00ab\u00bb\u2039\u203a"
-QUOTED_SIGN = re.compile(rf"(?:\A|[\s(])[{QUOTES}](?:[^\w\s]|_)[{QUOTES}](?!\w)")
 REMEMBERED = 50_000  # words known to be plain
 
 
@@ -270,11 +268,7 @@ class _Reader:
         n = self.language
         lower = core[0].lower() + core[1:]
         tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
-        return (
-            len(core) == 1
-            or any(f"{key}." in table for table in tables for key in (core, lower))
-            or f"{lower}.".endswith(tuple(n.word_endings))
-        )
+        return len(core) == 1 or any(f"{key}." in table for table in tables for key in (core, lower))
 
     def _in_token(self, text: str, i: int, end: int, pending: list[Edit]) -> Iterator[Edit]:
         """What is said otherwise within a token, or beyond it if a written form goes on there."""
@@ -361,8 +355,6 @@ class _Reader:
     def _mark_at(self, text: str, i: int, number_end: int) -> Found | None:
         """A mark of a sentence: it stays, but words that run together are parted, and a hyphen after a number is a space."""
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
-        if found := self._quoted_sign(text, i):
-            return found
         if text[i] in "-\u2010\u2011" and i == number_end and after.isalpha():
             return i + 1, " "
         if text[i] == "." and after.isalnum() and not before.isalnum() and self.language.in_addresses.get("."):
@@ -384,8 +376,6 @@ class _Reader:
         """A sign that is no mark of a sentence: a word, or silence."""
         mark, n = text[i], self.language
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
-        if found := self._quoted_sign(text, i):
-            return found
         if mark == "#" and after.isalnum():
             return i + 1, n.number_sign if after.isdecimal() else n.hashtag
         if text[i : i + 2] in ("=>", "==") and text[i + 2 : i + 3] != "=" and before != "=":
@@ -414,13 +404,6 @@ class _Reader:
         if unicodedata.category(mark)[0] in "LN":
             return None
         return i + 1, ""
-
-    def _quoted_sign(self, text: str, i: int) -> Found | None:
-        """A sign alone between quotation marks is named: `press "+"`."""
-        if not QUOTED_SIGN.match(text, i - 2 if i > 1 else 0) or text[i - 1 : i] not in QUOTES:
-            return None
-        said = self.language.in_addresses.get(text[i]) or self.language.symbols.get(text[i])
-        return (i + 1, said) if said else None
 
     def _superscript(self, text: str, i: int, before: str) -> Found:
         """`x²`, `10⁶`; after a word it is the mark of a note, which is not spoken."""

@@ -125,12 +125,9 @@ class WordForms:
                 return found
         if only_known:
             return None
-        if match_initials := INITIALS.match(text, i):
-            return without_stop(text, match_initials.end(), self.language), n.letters(match_initials[0])
-        if not match[0][:-1].count(".") and (said := self._completed(written)):  # "Hauptstr."
-            end = i + len(written)
-            return end if NUMBER_BEHIND.match(text, end) else without_stop(text, end, n), said
-        if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i, i + 2):
+        if match := INITIALS.match(text, i):
+            return without_stop(text, match.end(), self.language), n.letters(match[0])
+        if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
             return i + 2, n.letters(written[0])  # an initial: "J. Smith"
         return None
 
@@ -151,20 +148,11 @@ class WordForms:
             return end if is_date else without_stop(text, end, self.language), said
         return None
 
-    def _completed(self, written: str) -> str | None:
-        """A word whose end is abbreviated, with the whole end."""
-        lower = written.lower()
-        for end, said in self.language.word_endings.items():
-            if lower.endswith(end) and len(lower) > len(end) + 1:
-                return written[: -len(end)] + said
-        return None
-
-    def _is_end(self, text: str, start: int, end: int) -> bool:
+    def _is_end(self, text: str, end: int) -> bool:
         """Whether a single letter with a dot ends a sentence: "plan B. It failed", but not "J. Smith"."""
         following = next_word(text, end)
         return (
-            last_word(text, start).lower() in self.language.letter_after
-            or not text[end : end + 1].isspace()
+            not text[end : end + 1].isspace()
             or not following[:1].isupper()
             or following.lower() in self.language.common_words
         )

@@ -270,11 +270,9 @@ class WrittenForms:
                 return end, n.year(number.whole)
             if written[0] == "0" and len(written) > 1 or len(written) > 15:
                 return end, n.digits(written)
-            if len(written) > 9 and not written.endswith("000"):  # a telephone number, or a name made of digits
-                return end, n.digits(written)
             if before.isupper() and len(before) > 1 and len(written) > 2:
                 return end, n.serial_number(written)
-        return without_stop(text, end, n), n.number(number)
+        return end, n.number(number)
 
     def _magnified(self, match: re.Match[str]) -> Found | None:
         """`5k`, `3M`, `2bn`; what is also a unit in small letters is the unit: `5m`."""
@@ -388,7 +386,7 @@ class WrittenForms:
             return match.end(), f"{said} {n.per} {n.units[match[1]].one}"
         if match := self._per_word.match(text, end):
             return match.end(), f"{said} {n.per}"
-        return without_stop(text, end, n), said
+        return end, said
 
     # --- dates and times --------------------------------------------------------------------------------------------------
 

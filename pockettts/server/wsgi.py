@@ -127,7 +127,11 @@ class _ErrorTask(ErrorTask):
     def execute(self) -> None:
         error = self.request.error
         path = getattr(self.request, "path", "/")  # not set before the first line has been read
-        line, headers, body = errors.answer(path, error.code, f"{error.reason}: {error.body}")
+        message = f"{error.reason}: {error.body}"
+        if error.code == 413:  # waitress's message has its own limit
+            limit = self.channel.adj.max_request_body_size / _TOO_MUCH
+            message = f"the body is larger than {limit / 2**20:.1f} MB: send less"
+        line, headers, body = errors.answer(path, error.code, message)
         self.status = line
         self.response_headers.extend(headers.items())
         self.set_close_on_finish()

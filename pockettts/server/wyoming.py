@@ -168,7 +168,9 @@ class _Connection(StreamRequestHandler):
         rate = entry.config.mimi.sample_rate
         begun, left = False, wyoming.max_text
         for text in texts:
-            if not isinstance(text, str) or len(text) > left:
+            if not isinstance(text, str):
+                raise TypeError("text is not a string")
+            if len(text) > left:
                 raise RequestError(f"the text is too long: at most {wyoming.max_text:,} characters")
             left -= len(text)
             if begun and not text.strip():

@@ -158,10 +158,6 @@ class Language:
     ending_abbreviations: ClassVar[
         Mapping[str, str]
     ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
-    word_endings: ClassVar[Mapping[str, str]] = {}  # abbreviated ends of words: "str." -> "straße" in "Hauptstr."
-    letter_after: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words (lower case) before a letter that is no initial: "vitamin C."
     symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
     in_addresses: ClassVar[
         Mapping[str, str]

@@ -19,7 +19,6 @@ from .european import (
     months_with_dot,
     powers,
     spaced,
-    weekday_ranges,
     word_after,
     word_before,
 )
@@ -440,10 +439,6 @@ class German(European):
         Billion Billionen Bio. Bill.: Billion, Billionen, f
     """)
     number_ranges = "bis"
-    word_endings = {"str.": "straße", "pl.": "platz", "bhf.": "bahnhof"}
-    letter_after = words(
-        "vitamin plan typ klasse gruppe hepatitis abschnitt anhang block haus teil punkt gleis größe kategorie variante"
-    )
     ratio = "zu"
     out_of = "von"
     times_sign = "mal"
@@ -500,7 +495,6 @@ class German(European):
         spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
         Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
         months_with_dot(MONTH_NUMBERS, MONTHS),
-        weekday_ranges(DAYS, "bis"),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(
             re.compile(rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)"),

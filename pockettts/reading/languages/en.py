@@ -283,10 +283,6 @@ NO_PLURALS = words("this was has does thus across less unless always perhaps bes
 SERIAL_AFTER = words("""
 boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
 """)
-LETTER_AFTER = words("""
-vitamin plan hepatitis influenza type class category group option exhibit appendix section team building block part figure table schedule
-version series model level phase platform gate terminal row column point size unit hall room grade
-""")
 YEAR_AFTER = words("""
 in since until till of from by year circa ca c around before after during between
 to and spring summer fall autumn winter
@@ -407,7 +403,6 @@ class English(Language):
         Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
     )
     serial_after = SERIAL_AFTER
-    letter_after = LETTER_AFTER
     year_after = YEAR_AFTER
     decade_after = words("the early late mid")
     words_like_months = words("may march mar")

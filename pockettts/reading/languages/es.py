@@ -12,7 +12,6 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekday_ranges,
     weekdays_with_dot,
 )
 
@@ -298,9 +297,6 @@ class Spanish(Romance):
         billón billones: billón, billones, m
     """)
     number_ranges = "a"
-    letter_after = words(
-        "vitamina plan tipo clase grupo hepatitis anexo bloque parte punto opción categoría modelo edificio"
-    )
     ratio = "a"
     out_of = "de"
     times_sign = "por"
@@ -354,7 +350,6 @@ class Spanish(Romance):
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
         weekdays_with_dot(DAYS),
-        weekday_ranges(DAYS, "a"),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 

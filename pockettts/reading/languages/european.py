@@ -128,20 +128,6 @@ def weekdays_with_dot(days: Mapping[str, str]) -> Rule:
     )
 
 
-def weekday_ranges(days: Mapping[str, str], joint: str) -> Rule:
-    """A rule for two abbreviated weekdays with a dash between them: "Mo-Fr". joint: the word for the dash."""
-    names = "|".join(map(re.escape, days))
-    said = {key.lower(): day for key, day in days.items()}
-    return Rule(
-        re.compile(rf"({names})\.?{SPACES}?[-\u2013]{SPACES}?({names})(?!\w)(?:\.(?={SPACES}*\d))?", re.I),
-        lambda match: (
-            None if match[1] == match[2] else f"{said[match[1].lower()]} {joint} {said[match[2].lower()]}"  # "zo-zo"
-        ),
-        "letter",
-        frozenset(said),
-    )
-
-
 def word_before(match: re.Match[str]) -> str:
     """The word before a match, in lower case and without its dot; "" at the beginning and behind the end of a sentence."""
     found = LAST_WORD.search(match.string[max(0, match.start() - 40) : match.start()])

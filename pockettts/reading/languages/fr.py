@@ -14,7 +14,6 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekday_ranges,
     weekdays_with_dot,
 )
 
@@ -280,9 +279,6 @@ class French(Romance):
         billion billions: billion, billions, m
     """)
     number_ranges = "à"
-    letter_after = words(
-        "vitamine plan type classe groupe hépatite annexe bloc bâtiment partie point option catégorie modèle"
-    )
     ratio = "à"
     out_of = "sur"
     times_sign = "fois"
@@ -343,7 +339,6 @@ class French(Romance):
             words("m mm mme mlle"),
         ),
         weekdays_with_dot(DAYS),
-        weekday_ranges(DAYS, "à"),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )

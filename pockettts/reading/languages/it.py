@@ -14,7 +14,6 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekday_ranges,
     weekdays_with_dot,
     word_before,
 )
@@ -289,9 +288,6 @@ class Italian(Romance):
         bilione bilioni: bilione, bilioni, m
     """)
     number_ranges = "a"
-    letter_after = words(
-        "vitamina piano tipo classe gruppo epatite allegato blocco parte punto opzione categoria modello"
-    )
     ratio = "a"
     out_of = "su"
     times_sign = "per"
@@ -357,7 +353,6 @@ class Italian(Romance):
             "other",
         ),
         weekdays_with_dot(DAYS),
-        weekday_ranges(DAYS, "a"),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip

@@ -14,7 +14,6 @@ from .european import (
     months_with_dot,
     powers,
     spaced,
-    weekday_ranges,
     weekdays_with_dot,
 )
 
@@ -197,8 +196,6 @@ class Dutch(European):
         biljoen: biljoen
     """)
     number_ranges = "tot"
-    letter_after = words("vitamine plan type klasse groep hepatitis bijlage blok deel punt optie categorie model")
-    word_endings = {"str.": "straat", "ln.": "laan", "pl.": "plein"}
     ratio = "op"
     out_of = "van de"
     times_sign = "keer"
@@ -234,7 +231,6 @@ class Dutch(European):
         spaced(SPACED, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
         weekdays_with_dot(DAYS),
-        weekday_ranges(DAYS, "tot"),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 

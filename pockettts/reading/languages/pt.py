@@ -12,7 +12,6 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekday_ranges,
     weekdays_with_dot,
 )
 
@@ -303,7 +302,6 @@ class Portuguese(Romance):
         trilhão trilhões tri: trilhão, trilhões, m
     """)
     number_ranges = "a"
-    letter_after = words("vitamina plano tipo classe grupo hepatite anexo bloco parte ponto opção categoria modelo")
     ratio = "a"
     out_of = "de"
     times_sign = "vezes"
@@ -365,7 +363,6 @@ class Portuguese(Romance):
         *romance_rules(lambda: LANGUAGE, "número"),
         spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
         weekdays_with_dot(DAYS),
-        weekday_ranges(DAYS, "a"),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )
 
