@@ -1,4 +1,4 @@
-"""Many texts at once: files and a folder for what becomes of them, and JSON lines as piper takes them."""
+"""Batches: several files with an output folder, and JSON lines in the format of piper."""
 
 import json
 import os
@@ -17,7 +17,7 @@ VOICE_KEYS = ("voice", "speaker", "speaker_id")  # of a JSON line, the first tha
 
 
 def expanded(names: Iterable[str]) -> list[str]:
-    """Files, and the documents in folders. One of several that does not exist is kept: it fails when its turn comes.
+    """The given files and the documents in the given folders. If some files exist, the missing ones stay in the list and fail later.
 
     Raises OptionError: a folder has no documents, or none of the files exists.
     """
@@ -39,7 +39,7 @@ def expanded(names: Iterable[str]) -> list[str]:
 
 
 def of_files(names: list[str], folder: str, suffix: str, read: Callable[[str], Document], job: Job) -> Iterator[Job]:
-    """A job for each file, with an output of its name in a folder. job: has what they share."""
+    """One job per file. The output has the name of the file, in `folder`. `job` holds the settings that all jobs share."""
     used: set[str] = set()
     for name in names:
         stem, number = Path(name).stem or "output", 1
@@ -57,9 +57,9 @@ def _reading(read: Callable[[str], Document], name: str) -> Callable[[], Documen
 def of_json_lines(
     lines: Iterable[bytes], folder: str, suffix: str, job: Job, known: Callable[[str], bool], names: Sequence[str]
 ) -> Iterator[Job]:
-    """A job for each line such as {"text": "Hello.", "speaker": "alba", "output_file": "hello.wav"}.
+    """One job per line, such as {"text": "Hello.", "speaker": "alba", "output_file": "hello.wav"}.
 
-    Only the text is needed. Without a file name, the number of the line is one. A line that makes no sense is a job that fails.
+    Only `text` is required. The default file name is the number of the line. An invalid line becomes a job that fails.
 
     Args:
         known: whether there is a voice of this name.
@@ -106,7 +106,7 @@ def _of_line(
 
 
 def _voice(given: dict[str, Any], known: Callable[[str], bool], names: Sequence[str]) -> str:
-    """The voice of a line; of a number, which piper knows, the voice that --voice-map or else the list of voices has for it."""
+    """The voice of a line. A number, as piper uses, is looked up in --voice-map and then in the list of voices."""
     voice = next((given[key] for key in VOICE_KEYS if given.get(key) is not None), "")
     if isinstance(voice, int) and not isinstance(voice, bool) and not known(str(voice)) and 0 <= voice < len(names):
         return names[voice]
@@ -121,7 +121,7 @@ def _raising(error: TextError) -> Callable[[], Any]:
 
 
 def voice_map(given: Iterable[str]) -> dict[str, str]:
-    """Voices by the names that texts have for them, of `Ann=alba,Bob=marius` or of JSON files. Raises OptionError."""
+    """Parse --voice-map: `Ann=alba,Bob=marius`, or the path of a JSON file. Raises OptionError."""
     voices: dict[str, str] = {}
     for part in given:
         if os.path.isfile(part) and part.lower().endswith(".json"):

@@ -1,8 +1,8 @@
-"""What was spoken of a long text so far, so that `--resume` can go on from there: a file beside the output.
+"""The journal: a file beside the output from which `--resume` continues.
 
-The sound is kept as 16-bit PCM, whatever format the output has: encoded anew, with what follows, it gives the same bytes as if
-nobody had interrupted. First comes a header with JSON: what was spoken how, and how far that got. Then, of each chunk, four numbers
-(`_FRAME`), who spoke, and the sound.
+It keeps the sound as 16-bit PCM in all formats. A resumed run encodes it again, so the output has the same bytes as without the
+interruption. The file starts with a JSON header: the facts that must not change, and the progress. Then each chunk follows: four numbers
+(`_FRAME`), the name of the voice, and the sound.
 """
 
 import json
@@ -16,13 +16,13 @@ from ..errors import OptionError, TextError
 from ..storage.files import cannot_write
 
 HEADER = 32768  # bytes
-HASHED = {"text", "lexicon", "voice map"}  # facts that say nothing to people
+HASHED = {"text", "lexicon", "voice map"}  # facts whose values are no use in a message
 STATE = ("facts", "chapter", "chunks", "characters", "size")  # in the header
 _FRAME = struct.Struct("<4I")  # chapter, samples of silence, bytes of the speaker's name, bytes of sound
 
 
 class Note(NamedTuple):
-    """What is known of a piece of sound: the chapter in its file, from 0; the samples of silence at its start; and who speaks."""
+    """A piece of sound: its chapter within the file, from 0; the samples of silence at its start; and its voice."""
 
     part: int
     lead: int
@@ -30,22 +30,25 @@ class Note(NamedTuple):
 
 
 class ResumeState:
-    """The journal of an output. It is written chunk by chunk, and removed when the text is finished.
+    """The journal of an output. It is written after each chunk, and removed when the output is finished.
 
-    facts: what must be the same to go on: text, voice, options; numbers, strings or None by name. chapter: how many files are
-    finished. chunks: how many of the next one are. characters: of all that is spoken.
+    Attributes:
+        facts: text, voice and options, which must be the same to continue: numbers, strings or None by name.
+        chapter: the number of finished files.
+        chunks: the number of finished chunks of the next file.
+        characters: the number of all finished characters.
     """
 
     def __init__(self, output: str | Path, facts: dict[str, Any]) -> None:
         self.path, self.facts = Path(f"{output}.resume"), facts
         self.chapter = self.chunks = self.characters = self._size = 0
         self._file: BinaryIO | None = None
-        self.is_begun = False  # there is something to go on from
+        self.is_begun = False  # whether it has a finished chunk
 
     def reopen(self) -> None:
-        """Go on where the last run ended, or begin if it wrote nothing down. A seed that is None is then that run's.
+        """Continue the last run, or begin if it has no finished chunk. A seed of None becomes the seed of that run.
 
-        Raises OptionError: there is no journal, or it is of another text, or of other options.
+        Raises OptionError: there is no journal, or it belongs to another text or other options, or another run uses it.
         """
         try:
             self._file = _locked(open(self.path, "r+b"))  # noqa: SIM115 (until `close`)
@@ -73,7 +76,7 @@ class ResumeState:
                 )
 
     def pieces(self) -> Iterator[tuple[Note, bytes]]:
-        """The present file so far: notes, and 16-bit samples. Raises OptionError if the journal is damaged."""
+        """The pieces of the unfinished file: notes, and 16-bit samples. Raises OptionError if the journal is damaged."""
         end = HEADER + self._size
         if self._file is None:
             return
@@ -87,7 +90,14 @@ class ResumeState:
             yield Note(part, lead, voice), self._file.read(size)
 
     def add(self, data: bytes, characters: int, note: Note, chunks: int = 1) -> None:
-        """Chunks were spoken, of so many characters: 16-bit samples."""
+        """Record finished chunks.
+
+        Args:
+            data: 16-bit samples.
+            characters, chunks: how many were spoken.
+
+        Raises TextError: it can't be written. OptionError: another run uses the journal.
+        """
         try:
             if self._file is None:
                 self.path.touch()
@@ -107,7 +117,7 @@ class ResumeState:
             raise TextError(cannot_write(self.path, error)) from None
 
     def next_chapter(self) -> None:
-        """A file is whole."""
+        """Record that a file is finished."""
         self.chapter, self.chunks, self._size = self.chapter + 1, 0, 0
         if self._file is not None:
             try:
@@ -117,7 +127,7 @@ class ResumeState:
                 raise TextError(cannot_write(self.path, error)) from None
 
     def _note(self) -> None:
-        """The header is written last: until then, what came before counts."""
+        """Write the header. This is the last step: until then the journal has its old state."""
         assert self._file is not None
         state = [self.facts, self.chapter, self.chunks, self.characters, self._size]
         header = json.dumps(dict(zip(STATE, state, strict=True))).encode()
@@ -127,16 +137,16 @@ class ResumeState:
         self.is_begun = True
 
     def close(self, finished: bool) -> None:
-        """Keep it for the next run; or remove it, if the text is finished or nothing could be written down."""
+        """Close the journal. It is removed if the output is finished, or if it has no chunk."""
         if self._file is not None:
-            with suppress(OSError):  # what the disk had no room for, and nobody counts on
+            with suppress(OSError):  # the disk is full; the header does not count these bytes
                 self._file.close()
         if finished or self._file is not None and not self.is_begun:
             self.path.unlink(missing_ok=True)
 
 
 def _locked(file: BinaryIO) -> BinaryIO:
-    """A journal that no other run has open; two that write into one would spoil it. Raises OptionError."""
+    """Lock an open journal, so that two runs can't write to it. Raises OptionError if another run has locked it."""
     try:
         from fcntl import LOCK_EX, LOCK_NB, flock
 

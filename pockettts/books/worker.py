@@ -1,7 +1,6 @@
-"""What runs on a worker of a Dask cluster. It keeps its model from chunk to chunk, and speaks all of them in one thread.
+"""The code that runs on a worker of a Dask cluster. It keeps the model between chunks, and speaks all chunks in one thread.
 
-Dask runs tasks in as many threads as the worker has. Each would open an OpenMP team of its own, and the idle ones would take time
-from the one that works.
+Dask runs tasks in several threads. Each of them would start its own OpenMP threads, and the idle ones would slow down the active ones.
 """
 
 import logging
@@ -27,9 +26,9 @@ _thread = ThreadPoolExecutor(1, "pockettts")
 
 
 def speak_on_worker(setup: Setup, order: Order, version: str) -> Spoken:
-    """Speak a chunk in the process of a worker, with as many threads as the worker has unless the setup says how many.
+    """Speak a chunk in the process of a worker. Without `setup.threads`, it uses as many threads as the Dask worker has.
 
-    Raises what `Speaker.speak` raises, and VersionError.
+    Raises the errors of `Speaker.speak`, and VersionError.
     """
     if version != __version__:
         raise VersionError(f"a worker has pockettts {__version__}, but this is {version}: install the same everywhere")
@@ -53,7 +52,7 @@ def _speak(setup: Setup, order: Order) -> Spoken:
 
 
 class _Messages(logging.Handler):
-    """Collects the warnings of a thread."""
+    """Collects the warnings of the current thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -66,7 +65,7 @@ class _Messages(logging.Handler):
 
 
 class VoicesPlugin(WorkerPlugin):
-    """Puts the files of voices on each worker, also on those that come late. files: their content by name."""
+    """Copies voice files to each worker, also to those that join later. files: their content by name."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files

@@ -1,4 +1,4 @@
-"""Documents, subtitles and batches for `pockettts generate`: what the options mean, and what is shown of the work."""
+"""Documents, subtitles and batches for `pockettts generate`: the options, the list of chapters, and the setup of the work."""
 
 import argparse
 import os
@@ -61,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def find_files(args: argparse.Namespace) -> list[str]:
-    """The files that are to be spoken, of --file or in place of a text; `args.words` has what is left. Raises OptionError."""
+    """The files to be spoken: those of --file, or those given as arguments, which are removed from `args.words`. Raises OptionError."""
     from ..books.batch import expanded
     from ..reading.documents import SUFFIXES
 
@@ -85,7 +85,7 @@ def find_files(args: argparse.Namespace) -> list[str]:
 
 
 def check_options(args: argparse.Namespace, files: list[str]) -> None:
-    """Raise OptionError for options that don't go together."""
+    """Raise OptionError for options that can't be combined."""
     if len(files) > 1 and args.directory is None and not args.list:
         raise OptionError(f"{len(files)} files need a folder for what becomes of them: give --output-dir DIR")
     if args.directory is not None and (args.output is not None or args.stream or args.play):
@@ -149,12 +149,12 @@ def read_file(args: argparse.Namespace, name: str) -> "Document":
 
 
 class Voices:
-    """The voices that texts may name: those of the model, and those of --voice-map.
+    """The voices that a text can use: those of the model, and those of --voice-map.
 
     Attributes:
         names: of the model's voices, in order.
-        map: what --voice-map says, by name in small letters.
-        sources: names, paths or addresses of all, by what texts call them in small letters; "" is the usual one.
+        map: the voices of --voice-map, by name in lower case.
+        sources: the name, path or address of each voice, by its name in texts (lower case); "" is the default voice.
     """
 
     def __init__(self, args: argparse.Namespace, config: "Config") -> None:
@@ -172,7 +172,7 @@ class Voices:
         return name.lower() in self.sources
 
     def check(self) -> None:
-        """Raise VoiceError or DownloadError if the usual voice, or one of the map, is not there."""
+        """Raise VoiceError or DownloadError if the default voice, or a voice of --voice-map, does not exist."""
         from ..voices.loader import find
 
         for source in dict.fromkeys([self.sources[""], *self.map.values()]):
@@ -185,8 +185,8 @@ def speak_files(
     """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed.
 
     Args:
-        player: the loudspeaker; None: nobody listens.
-        heard: what is given the sound for it.
+        player: the loudspeaker, if the sound is played.
+        heard: the output that gets the sound for the loudspeaker.
     """
     from ..books.production import Production, Style
     from ..reading.normalize import find_reading
@@ -248,7 +248,7 @@ def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: 
 
 
 def _lines_of_stdin() -> Iterator[bytes]:
-    """Lines, as they come. Raises OptionError: stdin is closed."""
+    """The lines of stdin, as they arrive. Raises OptionError: stdin is closed."""
     try:
         with open(0, "rb", closefd=False) as file:
             yield from file
@@ -257,7 +257,7 @@ def _lines_of_stdin() -> Iterator[bytes]:
 
 
 def _crew(args: argparse.Namespace, config: "Config", voices: Voices) -> "Crew":
-    """This machine, or the cluster."""
+    """This machine, or a cluster."""
     from ..books.speaker import ThisMachine
 
     setup = _setup(args, config, voices)
@@ -271,7 +271,7 @@ def _crew(args: argparse.Namespace, config: "Config", voices: Voices) -> "Crew":
 
 
 def local_speaker(args: argparse.Namespace, config: "Config", voices: Voices) -> "Speaker":
-    """The model and the voices for what is spoken here and at once."""
+    """The model and the voices for speech that is streamed."""
     from ..books.speaker import Speaker
 
     voices.check()
@@ -295,7 +295,7 @@ def _setup(args: argparse.Namespace, config: "Config", voices: Voices) -> "Setup
 
 
 def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
-    """What makes chunks of a text. The tokenizer is loaded with the first."""
+    """The function that splits a text into chunks. It loads the tokenizer at its first call."""
     from ..options import Options
     from ..reading.chunks import split_text
     from ..reading.tokenizer import load_tokenizer
@@ -320,7 +320,7 @@ def _checker(reading: Any) -> Any:
 
 
 def _facts(args: argparse.Namespace, model: str, voices: Voices, job: "Job", texts: list[str]) -> dict[str, Any]:
-    """What must be the same for --resume."""
+    """The values that --resume requires to be unchanged."""
     import json
     from hashlib import sha256
 
