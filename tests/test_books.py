@@ -1,4 +1,4 @@
-"""Documents to audiobooks with the command: chapter marks and tags, voices by mark, batches, JSON lines, what is resumed."""
+"""Audiobooks with the command line: chapter marks, tags, voice marks, batches, JSON lines and --resume."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def samples(path):
 
 
 def marks(path):
-    """The chapters of a sound file, as FFmpeg and so most players see them: (title, start, end)."""
+    """The chapters of a sound file as read by FFmpeg, like most players: (title, start, end)."""
     av = pytest.importorskip("av")
     with av.open(str(path)) as file:
         return [
@@ -137,7 +137,7 @@ def test_chapters_that_are_not_there(run, options, epub, given):  # noqa: F811
 
 @pytest.fixture
 def two(here):  # noqa: F811
-    """A second voice, which is louder."""
+    """A second, louder voice."""
     sound, rate = soundfile.read(SPEECH / "her.ogg")
     soundfile.write(here / "bob.wav", np.clip(2 * sound[::-1], -1, 1), rate)
     return "bob.wav"

@@ -1,4 +1,4 @@
-"""Books on a Dask cluster: the same bytes as on one machine, whatever happens to workers and scheduler."""
+"""Books on a Dask cluster: the same bytes as on one machine, also when workers or the scheduler fail."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ TEXT = "\n\n".join(
 
 
 class Machines:
-    """A scheduler and workers, each a process."""
+    """A scheduler and workers, each in its own process."""
 
     def __init__(self, folder):
         with socket.socket() as free:
@@ -89,7 +89,7 @@ def wait_for(condition, seconds=60):
 
 
 def spoken(crew, items, after=None):
-    """(item, sound) of all; `after` is called with the number of each that is there."""
+    """(item, sound) of all chunks. `after` is called with the number of each finished chunk."""
     found = []
     for item, result in crew.speak(items):
         assert result is None or isinstance(result, Spoken), result
@@ -117,8 +117,8 @@ def test_the_command_gives_the_bytes_of_one_machine(run, options, here, machines
     assert (here / "c.flac").read_bytes() == (here / "near" / "a.flac").read_bytes()
 
 
-def test_workers_die_hang_and_come_late(setup, machines):
-    """None of the chunks is lost, and none comes twice or in another order."""
+def test_workers_crash_hang_and_join_late(setup, machines):
+    """No chunk is lost or duplicated, and the order is kept."""
     items = orders(30)
     items.insert(20, ("mark", None))
     first, second = machines.start_worker(), machines.start_worker()

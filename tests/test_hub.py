@@ -303,7 +303,7 @@ def test_a_web_error_is_one_line(hub, status, advice):
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "can't write to the cache .*'/x'.*; set HF_HOME"),
     ],
 )
-def test_a_read_only_cache_is_one_line(hub, monkeypatch, error, message):
+def test_a_cache_that_can_not_be_written_is_one_line(hub, monkeypatch, error, message):
     def fail(_):
         raise error
 

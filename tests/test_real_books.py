@@ -1,8 +1,8 @@
-"""Books composed after the structure of real ones, of seven makers: what is read of each, chapter by chapter.
+"""Books with the structure of real EPUBs from seven publishers: the text that is read, chapter by chapter.
 
-The structures are those of EPUBs that packages of Debian and npm ship: Alice (Project Gutenberg, 2010), The War of the Worlds
+The structures are those of EPUBs in packages of Debian and npm: Alice (Project Gutenberg, 2010), The War of the Worlds
 (Feedbooks), The Waste Land (IDPF samples), calibre's Quick Start Guide, the Ubuntu Packaging Guide (Sphinx), the Live Systems Manual
-(SiSU) and the example of nodepub. The words are ours.
+(SiSU) and the example of nodepub. The texts are our own.
 """
 
 import zipfile
@@ -16,7 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
 
 def package(pages, folder, metadata="", more="", guide="", toc="", version="2.0", properties=None):
-    """An OPF for pages by name, in their order."""
+    """An OPF for pages by name, in this order."""
     items = "".join(
         f'<item id="i{n}" href="{name}" media-type="{XHTML}" properties="{(properties or {}).get(name, "")}"/>'
         for n, name in enumerate(pages)
@@ -42,7 +42,7 @@ def html(body, head=""):
 
 
 def gutenberg():
-    """One page with everything, the licence around it in <div>s full of <br/>, and a cover that is named by its page."""
+    """One page with the whole text, between the license in <div>s with <br/>, and a cover named by its page."""
     name = "www.gutenberg.org@files@19033@19033-h@19033-h-0.htm"
     body = (
         '<div class="pgmonospaced pgheader"><br/>The Project Gutenberg EBook of Lamps, by Ann Author<br/><br/>This eBook is for the use '
@@ -63,7 +63,7 @@ def gutenberg():
 
 
 def feedbooks():
-    """Pages that are called .xml; parts that are pages with nothing but a title, and chapters below them in the table of contents."""
+    """Pages with the extension .xml; parts that are pages with only a title, with chapters below them in the table of contents."""
     pages = {
         "cover.xml": html('<div id="cover"><img src="images/cover.png"/></div>'),
         "title.xml": html('<div id="titlepage"><h1>Lamps</h1><h2>Ann Author</h2></div>'),
@@ -81,7 +81,7 @@ def feedbooks():
 
 
 def idpf():
-    """EPUB 3 in one page: sections, verses with the numbers of lines, and notes behind the text."""
+    """EPUB 3 with one page: sections, verses with line numbers, and notes after the text."""
     body = (
         '<section epub:type="frontmatter"><h1>The Lamp</h1></section><section epub:type="bodymatter"><section id="ch1"><h2>I. Dusk</h2>'
         '<div class="linegroup"><div>April was <a epub:type="noteref" href="#n1">*</a>cruel,<span class="lnum">10</span></div><div>May was not.'
@@ -102,7 +102,7 @@ def idpf():
 
 
 def calibre():
-    """A cover drawn by SVG, a page of contents in the spine, and chapters that are split over several files."""
+    """A cover in SVG, a contents page in the spine, and chapters that are split into several files."""
     cover = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"><image xlink:href="../images/cover.jpg"/></svg>'
     pages = {
         "text/titlepage.xhtml": html(f"<div>{cover}</div>", "<title>Cover</title>"),
@@ -121,7 +121,7 @@ def calibre():
 
 
 def sphinx():
-    """Bars with links on each page, listings, an index without a type, and addresses in the NCX that lead nowhere."""
+    """Navigation bars on each page, code listings, an index without a type, and broken links in the NCX."""
     bar = (
         '<div class="related" role="navigation" aria-label="related navigation"><h3>Navigation</h3><ul><li class="right"><a href="b.xhtml" '
         'title="B">next</a></li><li class="nav-item"><a href="a.xhtml">Guide</a> &#187;</li></ul></div>'
@@ -142,7 +142,7 @@ def sphinx():
 
 
 def sisu():
-    """A page of contents made of headings, the title of which is that of the book."""
+    """A contents page made of headings; its title is that of the book."""
     contents = "".join(
         f'<h1 class="toc">Part {n}</h1><h4 class="toc"><a href="s{n}.xhtml">{n}. About {n}</a></h4><h5 class="toc"><a '
         f'href="s{n}.xhtml#o{n}">{n}.1 How to begin with all of it</a></h5><h6 class="toc"><a href="s{n}.xhtml#o{n}9">{n}.1.1 And then</a></h6>'
@@ -161,7 +161,7 @@ def sisu():
 
 
 def nodepub():
-    """A list of links under a title of its own, and a copyright page that only the table of contents calls so."""
+    """A list of links with its own title, and a copyright page that is named only in the table of contents."""
     names = ["Chapter 1", "Chapter 2", "Chapter 3", "More Books to Read", "About the Author"]
     pages = {
         "content/copyright-page.xhtml": html("<div><h1>Lamps</h1><h3>&#169; Anonymous, 1980</h3><p>All rights reserved.</p></div>"),

@@ -1,4 +1,4 @@
-"""The routes over a real socket, asked by `requests`, by OpenAI's own client and by hand: right answers, and right errors."""
+"""The routes over a real socket, with `requests`, OpenAI's client and raw sockets: responses and errors."""
 
 import base64
 import io
@@ -52,7 +52,7 @@ def wav():
 
 
 def expected(model, text=TEXT, voice="alba", **options):
-    """16-bit samples, as the library speaks them."""
+    """The 16-bit samples of the library for the same text."""
     return b"".join(map(pcm16, model.generate_stream(text, model.get_voice_state(voice), **{"seed": 1} | options)))
 
 
@@ -71,7 +71,7 @@ def test_generate_is_a_whole_wav(server, model):
     assert int(answer.headers["Content-Length"]) == len(answer.content)
 
 
-def test_stream_is_bare_samples(server, model):
+def test_stream_is_raw_samples(server, model):
     answer = requests.post(server.url + "/stream", json={"text": TEXT, "seed": 1, "voice": "marius"})
     assert answer.headers["Content-Type"] == "audio/pcm" and answer.headers["X-Sample-Rate"] == "24000"
     assert answer.headers["Transfer-Encoding"] == "chunked"
@@ -201,7 +201,7 @@ def test_lists(client, server):
 
 
 @pytest.mark.parametrize(("name", "owner"), [("mini", "pockettts"), ("english", "kyutai"), ("b6369a24", "kyutai")])
-def test_who_made_a_model(name, owner):
+def test_owner_of_a_model(name, owner):
     assert app.model_object(name, load_config(name))["owned_by"] == owner
 
 
@@ -250,7 +250,7 @@ def test_bad_uploads(server, content):
 @pytest.mark.parametrize(
     "voice", ["/etc/passwd", "tests/data/golden/tiny/model.safetensors", "../x", "config.yaml", "."]
 )
-def test_no_voice_is_a_file_of_the_server(server, model, monkeypatch, voice):
+def test_a_voice_never_names_a_file_of_the_server(server, model, monkeypatch, voice):
     monkeypatch.setattr(model, "get_voice_state", lambda voice: pytest.fail(f"{voice} was looked for"))
     answer = requests.post(server.url + "/generate", json={"text": TEXT, "voice": voice})
     assert answer.status_code == 422 and "there is no voice" in answer.json()["error"]
@@ -258,7 +258,7 @@ def test_no_voice_is_a_file_of_the_server(server, model, monkeypatch, voice):
     assert answer.status_code == 400 and "there is no voice" in answer.json()["detail"]
 
 
-def test_addresses_of_voices_are_for_the_operator_to_allow(server, model):
+def test_voice_addresses_must_be_enabled(server, model):
     for voice in (
         "https://example.com/a.wav",
         "http://127.0.0.1:1/a.wav",
@@ -281,7 +281,7 @@ def test_addresses_of_voices_are_for_the_operator_to_allow(server, model):
             )
 
 
-def test_a_voice_is_made_once_and_kept_within_bounds(model, wav, monkeypatch):
+def test_voices_are_cached_within_limits(model, wav, monkeypatch):
     with serving(model) as server:
         made, real = [], model.get_voice_state
 
@@ -309,7 +309,7 @@ def test_a_voice_is_made_once_and_kept_within_bounds(model, wav, monkeypatch):
             assert 0 < server.app.models.voices.cached_bytes <= 2 * one
 
 
-def test_a_voice_that_can_not_be_had_now(server, model, monkeypatch):
+def test_a_voice_that_is_temporarily_unavailable(server, model, monkeypatch):
     def nothing(voice):
         raise DownloadError("no network: /secret/path")
 
@@ -321,7 +321,7 @@ def test_a_voice_that_can_not_be_had_now(server, model, monkeypatch):
     )
 
 
-def test_nothing_is_kept_of_an_upload(server, wav, monkeypatch):
+def test_uploads_are_released_after_the_response(server, wav, monkeypatch):
     environs, start = [], server.app.responses.start
     monkeypatch.setattr(
         server.app.responses, "start", lambda *args: environs.append(bottle.request.environ) or start(*args)
@@ -371,7 +371,7 @@ def test_bad_bodies(server, body, status, words):
     ],
 )
 def test_bad_forms(server, body, status, words):
-    """The statuses and the form of pocket-tts 4.0.1, where it has such an error."""
+    """Statuses and bodies equal those of pocket-tts 4.0.1, if it has such an error."""
     form = {
         name: ("a.wav", value) if name == "voice_wav" and value[:0] == b"" else (None, value)
         for name, value in body.items()
@@ -433,7 +433,7 @@ def test_a_format_whose_extra_is_not_there(server, client, format, monkeypatch):
     assert client.audio.speech.create(model="tts-1", voice="alba", input="Hi.", response_format="opus").content
 
 
-def test_no_such_thing(server):
+def test_unknown_routes_and_methods(server):
     for method, path, status in (
         ("GET", "/x", 404),
         ("POST", "/x", 404),
@@ -470,7 +470,7 @@ def test_a_body_that_is_too_large_is_read_before_it_is_refused(server):
         b"POST /generate HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_what_is_no_http_is_refused_in_json_too(server, request_):
+def test_invalid_http_is_rejected_in_json(server, request_):
     head, _, body = read_until(connect(server, request_), b"}").partition(b"\r\n\r\n")
     assert re.match(rb"HTTP/1.\d 4\d\d ", head) and json.loads(body)["error"]
 
@@ -507,7 +507,7 @@ def test_a_key(model):
         assert requests.post(server.url + "/generate", json={"text": "Hi."}, headers=right).status_code == 200
 
 
-def test_pages_from_elsewhere(server, model):
+def test_cross_origin_requests(server, model):
     page = {"Origin": "https://chat.example"}
     assert not [name for name in requests.get(server.url + "/health", headers=page).headers if "access" in name.lower()]
     with serving(model, cors=("https://chat.example",), api_key="x") as open_to_one:
@@ -525,7 +525,7 @@ def test_pages_from_elsewhere(server, model):
         assert "Access-Control-Allow-Origin" not in other.headers
 
 
-def test_figures_for_prometheus(model):
+def test_prometheus_metrics(model):
     with serving(model) as server:
         audio = len(requests.post(server.url + "/stream", json={"text": TEXT}).content) / 48_000
         requests.post(server.url + "/generate", json={})
@@ -569,7 +569,7 @@ def lines_of(caplog):
 # --- connections ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_connection_is_kept_after_a_streamed_answer(server):
+def test_a_connection_stays_open_after_a_streamed_response(server):
     connection = connect(server)
     for _ in range(3):
         connection.sendall(post("/stream", b'{"text": "Hi."}'))
@@ -589,7 +589,7 @@ def test_http_1_0_has_no_chunks(server, model):
     assert read_until(connection, b"never").partition(b"\r\n\r\n")[2] == expected(model)
 
 
-def test_all_places_taken(model):
+def test_a_full_server(model):
     with serving(model, max_streams=1, max_queue=0) as server:
         slow = connect(server, post("/stream", json.dumps({"text": LONG}).encode()))
         slow.recv(1)

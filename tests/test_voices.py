@@ -63,7 +63,7 @@ def test_reads_official_states_of_every_release(tmp_path, old, room):
         np.testing.assert_array_equal(layer, expected)
 
 
-def test_reads_states_without_padding(tmp_path):
+def test_reads_states_with_zero_padding(tmp_path):
     tensors = official(rows())
     tensors |= {ATTENTION.format(n) + "pad": np.zeros(1, np.int64) for n in range(8)}
     assert read_voice(stored(tmp_path / "x.safetensors", tensors)).offset == 5
