@@ -1,1 +1,1 @@
-"""How fast a model runs on this machine, beside what the machine allows."""
+"""Benchmarks: the speed of a model on this machine, compared with the limits of the hardware."""

@@ -1,8 +1,7 @@
-"""How fast a model runs on this machine, measure by measure, beside what memory and arithmetic would allow.
+"""The benchmark: the speed of a model on this machine, compared with the limits of memory and arithmetic.
 
-The model has random weights at real sizes, made on the spot. All is measured in turn, round after round, the machine's limits
-included, so that a noisy machine is noisy for all of them. Figures are medians; limits follow from the fastest rounds, since that is
-what the machine can do.
+The model has random weights at real sizes and is written when the benchmark starts. Each round measures everything once, including the
+limits of the machine, so noise affects all measurements alike. Figures are medians; limits come from the fastest rounds.
 """
 
 import os
@@ -31,16 +30,16 @@ from .random_model import VOICE_ROWS
 from .roofline import Needs, Speeds, Work
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets of the old town."
-ROUNDS = 7  # after one that does not count
-FRAMES, TOKENS = 25, 100  # of one measurement: frames that are made, tokens that are prefilled
-VOICE_SECONDS = 10  # of the voice prompt
-STREAMS = (1, 2, 4, 8, 16)  # at once
+ROUNDS = 7  # after one warm-up round
+FRAMES, TOKENS = 25, 100  # per measurement: frames generated, tokens prefilled
+VOICE_SECONDS = 10  # length of the voice prompt
+STREAMS = (1, 2, 4, 8, 16)  # numbers of concurrent streams
 STREAM_ROUNDS = 3
-Report = dict[str, Any]  # of figures, fit for JSON
-EOS_THRESHOLD = -1e9  # EOS at once, and then so many frames are spoken:
+Report = dict[str, Any]  # figures, serializable as JSON
+EOS_THRESHOLD = -1e9  # EOS in the first frame, then this many frames:
 FRAMES_AFTER_EOS = 60
-UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}  # of streams: unit, and how many are a second
-MEASURES = {  # what it is, its unit, and how many of these are a second (a byte; 1)
+UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}  # figures of streams: unit, and units per second
+MEASURES = {  # name: description, unit, and units per second (or byte)
     "lm": ("flow LM", "ms a frame", 1e3),
     "flow_net": ("flow net", "ms a frame", 1e3),
     "mimi": ("Mimi decoder", "ms a frame", 1e3),
@@ -60,7 +59,7 @@ def run(
     threads: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Measure a model with the shapes of this config. Returns what `table` prints, fit for JSON. Raises PocketTTSError."""
+    """Measure a model with the shapes of this config. Returns the report for `table`, serializable as JSON. Raises PocketTTSError."""
     values: dict[str, list[float]] = defaultdict(list)
 
     def turns(what: str, *measures: Callable[[], dict[str, float]]) -> None:
@@ -102,9 +101,10 @@ def run_streams(
     threads: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Texts spoken at once by an engine, beside the same ones in turn; all are asked for at the same moment.
+    """Measure n texts spoken concurrently by an engine, and the same texts one after the other. All requests start at the same time.
 
-    A block is due when a player, which started with the first, has played those before it. Returns what `streams_table` prints.
+    A block is due when a player that started with the first block has played all blocks before it. Returns the report for
+    `streams_table`.
     """
     progress("making a model of random weights")
     with random_model.temporary(config, TEXT) as path:
@@ -113,7 +113,7 @@ def run_streams(
         lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
         speeds, reached = Speeds({"both": lm.plus(decoder).bytes}), defaultdict(list)
         rows: list[Report] = []
-        subject.at_once(2)  # does not count
+        subject.at_once(2)  # warm-up
         for n in STREAMS:
             values: dict[str, list[float]] = defaultdict(list)
             for i in range(STREAM_ROUNDS):
@@ -169,7 +169,7 @@ def streams_table(report: Report) -> str:
 
 
 def _with_last(row: Report, name: str) -> str:
-    """The median of a figure, and in brackets that of the last stream."""
+    """The median of a figure, with that of the last stream in brackets."""
     return f"{row[name]['median']:.0f} ({row[name + '_last']['median']:.0f})"
 
 
@@ -218,12 +218,12 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def spread(values: list[float]) -> str:
-    """Median, least and most."""
+    """Median, minimum and maximum."""
     return f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
 
 
 def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[str, tuple[float, str]]:
-    """What each measure takes at least (in seconds; bytes; 1), and of what."""
+    """The lower limit of each measure (seconds, bytes or a ratio), and the resource that sets it."""
 
     def limit(work: Work, loop: str = "both") -> tuple[float, str]:
         return work.limit(*(max(values[name]) for name in (loop, "f32", "int8")))
@@ -264,7 +264,7 @@ def _spread(row: Report) -> str:
     return spread([row["median"], row["least"], row["most"]])
 
 
-# --- what is measured --------------------------------------------------------------------------------------------------------
+# --- the measurements --------------------------------------------------------------------------------------------------------
 
 
 class Subject:
@@ -277,7 +277,7 @@ class Subject:
         self.voice = self.model.get_voice_state(self.prompt)
 
     def load(self) -> dict[str, float]:
-        """The model anew, its file being in the system's cache."""
+        """Load the model again, from the page cache."""
         del self.model  # there may not be room for two
         start = time.perf_counter()
         self.model = self._load()
@@ -336,7 +336,7 @@ class Subject:
         return {"ttfa": first, "rtf": (time.perf_counter() - start) / (samples / self.model.sample_rate)}
 
     def in_turn(self, n: int) -> dict[str, float]:
-        """n texts asked for at once, spoken one after the other."""
+        """Request n texts at the same time; speak them one after the other."""
         start, samples, first = time.perf_counter(), 0, []
         for _ in range(n):
             blocks = self.model.generate_stream(TEXT, self.voice, frames_after_eos=FRAMES_AFTER_EOS)
@@ -350,11 +350,11 @@ class Subject:
         }
 
     def at_once(self, n: int) -> dict[str, float]:
-        """n texts asked for at once, spoken together."""
+        """Request n texts at the same time; speak them concurrently."""
         options, rate = self.model.options.replace(frames_after_eos=FRAMES_AFTER_EOS), self.model.sample_rate
 
         def read(stream: Stream) -> tuple[int, float]:
-            """Samples, and how late the latest block was."""
+            """The number of samples, and the largest delay of a block."""
             samples, late, first = 0, 0.0, None
             for block in stream:
                 first = first or time.perf_counter()
@@ -380,7 +380,7 @@ class Subject:
 
 
 def siren(seconds: float, rate: int) -> np.ndarray:
-    """In place of a speaker: random weights don't mind. float32 [samples]"""
+    """A synthetic voice prompt, float32 [samples]; random weights need no real speech."""
     t = np.arange(int(seconds * rate)) / rate
     return (0.3 * np.sin(2 * np.pi * (120 + 6 * t) * t) * (0.6 + 0.4 * np.sin(6 * np.pi * t))).astype(np.float32)
 
@@ -393,7 +393,7 @@ def start_python() -> dict[str, float]:
 
 
 def speak_afresh(path: Path, precision: str | None, threads: int | None) -> dict[str, float]:
-    """The command in a process of its own, with a voice file."""
+    """Run the command in a new process, with a voice file."""
     command: list[str | Path] = [
         sys.executable,
         "-m",
@@ -448,7 +448,7 @@ def watch(command: list[str | Path]) -> dict[str, float]:
 
 
 def cpu() -> str:
-    """The processor's name, as the system has it."""
+    """The name of the processor, as the system reports it."""
     try:
         if sys.platform == "darwin":
             return subprocess.run(

@@ -1,4 +1,4 @@
-"""A model of random weights at real sizes, on disk as a user would have it: for benchmarks, which then need no download."""
+"""A model of random weights at real sizes, in files like a real one, so that benchmarks need no download."""
 
 import dataclasses
 import json
@@ -23,16 +23,16 @@ from ..storage.files import cannot_write
 from ..storage.hub import assets_in
 from ..voices.state import VoiceState
 
-VOICE_ROWS = 126  # of the KV caches of a voice of 10 seconds, `bos_before_voice` included
-LEAST_BINS = 400  # tokens: all bytes, and the words of a text; those of a smaller vocabulary would be parts of words
-BLOCK = 1 << 20  # numbers that are drawn at a time, so that little memory is used
+VOICE_ROWS = 126  # rows in the KV caches for a voice of 10 seconds, including `bos_before_voice`
+LEAST_BINS = 400  # tokens; a smaller vocabulary has no room for all bytes and the words of a text
+BLOCK = 1 << 20  # random numbers drawn at a time, to limit memory use
 
 
 @contextmanager
 def temporary(config: Config, text: str) -> Iterator[Path]:
-    """A model as `write` makes it, in a folder that goes when the block ends, and whatever is kept of it for the next time as well.
+    """Write a model into a temporary folder. When the context ends, the folder and all cache files of the model are deleted.
 
-    Raises WeightsError where there is no room for it.
+    Raises WeightsError if the disk is full.
     """
     with ExitStack() as stack:
         try:
@@ -84,7 +84,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
 
 
 class _Shapes:
-    """In place of `Weights` while a graph is built: notes what the layers ask for, and gives them zeros."""
+    """Stands in for `Weights` while a graph is built: records the tensors that the layers request, and returns zeros."""
 
     def __init__(self, scope: str = "", shapes: dict[str, tuple[int, ...]] | None = None) -> None:
         self.scope, self.shapes = scope, {} if shapes is None else shapes
@@ -94,7 +94,7 @@ class _Shapes:
 
     def vector(self, name: str, *shape: int) -> np.ndarray:
         self.shapes[self.scope + name] = shape
-        return np.zeros(shape, np.float32)  # which no machine has to store until it is written to
+        return np.zeros(shape, np.float32)  # zero pages take no memory until they are written to
 
     matrix = upsampling_matrix = table = vector
 
@@ -104,7 +104,7 @@ class _Shapes:
 
 
 def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.random.Generator) -> None:
-    """A safetensors file of bf16: its library would want all of it in memory at once."""
+    """Write a safetensors file of bf16, tensor by tensor: the safetensors library needs all tensors in memory at once."""
     header, end = {}, 0
     for name, shape in shapes.items():
         start, end = end, end + 2 * math.prod(shape)
@@ -124,7 +124,7 @@ def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.rando
 
 
 def _write_tokenizer(n_bins: int, text: str, path: Path) -> None:
-    """A vocabulary of bytes, of the words and marks of a text, and of words that nobody will say."""
+    """Write a vocabulary: all bytes, the words and marks of a text, and unused words to fill it up."""
     words = re.findall(r"\w+|[^\w\s]", text)
     pieces = [
         "<unk>",

@@ -1,4 +1,4 @@
-"""What a machine would allow: bytes and operations that can't be avoided, over the speeds at which it reads and multiplies."""
+"""The roofline: the lower limit of each measure, from bytes / memory bandwidth and operations / arithmetic throughput."""
 
 import math
 import time
@@ -13,14 +13,14 @@ from ..model.shapes import CodecTransformerShape
 from ..weights.packed import has_int8
 from . import random_model
 
-LARGEST_READ = 1 << 28  # bytes; no cache is larger
-AT_ONCE = 1 << 25  # bytes to read in one call at least, so that the threads' meeting does not count
-SPAN = 0.02  # seconds of one measurement
+LARGEST_READ = 1 << 28  # bytes; larger than any cache
+AT_ONCE = 1 << 25  # minimum bytes to read per call, so that thread synchronization is negligible
+SPAN = 0.02  # seconds per measurement
 Tensors = dict[str, tuple[int, ...]]
 
 
 class Work(NamedTuple):
-    """Bytes to read, of weights (once) and of keys and values; operations of matrix products, two for each, of floats and of bytes."""
+    """A cost: bytes to read (weights, keys and values), and float and int8 operations of matrix products (two per multiply-add)."""
 
     bytes: float
     flops: float
@@ -33,29 +33,29 @@ class Work(NamedTuple):
         return Work(*map(sum, zip(self, *others, strict=True)))
 
     def limit(self, bandwidth: float, fma: float, int8: float) -> tuple[float, str]:
-        """The least seconds at so many bytes and operations a second, and what they are spent on."""
+        """The minimum time in seconds at these rates (per second), and the resource that sets it."""
         return max((self.bytes / bandwidth, "memory"), (self.flops / fma + self.int8 / int8, "arithmetic"))
 
 
 class Needs:
-    """The work of a model's parts, counted from the shapes of its tensors."""
+    """The cost of each part of a model, counted from the shapes of its tensors."""
 
     def __init__(self, config: Config, precision: str) -> None:
         self.config, self.tensors = config, random_model.shapes(config)
-        self.width = 4 if precision == "f32" else 2  # bytes of a weight
-        self.lm_width = 4 if precision == "f32" else 1.5  # of the flow LM's, in 12 bits
-        self.int8 = precision == "int8"  # for what `has_int8` names
+        self.width = 4 if precision == "f32" else 2  # bytes per weight
+        self.lm_width = 4 if precision == "f32" else 1.5  # of the flow LM: bf16 packed in 12 bits
+        self.int8 = precision == "int8"  # of the matrices that `has_int8` names
 
     def part(self, *prefixes: str) -> Tensors:
         return {name: shape for name, shape in self.tensors.items() if name.startswith(prefixes)}
 
     def backbone(self, rows: int, before: int) -> Work:
-        """So many rows through the flow LM's transformer, which has heard `before` others."""
+        """`rows` rows through the flow LM's transformer, with `before` rows in the KV cache."""
         layers = numbers(self.part("flow_lm.transformer."))
         others = numbers(self.part("flow_lm.input_linear.", "flow_lm.out_norm.", "flow_lm.z_proj.", "flow_lm.out_eos."))
         t = self.config.flow_lm.transformer
         head_dim = (t.attn_dim or t.d_model) // t.num_heads
-        pairs = rows * before + rows * (rows + 1) / 2  # of a row and one that it sees
+        pairs = rows * before + rows * (rows + 1) / 2  # of a query and a key
         return Work(
             layers * (1 if self.int8 else self.lm_width)
             + others * self.lm_width
@@ -71,7 +71,7 @@ class Needs:
         return Work(self.lm_width * n, 2 * n)
 
     def decoder(self) -> Work:
-        """A frame of the Mimi decoder."""
+        """One frame of the Mimi decoder."""
         c, rows = self.config.mimi, self.config.mimi.upsampling
         return Work(0, 0).plus(
             self._matrices(self.part("mimi.quantizer."), 1),
@@ -81,7 +81,7 @@ class Needs:
         )
 
     def encoder(self, frames: float) -> Work:
-        """So many frames through the Mimi encoder."""
+        """`frames` frames of the Mimi encoder."""
         c = self.config.mimi
         frame = self._seanet("mimi.encoder.", c.frame_size).plus(
             self._transformer("mimi.encoder_transformer.", c.transformer),
@@ -90,7 +90,7 @@ class Needs:
         return frame.times(frames)._replace(bytes=frame.bytes)
 
     def _matrices(self, tensors: Tensors, rows: float) -> Work:
-        """So many rows through each."""
+        """`rows` rows through each matrix."""
         in_int8 = numbers(
             {name: shape for name, shape in tensors.items() if self.int8 and has_int8(name, _outputs(name, shape))}
         )
@@ -98,12 +98,12 @@ class Needs:
         return Work(in_int8 + self.width * others, 2 * rows * others, 2 * rows * in_int8)
 
     def _transformer(self, prefix: str, t: CodecTransformerShape) -> Work:
-        """One of Mimi's transformers over a frame, its window being full."""
+        """One of Mimi's transformers over one frame, with a full window."""
         rows = self.config.mimi.upsampling
         return self._matrices(self.part(prefix), rows).plus(Work(0, rows * 4.0 * t.context * t.d_model * t.num_layers))
 
     def _seanet(self, prefix: str, rows: int) -> Work:
-        """A SEANet over a frame that comes as so many rows."""
+        """A SEANet over one frame of `rows` rows."""
         kernels = {
             name: shape for name, shape in self.part(prefix).items() if len(shape) == 3
         }  # in the order of the layers
@@ -119,19 +119,19 @@ class Needs:
 
 
 def numbers(tensors: Tensors) -> int:
-    """How many there are in all."""
+    """The total number of weights."""
     return sum(math.prod(shape) for shape in tensors.values())
 
 
 def _outputs(name: str, shape: tuple[int, ...]) -> int:
-    """Of the matrix that a tensor becomes; 0 if it is none."""
+    """The number of outputs of the matrix made from a tensor; 0 if it is not a matrix."""
     if len(shape) < 2:
         return 0
     return shape[1] * shape[2] // 2 if "convtr" in name else shape[0]
 
 
 class Speeds:
-    """How fast this machine reads and multiplies on the kernels' threads.
+    """The memory bandwidth and arithmetic throughput of this machine, with all threads of the kernels.
 
     loops: what is read before the same is read again, in bytes by name. What fits a cache comes faster.
     """
@@ -141,10 +141,10 @@ class Speeds:
         self.buffer = np.ones(max(self.loops.values()) // 4, np.float32)
 
     def measure(self) -> dict[str, float]:
-        """Bytes a second by loop, and operations a second as "f32" and "int8"."""
+        """Bytes per second by loop, and operations per second as "f32" and "int8"."""
         found = {}
         for name, size in self.loops.items():
-            ops.read_all(self.buffer[: size // 4], 1)  # into the cache, if there is one that it fits
+            ops.read_all(self.buffer[: size // 4], 1)  # load it into the cache, if it fits
             found[name] = _per_second(ops.read_all, self.buffer[: size // 4], 1 + AT_ONCE // size)
         return found | {
             "f32": _per_second(ops.multiply_all, 100_000),

@@ -1,6 +1,6 @@
-"""Sound files of any kind as blocks of samples: by libsndfile, and by PyAV what that can't read.
+"""Decode sound files of any kind into blocks of samples: with libsndfile, or with PyAV if libsndfile can't read the format.
 
-What is in a file decides, not its name. Only kinds that are known go to FFmpeg, and it opens no other file or address.
+The content decides the format, not the name. FFmpeg gets known formats only, and may not open other files or addresses.
 """
 
 import os
@@ -20,8 +20,8 @@ from ..errors import AudioError
 from .formats import has_extra
 
 _BLOCK = 65536  # samples to read at once
-_STREAMED = 2_000_000_000  # bytes; a header that claims more is of a WAV whose writer did not know its length
-_ENDLESS = 2**62  # samples; libsndfile's count of a FLAC that does not tell its length
+_STREAMED = 2_000_000_000  # bytes; a WAV header that claims more was written before the length was known
+_ENDLESS = 2**62  # samples; libsndfile's length of a FLAC without one
 _LIBMPG123 = re.compile(rb"\s*(\[\S*libmpg123/|Note: |Warning: )")
 _stderr_lock = threading.Lock()
 
@@ -31,10 +31,10 @@ def opened(path: str | Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     """The sample rate of a sound file in Hz, and its blocks, float32 [samples, channels].
 
     Raises:
-        AudioError: damaged, not a sound file, or a kind that needs PyAV where that is not installed.
+        AudioError: the file is damaged, is not a sound file, or needs PyAV, which is not installed.
         OSError: the file can't be read.
     """
-    with open(path, "rb", buffering=0) as file:  # libsndfile reads on from where the descriptor is
+    with open(path, "rb", buffering=0) as file:  # libsndfile reads from the position of the descriptor
         kind = _av_kind(file.read(16))
         file.seek(0)
         with _with_av(path, file, kind) if kind else _with_sndfile(path, file) as sound:
@@ -42,7 +42,7 @@ def opened(path: str | Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
 
 
 def _av_kind(start: bytes) -> str | None:
-    """Which kind of file that libsndfile can't read starts so, if any."""
+    """The format of a file that starts with these bytes, if only PyAV can read it."""
     if start[4:8] == b"ftyp":
         return "MP4 (m4a)"
     if start.startswith(b"\x1a\x45\xdf\xa3"):
@@ -86,7 +86,7 @@ def _av_blocks(container: Any) -> Iterator[np.ndarray]:
 def _with_sndfile(path: str | Path, file: FileIO) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     import soundfile
 
-    # Given a name, libsndfile would go by its suffix; given a descriptor, it goes by what is in the file.
+    # Given a name, libsndfile trusts the extension; given a descriptor, it looks at the content.
     source = _mended_wav(file) or file.fileno()
     try:
         with _quiet(file), soundfile.SoundFile(source, closefd=False) as sound:
@@ -106,7 +106,7 @@ def _sndfile_blocks(sound: Any) -> Iterator[np.ndarray]:
         while len(block := sound.read(frames, dtype="float32", always_2d=True)):
             yield block
         return
-    # A FLAC that was piped. SoundFile raises an error instead of giving the last block, so this takes what is beneath it.
+    # A FLAC that was piped. SoundFile raises an error instead of returning the last block, so this calls its lower layer.
     block = np.empty((frames, sound.channels), np.float32)
     pointer = soundfile._ffi.cast("float *", block.ctypes.data)
     while count := soundfile._snd.sf_readf_float(sound._file, pointer, frames):
@@ -114,13 +114,13 @@ def _sndfile_blocks(sound: Any) -> Iterator[np.ndarray]:
 
 
 def _is_cut_off(sound: Any) -> bool:
-    """Whether a file is shorter than its header says, which libsndfile only logs."""
+    """Whether a file is shorter than its header says. libsndfile only logs this."""
     sizes = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", sound.extra_info)
     return sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED
 
 
 class _Patched:
-    """A file to read, with other bytes in some places; libsndfile reads it through callbacks."""
+    """A read-only file with some bytes replaced. libsndfile reads it through callbacks."""
 
     def __init__(self, file: FileIO, patches: dict[int, bytes]) -> None:
         self._file, self._patches = file, patches
@@ -170,7 +170,7 @@ def _mended_wav(file: FileIO) -> _Patched | None:
 
 
 def _has_chunks(file: FileIO, at: int, end: int) -> bool:
-    """Whether whole RIFF chunks are all there is from `at` to the end of the file."""
+    """Whether the file consists of whole RIFF chunks from `at` to its end."""
     while at + 8 <= end:
         file.seek(at)
         name, size = struct.unpack("<4sI", file.read(8))
@@ -196,7 +196,7 @@ def _quiet(file: FileIO) -> Iterator[None]:
     with _stderr_lock, tempfile.TemporaryFile() as messages:
         try:
             stderr = os.dup(2)
-        except OSError:  # it is closed: nobody sees anything
+        except OSError:  # it is closed
             yield
             return
         try:

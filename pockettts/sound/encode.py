@@ -88,7 +88,7 @@ class Encoder:
         self.patches: list[tuple[int, bytes]] = []
         self._sink = _Sink(seekable)
         self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink)
-        self._pcm = bytearray()  # not encoded yet
+        self._pcm = bytearray()  # samples that are not encoded yet
         has_time = seekable and self.form.writer != "pcm"
         self._least = 2 * _SAMPLES if has_time else 1  # bytes to encode at once
         self._lock = threading.Lock()
@@ -104,7 +104,7 @@ class Encoder:
         return self._filter(self._sink.take())
 
     def close(self) -> bytes:
-        """The rest. To be called once, and also when the sound is given up, since it frees the memory of the libraries."""
+        """Return the rest. Call it once, also after an error: it frees the memory of the libraries."""
         if self._pcm:
             piece, self._pcm = bytes(self._pcm), bytearray()
             self._call(self._writer.write, piece)
@@ -142,7 +142,7 @@ class Encoder:
 
 
 class _Sink:
-    """The file that the libraries write to. It has a start that was taken already; what they put there is kept as patches."""
+    """The file that the libraries write to. Bytes that were already taken can't change; writes to them are kept as patches."""
 
     def __init__(self, seekable: bool) -> None:
         self.can_seek = seekable
@@ -178,7 +178,7 @@ class _Sink:
 
 
 class _Writer(Protocol):
-    """What puts 16-bit PCM into a sink in some format."""
+    """Encodes 16-bit PCM into a sink."""
 
     def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None: ...
     def write(self, pcm: bytes) -> None: ...
@@ -186,7 +186,7 @@ class _Writer(Protocol):
 
 
 class _Pcm:
-    """WAV, and samples without any header."""
+    """WAV, and raw samples without a header."""
 
     def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
         self._sink, self._is_wav, self._sample_rate, self._size = sink, form.name == "wav", sample_rate, 0
@@ -206,7 +206,7 @@ class _Pcm:
 
 
 class _Sndfile:
-    """What libsndfile writes."""
+    """The formats that libsndfile writes."""
 
     def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
         import soundfile
@@ -229,7 +229,7 @@ class _Sndfile:
 
 
 class _Av:
-    """What PyAV, that is FFmpeg, writes: AAC, bare (ADTS) or in MP4."""
+    """The formats that PyAV (FFmpeg) writes: AAC, as ADTS or in MP4."""
 
     def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
         import av
@@ -272,7 +272,7 @@ class _Av:
 
 
 class _WriteOnly:
-    """A sink without a way back, so that FFmpeg does not even try."""
+    """A sink that can't seek, so that FFmpeg does not try."""
 
     def __init__(self, sink: _Sink) -> None:
         self.write = sink.write

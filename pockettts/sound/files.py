@@ -1,4 +1,4 @@
-"""Sound in and out: files of any kind to float32 samples, and samples to files and streams. Always mono."""
+"""Read sound files into float32 samples, and write samples to files and streams. Always mono."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ from .tags import Tags, check_cover, missing_extra, write_tags
 
 _BLOCK = 65536  # samples to read at once
 _RATES = range(1_000, 768_001)  # Hz
-_LOUDEST = 100.0  # full scale is 1: beyond this, numbers are no sound
+_LOUDEST = 100.0  # full scale is 1; larger values are not sound
 
 logger = logging.getLogger("pockettts")
 
@@ -60,7 +60,7 @@ def _mono(path: str | Path, blocks: Iterator[np.ndarray], limit: float) -> tuple
     """The first `limit` samples of blocks [samples, channels], channels averaged; and whether there are more."""
     parts, count = [np.zeros(0, np.float32)], 0
     for block in blocks:
-        if not np.abs(block).max(initial=0) <= _LOUDEST:  # so written, NaN counts too
+        if not np.abs(block).max(initial=0) <= _LOUDEST:  # also true for NaN
             raise AudioError(f"{path} holds numbers that are no sound (NaN or far above 1): save it as 16-bit wav")
         parts.append(block.mean(axis=1))
         count += len(block)
@@ -183,7 +183,7 @@ class Writer:
 
     @contextmanager
     def _opened(self) -> Iterator[Callable[[np.ndarray], None]]:
-        """What writes blocks into the file, which is whole at the end."""
+        """Open the file; return the function that writes a block."""
         with whole_file(self.path) as place:
             with open_stream(place) if self._is_stream else open(place, "wb") as file:
                 encoder = Encoder(self._form, self.sample_rate, seekable=not self._is_stream)

@@ -1,4 +1,4 @@
-"""Sound to the loudspeaker, through a player that the machine has."""
+"""Play sound through a player program that is installed on this machine."""
 
 import shutil
 import subprocess
@@ -12,9 +12,9 @@ from ..errors import AudioError
 from .encode import pcm16
 from .files import Writer
 
-EARLY = 2  # seconds of sound, more than fit into a pipe: a player that took them can play
+EARLY = 2  # seconds; more than fits into a pipe, so a player that accepted them works
 
-# In this order. All take 16-bit mono PCM from stdin, but afplay, which takes a whole file.
+# In order of preference. All read 16-bit mono PCM from stdin, except afplay, which needs a whole file.
 PLAYERS = {
     "aplay": "-q -t raw -f S16_LE -c 1 -r {rate} -",
     "paplay": "--raw --format=s16le --channels=1 --rate={rate}",
@@ -25,7 +25,7 @@ PLAYERS = {
 
 
 class Player:
-    """What is written is heard, without gaps as long as it comes in time.
+    """Plays blocks of samples as they are written, without gaps if they arrive in time.
 
         with Player(24000) as player:
             player.write(block)
@@ -44,8 +44,8 @@ class Player:
             raise AudioError(
                 "no player is here: install alsa-utils (aplay) or ffmpeg (ffplay), or write a file with -o FILE"
             )
-        self._process: _Process | _WholeFile | None = None  # None after `finish`, until there is more to play
-        self._early: list[np.ndarray] | None = []  # what was written until it is certain that the player can play
+        self._process: _Process | _WholeFile | None = None  # None after `finish`, until the next write
+        self._early: list[np.ndarray] | None = []  # the samples written until the player is known to work
 
     def __enter__(self) -> "Player":
         self._start()
@@ -64,7 +64,7 @@ class Player:
             self._pass_over(error)
 
     def finish(self) -> None:
-        """Wait until everything is heard."""
+        """Wait until everything has been played."""
         while self._process:
             try:
                 self._process.finish()
@@ -101,7 +101,7 @@ class Player:
 
 
 class _Process:
-    """A player that takes sound from its stdin."""
+    """A player that reads samples from its stdin."""
 
     def __init__(self, name: str, sample_rate: int) -> None:
         self.name = name
@@ -150,7 +150,7 @@ class _Process:
 
 
 class _WholeFile:
-    """A player that is given a file, when that is whole."""
+    """A player that gets a file when it is complete."""
 
     def __init__(self, name: str, sample_rate: int) -> None:
         self.name, self._folder = name, tempfile.TemporaryDirectory()

@@ -1,28 +1,27 @@
-"""Whether a recording will do as a voice: what is wrong with it, in words for people.
+"""Check whether a recording is good enough as a voice prompt, and describe its problems.
 
-The limits were found on 865 utterances of clean speech, joined to 5 to 15 s, and on worse versions of them: white, pink and brown
-noise, gain into clipping, cuts, and those through Opus, mp3, mu-law at 8 kHz and 8 bits. Each lies in the gap between what is still
-good and what is not: clean speech has a range of 24 dB and more, of 19 without any pause, of 15 with noise 10 dB below it, of 11 at
-5 dB, 7 at 0 dB; its peaks are 10 to 15 dB above its loud parts, clipped by 12 dB 2 to 8; at most 2 in 100,000 samples are at its
+The limits were measured on 865 utterances of clean speech, joined to 5 to 15 s, and on degraded versions: white, pink and brown
+noise, clipping, cuts, Opus, mp3, mu-law at 8 kHz, and 8 bits. Each limit lies between the values of good and bad recordings: clean
+speech has a range of 24 dB or more, 19 without pauses, 15 with noise 10 dB below it, 11 at 5 dB, 7 at 0 dB; its peaks are 10 to 15 dB above its loud parts, clipped by 12 dB 2 to 8; at most 2 in 100,000 samples are at its
 peak, 50 to 150 when clipped by 6 dB.
 """
 
 import numpy as np
 
 LEAST_SPEECH = 2.0  # seconds
-QUIETEST = -45.0  # dBFS of the loud parts
-LEAST_RANGE = 12.0  # dB from the quietest tenth of all 20 ms to the loud ones
+QUIETEST = -45.0  # dBFS, level of the loud parts
+LEAST_RANGE = 12.0  # dB from the quietest tenth of the 20 ms frames to the loud ones
 LEAST_CREST = 7.0  # dB from the loud parts to the peak
-MOST_AT_PEAK = 0.002  # of all samples, within 2% of the peak
+MOST_AT_PEAK = 0.002  # fraction of the samples within 2% of the peak
 
 
 def problems(samples: np.ndarray, sample_rate: int) -> list[str]:
-    """Why a voice made of these samples, float32 [N], will be a bad one, and what to do: a line each; none if all is well."""
+    """The problems of a recording, float32 [N], and what to do about them: one line each. Empty if there are none."""
     width = max(1, sample_rate // 50)
     frames = samples[: len(samples) // width * width].reshape(-1, width)
     if len(frames) == 0:
         return [_too_short(len(samples) / sample_rate)]
-    levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(axis=1) + 1e-12)  # dBFS of each 20 ms
+    levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(axis=1) + 1e-12)  # dBFS per 20 ms frame
     quiet, loud = np.percentile(levels, 10), np.percentile(levels[levels > levels.max() - 35], 93)
     peak = np.abs(samples).max()
     if loud < QUIETEST:

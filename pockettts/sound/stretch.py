@@ -1,22 +1,22 @@
-"""Speech faster or slower at the same pitch.
+"""Change the speed of speech and keep its pitch.
 
-WSOLA (Verhelst and Roelands, 1993): sound is laid down in overlapping windows, each taken from near where it is due in the
-input, at the place that continues best what is there already. On a voice that keeps whole periods, so pitch and timbre stay.
+WSOLA (Verhelst and Roelands, 1993): the output is a sum of overlapping windows. Each window is taken near its nominal position in the
+input, where it best continues the output so far. This keeps whole periods of the voice, so pitch and timbre stay the same.
 """
 
 import numpy as np
 
-HOP = 0.0125  # seconds; a window is two: long enough for two periods of a low voice
-REACH = 0.01  # seconds that a window may be off from where it is due: a period of a low voice
+HOP = 0.0125  # seconds; a window is two hops, long enough for two periods of a low voice
+REACH = 0.01  # seconds; maximum shift of a window: one period of a low voice
 
 
 class Stretcher:
-    """Sound as a stream, `speed` times as fast (0.25 to 4); a speed of 1 passes its bits on.
+    """Time-stretch a stream to `speed` times its speed (0.25 to 4). At speed 1 the samples pass unchanged.
 
         stretcher = Stretcher(1.5, 24000)
         out = [stretcher.write(block) for block in blocks] + [stretcher.flush()]
 
-    The whole is `round(samples / speed)` long, and the same however it was cut into blocks.
+    The output has `round(samples / speed)` samples, and does not depend on the sizes of the blocks.
     """
 
     def __init__(self, speed: float, sample_rate: int) -> None:
@@ -24,14 +24,14 @@ class Stretcher:
         self._hop, self._reach = round(HOP * sample_rate), round(REACH * sample_rate)
         angles = (np.arange(self._hop, dtype=np.float32) + 0.5) * np.float32(np.pi / 2 / self._hop)
         self._rise = np.square(np.sin(angles))  # [hop], half a Hann window; with its reverse it adds up to 1
-        self._spread = 1 << (2 * self._hop + 2 * self._reach).bit_length()  # of the FFT
+        self._spread = 1 << (2 * self._hop + 2 * self._reach).bit_length()  # size of the FFT
         self._input: np.ndarray
         self._received: int
         self._hops: int
         self._restart()
 
     def write(self, block: np.ndarray) -> np.ndarray:
-        """Take float32 [samples]; returns what is certain by now, float32 [any number of samples]."""
+        """Take float32 [samples]; returns the finished output, float32 [any number of samples]."""
         if self.speed == 1:
             return block
         self._input = np.concatenate([self._input, block])
@@ -39,7 +39,7 @@ class Stretcher:
         return self._made(self._received)
 
     def flush(self) -> np.ndarray:
-        """The rest, float32 [samples]. What is written afterwards starts anew."""
+        """Return the rest, float32 [samples], and start a new stream."""
         length = round(self._received / self.speed) - self._hops * self._hop
         if length <= 0:
             self._restart()
@@ -54,13 +54,13 @@ class Stretcher:
         self._input, self._start = (
             np.zeros(0, np.float32),
             0,
-        )  # the samples that may still be needed, and the number of the first
+        )  # the input samples that may still be needed, and the index of the first
         self._received = self._hops = 0
-        self._next = 0  # where the last window goes on in the input
+        self._next = 0  # where the last window continues in the input
         self._tail = np.zeros(self._hop, np.float32)  # the second half of the last window
 
     def _made(self, received: int) -> np.ndarray:
-        """All hops that the input up to sample `received` decides."""
+        """All output hops that depend only on input before sample `received`."""
         hops = []
         while True:
             due = round(self._hops * self._hop * self.speed)
@@ -93,7 +93,7 @@ class Stretcher:
         )[:starts]
         sums = np.concatenate([[0], np.cumsum(np.square(there))])
         alike = product / np.sqrt(sums[size:] - sums[:-size] + 1e-9 * size)
-        # Of equals the nearest, as in silence, where all are.
+        # If several are equal, as in silence, take the nearest.
         distance = np.abs(np.arange(low, low + starts) - due) / self._reach
         return low + int(np.argmax(alike - 1e-3 * np.sqrt(np.square(wanted).sum()) * distance))
 

@@ -1,7 +1,7 @@
-"""When each word is spoken, and which words are not: from how much the alignment heads look at each token, frame by frame.
+"""The alignment of text and speech: when each word is spoken, and which words are left out or repeated.
 
-Weights are float32 [frames, tokens], the mean over the heads; a row is one frame's and need not add up to 1, since heads look at the
-voice as well. The limits of `faults` were measured on the bundled model: docs/speech-quality.md.
+Input: the attention of the alignment heads to the text tokens, float32 [frames, tokens], averaged over the heads. A row is one frame;
+it need not sum to 1, since the heads also attend to the voice prompt. The limits of `faults` were measured on the bundled model: docs/speech-quality.md.
 """
 
 import re
@@ -14,14 +14,14 @@ import numpy as np
 from ..reading.tokenizer import SPACE
 
 BYTE = re.compile("<0x[0-9A-F]{2}>")
-MISSED = 0.2  # a word that is never looked at with this part of what others get was left out
-SURE = 0.5  # a frame is of a word, beyond doubt, that it looks at with this part of what words get at their best
-RETURN = 3  # such frames in a row on a word that is two or more back: it is said again
+MISSED = 0.2  # a word was left out if its peak attention is below this fraction of the median
+SURE = 0.5  # a frame certainly belongs to a word if its attention is above this fraction of the median peak
+RETURN = 3  # a word is repeated if this many such frames in a row go back to it, two or more words back
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it was written, with what clings to it, and when it is spoken: seconds."""
+    """A word as it was written, with the punctuation attached to it, and its start and end in seconds."""
 
     text: str
     start: float
@@ -30,7 +30,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Span:
-    """A word's place among the tokens: from its first letter or digit, to behind its last."""
+    """The tokens start .. stop of a word, from its first letter or digit to its last."""
 
     text: str
     start: int
@@ -39,14 +39,14 @@ class Span:
 
 @dataclass
 class Faults:
-    """What is wrong with a take: words that were left out, words that were said twice, and whether it ran to the length limit."""
+    """The errors of a take: words left out, words said twice, and whether it ran to the length limit."""
 
     missed: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     ran_on: bool = False
 
     def __len__(self) -> int:
-        """How bad it is; 0 is good."""
+        """The number of errors, weighted; 0 is none."""
         return len(self.missed) + len(self.repeated) + 10 * self.ran_on
 
     def __str__(self) -> str:
@@ -59,9 +59,9 @@ class Faults:
 
 
 def spans(pieces: list[str]) -> list[Span]:
-    """The words that tokens make, which are parted by spaces; `pieces` is what each token stands for, as `Tokenizer.pieces`.
+    """The words of a text, separated by spaces, as ranges of tokens. pieces: the text of each token, see `Tokenizer.pieces`.
 
-    What has no letter or digit is no word of its own: it clings to the word before, or to the first.
+    A piece of text without a letter or digit is attached to the word before it, or to the first word.
     """
     tokens = [(i, piece.replace(SPACE, " ")) for i, piece in enumerate(_characters(pieces))]
     begun = np.cumsum([piece[:1] == " " for _, piece in tokens])
@@ -82,7 +82,7 @@ def spans(pieces: list[str]) -> list[Span]:
 
 
 def _characters(pieces: list[str]) -> Iterator[str]:
-    """Pieces where a character that SentencePiece spells in bytes, `<0xC3>` `<0xA9>`, is the first of them, and the others are ""."""
+    """The pieces with byte tokens decoded: of `<0xC3>` `<0xA9>` the first becomes "é" and the second ""."""
     for is_byte, group in groupby(pieces, key=lambda piece: bool(BYTE.fullmatch(piece))):
         run = list(group)
         if not is_byte:
@@ -93,10 +93,10 @@ def _characters(pieces: list[str]) -> Iterator[str]:
 
 
 def path(weights: np.ndarray) -> np.ndarray:
-    """Which token each frame is of, int [frames]: of all ways that never go back, the one that is looked at most, in sum.
+    """The token of each frame, int [frames]: the monotonic path with the largest sum of attention.
 
-    Monotonic alignment search (Glow-TTS, arXiv 2005.11129), but it may pass tokens over, and sums weights, not their logarithms: so a
-    frame that looks nowhere in particular decides nothing. O(frames * tokens).
+    Monotonic alignment search (Glow-TTS, arXiv 2005.11129), with two differences: the path may skip tokens, and it sums weights, not
+    logarithms, so a frame without a clear focus has little influence. O(frames * tokens).
     """
     frames, tokens = weights.shape
     came_from = np.zeros((frames, tokens), np.int64)
@@ -114,13 +114,13 @@ def path(weights: np.ndarray) -> np.ndarray:
 
 
 def times(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]:
-    """The frames of each word: its first, and the one behind its last. In order; a word that was passed over has none."""
+    """The frames start, stop of each word, in order. A skipped word has start == stop."""
     places = path(weights)
     return [tuple(np.searchsorted(places, [word.start, word.stop]).tolist()) for word in words]
 
 
 def faults(weights: np.ndarray, words: list[Span]) -> Faults:
-    """Words that are never looked at, and words that are looked at again after others have followed."""
+    """The words that get no attention, and the words that get it again after later words."""
     if not len(weights) or not words:
         return Faults()
     looks = np.stack([weights[:, word.start : word.stop].sum(axis=1) for word in words], axis=1)  # [frames, words]
@@ -138,7 +138,7 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
         returned = [*returned, at] if at <= furthest - 2 else []
         if len(returned) >= RETURN:
             repeated |= dict.fromkeys(returned)
-        if at == last:  # one frame alone may be a slip
+        if at == last:  # ignore single frames
             furthest = max(furthest, at)
         last = at
     return Faults(missed, [words[i].text for i in repeated])

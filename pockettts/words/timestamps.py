@@ -15,27 +15,29 @@ from ..storage.files import cannot_write, check_place, whole_file
 from ..synthesis import Block, Take
 from .alignment import Faults, Span, Word, faults, spans, times
 
-MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters and lines of a subtitle
-MAX_CUE_SECONDS = 6.0  # seconds of one
+MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters per line and lines of a cue
+MAX_CUE_SECONDS = 6.0
 MIN_CUE_SECONDS = 0.2
-CUE_GAP_SECONDS = 1.0  # seconds that end one
+CUE_GAP_SECONDS = 1.0  # a longer silence starts a new cue
 ENDINGS = (".json", ".srt", ".vtt")
 
 
 def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
-    """What is wrong with a take that is over; without alignment heads only whether it ran on shows."""
+    """The errors of a finished take. Without alignment heads, only running to the length limit is detected."""
     found, attention = Faults(), take.attention()
     pieces = tokenizer.pieces(take.chunk.text)
-    if attention is not None and len(pieces) == attention.shape[1]:  # more than a model can take in one go was cut
+    if (
+        attention is not None and len(pieces) == attention.shape[1]
+    ):  # a chunk that was too long for the model was truncated
         found = faults(attention, spans(pieces))
     found.ran_on = take.end is None
     return found
 
 
 class Timeline:
-    """When the words of a text are spoken. What is spoken passes through `follow` or `events`; `words` has those found so far.
+    """Collects the times of words while blocks pass through `follow` or `events`. `words` holds the words found so far.
 
-    Where a chunk has no alignment, it counts as one word. lead: frames by which attention is ahead of the sound.
+    A chunk without alignment counts as one word. lead: the number of frames by which attention is ahead of the sound.
     """
 
     def __init__(self, tokenizer: Tokenizer, sample_rate: int, frame_rate: float, lead: int = 0) -> None:
@@ -43,7 +45,7 @@ class Timeline:
         self._tokenizer, self._sample_rate, self._frame_rate, self._lead = tokenizer, sample_rate, frame_rate, lead
 
     def follow(self, spoken: Iterable[Block]) -> Iterator[Block]:
-        """The same takes and blocks; the words of a take are there when it is over."""
+        """Pass the blocks through. The words of a take are in `words` when the take ends."""
         samples = start = 0
         last: Take | None = None
         for take, block in spoken:
@@ -55,7 +57,7 @@ class Timeline:
         self._note(last, start, samples)
 
     def events(self, spoken: Iterable[Block]) -> Iterator[np.ndarray | Word]:
-        """The blocks, and after the last of a take its words."""
+        """Pass the blocks through; after the last block of a take come its words."""
         told = 0
         for _, block in self.follow(spoken):
             yield from self.words[told:]
@@ -64,7 +66,7 @@ class Timeline:
         yield from self.words[told:]
 
     def _note(self, take: Take | None, start: int, stop: int) -> None:
-        """Add the words of a take that was spoken, at whatever speed, as samples start .. stop."""
+        """Add the words of a take that was spoken as samples start .. stop (after any change of speed)."""
         if take is None:
             return
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
@@ -89,10 +91,10 @@ class Timeline:
 def as_written(
     spoken: list[Span], frames: list[tuple[int, int]], written: Sequence[tuple[str, int]]
 ) -> list[tuple[str, int, int]]:
-    """The words of a chunk as they were written, each once, with their frames: first, and one behind the last.
+    """The words of a chunk as they were written, each once, in order, with their frames start, stop.
 
-    written: words and how many letters are spoken for each, in order; "" is the rest of one that began in the chunk before. Several
-    spoken words may be of one written word, "$5" say, and one of several.
+    written: the written words with the number of letters spoken for each; "" is the rest of a word that began in the previous chunk.
+    One written word can be several spoken words ("$5"), and several written words can be one.
     """
     starts = [0, *accumulate(count for _, count in written)]  # letters before each written word
     found: list[tuple[str, int, int]] = []
@@ -113,7 +115,7 @@ def as_written(
 
 
 def check_path(path: str | Path) -> None:
-    """Raise OptionError unless the ending of a file's name says what it is to hold, TextError if it can't be written there."""
+    """Check the path of a timestamp file. Raises OptionError for an unknown extension, TextError if the path is not writable."""
     if Path(path).suffix.lower() not in ENDINGS:
         raise OptionError(f"--timestamps {path}: let its name end in {', '.join(ENDINGS)}")
     try:
