@@ -87,5 +87,5 @@ def test_ctrl_c_is_not_lost_in_a_library(form):
 
 
 def test_an_unsupported_sample_rate():
-    with pytest.raises(AudioError, match="opus can't hold 22,050 samples a second: take wav"):
+    with pytest.raises(AudioError, match="opus does not support 22,050 samples per second: use wav"):
         Encoder("opus", 22_050)

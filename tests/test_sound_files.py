@@ -144,13 +144,13 @@ def test_invalid_sample_values(tmp_path, value):
     audio = tone().astype(np.float64)
     audio[-1] = value
     soundfile.write(tmp_path / "x.wav", np.stack([audio, -audio], axis=1), RATE, "DOUBLE")
-    says(tmp_path / "x.wav", "no sound", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "not sound", lambda: read(tmp_path / "x.wav", RATE))
 
 
 @pytest.mark.parametrize("samples", [0, 1])
 def test_files_without_sound(tmp_path, samples):
     soundfile.write(tmp_path / "x.wav", tone()[:samples], 96_000)
-    says(tmp_path / "x.wav", "holds no sound", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "has no sound", lambda: read(tmp_path / "x.wav", RATE))
 
 
 @pytest.mark.parametrize("rate", [1, 999, 2_000_000_000])
@@ -158,7 +158,7 @@ def test_absurd_rate(tmp_path, rate):
     (tmp_path / "x.wav").write_bytes(struct.pack("<24sI16s", wav_header(RATE, 100)[:24], rate, wav_header(1, 100)[28:]))
     with open(tmp_path / "x.wav", "ab") as file:
         file.write(bytes(200))
-    says(tmp_path / "x.wav", "samples a second", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "samples per second", lambda: read(tmp_path / "x.wav", RATE))
 
 
 def test_missing_file(tmp_path):
@@ -190,7 +190,7 @@ def test_piped_wav_is_read_to_its_end(tmp_path, subtype, size):
 def test_empty_wav_is_empty_with_any_following_chunks(tmp_path):
     data, _ = wav(samples=0)
     (tmp_path / "x.wav").write_bytes(data + b"LIST" + struct.pack("<I", 4) + b"INFO")
-    says(tmp_path / "x.wav", "holds no sound", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "has no sound", lambda: read(tmp_path / "x.wav", RATE))
 
 
 def test_piped_flac_is_read_to_its_end(tmp_path):
@@ -466,7 +466,7 @@ def test_paths_that_must_not_be_written(tmp_path):
 
 
 def test_unsupported_sample_rate(tmp_path):
-    says("opus", "22,050 samples a second", lambda: write(tmp_path / "x.opus", tone(), 22_050))
+    says("opus", "22,050 samples per second", lambda: write(tmp_path / "x.opus", tone(), 22_050))
     assert os.listdir(tmp_path) == []
 
 

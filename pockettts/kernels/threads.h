@@ -9,7 +9,7 @@
  *
  * A region waits for its slowest thread. If another process keeps a core busy, the helper on that core runs some milliseconds late, and
  * the region waits for it. So regions are timed. A region is late if it takes much longer than its work usually does; the regions after
- * it then use one thread less for some time. If the next try with all threads is soon late again, that time doubles.
+ * it then use one thread less for some time. If the next try with one thread more is soon late again, that time doubles.
  */
 #ifndef POCKETTTS_THREADS_H
 #define POCKETTTS_THREADS_H

@@ -8,10 +8,13 @@ SCHEME = re.compile(r"(?:https?|ftps?|file|mailto|wss?|git|ssh)://(?=[^\s/])|mai
 EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", re.A)
 PATH = r"(?::\d{1,5})?(?:[/?#][^\s<>\"“”«»|\\^`{}\[\]]*)?"
 HOST = re.compile(rf"(?:[^\W_][\w-]*\.)+([^\W\d_]{{2,24}})(?![\w-]){PATH}")
+LOCAL = re.compile(rf"localhost(?=[:/]\w){PATH}")
 REST = re.compile(r"[^\s<>\"“”«»|\\^`{}\[\]]+")
 FILE = re.compile(r"[\w-]+(?:\.[\w-]+)*\.([A-Za-z][A-Za-z0-9]{0,5}|7z)(?![\w-])")
+START = r"(?<![^\s\"'(\u201c\u2018])"
+QUERY = r"/?\?\w[^\s<>\"\u201c\u201d{}|]*"
 UNIX_PATH = re.compile(
-    r"(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})?(?:/[\w.@%+-]+){2,}/?|(?<![^\s\"'(\u201c\u2018])(?:~|\.{1,2})/[\w.@%+-]+/?"
+    rf"{START}(?:~|\.{{1,2}})?(?:/[\w.@%+-]+){{2,}}(?:{QUERY}|/?)|{START}(?:~|\.{{1,2}})/[\w.@%+-]+/?|{START}/[\w.@%+-]+{QUERY}"
 )
 WINDOWS_PATH = re.compile(r"[A-Za-z]:\\[^\s\"<>|*?]*")
 TRAILING = ".,;:!?'\"\u2019\u201d)"
@@ -36,6 +39,8 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
         rest = REST.match(text, scheme.end())
         return _read(text, scheme.end(), rest.end(), language) if rest else None
     if match := EMAIL.match(text, i):
+        return _read(text, i, match.end(), language)
+    if match := LOCAL.match(text, i):
         return _read(text, i, match.end(), language)
     if match := HOST.match(text, i):
         has_path = match.end() > match.end(1)
@@ -77,12 +82,13 @@ def _read(text: str, start: int, end: int, language: Language) -> tuple[int, str
 def read_address(address: str, language: Language) -> str:
     """An address in words."""
     pieces = PIECES.findall(address.rstrip("/"))
+    host = pieces.index("@") if "@" in pieces else 0  # "john.doe@example.com": what is before it are names
     said = []
     for number, piece in enumerate(pieces):
         if piece.isdecimal():
             said.append(language.digits(piece))
         elif piece.isalpha():
-            said.append(_read_word(piece, number > 0 and pieces[number - 1] == ".", language))
+            said.append(_read_word(piece, number > host and pieces[number - 1] == ".", language))
         else:
             said.append(language.in_addresses.get(piece, ""))
     return " ".join(filter(None, said))

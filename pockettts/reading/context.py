@@ -7,6 +7,7 @@ from .languages.base import Language
 Found = tuple[int, str]  # a written form: where it ends; what is said for it
 
 LAST_WORD = re.compile(r"([^\W_][\w.'\u2019]*)[\s\"'\u201c\u201d(,:\u00a0-]*\Z")
+ADDRESS = re.compile(r"\d\w*(?: [NSEW]\.?)?(?: [A-Z0-9][\w'\u2019-]*){1,3} \Z")  # "12 North Main " before "St."
 NEXT_WORD = re.compile(r"[\s\u00a0]+([^\W\d_]+)")
 
 
@@ -20,6 +21,12 @@ def next_word(text: str, place: int) -> str:
     """The word behind a place, if only spaces are in between."""
     found = NEXT_WORD.match(text, place)
     return found[1] if found else ""
+
+
+def is_label(text: str, place: int, language: Language) -> bool:
+    """Whether a single capital letter at a place belongs to the word before it: "vitamin C", not "by J. Smith"."""
+    before = last_word(text, place).lower()
+    return before in language.letter_after or before in language.roman_after
 
 
 def without_stop(text: str, end: int, language: Language) -> int:

@@ -37,6 +37,7 @@ TAG_AROUND = re.compile(
     r"(?:(?<![^\W_])</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?|<[\w:.,-]+)>"
 )  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
+QUOTES = "\"'\u201c\u2018\u201e\u201a\u00ab\u201d\u2019\u00bb( \u00a0\u202f"  # before a sign that is called by its name
 MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")  # what begins or is part of all markup
 REMEMBERED = 50_000  # words known to be plain
 
@@ -224,6 +225,7 @@ class _Reader:
         for entry in sorted(table, key=len, reverse=True):
             self._lexicon_words.setdefault(_first_word(entry).lower(), []).append(entry)
         self._special = {*self.words.triggers, *self._lexicon_words}
+        self._suffixes = tuple(suffix.rstrip(".") for suffix in language.suffix_abbreviations)
         self._plain: set[str] = set()
 
     def edits(self, text: str, notes: list[Edit]) -> Iterator[Edit]:
@@ -268,7 +270,9 @@ class _Reader:
         n = self.language
         lower = core[0].lower() + core[1:]
         tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
-        return len(core) == 1 or any(f"{key}." in table for table in tables for key in (core, lower))
+        if len(core) == 1 or n.suffix_abbreviations and core.endswith(self._suffixes):
+            return True
+        return any(f"{key}." in table for table in tables for key in (core, lower))
 
     def _in_token(self, text: str, i: int, end: int, pending: list[Edit]) -> Iterator[Edit]:
         """What is said otherwise within a token, or beyond it if a written form goes on there."""
@@ -298,7 +302,7 @@ class _Reader:
                 if found is None:
                     i = skip
                     continue
-            elif mark in "/~." and (found := self._path_at(text, i)):
+            elif (found := self._named_at(text, i)) or mark in "/~." and (found := self._path_at(text, i)):
                 pass
             elif mark in MARKS:
                 found = self.words.forms.sign_at(text, i)
@@ -320,6 +324,13 @@ class _Reader:
                 yield i, stop, said
             i = stop
             number_end = stop if is_number else -1
+
+    def _named_at(self, text: str, i: int) -> Found | None:
+        if i == 0 or text[i - 1] not in QUOTES:
+            return None
+        from .signs import named_signs  # patterns that few texts need
+
+        return named_signs(text, i, self.language)
 
     def _path_at(self, text: str, i: int) -> Found | None:
         from .addresses import path_at  # patterns that few texts need
@@ -357,8 +368,14 @@ class _Reader:
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if text[i] in "-\u2010\u2011" and i == number_end and after.isalpha():
             return i + 1, " "
+        if text[i] in "-\u2010\u2011" and before.isalpha() and after.isupper() and self._is_spelled(text, i + 1):
+            return i + 1, " "
         if text[i] == "." and after.isalnum() and not before.isalnum() and self.language.in_addresses.get("."):
             return i + 1, self.language.in_addresses["."]  # ".com"
+        if text[i] == "." and before.isalpha() and after.isdecimal():
+            return i + 1, ". " if text[
+                i - 2 : i - 1
+            ].isalnum() and i > 1 else f" {self.language.dot} "  # "end.5", "H.264"
         if text[i : i + 2] in ("->", "!="):
             return i + 2, self.language.symbols.get({"->": "→", "!=": "≠"}[text[i : i + 2]], "")
         if before.isdecimal() and text[i] in ",;" and after.isalpha():
@@ -367,6 +384,11 @@ class _Reader:
             if text[i] != "." or before.islower() and text[match.end()].isupper() or self._is_common(text, match.end()):
                 return match.end(), f"{match[0]} "
         return None
+
+    def _is_spelled(self, text: str, i: int) -> bool:
+        """Whether the word at i is spelled: "User-IDs"."""
+        found = self.words.letter_at(text, i, len(text))
+        return found is not None and " " in found[1]
 
     def _is_common(self, text: str, i: int) -> bool:
         match = WORD.match(text, i)
@@ -378,6 +400,8 @@ class _Reader:
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if mark == "#" and after.isalnum():
             return i + 1, n.number_sign if after.isdecimal() else n.hashtag
+        if after and text[i : i + 2] in n.symbols:
+            return i + 2, n.symbols[text[i : i + 2]]
         if text[i : i + 2] in ("=>", "==") and text[i + 2 : i + 3] != "=" and before != "=":
             return i + 2, n.symbols.get("→" if text[i + 1] == ">" else "=", "")
         if mark in "<>" and (found := self._angle(text, i, before, after)) is not None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from .context import ADDRESS, is_label
 from .languages.base import Language
 
 CLOSERS = "\"'\u201d\u2019)\\]\u00bb"
@@ -42,13 +43,17 @@ def _is_end(text: str, stop: re.Match[str], language: Language) -> bool:
     if stop[0][0] != "." or len(stop[0].rstrip(CLOSERS)) > 1:
         return language.ends_sentence(before, after)
     key = f"{before}."
-    if key in language.titles and key not in language.ending_abbreviations:
-        return False
+    if key in language.titles:
+        if key not in language.ending_abbreviations:
+            return False
+        is_name = after.split()[0].strip(".,'\u2019").lower() not in language.common_words
+        if is_name and not ADDRESS.search(text, max(0, stop.start() - 50), stop.start() - len(before)):  # "St. Louis"
+            return False
     keys = (key, key[:1].lower() + key[1:])
     if any(key in language.before_numbers for key in keys) and after[0].isdecimal():
         return False
     if any(key in language.abbreviations for key in keys):
         return False
     if len(before) == 1 and before.isupper() and after.split()[0].strip(".,").lower() not in language.common_words:
-        return False  # an initial
+        return is_label(text, stop.start() - 1, language) and language.ends_sentence(before, after)  # else an initial
     return language.ends_sentence(before, after)

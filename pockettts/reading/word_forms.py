@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from .context import Found, last_word, next_word, without_stop
-from .languages.base import Language
+from .context import ADDRESS, Found, is_label, last_word, next_word, without_stop
+from .languages.base import ROMANS, Language
 from .unicode import LETTER
 
 if TYPE_CHECKING:
@@ -21,10 +21,16 @@ ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])
 # Words in capitals beside one another: a text that shouts.
 SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
 SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
+FACTORS = re.compile(r"[a-z]{2,3}(?=[\u00b2\u00b3^])")  # "mc²"
+UNIT = re.compile(r"[A-Za-zμ]+(?:/[a-z]+)?[\u00b2\u00b3]?(?![\w/-])")
+LONE_MARKS = frozenset("/\u00b2\u00b3")
+LONE_UNITS = frozenset("km kg cm mg kWh MWh GWh kHz MHz GHz kW km\u00b2 Mbps".split())  # they look like nothing else
+HYPHEN = re.compile(r"[-\u2010\u2011](?=[^\W\d_])")
 POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # what does not follow a Roman numeral
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+RANGE_BEHIND = re.compile(r"[\s\u00a0]*\d+[ \u00a0]?[-\u2010-\u2015][ \u00a0]?\d")
 NUMBER_BEHIND = re.compile(r"[\s\u00a0]*(?:[-#\u00a0]?\d|(?:[IVXLC]{2,}|[VX])\b)")
 
 
@@ -43,13 +49,14 @@ class WordForms:
         tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
         self._dotless = {key for table in tables for key in table if not key.endswith(".") and key[0].isalpha()}
         self._money_words = {key for key in [*n.currencies, *n.currency_signs] if key[0].isalpha()}
-        self._money_start = {key.rstrip(".$£¥€") for key in self._money_words}
+        self._money_start = {key.rstrip(".$£¥€/") for key in self._money_words}
         # Words that need a look although they are made of letters alone; in lower case.
         self.triggers = {
             *(key.lower() for key in self._dotless),
+            *(unit.lower() for unit in LONE_UNITS if unit in n.units),
             *n.months, *n.weekdays, *(word for rule in self._rules for word in rule.triggers),
             *(key.lower() for key in self._money_start),
-            *(_roman_numeral(value) for value in range(2, 40) if n.roman_after),
+            *(numeral for numeral in ROMANS if n.roman_after and numeral != "i"),
         }  # fmt: skip
 
     @cached_property
@@ -66,10 +73,10 @@ class WordForms:
         after = text[i + len(word) : i + len(word) + 1]
         key = word.lower()
         for rule in self._rules:
-            found = rule.pattern.match(text, i) if key in rule.triggers or not rule.triggers else None
+            found = rule.regex.match(text, i) if key in rule.triggers or not rule.triggers else None
             if found and (said := rule.speak(found)) is not None:
                 return found.end(), said
-        if after == "." and (found_word := self._abbreviation(text, i, after, True)):
+        if after == "." and (found_word := self._abbreviation(text, i, after, True) or self._suffix(text, i, word)):
             return found_word
         if (after in (".", "@", ":", "_", "-", "%", "+") or after.isdecimal()) and (
             found_address := self._address(text, i)
@@ -82,6 +89,8 @@ class WordForms:
         is_known = word in self._dotless or key in self.triggers
         if (after in (".", "/") or is_known) and (found_word := self._abbreviation(text, i, after, False)):
             return found_word
+        if (word in LONE_UNITS or after in LONE_MARKS) and (found_unit := self._lone_unit(text, i)):
+            return found_unit
         if word in self._money_start and (found_money := self.forms.money_at(text, i)):
             return found_money
         if (after.isdecimal() or after == "-") and (found_serial := self._serial(text, i)):
@@ -95,6 +104,14 @@ class WordForms:
         from .addresses import address_at  # patterns that few texts need
 
         return address_at(text, i, self.language)
+
+    def _lone_unit(self, text: str, i: int) -> Found | None:
+        """A unit without a number: "in km/h", "weight in kg"."""
+        match = UNIT.match(text, i)
+        noun = self.language.units.get(match[0]) if match else None
+        if match is None or noun is None or not (LONE_MARKS & set(match[0]) or match[0] in LONE_UNITS):
+            return None
+        return match.end(), noun.many
 
     # --- abbreviations ----------------------------------------------------------------------------------------------------
 
@@ -135,17 +152,27 @@ class WordForms:
         n = self.language
         lower = key[0].lower() + key[1:]
         if (said := _get(n.before_numbers, key, lower)) is not None and NUMBER_BEHIND.match(text, end):
-            return end, said
+            return end, n.plurals.get(said, said) if RANGE_BEHIND.match(text, end) else said
         title = n.titles.get(key)
         street = n.ending_abbreviations.get(key)
-        is_before_name = text[end : end + 1].isspace() and next_word(text, end)[:1].isupper()
-        if title is not None and (street is None or is_before_name and not last_word(text, i)[:1].isupper()):
+        following = next_word(text, end)
+        is_before_name = following[:1].isupper() and (street is None or following.lower() not in n.common_words)
+        if title is not None and (street is None or is_before_name and not ADDRESS.search(text, max(0, i - 50), i)):
             return end if is_before_name else without_stop(text, end, self.language), title
         if (said := _get(n.abbreviations, key, lower)) is not None:
             return end, said
         if (said := _get(n.ending_abbreviations, key, lower)) is not None:
             is_date = key.rstrip(".").lower() in n.months and NUMBER_BEHIND.match(text, end)
             return end if is_date else without_stop(text, end, self.language), said
+        return None
+
+    def _suffix(self, text: str, i: int, word: str) -> Found | None:
+        """A word whose end is abbreviated: "Hauptstr." """
+        for suffix, said in self.language.suffix_abbreviations.items():
+            if word.endswith(suffix[:-1]) and len(word) > len(suffix) + 1:
+                end = i + len(word) + 1
+                end = end if NUMBER_BEHIND.match(text, end) else without_stop(text, end, self.language)
+                return end, word[: 1 - len(suffix)] + said
         return None
 
     def _is_end(self, text: str, end: int) -> bool:
@@ -155,6 +182,7 @@ class WordForms:
             not text[end : end + 1].isspace()
             or not following[:1].isupper()
             or following.lower() in self.language.common_words
+            or is_label(text, end - 2, self.language)
         )
 
     # --- capitals ---------------------------------------------------------------------------------------------------------
@@ -162,6 +190,8 @@ class WordForms:
     def _acronym(self, text: str, i: int) -> Found | None:
         """Capitals: spelled, read as a word, or a text that shouts."""
         n = self.language
+        if (factors := FACTORS.match(text, i)) and not set(factors[0]) & set(n.vowels):
+            return factors.end(), n.letters(factors[0])
         match = ACRONYM.match(text, i)
         if match is None or not match[1].isupper() or not n.num2words:
             return None
@@ -171,7 +201,10 @@ class WordForms:
         if n.is_read(word):
             is_known = word in n.read_acronyms
             return match.end(), (word if is_known else word.lower()) + (plural or "")
-        return match.end(), n.letters(word) + ("'s" if plural else "")
+        said = n.letters(word) + ("'s" if plural else "")
+        if HYPHEN.match(text, match.end()):  # "EU-Staaten"
+            return match.end() + 1, f"{said} "
+        return match.end(), said
 
     def _shouts(self, text: str, start: int, end: int, word: str) -> bool:
         """Whether the capitals are words: beside them are other words in capitals, and some of them are common ones."""
@@ -221,13 +254,16 @@ class WordForms:
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
             if part[0].isdecimal():
-                said.append(f" {n.point} ".join(map(n.serial_number, part.split("."))))
+                said.append(f" {n.dot} ".join(map(n.serial_number, part.split("."))))
             elif len(part) == 1 or part in n.read_acronyms or part in n.common_words:
                 said.append(part)
             elif part.isupper():
                 said.append(part if n.is_read(part) else n.letters(part))
             else:
-                said.append(part if len(part) > 2 and n.is_readable(part.lower()) else n.letters(part))
+                is_word = (
+                    len(part) > 2 and n.is_readable(part.lower()) or len(part) > 3 and set(part.lower()) & set(n.vowels)
+                )
+                said.append(part if is_word else n.letters(part))
         return match.end(), " ".join(said)
 
 
@@ -238,9 +274,3 @@ def _get(table: Mapping[str, str], key: str, lower: str) -> str | None:
 def _roman_value(numeral: str) -> int:
     values = [VALUES[letter] for letter in numeral]
     return sum(-value if value < max(values[k:]) else value for k, value in enumerate(values))
-
-
-def _roman_numeral(value: int) -> str:
-    """A number below 40, in small letters."""
-    tens, ones = divmod(value, 10)
-    return "x" * tens + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[ones]

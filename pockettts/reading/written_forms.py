@@ -36,7 +36,7 @@ TELEPHONE = re.compile(
     )(?!\w|[.,:/-]\d)""",
     re.X,
 )
-INTERNET = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?![.\w])")
+INTERNET = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{2,5}))?(?![.\w])")
 VERSION = re.compile(r"\d+(?:\.\d+){2,}(?!\w)")
 YEAR = re.compile(r"\d{4}(?!\w|[.,]\d)")
 ISO_DATE = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?Z?)?(?!\w|[-/.]\d)")
@@ -81,9 +81,10 @@ class WrittenForms:
         self._per_word = re.compile(r"/(?=[^\W\d_]{2,})")
         self._weekdays = re.compile(rf"\.?{SPACE}?[{DASH}]{SPACE}?({any_of(n.weekdays)})(?!\w)", re.I)
         self._before_date = re.compile(rf"\.?,?\s+(?=(?:{month})\b|\d{{1,2}}\D)", re.I)
-        self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}){magnitude}")
+        self._money = re.compile(rf"({signs}|{codes}){SPACE}?([{MINUS}]?)({number}|{mark}\d+){magnitude}")
         self._money_range = re.compile(rf"[{DASH}]({number}){magnitude}(?!\w|[{DASH}./]\d)")
         self._month_year = re.compile(rf"({month})\.?\s+(\d{{4}})(?!\w|[.,:/-]\d)", re.I)
+        self._months = re.compile(rf"({month})\.?{SPACE}?[{DASH}]{SPACE}?({month})(?![\w-])(?:\.(?={SPACE}\d))?", re.I)
         self._month_first = re.compile(
             rf"({month})(?:\.?\s+|-)(\d{{1,2}}){suffix}(?:{SPACE}?([-\u2013]){SPACE}?(\d{{1,2}}){suffix})?(?:(?:,?\s+|-)(\d{{4}}))?"
             rf"(?!\w|[.,:/]\d|{SPACE}?%)", re.I,
@@ -93,13 +94,14 @@ class WrittenForms:
             (re.compile(rf"{SPACE}[\u2013\u2014]{SPACE}(?=\d|(?:{signs})\d)"), n.number_ranges),
             (re.compile(r":(?=\d)"), n.ratio),
             (re.compile(rf"{SPACE}?×{SPACE}?(?=\d[^=\n]*=)"), n.times_sign),
+            (re.compile(rf"{SPACE}?[x×·*]{SPACE}?(?=10(?:\^|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]))"), n.times_sign),
             (re.compile(rf"{SPACE}?[x×]{SPACE}?(?=\d)"), n.by),
-            (re.compile(r"[x×](?!\w)"), n.times_sign),
+            (re.compile(r"[x×](?!\w| ?[-+=^)]\W)"), n.times_sign),
             (re.compile(r"/(?=\d)"), n.out_of),
             (re.compile(rf"{SPACE}[{MINUS}]{SPACE}(?=\d[^=\n]{{0,20}}=)"), n.minus),
         ]
         self._at_digit: list[tuple[re.Pattern[str], Finder]] = [
-            (rule.pattern, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
+            (rule.regex, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
         ]
         self._at_digit += [
             (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdecimal())})(?!\w|[./]\d)"),
@@ -112,7 +114,7 @@ class WrittenForms:
         if n.months:
             joint = rf"(?:{n.date_joint}|-)"
             self._at_digit.append((re.compile(
-                rf"(\d{{1,2}}){suffix}{joint}({month})(?!\w)\.?(?:(?:,\s*|{joint})(\d{{4}})(?!\w|[.,:]\d))?", re.I,
+                rf"(\d{{1,2}}){suffix}{joint}({month})(?!\w)\.?(?:(?:,\s*|{joint})(\d{{4}})(?!\w|[.,:]\d)|(?:-|\s['\u2019])(\d\d)(?!\w|[-/.,:]\d))?", re.I,
             ), self._day_first))  # fmt: skip
         self._at_digit += [
             (INTERNET, self._internet),
@@ -149,7 +151,7 @@ class WrittenForms:
         if not n.num2words:
             return None
         for rule in self._at_sign:
-            if (match := rule.pattern.match(text, i)) and (said := rule.speak(match)) is not None:
+            if (match := rule.regex.match(text, i)) and (said := rule.speak(match)) is not None:
                 return match.end(), said
         if mark in "(+" and (match := TELEPHONE.match(text, i)) and (found := self._telephone(match)):
             return found
@@ -188,7 +190,12 @@ class WrittenForms:
             end, magnitude = self._magnitude(last, 2, True)
             said = n.money(self.parse(last[1], magnitude), currency)
             return self._per(text, end, n.range(n.number(number), said))
+        if not number.decimals and self._is_attribute(text, i, end):
+            return end, f"{n.number(number, currency.major.gender)} {currency.major.one}"
         return self._per(text, end, n.money(number, currency))
+
+    def _is_attribute(self, text: str, start: int, end: int) -> bool:
+        return self.language.is_attribute(last_word(text, start), next_word(text, end))
 
     def connector_at(self, text: str, i: int) -> Found | None:
         """What is said for the mark at i between two numbers, of which the first ends there."""
@@ -201,9 +208,10 @@ class WrittenForms:
 
     def month_at(self, text: str, i: int) -> Found | None:
         """A date that begins with its month."""
+        if (match := self._months.match(text, i)) and all(map(self._is_month, match.groups())):
+            return match.end(), self.language.range(*map(self._month_name, match.groups()))
         if (match := self._month_year.match(text, i)) and self._is_month(match[1]):
-            name = self.language.month_names[self.language.months[match[1].lower()] - 1]
-            return match.end(), f"{name} {self.language.year(int(match[2]))}"
+            return match.end(), f"{self._month_name(match[1])} {self.language.year(int(match[2]))}"
         match = self._month_first.match(text, i) if self.language.month_first else None
         if not match or not self._is_month(match[1]) or not 1 <= int(match[2]) <= 31:
             return None
@@ -214,6 +222,9 @@ class WrittenForms:
             first, last = n.date(int(match[2]), month, None, "", True), n.ordinal(int(match[4]))
             return match.end(), f"{n.range(first, last)}{f' {n.year(year)}' if year else ''}"
         return match.end(), n.date(int(match[2]), month, year, "", True)
+
+    def _month_name(self, written: str) -> str:
+        return self.language.month_names[self.language.months[written.lower()] - 1]
 
     def _is_month(self, written: str) -> bool:
         """Whether it is a month and not another word: "may"."""
@@ -252,7 +263,7 @@ class WrittenForms:
             return match.end(group - 1), ""
         if is_apart and found not in self._spaced_magnitudes and not (is_money and len(found) > 1):
             return match.end(group - 1), ""
-        return match.end(group), found
+        return without_stop(match.string, match.end(group), self.language), found
 
     def _plain(self, match: re.Match[str]) -> Found | None:
         n, written, text = self.language, match[1], match.string
@@ -272,7 +283,16 @@ class WrittenForms:
                 return end, n.digits(written)
             if before.isupper() and len(before) > 1 and len(written) > 2:
                 return end, n.serial_number(written)
+            if self._is_telephone(written, before.lower(), next_word(text, end)):
+                return end, n.telephone(_groups(written))
         return end, n.number(number)
+
+    def _is_telephone(self, digits: str, before: str, after: str) -> bool:
+        """Whether digits without a space are no quantity: those have marks, are round, or count what is named behind them."""
+        if before in self.language.telephone_after:
+            return len(digits) > 4
+        is_counted = after.islower() and after.endswith("s") and after not in self.language.common_words
+        return len(digits) > 9 and not digits.endswith("000") and not is_counted
 
     def _magnified(self, match: re.Match[str]) -> Found | None:
         """`5k`, `3M`, `2bn`; what is also a unit in small letters is the unit: `5m`."""
@@ -306,6 +326,10 @@ class WrittenForms:
         if whole is None and numerator == denominator and n.out_of:  # "5/5 stars", "50/50"
             joint = f" {n.out_of} " if numerator <= 10 else " "
             return match.end(), joint.join([n.cardinal(numerator)] * 2)
+        if whole is None and 1900 <= numerator < 2100 and f"{(numerator + 1) % 100:02}" == match[3]:  # "2019/20"
+            return match.end(), f"{n.year(numerator)} {n.cardinal(denominator)}"
+        if whole is None and 1900 <= denominator <= 2099:  # "issue 3/2020"
+            return match.end(), f"{n.cardinal(numerator)} {n.year(denominator)}"
         if whole is not None and (numerator >= denominator or match.string[match.end(1)] == "-" and denominator > 16):
             return None
         return self._with_unit(
@@ -331,7 +355,7 @@ class WrittenForms:
         if (number := self._number.match(match.string, match.start())) and number.end() >= match.end():
             return None
         n = self.language
-        return match.end(), f" {n.point} ".join(n.cardinal(int(part)) for part in match[0].split(".") if len(part) < 6)
+        return match.end(), f" {n.dot} ".join(n.cardinal(int(part)) for part in match[0].split(".") if len(part) < 6)
 
     def _scientific(self, match: re.Match[str]) -> Found | None:
         """`6.022e23`: a number times a power of ten."""
@@ -362,13 +386,13 @@ class WrittenForms:
             return None
         number = self.parse(match[1], magnitude)
         noun = n.units[symbol]
-        if match[3] == "-":
+        if match[3] == "-" or self._is_attribute(match.string, match.start(), match.end()):
             said = f"{n.number(number, noun.gender)} {noun.one}"
         else:
             said = n.quantity(number, noun)
-        end = match.end()
+        end = without_stop(match.string, match.end(), n)
         if match.string[end : end + 1] == "." and symbol[-1].isalpha() and len(symbol) > 1:  # "2 tbsp. of"
-            end = without_stop(match.string, end + 1, self.language)
+            end = without_stop(match.string, end + 1, n)
         return self._per(match.string, end, said)
 
     def _is_unit(self, text: str, symbol: str, is_apart: bool, end: int) -> bool:
@@ -402,14 +426,14 @@ class WrittenForms:
     def _numeric_date(self, match: re.Match[str]) -> Found | None:
         first, mark, second, year = int(match[1]), match[2], int(match[3]), match[4]
         n = self.language
-        if len(year) == 2 and mark != "/" and not (n.short_dates and mark == "."):
+        if len(year) == 2 and mark not in "/-" and not (n.short_dates and mark == "."):
             return None
         day, month = (second, first) if n.date_order == "mdy" else (first, second)
         if not _is_date(day, month):
             day, month = month, day
         if not _is_date(day, month):
             return None
-        full = int(year) if len(year) == 4 else int(year) + (2000 if int(year) < 50 else 1900)
+        full = int(year) if len(year) == 4 else _full_year(int(year))
         return match.end(), self._date(match, day, month, full, n.date_order == "mdy")
 
     def _short_date(self, match: re.Match[str]) -> Found | None:
@@ -422,7 +446,7 @@ class WrittenForms:
         n, day = self.language, int(match[1])
         if not 1 <= day <= 31 or not self._is_month(match[2]):
             return None
-        year = int(match[3]) if match[3] else None
+        year = int(match[3]) if match[3] else _full_year(int(match[4])) if match[4] else None
         end = match.end() if year else without_stop(match.string, match.end(), self.language)
         return end, self._date(match, day, n.months[match[2].lower()], year, False)
 
@@ -439,6 +463,8 @@ class WrittenForms:
             return None
         if hours > 24:
             return (match.end(3), n.duration(hours, minutes, seconds)) if seconds is not None else None
+        if seconds is not None and not match[4] and n.seconds_are_durations:
+            return match.end(3), n.duration(hours, minutes, seconds)
         return self._with_half(match, 4, n.time(hours, minutes, seconds or None, _key(match[4])))
 
     def _hour(self, match: re.Match[str]) -> Found | None:
@@ -468,7 +494,10 @@ class WrittenForms:
         dot = self.language.in_addresses.get(".")
         if not dot or any(int(part) > 255 for part in parts):
             return None
-        return match.end(), f" {dot} ".join(map(self.language.digits, parts))
+        said = f" {dot} ".join(map(self.language.digits, parts))
+        if match[2]:
+            said += f" {self.language.in_addresses[':']} {self.language.digits(match[2])}"
+        return match.end(), said
 
 
 def _ruled(speak: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> Found | None:
@@ -481,10 +510,21 @@ def _is_date(day: int, month: int) -> bool:
     return 1 <= month <= 12 and 1 <= day <= (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
 
 
+def _full_year(year: int) -> int:
+    """A year that was written with two digits."""
+    return year + (2000 if year < 50 else 1900)
+
+
 def _is_same(text: str, i: int, j: int) -> bool:
     """Whether the digits before i are those from j on: "50-50"."""
     before, after = re.search(r"\d*\Z", text[max(0, i - 20) : i]), re.match(r"\d*", text[j : j + 20])
     return bool(before and after and before[0] and before[0] == after[0])
+
+
+def _groups(digits: str) -> list[str]:
+    """The digits of a telephone number by three and the last four."""
+    head = digits[: max(0, len(digits) - 4)]
+    return [*filter(None, (head[: len(head) % 3], *re.findall("...", head[len(head) % 3 :]))), digits[-4:]]
 
 
 def _key(half: str | None) -> str:

@@ -215,7 +215,7 @@ class _Sndfile:
         try:
             self._file = soundfile.SoundFile(sink, "w", sample_rate, 1, form.codec, format=form.container, **options)
         except soundfile.LibsndfileError:
-            raise AudioError(f"{form.name} can't hold {sample_rate:,} samples a second: take wav") from None
+            raise AudioError(f"{form.name} does not support {sample_rate:,} samples per second: use wav") from None
         if form.container == "OGG" and not sink.can_seek:
             # Limit Ogg pages to 100 ms. SoundFile has no option for this, so this calls libsndfile directly.
             latency = soundfile._ffi.new("double *", _PAGE_MS)
@@ -252,7 +252,7 @@ class _Av:
             self._stream.codec_context.flags |= Flags.bitexact
             self._container.start_encoding()
         except (av.FFmpegError, ValueError):
-            raise AudioError(f"{form.name} can't hold {sample_rate:,} samples a second: take wav") from None
+            raise AudioError(f"{form.name} does not support {sample_rate:,} samples per second: use wav") from None
 
     def write(self, pcm: bytes) -> None:
         samples = np.frombuffer(pcm, "<i2")[None]  # [1, samples]: one channel, packed

@@ -43,7 +43,7 @@ def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -
     try:
         with opened(path) as (rate, blocks):
             if rate not in _RATES:
-                raise AudioError(f"{path} has {rate:,} samples a second: give a file with 8,000 to 48,000")
+                raise AudioError(f"{path} has {rate:,} samples per second: give a file with 8,000 to 48,000")
             audio, cut = _mono(path, blocks, math.inf if max_seconds is None else int(max_seconds * rate))
     except OSError as error:
         raise AudioError(f"{path} can't be read ({error.strerror or error}): check it, or give another") from None
@@ -52,7 +52,7 @@ def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -
 
         audio = soxr.resample(audio, rate, sample_rate, "VHQ")
     if len(audio) == 0:
-        raise AudioError(f"{path} holds no sound: give a file of a few seconds")
+        raise AudioError(f"{path} has no sound: give a file of a few seconds")
     return audio, cut
 
 
@@ -61,7 +61,7 @@ def _mono(path: str | Path, blocks: Iterator[np.ndarray], limit: float) -> tuple
     parts, count = [np.zeros(0, np.float32)], 0
     for block in blocks:
         if not np.abs(block).max(initial=0) <= _LOUDEST:  # True for NaN too
-            raise AudioError(f"{path} holds numbers that are no sound (NaN or far above 1): save it as 16-bit wav")
+            raise AudioError(f"{path} has values that are not sound (NaN or far above 1): save it as 16-bit wav")
         parts.append(block.mean(axis=1))
         count += len(block)
         if count > limit:

@@ -11,10 +11,16 @@ capital (German nouns), without digits and without marks, but for a comma where 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar, Literal
 
 LARGEST = 10**15  # numbers beyond are spoken digit by digit
+ROMANS = {  # Roman numerals below 40, in small letters
+    tens + ones: 10 * ten + one
+    for ten, tens in enumerate(("", "x", "xx", "xxx"))
+    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
+    if ten or one
+}
 
 
 @dataclass(frozen=True)
@@ -57,16 +63,20 @@ class Currency:
 class Rule:
     """A written form that only this language has. It is tried before the common ones, wherever a word or number begins.
 
-    speak: what is said for a match of the pattern; None: it is something else after all. The pattern is matched at the place, not
-    searched; it may look at what stands before by `(?<=...)`, and must not match the empty string. starts: the first character of
+    pattern: a regex, compiled when it is first tried. speak: what is said for a match of it; None: it is something else after all.
+    The pattern is matched at the place, not searched; it may look at what stands before by `(?<=...)`, and must not match the empty string. starts: the first character of
     a match is one of these kinds: "digit", "letter", "other". Letters are tried only for words that `trigger` holds, compared in
     lower case and without marks at the end: a rule costs nothing elsewhere.
     """
 
-    pattern: re.Pattern[str]
+    pattern: str
     speak: Callable[[re.Match[str]], str | None]
     starts: Literal["digit", "letter", "other"] = "digit"
     triggers: frozenset[str] = frozenset()
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
 
 
 def nouns(table: str) -> dict[str, Noun]:
@@ -101,6 +111,7 @@ class Language:
     )
     spaces_group: ClassVar[bool] = False  # whether a plain space may too: "1 250 000"
     point: ClassVar[str] = "point"  # how the decimal mark is said
+    dot: ClassVar[str] = "point"  # how the dot of a version or a serial number is said: "2.0", "A3.5"
     minus: ClassVar[str] = "minus"
     ordinal_suffix: ClassVar[str] = r"(?!)"  # regex of what makes digits an ordinal: "st|nd|rd|th"
     magnitudes: ClassVar[
@@ -115,7 +126,7 @@ class Language:
     # --- money, units ---
     currency_signs: ClassVar[Mapping[str, str]] = {
         "$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "₪": "ILS", "₺": "TRY",
-        "₴": "UAH", "C$": "CAD", "A$": "AUD", "R$": "BRL", "₿": "BTC", "¢": "¢", "zł": "PLN", "Fr.": "CHF", "kr": "SEK",
+        "₴": "UAH", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "HK$": "HKD", "NZ$": "NZD", "R$": "BRL", "₿": "BTC", "¢": "¢", "zł": "PLN", "Fr.": "CHF", "kr": "SEK",
     }  # fmt: skip
     currencies: ClassVar[Mapping[str, Currency]] = {}  # by ISO code; "¢" is the small unit alone
     money_and: ClassVar[str] = "and"  # between dollars and cents; "" is none
@@ -140,6 +151,9 @@ class Language:
     )  # small letters that are no month where `capital_months`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
+    seconds_are_durations: ClassVar[bool] = (
+        False  # "1:23:45" is hours, minutes and seconds, also where it may be a clock's
+    )
     half_days: ClassVar[
         Mapping[str, str]
     ] = {}  # what may follow a time -> spoken: "p.m.", "pm", "Uhr"; {"Uhr": ""} is swallowed
@@ -152,13 +166,21 @@ class Language:
     # --- words ---
     titles: ClassVar[Mapping[str, str]] = {}  # before a capital letter, never at a sentence's end: "Dr." -> "Doctor"
     before_numbers: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
+    plurals: ClassVar[Mapping[str, str]] = {}  # what `before_numbers` says -> before a range: "page" -> "pages"
     abbreviations: ClassVar[
         Mapping[str, str]
     ] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
     ending_abbreviations: ClassVar[
         Mapping[str, str]
     ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
+    suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
+    letter_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words (lower case) before a letter that is no initial: "vitamin"
     symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
+    sign_names: ClassVar[
+        Mapping[str, str]
+    ] = {}  # signs in quotation marks, where `in_addresses` has other names or none
     in_addresses: ClassVar[
         Mapping[str, str]
     ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
@@ -179,6 +201,9 @@ class Language:
     regnal_names: ClassVar[frozenset[str]] = (
         frozenset()
     )  # names before I, V and X, which alone may be other things: "Elizabeth"
+    telephone_after: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # words (lower case) before a telephone number without spaces
     serial_after: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words before numbers that are read as `serial_number`: "flight", "boeing"
@@ -241,6 +266,10 @@ class Language:
         return words.replace(",", "").replace("-", " ")
 
     # --- what is counted --------------------------------------------------------------------------------------------------
+
+    def is_attribute(self, before: str, after: str) -> bool:
+        """Whether what is counted describes the noun behind it: "a 5 km run". before, after: the words beside it."""
+        return False
 
     def quantity(self, n: Number, noun: Noun) -> str:
         """A number of something."""

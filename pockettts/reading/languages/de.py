@@ -6,19 +6,20 @@ and on the gender of the noun behind it. Cases that only grammar decides ("der 2
 
 import re
 
-from .base import Currency, Noun, Number, Rule, nouns, words
+from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
 from .european import (
     CLOSERS,
     LETTERS,
-    ROMANS,
     SPACED_UNITS,
     European,
     common_rules,
     currencies,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
     spaced,
+    weekday_ranges,
     word_after,
     word_before,
 )
@@ -88,7 +89,8 @@ UNITS = (
     sec sek Sek Sek.: Sekunde, Sekunden, f
     Pfd Pfd.: Pfund
     Ztr Ztr.: Zentner
-    PS: PS
+    PS: P S
+    Nm: Newtonmeter
     dB: Dezibel
     px: Pixel
     MP: Megapixel
@@ -173,7 +175,8 @@ ABBREVIATIONS = {
     "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "österr.": "österreichisch",
     "tel.": "telefonisch", "Tel.": "Telefon", "Nr.": "Nummer", "Abb.": "Abbildung", "Kap.": "Kapitel", "Bd.": "Band",
     "Univ.": "Universität", "Dipl.": "Diplom", "i.V.": "in Vertretung", "bspw.": "beispielsweise",
-    "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H",
+    "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H", "AfD": "A f D",
+    "MwSt.": "Mehrwertsteuer", "MwSt": "Mehrwertsteuer", "StGB": "St G B", "GbR": "G b R", "Hbf.": "Hauptbahnhof", "Hbf": "Hauptbahnhof",
     "mbH": "m b H", "PKW": "P K W", "Pkw": "P K W", "Lkw": "L K W", "Kfz": "K F Z",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
@@ -200,7 +203,7 @@ SYMBOLS = {
     "&": "und", "+": "plus", "=": "gleich", "@": "at", "<": "kleiner als", ">": "größer als", "≤": "kleiner oder gleich",
     "≥": "größer oder gleich", "≠": "ungleich", "≈": "ungefähr", "~": "ungefähr", "±": "plus minus", "×": "mal",
     "÷": "geteilt durch", "√": "Wurzel aus", "∞": "unendlich", "π": "Pi", "%": "Prozent", "‰": "Promille", "°": "Grad",
-    "§": "Paragraf", "©": "Copyright", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "→": "nach", "^": "hoch",
+    "§§": "Paragrafen", "§": "Paragraf", "©": "Copyright", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "→": "nach", "^": "hoch",
     "−": "minus", "·": "mal", "/": "Schrägstrich", "\\": "Backslash", "_": "Unterstrich", "№": "Nummer", "¢": "Cent",
     "Ω": "Ohm", "∑": "Summe", "∆": "Delta", "µ": "Mikro",
 }  # fmt: skip
@@ -215,6 +218,18 @@ AIDS NASA NATO UNO UNICEF UNESCO OPEC FIFA UEFA TÜV DAX PIN TAN SIM RAM ROM LAN
 RADAR IKEA HARIBO ALDI REWE ASCII JSON RAL DIN SEAT FIAT IBAN DEKRA BAMF OPEL ESA GAU UFO ELSTER INTERPOL EUROPOL
 """)  # fmt: skip
 SPELLED = words("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
+TELEPHONE_AFTER = words("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
+LETTER_AFTER = words(
+    "vitamin vitamine hepatitis plan typ punkt gruppe klasse gate terminal block gebäude reihe spalte buchstabe taste variante option linie zone team proband patient modell formel"
+)
+SIGN_NAMES = {
+    "&": "Und-Zeichen", "-": "Bindestrich", "@": "At-Zeichen", ".": "Punkt", "(": "Klammer auf", ")": "Klammer zu",
+    "[": "eckige Klammer auf", "]": "eckige Klammer zu", "{": "geschweifte Klammer auf", "}": "geschweifte Klammer zu",
+    "|": "senkrechter Strich", "<": "kleiner als", ">": "größer als", "/": "Schrägstrich", "*": "Sternchen",
+    "'": "Apostroph", ",": "Komma", ";": "Semikolon", ":": "Doppelpunkt", "?": "Fragezeichen", "!": "Ausrufezeichen",
+    "_": "Unterstrich", "#": "Raute", "%": "Prozent", "~": "Tilde", "$": "Dollar", "–": "Gedankenstrich",
+    "—": "Gedankenstrich",
+}  # fmt: skip
 COMMON = words("""
 der die das den dem des ein eine einen einem einer und oder aber nicht kein keine ist sind war waren wird werden hat haben
 hatte ich du er sie es wir ihr mich dich sich uns euch mein dein sein unser in im an am auf aus bei mit nach von vom zu zum
@@ -243,7 +258,7 @@ jahr jahre jahren jahres seit bis von um ab anno in vor nach circa ca sommer win
 gegen anfang ende mitte im geboren gestorben gegründet erbaut
 """)
 ORDINAL_NOUNS = words("""
-platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
+jh jhd jhdt platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
 halbjahr semester geburtstag tag woche monat jahr auflage teil akt szene sinfonie symphonie band spieltag staffel folge
 halbzeit minute stelle advent bezirk reich lebensjahr jahrestag ausgabe preis rang stunde schritt gang satz sitzung wahl fc sc
 obergeschoss og ug untergeschoss stufe klassiker mannschaft rennen spiel lauf schuljahr hochzeitstag generation schicht person
@@ -254,7 +269,7 @@ frau stadt nacht hand person tochter mutter schwester zahl uhr tür wand bank mi
 macht zeit welt arbeit antwort fahrt schuld wahl liga gans nuss frucht haut luft brust faust post
 """)  # fmt: skip
 NEUTER = words("""
-mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
+jh jhd jhdt mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
 reich obergeschoss untergeschoss og ug lebensjahr rennen schuljahr ei bier glas brot blatt tier dorf geschlecht gesetz konzert
 ende auge gebäude interesse
 """)  # fmt: skip
@@ -275,29 +290,29 @@ DATIVE = words("von unter mit bei zu nach seit aus vom dem zum beim im gegenübe
 ACCUSATIVE = words("für gegen durch ohne um den")
 RULERS = words("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
 _MONTH = "|".join(sorted(map(str.capitalize, MONTH_NUMBERS), key=len, reverse=True))
-DAY = re.compile(
+DAY = (
     rf"(\d{{1,2}})\.[ \u00a0]?({_MONTH})(?!\w)(\.(?=[ \u00a0]\d{{4}}(?!\d))|\.(?=[ \u00a0]*[a-zäöü,;]))?"
     r"(?:[ \u00a0](\d{4})(?!\w|[.,]\d))?"
 )
-NUMERIC_DAY = re.compile(r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\d\d)(?!\w|[.,:]\d| Uhr))?(?!\d)")
-ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)")
-PLACE = re.compile(r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))")
+NUMERIC_DAY = r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\d\d)(?!\w|[.,:]\d| Uhr))?(?!\d)"
+ISO_DAY = r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)"
+PLACE = r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))"
 FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
-PLACE_AT_END = re.compile(rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)")
-PLACE_OF_TWO = re.compile(r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))")
-FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.[-\u2013/]\Z")
-PLACE_ALONE = re.compile(r"(\d{1,3})\.(?=\s*\Z)")
-DECADE = re.compile(r"(\d{1,4})er(n|s)?(?![\w])")
-FOLD = re.compile(r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|stellig\w*)(?!\w)")
-POSTCODE = re.compile(r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])")
-ROMAN = re.compile(rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])")
+PLACE_AT_END = rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)"
+PLACE_OF_TWO = r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))"
+FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.(?:[-\u2013/]| (?:und|oder|bis) )\Z")
+PLACE_ALONE = r"(\d{1,3})\.(?=\s*\Z)"
+DECADE = r"(\d{1,4})er(n|s)?(?![\w])"
+FOLD = r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|prozentig\w*|stellig\w*)(?!\w)"
+POSTCODE = r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])"
+ROMAN = rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])"
 
 
 def _ending(match: re.Match[str], noun: str) -> str:
     """The ending of an ordinal: "er", "e", "es" or "en"."""
     before = word_before(match)
     gender = LANGUAGE.gender_of(noun.lower(), True)
-    if not before and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
+    if before in ("", "und", "oder", "bis") and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
         before = found[1].lower()
     if before in TAKES_EN or before == "der" and gender == "f":
         return "en"
@@ -366,9 +381,10 @@ def _place_at_end(match: re.Match[str]) -> str | None:
 
 
 def _place_of_two(match: re.Match[str]) -> str:
-    """`vom 1.–3. Mai`, `am 3./4. März`."""
+    """`vom 1.–3. Mai`, `am 3./4. März`, `5.-7. Klasse`."""
     said = LANGUAGE.ordinal(int(match[1]))
-    return said + ("n" if word_before(match) in TAKES_EN else "r") + (" und" if match[2] else "")
+    noun = re.match(r"[-\u2013]?\d{1,2}\.[ \u00a0]([A-ZÄÖÜ]\w+)", match.string[match.end() :])
+    return said[:-1] + _ending(match, noun[1] if noun else "") + (" und" if match[2] else "")
 
 
 def _place_alone(match: re.Match[str]) -> str | None:
@@ -382,6 +398,17 @@ def _number(written: str) -> str:
 
 def _decade(match: re.Match[str]) -> str:
     return f"{LANGUAGE.year(int(match[1]))}er{match[2] or ''}"
+
+
+def _clock(match: re.Match[str]) -> str | None:
+    """`um 8h`"""
+    is_time = word_before(match) in ("um", "ab", "gegen", "bis") and int(match[1]) <= 24
+    return LANGUAGE.time(int(match[1]), 0) if is_time else None
+
+
+def _duration(match: re.Match[str]) -> str:
+    """`2:59:59 Std.`"""
+    return LANGUAGE.duration(int(match[1]), int(match[2]), int(match[3] or 0))
 
 
 def _roman(match: re.Match[str]) -> str | None:
@@ -444,7 +471,7 @@ class German(European):
     times_sign = "mal"
     by = "mal"
 
-    currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD"}
+    currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD", "ct": "¢", "Ct": "¢"}
     currencies = CURRENCIES
     units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "pro"
@@ -464,6 +491,10 @@ class German(European):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
+    suffix_abbreviations = {"str.": "straße", "pl.": "platz"}
     number_sign = "Nummer"
     letter_names = {"ß": "Eszett"}
     vowels = "aeiouyäöü"
@@ -484,20 +515,24 @@ class German(European):
         Rule(PLACE_AT_END, _place_at_end),
         Rule(PLACE_ALONE, _place_alone),
         Rule(DECADE, _decade),
-        Rule(FOLD, lambda match: _number(match[1]) + match[2]),
+        Rule(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?[ \u00a0]?(?:Stunden|Std\b(?:\.(?=\s+[a-zäöü]))?|h)(?!\w)", _duration),
+        Rule(FOLD, lambda match: ("hundert" if match[1] == "100" else _number(match[1])) + match[2]),
+        Rule(r"(\d{1,2})h(?!\w)", _clock),
         Rule(
-            re.compile(r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)"),
-            lambda match: f"{_number(match[1])}prozentig{match[2]}",
+            r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)",
+            lambda match: f"{'hundert' if match[1] == '100' else _number(match[1])}prozentig{match[2]}",
         ),
         Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
-        Rule(re.compile(r"(\d+)[x×](?= [^\W\d_])"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
+        Rule(r"(\d+) ?[x×](?= [^\W\d_]|[.,;:!?)]|\Z)", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
         *common_rules(lambda: LANGUAGE),
-        spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
-        Rule(re.compile(r"[uvos]\.(?=[ \u00a0]?[^\W_])"), lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        *spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
+        Rule(r"[uvos]\.(?=[ \u00a0]?[^\W_])", lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        hours_rule(lambda: LANGUAGE),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(
-            re.compile(rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)"),
+            rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)",
             lambda match: DAYS[match[1]] + ("," if match[0].endswith(",") else ""),
             "letter",
             frozenset(day.lower() for day in DAYS),
@@ -514,6 +549,16 @@ class German(European):
         if gender and said.endswith("eins"):
             return f"{said[:-1]}e" if gender == "f" and n == 1 else said[:-1]
         return said
+
+    def counted(self, match: re.Match[str]) -> str | None:
+        """`mit 1 Hand`: "einer", by the preposition."""
+        said, before = super().counted(match), word_before(match)
+        if said not in ("ein", "eine"):
+            return said
+        if before in DATIVE or before in ("in", "vor"):
+            return "einer" if said == "eine" else "einem"
+        is_masculine = said == "ein" and self.gender_of(match[2].lower(), True) == "m"
+        return "einen" if is_masculine and before in ACCUSATIVE else said
 
     def decimals(self, digits: str) -> str:
         return self.digits(digits)

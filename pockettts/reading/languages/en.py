@@ -2,7 +2,8 @@
 
 import re
 
-from .base import Currency, Language, Noun, Number, Rule, nouns, words
+from ..context import ADDRESS, last_word, next_word
+from .base import ROMANS, Currency, Language, Noun, Number, Rule, nouns, words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -125,7 +126,7 @@ MΩ: megohm, megohms
 μF uF: microfarad, microfarads
 nF: nanofarad, nanofarads
 pF: picofarad, picofarads
-F: farad, farads
+F: degree Fahrenheit, degrees Fahrenheit
 N: newton, newtons
 kN: kilonewton, kilonewtons
 Nm: newton meter, newton meters
@@ -211,8 +212,10 @@ BEFORE_NUMBERS = {
     "figs.": "figures", "eq.": "equation", "art.": "article", "ed.": "edition", "ex.": "example", "l.": "line", "ll.": "lines",
     "v.": "version", "ver.": "version", "pt.": "part", "par.": "paragraph", "para.": "paragraph", "app.": "appendix",
     "apt.": "apartment", "ste.": "suite", "ca.": "circa", "c.": "circa", "b.": "born", "d.": "died", "tel.": "telephone",
-    "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "lot.": "lot",
-    "§": "section", "§§": "sections", "№": "number", "No": "number", "Nº": "number",
+    "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "A.D.": "A D",
+    "Gen.": "Genesis", "Cor.": "Corinthians", "Ps.": "Psalm", "Matt.": "Matthew",
+    "Rom.": "Romans", "Isa.": "Isaiah", "lot.": "lot",
+    "No": "number", "Nº": "number",
 }  # fmt: skip
 ABBREVIATIONS = {
     "e.g.": "for example", "eg.": "for example", "i.e.": "that is", "ie.": "that is", "vs.": "versus", "vs": "versus",
@@ -221,7 +224,7 @@ ABBREVIATIONS = {
     "dept.": "department", "govt.": "government", "intl.": "international", "natl.": "national", "assn.": "association",
     "assoc.": "association", "misc.": "miscellaneous", "max.": "maximum", "min.": "minimum", "avg.": "average",
     "temp.": "temperature", "w.r.t.": "with respect to", "attn.": "attention", "ibid.": "ibid", "op. cit.": "op cit",
-    "24/7": "twenty four seven", "9/11": "nine eleven",
+    "24/7": "twenty four seven", "24/7/365": "twenty four seven three sixty five", "9/11": "nine eleven", "WWI": "World War one", "WWII": "World War two",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "etc.": "et cetera", "etc": "et cetera", "al.": "al", "inc.": "incorporated", "ltd.": "limited", "corp.": "corporation",
@@ -229,7 +232,7 @@ ENDING_ABBREVIATIONS = {
     "blvd.": "boulevard", "St.": "street", "Rd.": "road", "Ln.": "lane", "Pkwy.": "parkway", "Sq.": "square", "hrs.": "hours",
     "hr.": "hour", "mins.": "minutes", "secs.": "seconds", "ft.": "feet", "lb.": "pounds", "lbs.": "pounds", "oz.": "ounces",
     "yrs.": "years", "yr.": "year", "a.m.": "a m", "p.m.": "p m", "A.M.": "A M", "P.M.": "P M", "B.C.": "B C", "A.D.": "A D",
-    "B.C.E.": "B C E", "C.E.": "C E", "Ph.D.": "P H D", "PhD": "P H D", "M.D.": "M D", "B.A.": "B A", "M.A.": "M A",
+    "B.C.E.": "B C E", "C.E.": "C E", "Ph.D.": "P H D", "PhD": "P H D", "PhDs": "P H D's", "M.D.": "M D", "B.A.": "B A", "M.A.": "M A",
     "B.Sc.": "B S C", "M.Sc.": "M S C", "D.C.": "D C", "U.S.": "U S", "U.S.A.": "U S A", "U.K.": "U K", "U.N.": "U N", "E.U.": "E U",
     "Mon.": "Monday", "Tue.": "Tuesday", "Tues.": "Tuesday", "Wed.": "Wednesday", "Thu.": "Thursday", "Thur.": "Thursday",
     "Thurs.": "Thursday", "Fri.": "Friday", "Sat.": "Saturday", "Jan.": "January", "Feb.": "February", "Mar.": "March",
@@ -239,7 +242,7 @@ ENDING_ABBREVIATIONS = {
 SYMBOLS = {
     "&": "and", "+": "plus", "=": "equals", "@": "at", "<": "less than", ">": "greater than", "≤": "less than or equal to",
     "≥": "greater than or equal to", "≠": "not equal to", "≈": "approximately", "~": "about", "±": "plus or minus", "×": "times",
-    "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§": "section",
+    "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§§": "sections", "§": "section",
     "©": "copyright", "®": "registered", "™": "trademark", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "→": "to", "∑": "sum",
     "∆": "delta", "µ": "micro", "Ω": "ohm", "^": "to the power of", "−": "minus", "·": "times", "/": "slash", "\\": "backslash",
     "_": "underscore", "№": "number", "²": "squared", "³": "cubed", "¢": "cent", "‰": "per mille",
@@ -277,12 +280,38 @@ emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael bonifac
 callixtus celestine eugene julius martin nicholas
 """)  # fmt: skip
 
+COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
+POINTED = r"(?:America|American|Americans|Africa|African|Korea|Korean|Carolina|Dakota|Virginia|Ireland|Asia|Europe|Sudan|Timor|Macedonia)\b"
+RELEASED = words("""
+python version java node ubuntu debian fedora windows macos ios android linux kernel php ruby rust go release firmware django chrome
+postgresql mysql kubernetes
+""")
+ERAS = words("AD CE BC BCE")
+MONEY_NOUNS = words("bill bills banknote banknotes coin coins")
+SCREEN_LINES = words("240 360 480 576 720 1080 1440 2160 4320")
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
 NO_PLURALS = words("this was has does thus across less unless always perhaps besides whereas sales series")
 SERIAL_AFTER = words("""
 boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
 """)
+BIBLE_BOOKS = words("""
+genesis exodus leviticus numbers deuteronomy joshua judges ruth samuel kings chronicles ezra nehemiah esther job psalm psalms proverbs
+ecclesiastes isaiah jeremiah lamentations ezekiel daniel hosea joel amos obadiah jonah micah nahum habakkuk zephaniah haggai zechariah
+malachi matthew mark luke john acts romans corinthians galatians ephesians philippians colossians thessalonians timothy titus philemon
+hebrews james peter jude revelation gen ex deut ps prov isa jer ezek dan matt mk lk jn rom cor gal eph phil col thess tim heb jas rev
+""")
+TELEPHONE_AFTER = words("call dial phone telephone tel fax mobile cell hotline whatsapp sms text")
+LETTER_AFTER = words("""
+vitamin vitamins hepatitis influenza plan grade grades option team point drive letter key gate terminal platform block building row
+line lane column category item answer question exhibit list pool tier side studio an strain protein factor proteins option
+company party patient subject model sample formula product step variant route zone sector bed ward wing hall court pier dock
+""")
+SIGN_NAMES = {
+    "&": "ampersand", "(": "open parenthesis", ")": "close parenthesis", "[": "open bracket", "]": "close bracket",
+    "{": "open brace", "}": "close brace", "|": "vertical bar", "'": "apostrophe", "^": "caret", "`": "backtick", "<": "less than",
+    ">": "greater than", "*": "asterisk", "—": "em dash", "–": "en dash", "…": "ellipsis",
+}  # fmt: skip
 YEAR_AFTER = words("""
 in since until till of from by year circa ca c around before after during between
 to and spring summer fall autumn winter
@@ -291,8 +320,22 @@ ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc b
 
 
 def _feet(match: re.Match[str]) -> str:
-    """5'10" """
-    return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}"
+    """5'10", 5'10½" """
+    half = {"\u00bd": " and a half", "\u00bc": " and a quarter", "\u00be": " and three quarters"}.get(
+        match[3] or "", ""
+    )
+    return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}{half}"
+
+
+def _feet_alone(match: re.Match[str]) -> str:
+    """6' tall, 6\u2032"""
+    n = int(match[1] or match[3])
+    is_adjective = (
+        match[3]
+        and re.match(r" [a-z]", match.string[match.end() :])
+        and next_word(match.string, match.end()) not in COMMON
+    )
+    return f"{LANGUAGE.cardinal(n)} {'foot' if n == 1 or is_adjective else 'feet'}{match[2] or ''}"
 
 
 def _angle(match: re.Match[str]) -> str:
@@ -320,14 +363,73 @@ def _toll_free(match: re.Match[str]) -> str:
     return f"one {number} {word}"
 
 
+def _verse(match: re.Match[str]) -> str | None:
+    """John 3:16-18"""
+    if last_word(match.string, match.start()).lower() not in BIBLE_BOOKS:
+        return None
+    chapter, first, last = (LANGUAGE.cardinal(int(part)) if part else "" for part in match.groups())
+    return f"{chapter} {LANGUAGE.range(first, last) if last else first}"
+
+
+def _centuries(match: re.Match[str]) -> str | None:
+    """XIX century"""
+    n = ROMANS.get(match[1].lower())
+    return LANGUAGE.ordinal(n) if n else None
+
+
+def _part_of_an_inch(match: re.Match[str]) -> str | None:
+    """3/8\""""
+    return f"{LANGUAGE.fraction(None, int(match[1]), int(match[2]))} inch" if int(match[2]) else None
+
+
+def _release(match: re.Match[str]) -> str | None:
+    """Python 3.10, which is no decimal"""
+    if last_word(match.string, match.start()).lower() not in RELEASED or match[2].startswith("0"):
+        return None
+    return f"{LANGUAGE.cardinal(int(match[1]))} point {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _drive(match: re.Match[str]) -> str | None:
+    """123 Maple Dr."""
+    is_road = ADDRESS.search(match.string, max(0, match.start() - 50), match.start())
+    return "drive" if is_road and not re.match(r"\.? [A-Z]", match.string[match.end() :]) else None
+
+
+def _rating(match: re.Match[str]) -> str:
+    """4/5 stars"""
+    whole, _, decimals = match[1].partition(".")
+    return f"{LANGUAGE.number(Number(int(whole), decimals))} {LANGUAGE.out_of} {LANGUAGE.cardinal(int(match[2]))}"
+
+
+def _against(match: re.Match[str]) -> str | None:
+    """Roe v. Wade"""
+    return "versus" if last_word(match.string, match.start())[:1].isupper() else None
+
+
+def _section(match: re.Match[str]) -> str:
+    """401(k), 501(c)(3)"""
+    parts = re.findall(r"[a-z]+|\d+", match[2])
+    return " ".join(
+        [
+            LANGUAGE.serial_number(match[1]),
+            *(LANGUAGE.cardinal(int(part)) if part.isdecimal() else part for part in parts),
+        ]
+    )
+
+
 def _hours(match: re.Match[str]) -> str:
     """1h30m"""
     return LANGUAGE.duration(int(match[1]), int(match[2]), 0)
 
 
-def _short_year(year: int) -> str:
-    """The '90 of a century that is not said."""
-    return LANGUAGE.year(1900 + year).removeprefix("nineteen ")
+def _wireless(match: re.Match[str]) -> str:
+    """802.11ac"""
+    return " ".join(["eight oh two point", LANGUAGE.cardinal(int(match[1])), *match[2]])
+
+
+def _short_year(match: re.Match[str]) -> str:
+    """'99"""
+    return LANGUAGE.year(1900 + int(match[1])).removeprefix("nineteen ")
 
 
 def _resolution(match: re.Match[str]) -> str:
@@ -372,39 +474,90 @@ class English(Language):
     half_days = {"am": "a m", "pm": "p m", "a.m.": "a m", "p.m.": "p m", "a.m": "a m", "p.m": "p m", "AM": "A M", "PM": "P M",
                  "A.M.": "A M", "P.M.": "P M",}  # fmt: skip
     decades = r"['’]?s"
+    seconds_are_durations = True
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "page": "pages",
+        "figure": "figures",
+        "chapter": "chapters",
+        "section": "sections",
+        "line": "lines",
+        "number": "numbers",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
     read_acronyms = READ
     spelled_acronyms = SPELLED
     common_words = COMMON
     roman_after = ROMAN_AFTER
     regnal_names = REGNAL
     rules = (
-        Rule(re.compile(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?"), _angle),
-        Rule(re.compile(r"(\d+(?:\.\d+)?)[\"\u2033\u201d](?= [a-z])"), _inches),
-        Rule(re.compile(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)"), _toll_free),
-        Rule(re.compile(r"(\d{1,2})['\u2032](\d{1,2})[\"\u2033\u201d]"), _feet),
-        Rule(re.compile(r"(\d{3,4})[x×](\d{3,4})(?!\w)"), _resolution),
-        Rule(re.compile(r"[248]K(?!\w)"), lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
-        Rule(re.compile(r"([CJ])\+\+(?!\w)"), lambda match: f"{match[1]} plus plus", "letter", words("c j")),
-        Rule(re.compile(r"([A-G])#(?!\w)"), lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
-        Rule(re.compile(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)"), _hours),
+        Rule(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?", _angle),
+        Rule(r"(\d+(?:\.\d+)?)(?:[\"\u201d](?= [a-z])|\u2033(?!\w))", _inches),
+        Rule(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)", _toll_free),
+        Rule(r"(\d{1,2})['\u2032] ?(\d{1,2})([\u00bd\u00bc\u00be])?[\"\u2033\u201d]", _feet),
+        Rule(r"(\d{3,4})[x×](\d{3,4})(?!\w)", _resolution),
+        Rule(r"[248]K(?!\w)", lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
+        Rule(r"([CJ])\+\+(?!\w)", lambda match: f"{match[1]} plus plus", "letter", words("c j")),
+        Rule(r"([A-G])#(?!\w)", lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
         Rule(
-            re.compile(r"['\u2019](\d\d)(?![\w'\u2019])"),
-            lambda match: LANGUAGE.year(1900 + int(match[1])).removeprefix("nineteen "),
-            "other",
+            r"([123])(?= (?:Samuel|Kings|Chronicles|Corinthians|Cor\.|Thessalonians|Timothy|Peter|John) \d)",
+            lambda match: LANGUAGE.ordinal(int(match[1])).capitalize(),
         ),
-        Rule(re.compile(r"911(?![\w]|[,.-]\d)"), lambda match: "nine one one"),
-        Rule(re.compile(r"v(?=\d+(?:\.\d+)*(?!\w))"), lambda match: "version", "letter", words("v")),
+        Rule(r"(\d{1,2}(?:\.\d)?)/(\d{1,2})(?= (?:stars?|points)\b)", _rating),
+        Rule(r"v\.(?= [A-Z])", _against, "letter", words("v")),
+        Rule(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)", _verse),
+        Rule(r"([IVX]+)(?= (?:century|centuries|dynasty)\b)", _centuries, "letter", frozenset(ROMANS)),
+        Rule(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))", _drive, "letter", words("dr")),
+        Rule(r"(\d+)/(\d+)[\"\u2033](?!\w)", _part_of_an_inch),
+        Rule(
+            r"(10{2,5})s(?= of\b)",
+            lambda match: f"{LANGUAGE.cardinal(int(match[1])).removeprefix('one ')}s",
+        ),
+        Rule(
+            r"([1-9]\d\d)([A-Z])(?= [A-Z][a-z])",
+            lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}",
+        ),
+        Rule(r"(\d{1,3})\.(\d{1,2})(?![\w.,])", _release),
+        Rule(
+            r"IV(?= (?:drips?|lines?|fluids?|bags?|antibiotics|therapy|infusions?|access|poles?|tubes?|push)\b)",
+            lambda match: "I V",
+            "letter",
+            words("iv"),
+        ),
+        Rule(rf"([NSEW])\.(?= {POINTED})", lambda match: COMPASS[match[1]], "letter", words("n s e w")),
+        Rule(
+            r"(?<=\d )([NSEW])\.?(?= [A-Z][a-z])",
+            lambda match: COMPASS[match[1]],
+            "letter",
+            words("n s e w"),
+        ),
+        Rule(r"(\d{3})((?:\((?:[a-z]|\d{1,2})\))+)", _section),
+        Rule(r"802\.(\d{1,2})([a-z]{0,2})(?!\w)", _wireless),
+        Rule(
+            r"(\d{3,4})([pi])(?!\w)",
+            lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}" if match[1] in SCREEN_LINES else None,
+        ),
+        Rule(
+            r"(\d{1,2})[\u2032']( ?)(?=(?:tall|long|wide|high|deep|by)\b)|(\d{1,2})\u2032(?!\w)",
+            _feet_alone,
+        ),
+        Rule(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)", _hours),
+        Rule(r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])", _short_year, "other"),
+        Rule(r"911(?![\w]|[,.-]\d)", lambda match: "nine one one"),
+        Rule(r"v(?=\d+(?:\.\d+)*(?!\w))", lambda match: "version", "letter", words("v")),
     )
     serial_after = SERIAL_AFTER
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     year_after = YEAR_AFTER
-    decade_after = words("the early late mid")
+    decade_after = words("the early late mid his her my your their our its")
+    bible_books = BIBLE_BOOKS
     words_like_months = words("may march mar")
     address_words = ADDRESS_WORDS
 
@@ -459,7 +612,10 @@ class English(Language):
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
         parts = [(hours, "hour"), (minutes, "minute"), (seconds, "second")]
-        return " ".join(f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n)
+        said = [f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n]
+        if not said:
+            return "zero seconds"
+        return f"{' '.join(said[:-1])} and {said[-1]}" if seconds and len(said) > 1 else " ".join(said)
 
     def serial_number(self, digits: str) -> str:
         if len(digits) == 3 and digits[0] != "0" and digits[1] == "0" and digits[2] != "0":
@@ -477,12 +633,17 @@ class English(Language):
             return self.cardinal(n)
         if name in self.regnal_names:
             return f"the {self.ordinal(n)}"
-        return None
+        return self.ordinal(n) if name == "the" and 1 < n < 50 else None
 
     def roman_after_name(self, n: int) -> str | None:
         return f"the {self.ordinal(n)}"
 
+    def is_attribute(self, before: str, after: str) -> bool:
+        return before.lower() in ("a", "an") and after.islower() and after not in COMMON or after in MONEY_NOUNS
+
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
+        if after in ERAS:
+            return True
         if n < 1900 or before in self.year_after or before in self.months:
             return super().reads_as_year(n, before, after)
         is_counted = after.islower() and len(after) > 3 and after.endswith("s") and after not in NO_PLURALS

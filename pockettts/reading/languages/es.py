@@ -7,12 +7,14 @@ from .european import (
     SPACED_UNITS,
     Romance,
     currencies,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekday_ranges,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -71,6 +73,7 @@ UNITS = (
     )
     | nouns("""
     %: por ciento
+    Nm: newton metro, newtons metro, m
     ‰: por mil
     °: grado, grados, m
     °C ºC: grado Celsius, grados Celsius, m
@@ -191,7 +194,7 @@ SYMBOLS = {
     "&": "y", "+": "más", "=": "igual a", "@": "arroba", "<": "menor que", ">": "mayor que", "≤": "menor o igual que",
     "≥": "mayor o igual que", "≠": "distinto de", "≈": "aproximadamente", "~": "aproximadamente", "±": "más menos",
     "×": "por", "÷": "dividido entre", "√": "raíz cuadrada de", "∞": "infinito", "π": "pi", "%": "por ciento",
-    "‰": "por mil", "°": "grados", "§": "sección", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras",
+    "‰": "por mil", "°": "grados", "§§": "secciones", "§": "sección", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras",
     "¥": "yenes", "→": "a", "^": "elevado a", "−": "menos", "·": "por", "/": "barra", "\\": "barra invertida",
     "_": "guion bajo", "№": "número", "¢": "centavos", "Ω": "ohmios", "µ": "micro",
 }  # fmt: skip
@@ -202,10 +205,19 @@ IN_ADDRESSES = {
 }  # fmt: skip
 
 READ = words("""
-ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OMS OEA OPEP AVE IVA PIN SIM RAM ROM LAN GIF BIOS COVID RENFE SEAT TALGO INEM
+PSOE ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OMS OEA OPEP AVE IVA PIN SIM RAM ROM LAN GIF BIOS COVID RENFE SEAT TALGO INEM
 PYME PYMES ETA OVNIS PIB MIR FARC UNAM NAFTA MERCOSUR UNASUR SARS IKEA FAO PAN PRI OTI LASER RADAR NIE COPE
 """)  # fmt: skip
 SPELLED = words("OCDE ADN UAE CEOE IEEE ISBN")
+TELEPHONE_AFTER = words("teléfono tel móvil celular fax llame llama whatsapp llamar")
+LETTER_AFTER = words(
+    "vitamina vitaminas hepatitis plan tipo punto grupo clase puerta bloque edificio fila columna letra tecla opción línea zona equipo modelo"
+)
+SIGN_NAMES = {
+    "(": "abre paréntesis", ")": "cierra paréntesis", "[": "abre corchete", "]": "cierra corchete", "{": "abre llave",
+    "}": "cierra llave", "|": "barra vertical", "<": "menor que", ">": "mayor que", "'": "apóstrofo",
+    "#": "almohadilla", "=": "igual", "–": "raya", "—": "raya",
+}  # fmt: skip
 COMMON = words("""
 el la los las lo un una unos unas y o u e pero no ni sí si que qué quien quién cual cuál cuando cuándo donde dónde como cómo
 porque por para con sin sobre entre hasta desde hacia contra según de del al a en yo tú él ella usted nosotros ellos ellas
@@ -261,7 +273,7 @@ tenista tenistas policía policías tranvía guardia guardias colega colegas pir
 pandas diagrama diagramas aroma aromas papa papas kilograma
 """)  # fmt: skip
 
-PHONE = re.compile(
+PHONE = (
     r"(?:[6-9]\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3}|9\d[ \u00a0.-]\d{3}[ \u00a0.-]\d{2}[ \u00a0.-]\d{2}"
     r"|[6-9]\d{2}(?:[ \u00a0.-]\d{2}){3}|\d{2}[ -]\d{4}[ -]\d{4}"
     r"|(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)\d{4}-\d{4})(?!\w|[.,-]\d|[ \u00a0]?[€$%])"
@@ -324,10 +336,20 @@ class Spanish(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "página": "páginas",
+        "número": "números",
+        "capítulo": "capítulos",
+        "artículo": "artículos",
+        "figura": "figuras",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "número"
     vowels = "aeiouyáéíóúü"
     read_acronyms = READ
@@ -346,10 +368,12 @@ class Spanish(Romance):
     address_words = words("com org net edu gob gov info blog app")
     rules = (
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
-        Rule(re.compile(r"(\d+)x(?= (?:más|menos|mayor|mejor))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
+        Rule(r"(\d+)x(?= (?:más|menos|mayor|mejor))", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
         *romance_rules(lambda: LANGUAGE, "número"),
-        spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
-        weekdays_with_dot(DAYS),
+        *spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        hours_rule(lambda: LANGUAGE),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
@@ -367,6 +391,7 @@ class Spanish(Romance):
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         said = super().ordinal(n).replace("décimoprimero", "undécimo").replace("décimosegundo", "duodécimo")
+        said = said.replace("quadra", "cuadra")
         if 13 <= n <= 19:
             said = said.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
         ending = suffix.lstrip(".")

@@ -6,42 +6,34 @@ say "three millions of euros".
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
-from .base import Currency, Language, Noun, Number, Rule
+from .base import ROMANS, Currency, Language, Noun, Number, Rule
 
 LETTERS = (50, 100, 500, 1000)  # L, C, D and M are more often letters: "tipo D"
 LONG = 4  # decimals from here on are read digit by digit
 CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
-COUNTED = re.compile(r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))")
-DOTTED = re.compile(r"(\d+)\.(\d{1,2})(?!\w|[.,:/%°€$£]\d?|[ \u00a0\u202f]?[%°€$£])")
-VERSION = re.compile(r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)")
-VERSE = re.compile(r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)")
-PART = re.compile(r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
-VULGAR_PART = re.compile(r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)")
+COUNTED = r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))"
+DOTTED = r"(\d+)\.(\d{1,2})(?!\w|[.,:/%°€$£]\d?|[ \u00a0\u202f]?[%°€$£])"
+VERSION = r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)"
+VERSE = r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)"
+PART = r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
+VULGAR_PART = r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
 VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
-ROUND_PRICE = re.compile(r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Euro|euros?|\$|£)(?!\w)")
-ANGLO_NUMBER = re.compile(
-    r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
-)
-SEASON = re.compile(r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)")
-YEARS = re.compile(r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)")
-DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)")
-ANGLO_MONEY = re.compile(r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)")
+ROUND_PRICE = r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Euro|euros?|\$|£)(?!\w)"
+ANGLO_NUMBER = r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
+SEASON = r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)"
+YEARS = r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)"
+DAY_AND_MONTH = r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)"
+ANGLO_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)"
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 NEXT_WORD = re.compile(r"[ \u00a0\u202f]+([^\W\d_]+)")
 
 
-ROMANS = {
-    tens + ones: 10 * ten + one
-    for ten, tens in enumerate(("", "x", "xx", "xxx"))
-    for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
-    if ten or one
-}
 _NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
-ROMAN_RANGE = re.compile(rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)")
+ROMAN_RANGE = rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)"
 SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
 
 
@@ -83,49 +75,61 @@ def currencies(table: str) -> dict[str, Currency]:
     return found
 
 
-def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Rule:
-    """A rule for abbreviations of several parts, with spaces or without: "z. B." and "z.B.".
+def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rule]:
+    """Rules for abbreviations of several parts, with spaces or without: "z. B." and "z.B."; one for each first part.
 
     table: by the abbreviation as it is written with spaces. ending: those that may end a sentence, whose last dot then stays.
     """
     ends = frozenset(ending)
     said = {_squeezed(key): value for key, value in table.items()}
-    alternatives = []
+    alternatives: dict[str, list[str]] = {}
     for key in sorted(table, key=len, reverse=True):
         first, rest = key[0], re.escape(key[1:].removesuffix(".")).replace(r"\ ", f"{SPACES}?")
         stays = rf"{CLOSERS}\s*\Z" + (rf"|{CLOSERS}\s+[A-ZÀ-Þ]" if key in ends else "")
-        alternatives.append(
+        alternatives.setdefault(re.split(r"[. ]", key)[0].lower(), []).append(
             f"[{first.lower()}{first.upper()}]{rest}"
             + (rf"(?:\.(?!{stays})|(?=\.)|(?![.\w]))" if key.endswith(".") else "")
         )
-    return Rule(
-        re.compile(rf"(?:{'|'.join(alternatives)})(?!\w)"),
-        lambda match: said.get(_squeezed(match[0])),
-        "letter",
-        frozenset(re.split(r"[. ]", key)[0].lower() for key in table),
-    )
+    for part, patterns in alternatives.items():
+        pattern = rf"(?:{'|'.join(patterns)})(?!\w)"
+        yield Rule(pattern, lambda match: said.get(_squeezed(match[0])), "letter", frozenset((part,)))
 
 
 def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
     """A rule for abbreviated months before a year: "sept. 2026", not "J'en ai sept."."""
     short = sorted((month for month in months if month not in map(str.lower, names)), key=len, reverse=True)
     return Rule(
-        re.compile(rf"({'|'.join(short)})\.(?={SPACES}+(?:del?{SPACES})?\d{{4}}(?!\d))", re.I),
+        rf"(?i)({'|'.join(short)})\.(?={SPACES}+(?:del?{SPACES})?\d{{4}}(?!\d))",
         lambda match: names[months[match[1].lower()] - 1],
         "letter",
         frozenset(short),
     )
 
 
-def weekdays_with_dot(days: Mapping[str, str]) -> Rule:
-    """A rule for abbreviated weekdays before a date: "lun. 3 mars"."""
-    names = "|".join(map(re.escape, days))
+def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) -> Rule:
+    """A rule for abbreviated weekdays before a date: "lun. 3", or "lun 3 mars" without a dot."""
+    names, month = "|".join(map(re.escape, days)), "|".join(map(re.escape, months))
     return Rule(
-        re.compile(rf"({names})\.,?(?={SPACES}+\d)", re.I),
+        rf"(?i)({names})(?:\.,?(?={SPACES}+\d)|,?(?={SPACES}+\d\d?\w{{0,2}}{SPACES}+(?:de{SPACES})?(?:{month})\b))",
         lambda match: f"{days[match[1].lower()]}" + ("," if match[0].endswith(",") else ""),
         "letter",
         frozenset(days),
     )
+
+
+def weekday_ranges(language: Callable[[], Language], days: Mapping[str, str]) -> Rule:
+    """A rule for ranges of abbreviated weekdays: "Mo-Fr", "lun.–ven."; but not "zo-zo"."""
+    names = "|".join(map(re.escape, days))
+    return Rule(
+        rf"(?i)({names})\.?{SPACES}?[-\u2013]{SPACES}?(?!\1\b)({names})(?:\.(?={SPACES}*[\d:,])|(?![\w.-])|(?=\.))",
+        lambda match: language().range(*(_day(name, days) for name in match.groups())),
+        "letter",
+        frozenset(map(str.lower, days)),
+    )
+
+
+def _day(name: str, days: Mapping[str, str]) -> str:
+    return next(said for day, said in days.items() if day.lower() == name.lower())
 
 
 def word_before(match: re.Match[str]) -> str:
@@ -165,7 +169,6 @@ class European(Language):
     version_word: ClassVar[str] = ""  # the "v" of "v2.0"
     squared: ClassVar[str] = ""  # "10²"
     cubed: ClassVar[str] = ""
-    dot: ClassVar[str] = ""  # how the dot of "2.0" is said, a version more often than a decimal
     never_counted: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words after which a number counts nothing: "page", "chapitre"
@@ -186,6 +189,10 @@ class European(Language):
         before = word_before(match)
         if before in self.never_counted or len(match[1]) > 15 or not self._is_noun(noun):
             return None
+        if any(
+            before in (key.rstrip(".").lower(), said.lower()) for key, said in self.before_numbers.items() if "." in key
+        ):
+            return None  # "Nr. 1 BGB"
         if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_after:
             return None
         gender = self.gender_of(noun.lower(), n == 1)
@@ -330,26 +337,31 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             YEARS,
             lambda match: language().range(language().cardinal(int(match[1])), language().year(int(match[2]))),
         ),
-        Rule(re.compile(r"C#(?!\w)"), lambda match: "C sharp", "letter", frozenset("c")),
+        Rule(r"C#(?!\w)", lambda match: "C sharp", "letter", frozenset("c")),
         Rule(
-            re.compile(r"C\+\+(?!\w)"),
+            r"C\+\+(?!\w)",
             lambda match: f"C {language().symbols['+']} {language().symbols['+']}",
             "letter",
             frozenset("c"),
         ),
         Rule(SEASON, lambda match: language().season(match)),
+        Rule(
+            r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])",
+            lambda match: language().cardinal(int(match[1])),
+            "other",
+        ),
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
         Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
-        Rule(re.compile(r"km/h(?!\w)"), lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
-        Rule(re.compile(r"°[CF](?!\w)"), lambda match: language().units[match[0]].many, "other"),
+        Rule(r"km/h(?!\w)", lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
+        Rule(r"°[CF](?!\w)", lambda match: language().units[match[0]].many, "other"),
         Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
         Rule(PART, lambda match: language().part(match)),
         Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
         Rule(VULGAR_PART, lambda match: language().vulgar_part(match), "other"),
         Rule(DAY_AND_MONTH, lambda match: language().day_and_month(match)),
-        Rule(re.compile(r"[48]K(?!\w)"), lambda match: f"{language().cardinal(int(match[0][0]))} K"),
+        Rule(r"[48]K(?!\w)", lambda match: f"{language().cardinal(int(match[0][0]))} K"),
         Rule(
-            re.compile(r"(\d+)([²³])(?!\w)"),
+            r"(\d+)([²³])(?!\w)",
             lambda match: (
                 f"{language().cardinal(int(match[1]))} {language().squared if match[2] == '²' else language().cubed}"
             ),
@@ -357,7 +369,7 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
         Rule(VERSE, lambda match: language().verse(match)),
         Rule(VERSION, lambda match: language().version(match)),
         Rule(
-            re.compile(r"v(?=\d+(?:\.\d+)+(?!\w))"),
+            r"v(?=\d+(?:\.\d+)+(?!\w))",
             lambda match: language().version_word,
             "letter",
             frozenset("v"),
@@ -367,9 +379,17 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     )
 
 
-NUMBER_SIGN = re.compile(r"[nN]°(?=[ \u00a0]?\d)")
-THOUSANDS = re.compile(r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))")
-ELIDED = re.compile(r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])")
+def hours_rule(language: Callable[[], Language]) -> Rule:
+    """A rule for `1h30`, in languages that do not write the time of day so."""
+    return Rule(
+        rf"(\d{{1,2}}){SPACES}?h{SPACES}?([0-5]\d)(?:{SPACES}?min)?(?!\w)",
+        lambda match: language().duration(int(match[1]), int(match[2]), 0),
+    )
+
+
+NUMBER_SIGN = r"[nN]°(?=[ \u00a0]?\d)"
+THOUSANDS = r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))"
+ELIDED = r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])"
 
 
 class Romance(European):
@@ -397,6 +417,10 @@ class Romance(European):
         """Halves of other nouns too: "media taza", "dos tazas y media"."""
         if said := super()._part(whole, numerator, denominator, symbol):
             return said
+        if (numerator, denominator) == (1, 2) and symbol in ("ora", "hora"):
+            return self.part_of(
+                int(whole) if whole else None, 1, 2, Noun(symbol, symbol[:-1] + ("e" if symbol == "ora" else "as"), "f")
+            )
         if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
             return None
         gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
@@ -467,7 +491,7 @@ def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, .
         Rule(THOUSANDS, lambda match: language().thousands(match)),
         Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
         Rule(
-            re.compile(rf"({_NUMERAL})[ \u00a0]([^\W\d_]+)"),
+            rf"({_NUMERAL})[ \u00a0]([^\W\d_]+)",
             lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
             "letter",
             frozenset(ROMANS),

@@ -2,8 +2,7 @@
 
 import re
 
-from .base import Currency, Noun, Number, Rule, nouns, words
-from .european import ROMANS as ROMAN_NUMERALS
+from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
 from .european import (
     SPACED_UNITS,
     Romance,
@@ -14,7 +13,8 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekday_ranges,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -71,6 +71,7 @@ UNITS = (
     )
     | nouns("""
     %: pour cent
+    Nm: newton-mètre, newtons-mètres, m
     ‰: pour mille
     °: degré, degrés, m
     °C ºC: degré Celsius, degrés Celsius, m
@@ -183,7 +184,7 @@ SYMBOLS = {
     "&": "et", "+": "plus", "=": "égale", "@": "arobase", "<": "inférieur à", ">": "supérieur à", "≤": "inférieur ou égal à",
     "≥": "supérieur ou égal à", "≠": "différent de", "≈": "environ", "~": "environ", "±": "plus ou moins", "×": "fois",
     "÷": "divisé par", "√": "racine carrée de", "∞": "infini", "π": "pi", "%": "pour cent", "‰": "pour mille", "°": "degrés",
-    "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
+    "§§": "paragraphes", "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
     "^": "puissance", "−": "moins", "·": "fois", "/": "slash", "\\": "antislash", "_": "tiret bas", "№": "numéro",
     "¢": "cents", "Ω": "ohms", "µ": "micro",
 }  # fmt: skip
@@ -198,6 +199,15 @@ ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OPEP PIN SIM RAM ROM LAN GIF BIO
 PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR NAFTA FAO MEDEF ALENA ARTE INRA INSERM
 """)  # fmt: skip
 SPELLED = words("OCDE IEEE ISBN RATP AOC")
+TELEPHONE_AFTER = words("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
+LETTER_AFTER = words(
+    "vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle"
+)
+SIGN_NAMES = {
+    "&": "esperluette", "(": "parenthèse ouvrante", ")": "parenthèse fermante", "[": "crochet ouvrant",
+    "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
+    "<": "inférieur à", ">": "supérieur à", "'": "apostrophe", "–": "tiret", "—": "tiret",
+}  # fmt: skip
 COMMON = words("""
 le la les un une des du de d l et ou mais donc or ni car que qui quoi dont où ce cet cette ces mon ma mes ton ta tes son sa
 ses notre nos votre vos leur leurs je tu il elle on nous vous ils elles me te se lui eux y en au aux à dans par pour avec sans
@@ -239,18 +249,16 @@ rivière adresse église messe prière dame reine princesse poule chèvre souris
 
 POLITE = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
 SUFFIXES = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
-HOUR_MINUTES = re.compile(r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?")
-ROMAN_PLACE = re.compile(r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])")
+HOUR_MINUTES = r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?"
+ROMAN_PLACE = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
 ROMAN_TRIGGERS = frozenset(
-    numeral + ending
-    for numeral in ROMAN_NUMERALS
-    for ending in ("er", "re", "ère", "e", "ème", "ième", "ᵉ", "ᵉʳ", "ers")
+    numeral + ending for numeral in ROMANS for ending in ("er", "re", "ère", "e", "ème", "ième", "ᵉ", "ᵉʳ", "ers")
 )
 
 
 def _roman_place(match: re.Match[str]) -> str | None:
     numeral = match[1].lower()
-    return LANGUAGE.ordinal(ROMAN_NUMERALS[numeral], match[2]) if numeral in ROMAN_NUMERALS else None
+    return LANGUAGE.ordinal(ROMANS[numeral], match[2]) if numeral in ROMANS else None
 
 
 BIBLE_BOOKS = words("""
@@ -303,10 +311,14 @@ class French(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {"page": "pages", "numéro": "numéros", "chapitre": "chapitres", "article": "articles"}
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "numéro"
     vowels = "aeiouyàâäéèêëîïôöùûüœæ"
     read_acronyms = READ
@@ -324,21 +336,32 @@ class French(Romance):
     rules = (
         Rule(HOUR_MINUTES, lambda match: LANGUAGE.duration(int(match[1]), int(match[2]), 0)),
         Rule(
-            re.compile(r"0 8\d\d(?: \d{2,3}){2,3}(?!\w|[.,]\d)"),
+            r"0 8\d\d(?: \d{2,3}){2,3}(?!\w|[.,]\d)",
             lambda match: LANGUAGE.telephone(["0", *match[0].split()[1:]]),
         ),
-        Rule(re.compile(r"0\d{9}(?!\w|[.,]\d)"), lambda match: LANGUAGE.telephone([match[0]])),
-        Rule(re.compile(r"(?<=années )80(?!\w|[.,]\d)"), lambda match: "quatre-vingt"),
+        Rule(r"0\d{9}(?!\w|[.,]\d)", lambda match: LANGUAGE.telephone([match[0]])),
+        Rule(r"(?<=années )80(?!\w|[.,]\d)", lambda match: "quatre-vingt"),
+        Rule(
+            r"(\d+)(?:,(\d+))?[ \u00a0\u202f]?M(?=[ \u00a0]d(?:e |['\u2019]))",
+            lambda match: LANGUAGE.number(Number(int(match[1]), match[2] or "", False, "million")),
+        ),
+        Rule(
+            r"(?<=[IVX]e )s\.(?!\s*\Z)|(?<=[IVX]e )s(?=\.)",
+            lambda match: "siècle",
+            "letter",
+            frozenset("s"),
+        ),
         *romance_rules(lambda: LANGUAGE, "numéro"),
-        spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
+        *spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
         Rule(ROMAN_PLACE, _roman_place, "letter", ROMAN_TRIGGERS),
         Rule(
-            re.compile(r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))"),
+            r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))",
             lambda match: POLITE[match[1]],
             "letter",
             words("m mm mme mlle"),
         ),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )

@@ -2,19 +2,21 @@
 
 import re
 
-from .base import Noun, Number, Rule, nouns, words
+from .base import ROMANS, Noun, Number, Rule, nouns, words
 from .european import (
-    ROMANS,
+    LETTERS,
     SPACED_UNITS,
     Romance,
     currencies,
     elision_rule,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekday_ranges,
+    weekdays_before_dates,
     word_before,
 )
 
@@ -75,6 +77,7 @@ UNITS = (
     )
     | nouns("""
     %: per cento
+    Nm: newton metro, newton metro, m
     ‰: per mille
     °: grado, gradi, m
     °C ºC: grado Celsius, gradi Celsius, m
@@ -190,7 +193,7 @@ SYMBOLS = {
     "&": "e", "+": "più", "=": "uguale", "@": "chiocciola", "<": "minore di", ">": "maggiore di", "≤": "minore o uguale a",
     "≥": "maggiore o uguale a", "≠": "diverso da", "≈": "circa", "~": "circa", "±": "più o meno", "×": "per", "÷": "diviso",
     "√": "radice quadrata di", "∞": "infinito", "π": "pi greco", "%": "per cento", "‰": "per mille", "°": "gradi",
-    "§": "paragrafo", "©": "copyright", "€": "euro", "$": "dollari", "£": "sterline", "¥": "yen", "→": "a", "^": "elevato a",
+    "§§": "paragrafi", "§": "paragrafo", "©": "copyright", "€": "euro", "$": "dollari", "£": "sterline", "¥": "yen", "→": "a", "^": "elevato a",
     "−": "meno", "·": "per", "/": "barra", "\\": "barra rovesciata", "_": "trattino basso", "№": "numero", "¢": "centesimi",
     "Ω": "ohm", "µ": "micro",
 }  # fmt: skip
@@ -207,6 +210,15 @@ ISTAT INAIL CONI SIAE CAP ASL ATAC CISL UIL FIOM IKEA SARS USA DOC DOP COOP ISEE
 TIM UNI ISO ANAS ACI ALITALIA EXPO SERT BOT FAO CERN POS SPID PEC
 """)  # fmt: skip
 SPELLED = words("IEEE ISBN CGIL")
+TELEPHONE_AFTER = words("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
+LETTER_AFTER = words(
+    "vitamina vitamine epatite piano tipo punto gruppo classe porta blocco edificio fila colonna lettera tasto opzione linea zona squadra modello"
+)
+SIGN_NAMES = {
+    "&": "e commerciale", "(": "parentesi aperta", ")": "parentesi chiusa", "[": "parentesi quadra aperta",
+    "]": "parentesi quadra chiusa", "{": "parentesi graffa aperta", "}": "parentesi graffa chiusa",
+    "|": "barra verticale", "<": "minore di", ">": "maggiore di", "'": "apostrofo", "–": "lineetta", "—": "lineetta",
+}  # fmt: skip
 COMMON = words("""
 il lo la i gli le l un uno una di a da in con su per tra fra del dello della dei degli delle al allo alla ai agli alle dal
 dalla nel nella nei nelle sul sulla e ed o ma se che chi cui non né sì no come quando dove perché quanto quale questo questa
@@ -253,13 +265,17 @@ MASCULINE = words(
     "problema programma sistema tema clima poema dramma schema telegramma pianeta cometa poeta atleta turista artista papa panda"
 )
 
-CLOCK = re.compile(r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)")
-CLOCK_AFTER = words("alle dalle ore delle le")
-PHONE = re.compile(
+PARTS = {
+    "capitolo": "m", "atto": "m", "libro": "m", "canto": "m", "tomo": "m", "volume": "m", "titolo": "m", "parte": "f", "scena": "f",
+    "sezione": "f", "classe": "f", "cap": "m", "vol": "m", "tit": "m", "sez": "f",
+}  # fmt: skip
+CLOCK = r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)"
+CLOCK_AFTER = words("alle dalle ore delle le h")
+PHONE = (
     r"(?:3\d{2}[ \u00a0./-]\d{6,7}|3\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3,4}|3\d{2}(?:[ \u00a0.-]\d\d){2}[ \u00a0.-]\d{3}"
     r"|800[ \u00a0.-]\d{3}[ \u00a0.-]?\d{3})(?!\w|[.,]\d)"
 )
-ONE = re.compile(r"1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])", re.I)  # "un'ora"
+ONE = r"(?i)1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])"  # "un'ora"
 DEGREE = r"°(?=[ \u00a0](?!di\b|[CFNSEO]\b|nord|sud|est|ovest|sotto|sopra|all)[^\W\d_])"
 
 
@@ -312,10 +328,20 @@ class Italian(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "pagina": "pagine",
+        "numero": "numeri",
+        "capitolo": "capitoli",
+        "articolo": "articoli",
+        "figura": "figure",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "numero"
     vowels = "aeiouyàèéìòù"
     read_acronyms = READ
@@ -334,25 +360,35 @@ class Italian(Romance):
     address_words = words("com org net edu gov info blog app")
     rules = (
         Rule(CLOCK, lambda match: LANGUAGE.clock(match)),
+        Rule(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))", lambda match: "ore", "letter", frozenset("h")),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
-        Rule(re.compile(r"(?<=['’])1(?= )"), lambda match: "uno"),  # "l'1 maggio"
+        Rule(r"(?<=['’])1(?= )", lambda match: "uno"),  # "l'1 maggio"
+        Rule(r"(\d{1,2})a(?= [a-zà-ù]{3,})", lambda match: LANGUAGE.ordinal(int(match[1]), "a")),
         Rule(ONE, lambda match: LANGUAGE.one(match)),
-        Rule(re.compile(r"(\d+)x(?= (?:più|meno|maggiore|migliore))"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
+        Rule(r"(\d+)x(?= (?:più|meno|maggiore|migliore))", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
         Rule(
-            re.compile(r"([IVX]+) sec\.(?!\w)"),
+            r"([IVX]+)(?= (?:e|o) (?:il |nel )?[IVX]+ secolo|[-\u2013][IVX]+ secolo)",
+            lambda match: LANGUAGE.roman_degree(match[1]),
+            "letter",
+            frozenset(ROMANS),
+        ),
+        Rule(
+            r"([IVX]+) sec\.(?!\w)",
             lambda match: (said := LANGUAGE.roman_degree(match[1])) and f"{said} secolo",
             "letter",
             frozenset(ROMANS),
         ),
         *romance_rules(lambda: LANGUAGE, "numero"),
-        spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
-        Rule(re.compile(r"([IVX]+)[°º](?!\w)"), lambda match: LANGUAGE.roman_degree(match[1]), "letter", frozenset(ROMANS)),
+        *spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
+        Rule(r"([IVX]+)[°º](?!\w)", lambda match: LANGUAGE.roman_degree(match[1]), "letter", frozenset(ROMANS)),
         Rule(
-            re.compile(r"'(\d0)(?!\w|[.,]\d)(?=[ ,.;)]|\Z)"),
+            r"'(\d0)(?!\w|[.,]\d)(?=[ ,.;)]|\Z)",
             lambda match: LANGUAGE.cardinal(int(match[1])),
             "other",
         ),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        hours_rule(lambda: LANGUAGE),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip
@@ -361,14 +397,21 @@ class Italian(Romance):
 
     def cardinal(self, n: int, gender: str = "") -> str:
         said = re.sub(r"(ion[ei]|iard[oi]) e (?=\w{5})", r"\1 ", re.sub(r"(?<=\w)tre\b", "tré", super().cardinal(n)))
+        said = said.replace("dicotto", "diciotto")  # num2words elides too much in 118
         if n == 1 and gender:
             return "una" if gender == "f" else "un"
         return said
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        said = re.sub("^un ", "", super().ordinal(n))
+        said = re.sub("^un ", "", super().ordinal(n)).replace("dicott", "diciott")
         ending = suffix[-1:]
         return said[:-1] + ("a" if ending in ("a", "ª") else ending if ending in ("i", "e") and ending else "o")
+
+    def roman(self, n: int, before: str) -> str | None:
+        """Parts of a work have ordinals: "atto terzo"."""
+        if (gender := PARTS.get(before.lower())) and n <= 100 and n not in LETTERS:
+            return self.placed(n, gender)
+        return super().roman(n, before)
 
     def roman_degree(self, numeral: str) -> str | None:
         """`IV°`."""

@@ -2,19 +2,20 @@
 
 import re
 
-from .base import Currency, Number, Rule, nouns, words
+from .base import ROMANS, Currency, Number, Rule, nouns, words
 from .european import (
     LETTERS,
-    ROMANS,
     SPACED_UNITS,
     European,
     common_rules,
     currencies,
+    hours_rule,
     metric,
     months_with_dot,
     powers,
     spaced,
-    weekdays_with_dot,
+    weekday_ranges,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -60,6 +61,7 @@ UNITS = (
     | powers(METRIC, lambda name, many: f"vierkante {name}", lambda name, many: f"kubieke {name}")
     | nouns("""
     %: procent
+    Nm: newtonmeter
     ‰: promille
     °: graad, graden
     °C ºC: graad Celsius, graden Celsius
@@ -124,7 +126,7 @@ ABBREVIATIONS = {
     "p/st": "per stuk", "i.s.m.": "in samenwerking met", "d.m.v.": "door middel van", "e.a.": "en anderen",
     "a.d.h.v.": "aan de hand van", "afd.": "afdeling", "tel.": "telefoon", "m.a.w.": "met andere woorden",
     "t.g.v.": "ten gevolge van", "i.t.t.": "in tegenstelling tot", "o.l.v.": "onder leiding van",
-    "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V",
+    "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V", "Zn.": "zoon",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "enz.": "enzovoort", "etc.": "et cetera", "e.d.": "en dergelijke", "jr.": "junior", "sr.": "senior", "str.": "straat",
@@ -139,7 +141,7 @@ SYMBOLS = {
     "&": "en", "+": "plus", "=": "is", "@": "apenstaartje", "<": "kleiner dan", ">": "groter dan",
     "≤": "kleiner dan of gelijk aan", "≥": "groter dan of gelijk aan", "≠": "is niet gelijk aan", "≈": "ongeveer",
     "~": "ongeveer", "±": "plus of min", "×": "keer", "÷": "gedeeld door", "√": "wortel van", "∞": "oneindig", "π": "pi",
-    "%": "procent", "‰": "promille", "°": "graden", "§": "paragraaf", "©": "copyright", "€": "euro", "$": "dollar",
+    "%": "procent", "‰": "promille", "°": "graden", "§§": "paragrafen", "§": "paragraaf", "©": "copyright", "€": "euro", "$": "dollar",
     "£": "pond", "→": "naar", "^": "tot de macht", "−": "min", "·": "keer", "/": "schuine streep", "\\": "backslash",
     "_": "laag streepje", "№": "nummer", "¢": "cent",
 }  # fmt: skip
@@ -151,6 +153,15 @@ IN_ADDRESSES = {
 READ = words(
     "NAVO UNESCO UNICEF NASA FIFA UEFA AIDS UFO PIN SIM RAM ROM LAN GIF BIOS COVID IKEA HEMA NOS VAR BUMA KEMA LASER"
 )
+TELEPHONE_AFTER = words("telefoon tel telefoonnummer mobiel fax bel whatsapp")
+LETTER_AFTER = words(
+    "vitamine vitamines hepatitis plan type punt groep klasse gate blok gebouw rij kolom letter toets optie lijn zone team model"
+)
+SIGN_NAMES = {
+    "&": "en-teken", "(": "haakje openen", ")": "haakje sluiten", "[": "vierkant haakje openen",
+    "]": "vierkant haakje sluiten", "{": "accolade openen", "}": "accolade sluiten", "|": "verticaal streepje",
+    "<": "kleiner dan", ">": "groter dan", "'": "apostrof", "–": "gedachtestreepje", "—": "gedachtestreepje",
+}  # fmt: skip
 COMMON = words("""
 de het een en of maar want dat die dit deze is zijn was waren wordt worden heeft hebben had ik jij je hij zij ze wij we jullie
 u hem haar hun mijn jouw ons onze in op aan bij met van voor naar uit om tot over onder tussen door tegen zonder na als wie
@@ -167,10 +178,8 @@ willem lodewijk karel hendrik filips frederik george jacob johannes paulus pius 
 nicolaas peter napoleon jozef leopold ferdinand maximiliaan rudolf albert boudewijn christiaan gustaaf oscar harald olaf
 elizabeth catharina maria beatrix juliana filip alfons philips eduard edward charles karels maurits
 """)  # fmt: skip
-PHONE = re.compile(
-    r"06[- ]?\d{8}(?!\w|[.,]\d)|06[- ]\d{2}(?:[ -]\d{2}){3}(?!\w|[.,]\d)|0\d{1,3}[- ]\d{6,7}(?!\w|[.,]\d)"
-)
-CENTURY = re.compile(r"([IVX]+)(e|ste|de)(?![\w])")
+PHONE = r"06[- ]?\d{8}(?!\w|[.,]\d)|06[- ]\d{2}(?:[ -]\d{2}){3}(?!\w|[.,]\d)|0\d{1,3}[- ]\d{6,7}(?!\w|[.,]\d)"
+CENTURY = r"([IVX]+)(e|ste|de)(?![\w])"
 
 
 BIBLE_BOOKS = words("""
@@ -216,6 +225,10 @@ class Dutch(European):
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
+    suffix_abbreviations = {"str.": "straat", "pl.": "plein", "ln.": "laan", "gr.": "gracht", "wg.": "weg"}
     number_sign = "nummer"
     vowels = "aeiouyáéíóúäëïöü"
     read_acronyms = READ
@@ -225,19 +238,20 @@ class Dutch(European):
     regnal_names = REGNAL
     address_words = words("com org net edu gov info blog app")
     rules = (
-        Rule(re.compile(r"(\d+)[ \u00a0]?t/m(?=[ \u00a0]?\d)"), lambda match: f"{LANGUAGE.cardinal(int(match[1]))} tot en met"),
+        Rule(r"(\d+)[ \u00a0]?t/m(?=[ \u00a0]?\d)", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} tot en met"),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         *common_rules(lambda: LANGUAGE),
-        spaced(SPACED, ("v. Chr.", "n. Chr.")),
+        *spaced(SPACED, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
-        weekdays_with_dot(DAYS),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        hours_rule(lambda: LANGUAGE),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
     def tidy(self, words: str) -> str:
-        return re.sub(r"duizend(?=[^\W\d_])", "duizend ", re.sub(r"(?<=\w)één", "een", words)).replace(
-            "duizend een", "duizend één"
-        )
+        words = re.sub(r"duizend(?=[^\W\d_])", "duizend ", re.sub(r"(?<=\w)één", "een", words))
+        return re.sub(r"duizend een(?!\w)", "duizend één", words)
 
     def cardinal(self, n: int, gender: str = "") -> str:
         return re.sub(r"^een (?=mil|bil)", "één ", super().cardinal(n))

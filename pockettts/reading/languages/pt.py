@@ -12,7 +12,8 @@ from .european import (
     powers,
     romance_rules,
     spaced,
-    weekdays_with_dot,
+    weekday_ranges,
+    weekdays_before_dates,
 )
 
 MONTHS = (
@@ -78,6 +79,7 @@ UNITS = (
     )
     | nouns("""
     %: por cento
+    Nm: newton-metro, newtons-metro, m
     ‰: por mil
     °: grau, graus, m
     °C ºC: grau Celsius, graus Celsius, m
@@ -195,7 +197,7 @@ SYMBOLS = {
     "&": "e", "+": "mais", "=": "igual a", "@": "arroba", "<": "menor que", ">": "maior que", "≤": "menor ou igual a",
     "≥": "maior ou igual a", "≠": "diferente de", "≈": "aproximadamente", "~": "aproximadamente", "±": "mais ou menos",
     "×": "vezes", "÷": "dividido por", "√": "raiz quadrada de", "∞": "infinito", "π": "pi", "%": "por cento", "‰": "por mil",
-    "°": "graus", "§": "parágrafo", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras", "¥": "ienes", "→": "para",
+    "°": "graus", "§§": "parágrafos", "§": "parágrafo", "©": "copyright", "€": "euros", "$": "dólares", "£": "libras", "¥": "ienes", "→": "para",
     "^": "elevado a", "−": "menos", "·": "vezes", "/": "barra", "\\": "barra invertida", "_": "sublinhado", "№": "número",
     "¢": "centavos", "Ω": "ohms", "µ": "micro",
 }  # fmt: skip
@@ -211,7 +213,16 @@ SESC SENAC SEBRAE IBAMA FUNAI ENEM PROUNI FIES CAPES USP CEP BOVESPA COPOM ANVIS
 TAM GOL VARIG IKEA SARS LASER RADAR PROCON DETRAN IBOPE MASP UNICAMP UNESP PUC FUVEST MERCOSUL SIDA OVNI TAP PIS MAM IVA SAMU
 FAB
 """)  # fmt: skip
-SPELLED = words("OCDE IEEE ISBN OAB IPVA IPTU")
+SPELLED = words("IBGE INSS OCDE IEEE ISBN OAB IPVA IPTU")
+TELEPHONE_AFTER = words("telefone tel celular fax ligue liga whatsapp telemóvel")
+LETTER_AFTER = words(
+    "vitamina vitaminas hepatite plano tipo ponto grupo classe portão bloco prédio fila coluna letra tecla opção linha zona equipe modelo"
+)
+SIGN_NAMES = {
+    "&": "e comercial", "(": "abre parêntese", ")": "fecha parêntese", "[": "abre colchete", "]": "fecha colchete",
+    "{": "abre chave", "}": "fecha chave", "|": "barra vertical", "<": "menor que", ">": "maior que", "'": "apóstrofo",
+    "–": "travessão", "—": "travessão",
+}  # fmt: skip
 COMMON = words("""
 o a os as um uma uns umas de do da dos das em no na nos nas por pelo pela para com sem sobre entre até desde e ou mas que quem
 qual quando onde como porque se não sim nem eu tu ele ela você nós eles elas vocês me te lhe nos meu minha teu seu sua nosso
@@ -262,7 +273,7 @@ colega colegas pirata piratas sofá sofás papa papas aroma aromas diagrama diag
 caminhões milhão milhões bilhão bilhões cão cães pão pães irmão irmãos leão leões botão botões cartão cartões
 """)  # fmt: skip
 
-PHONE = re.compile(
+PHONE = (
     r"(?:\(\d{2,3}\)[ \u00a0]?)?(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)9?\d{4}-\d{4}(?!\w|[.,-]\d)"
     r"|\(\d{2,3}\)[ \u00a0]?9?[ \u00a0.]?\d{4}[ \u00a0-]\d{4}(?!\w|[.,-]\d)"
     r"|9\d{2}[ \u00a0]\d{3}[ \u00a0]\d{3}(?!\w|[.,]\d)|0800[ -]\d{3}[ -]\d{4}(?!\w|[.,]\d)|\d{2}[ ]9\d{4}[ -]\d{4}(?!\w|[.,]\d)"
@@ -270,7 +281,7 @@ PHONE = re.compile(
 )
 
 
-TAXPAYER = re.compile(r"(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\w|-\d)")  # CPF, CNPJ
+TAXPAYER = r"(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\w|-\d)"  # CPF, CNPJ
 
 
 def _phone(match: re.Match[str]) -> str:
@@ -328,10 +339,20 @@ class Portuguese(Romance):
 
     titles = TITLES
     before_numbers = BEFORE_NUMBERS
+    plurals = {
+        "página": "páginas",
+        "número": "números",
+        "capítulo": "capítulos",
+        "artigo": "artigos",
+        "figura": "figuras",
+    }
     abbreviations = ABBREVIATIONS
     ending_abbreviations = ENDING_ABBREVIATIONS
     symbols = SYMBOLS
     in_addresses = IN_ADDRESSES
+    sign_names = SIGN_NAMES
+    telephone_after = TELEPHONE_AFTER
+    letter_after = LETTER_AFTER
     number_sign = "número"
     vowels = "aeiouyáâãàéêíóôõúü"
     read_acronyms = READ
@@ -352,17 +373,16 @@ class Portuguese(Romance):
         Rule(PHONE, _phone),
         Rule(PHONE, _phone, "other"),
         Rule(
-            re.compile(r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?"),
+            r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?",
             lambda match: LANGUAGE.time(int(match[1]), int(match[2])),
         ),
-        Rule(
-            re.compile(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)"), lambda match: "rua", "letter", words("r")
-        ),
-        Rule(re.compile(r"D\.(?= [A-ZÀ-Þ]\w*a\b)"), lambda match: "dona", "letter", words("d")),
+        Rule(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)", lambda match: "rua", "letter", words("r")),
+        Rule(r"D\.(?= [A-ZÀ-Þ]\w*a\b)", lambda match: "dona", "letter", words("d")),
         Rule(TAXPAYER, _phone),
         *romance_rules(lambda: LANGUAGE, "número"),
-        spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
-        weekdays_with_dot(DAYS),
+        *spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
+        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_ranges(lambda: LANGUAGE, DAYS),
         months_with_dot(MONTH_NUMBERS, MONTHS),
     )
 

@@ -1,0 +1,34 @@
+"""Signs in quotation marks or brackets, called by their names: `press "+"`."""
+
+import re
+
+from .context import Found
+from .languages.base import Language
+
+QUOTED_SIGNS = re.compile(
+    "(?:(?<![\\w\"'\u201c\u201d])[\"'\u201c\u2018\u201e\u201a\u00ab(\u201d\u2019\u00bb]|(?<=\u00ab)[ \u00a0\u202f])"
+    r"((?:[^\w\s]|_){1,3})(?:[\"'\u201d\u2019\u201c\u2018\u00bb\u00ab)](?![\w\"'\u201c\u201d])|[ \u00a0\u202f]\u00bb)"
+)
+IN_BRACKETS = frozenset("+=&@#%<>~/")
+SENTENCE_MARKS = ".!?\u2026,;:-\u2013\u2014'\u2019"
+BEHIND_WORD = re.compile(r"[^\W\d_]{2,} \Z")
+
+
+def named_signs(text: str, i: int, language: Language) -> Found | None:
+    """The names of the signs at i, if there is nothing else between the marks around them.
+
+    Marks that end a sentence can be a whole speech, `"?"`: they are named only behind a word.
+    """
+    match = QUOTED_SIGNS.match(text, i - 1)
+    if match is None:
+        return None
+    signs = match[1]
+    if text[i - 1] == "(" and signs not in IN_BRACKETS:
+        return None
+    if not signs.strip(SENTENCE_MARKS) and (len(signs) > 1 or not BEHIND_WORD.search(text, 0, i - 1)):
+        return None
+    names = [
+        language.sign_names.get(sign) or language.in_addresses.get(sign) or language.symbols.get(sign, "")
+        for sign in signs
+    ]
+    return (match.end(1), " ".join(names)) if all(names) else None
