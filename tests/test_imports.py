@@ -28,8 +28,8 @@ INSIDE = {
     ],  # fmt: skip
     "reading": [
         "documents", "epub", "pdf", "word", "markup", "blocks", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms",
-        "written_forms", "addresses", "context", "voice_marks", "pauses", "inline_markup", "sentences", "lexicon", "languages", "unicode",
-        "tokenizer",
+        "written_forms", "addresses", "signs", "voice_marks", "pauses", "inline_markup", "sentences", "context", "lexicon", "languages", "unicode",
+        "neighbors", "tokenizer",
     ],  # fmt: skip
     "server": [
         "__init__", "discovery", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "models", "voices",

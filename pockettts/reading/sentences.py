@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from .context import ADDRESS, is_label
+from .context import is_label
 from .languages.base import Language
+from .neighbors import ADDRESS
 
 CLOSERS = "\"'\u201d\u2019)\\]\u00bb"
 STOP = re.compile(rf"(?:[.!?\u2026]+[{CLOSERS}]*(?=\s)|[\u3002\uff01\uff1f]+[{CLOSERS}\u300d]*)")

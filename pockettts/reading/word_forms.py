@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from .context import ADDRESS, Found, is_label, last_word, next_word, without_stop
+from .context import Found, is_label, without_stop
 from .languages.base import ROMANS, Language
+from .neighbors import ADDRESS, last_word, next_word
 from .unicode import LETTER
 
 if TYPE_CHECKING:

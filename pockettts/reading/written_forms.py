@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
 
-from .context import Found, last_word, next_word, without_stop
+from .context import Found, without_stop
 from .languages.base import Language, Number
+from .neighbors import last_word, next_word
 
 Finder = Callable[[re.Match[str]], Found | None]
 

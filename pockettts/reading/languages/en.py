@@ -2,7 +2,7 @@
 
 import re
 
-from ..context import ADDRESS, last_word, next_word
+from ..neighbors import ADDRESS, last_word, next_word
 from .base import ROMANS, Currency, Language, Noun, Number, Rule, nouns, words
 
 MONTHS = (
@@ -523,7 +523,7 @@ class English(Language):
             r"([1-9]\d\d)([A-Z])(?= [A-Z][a-z])",
             lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}",
         ),
-        Rule(r"(\d{1,3})\.(\d{1,2})(?![\w.,])", _release),
+        Rule(r"(\d{1,3})\.(\d{1,2})(?!\w|[.,]\d)", _release),
         Rule(
             r"IV(?= (?:drips?|lines?|fluids?|bags?|antibiotics|therapy|infusions?|access|poles?|tubes?|push)\b)",
             lambda match: "I V",
@@ -532,10 +532,8 @@ class English(Language):
         ),
         Rule(rf"([NSEW])\.(?= {POINTED})", lambda match: COMPASS[match[1]], "letter", words("n s e w")),
         Rule(
-            r"(?<=\d )([NSEW])\.?(?= [A-Z][a-z])",
-            lambda match: COMPASS[match[1]],
-            "letter",
-            words("n s e w"),
+            r"(\d{1,5}) ([NSEW])\.?(?= [A-Z][a-z]+ (?:St|Ave|Rd|Blvd|Dr|Ln|Ct|Street|Avenue|Road|Drive|Lane)\b)",
+            lambda match: f"{LANGUAGE.cardinal(int(match[1]))} {COMPASS[match[2]]}",
         ),
         Rule(r"(\d{3})((?:\((?:[a-z]|\d{1,2})\))+)", _section),
         Rule(r"802\.(\d{1,2})([a-z]{0,2})(?!\w)", _wireless),
