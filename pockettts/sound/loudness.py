@@ -14,21 +14,21 @@ from typing import Final
 
 import numpy as np
 
-CEILING: Final = -1.0  # dB below full scale that peaks between samples stay under
-PRIOR: Final = -26.0  # LUFS of a voice that nothing is known about: most voices are within 3 LU of it
+CEILING: Final = -1.0  # dBTP, the maximum true peak
+PRIOR: Final = -26.0  # LUFS, expected of an unknown voice; most voices are within 3 LU of it
 _ABSOLUTE_GATE: Final = -70.0  # LUFS; quieter blocks of 400 ms are silence
-_RELATIVE_GATE: Final = -10.0  # LU below the mean of what is left; quieter blocks are pauses
-_BIN: Final = 0.1  # LU, of the histogram
+_RELATIVE_GATE: Final = -10.0  # LU below the mean of the remaining blocks; quieter blocks are pauses
+_BIN: Final = 0.1  # LU, width of a histogram bin
 _BINS: Final = 1000  # -70 to +30 LUFS
-_MAX_GAIN: Final = 30.0  # dB: more would only bring up the noise
-_MAX_CORRECTION: Final = 6.0  # dB that limiting may take from the loudness before it counts as wanted
+_MAX_GAIN: Final = 30.0  # dB; more would only amplify noise
+_MAX_CORRECTION: Final = 6.0  # dB, maximum extra gain to make up for the limiter
 _TOLERANCE: Final = 0.05  # LU
-_SLEW: Final = 6.0  # dB a second at most, that the gain of a stream moves
-_PRIOR_BLOCKS: Final = 5.0  # blocks of 400 ms, each 100 ms later, that outweigh what was known of the voice
-_RELEASE: Final = 60.0  # dB a second, that the limiter recovers
-_LOOK_AHEAD: Final = 0.005  # seconds that the limiter starts before a peak
+_SLEW: Final = 6.0  # dB per second, maximum change of the gain of a stream
+_PRIOR_BLOCKS: Final = 5.0  # weight of the prior, in blocks of 400 ms every 100 ms
+_RELEASE: Final = 60.0  # dB per second, release of the limiter
+_LOOK_AHEAD: Final = 0.005  # seconds, look-ahead of the limiter
 _HOP: Final = 0.02  # seconds; gains and limits are calculated in hops, so blocks of any size give the same samples
-_TAPS: Final = 8  # samples on each side of those between which the waveform is interpolated
+_TAPS: Final = 8  # samples on each side of the interpolation filter
 
 
 class Meter:

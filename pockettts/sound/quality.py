@@ -2,7 +2,8 @@
 
 The limits were measured on 865 utterances of clean speech, joined to 5 to 15 s, and on degraded versions: white, pink and brown
 noise, clipping, cuts, Opus, mp3, mu-law at 8 kHz, and 8 bits. Each limit lies between the values of good and bad recordings: clean
-speech has a range of 24 dB or more, 19 without pauses, 15 with noise 10 dB below it, 11 at 5 dB, 7 at 0 dB; its peaks are 10 to 15 dB above its loud parts, clipped by 12 dB 2 to 8; at most 2 in 100,000 samples are at its
+speech has a range of 24 dB or more, 19 without pauses, 15 with noise 10 dB below it, 11 at 5 dB, 7 at 0 dB;
+its peaks are 10 to 15 dB above its loud parts, 2 to 8 when clipped by 12 dB; at most 2 in 100,000 samples are at its
 peak, 50 to 150 when clipped by 6 dB.
 """
 

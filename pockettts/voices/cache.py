@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class VoiceCache:
-    """The states that one model makes.
+    """The cached voice states of one model.
 
     weights, settings: what their bits depend on beside this package and the recording; the identity of the weights is asked for
     when it is needed.
@@ -39,7 +39,7 @@ class VoiceCache:
         self._weights, self._settings = weights, settings
 
     def key(self, recording: Path) -> str | None:
-        """What the state of this file's content is kept under. None: it can't be read."""
+        """The cache key for the content of a file. None: the file can't be read."""
         digest = hashlib.sha256(repr((__version__, ops.ISA, self._weights(), *self._settings)).encode())
         try:
             with open(recording, "rb") as file:
@@ -50,7 +50,7 @@ class VoiceCache:
         return digest.hexdigest()
 
     def get(self, key: str) -> tuple[VoiceState, list[str]] | None:
-        """The state, and what was wrong with its recording; None if it is not there, or not as it was written."""
+        """The cached state and the problems of its recording. None if there is no entry, or a damaged one."""
         path = self._path(key)
         try:
             says, state = read_safetensors(path).metadata, read_voice(path)
@@ -59,11 +59,11 @@ class VoiceCache:
         if not isinstance(state, VoiceState) or says.get("key") != key or says.get("checksum") != _checksum(state):
             return None
         with suppress(OSError):  # read-only
-            os.utime(path)  # used just now, so the last to go
+            os.utime(path)  # mark as recently used
         return state, says.get("problems", "").splitlines()
 
     def put(self, key: str, state: VoiceState, problems: list[str]) -> None:
-        """Keep a state, if that is possible."""
+        """Store a state. Errors are ignored."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path(key)) as temporary:

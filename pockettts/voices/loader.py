@@ -1,4 +1,4 @@
-"""What a caller names as a voice -> the voice state: a name, a file, an address, bytes or samples."""
+"""Load a voice state from a name, a file, an address, bytes or samples."""
 
 import logging
 import tempfile
@@ -20,8 +20,8 @@ from .cache import VoiceCache
 from .folders import STATE, VoiceFolder, is_state
 from .state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
 
-VOICE_SECONDS = 30  # of a voice prompt that are used
-BYTES = "the recording"  # what messages call a voice that was given as bytes
+VOICE_SECONDS = 30  # maximum length of a voice prompt
+BYTES = "the recording"  # the name in messages for a voice given as bytes
 
 Voice: TypeAlias = "str | Path | bytes | np.ndarray | VoiceState"
 
@@ -83,7 +83,7 @@ class VoiceLoader:
         return self._from_file(path, str(voice), self.cache)
 
     def _from_bytes(self, data: bytes) -> VoiceState:
-        """The state of a file's content. It is not kept on disk: the caller may hold what others have sent."""
+        """The state from the content of a file. It is not cached on disk, since the bytes may be a third party's."""
         with tempfile.TemporaryDirectory(prefix="pockettts-") as folder:  # the readers of sound need a file
             path = Path(folder, "voice" + STATE * is_state(data))
             path.write_bytes(data)
@@ -102,7 +102,7 @@ class VoiceLoader:
         return state
 
     def _from_recording(self, path: Path, origin: str, cache: VoiceCache | None) -> VoiceState:
-        """The state of a recording, made now or kept from the last time. Warns of what is wrong with the recording."""
+        """The state of a recording, from the cache or encoded now. Logs the problems of the recording."""
         key = cache.key(path) if cache else None
         known = cache.get(key) if cache and key else None
         if known is None:
@@ -111,7 +111,7 @@ class VoiceLoader:
             if cut:
                 problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
             known = self._clone(samples, origin), problems
-            if cache and key and cache.key(path) == key:  # not, if the file was changed meanwhile
+            if cache and key and cache.key(path) == key:  # not if the file has changed meanwhile
                 cache.put(key, *known)
         state, problems = known
         for problem in problems:
