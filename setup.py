@@ -1,4 +1,4 @@
-"""Builds the kernels: `pockettts/_ops.pyx`, once for every instruction set of this architecture (`ops.py` picks one at import)."""
+"""Build the kernels: `pockettts/_ops.pyx`, once for each instruction set of this architecture. `ops.py` picks one at import."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Instruction set (see ops.py) -> compiler flags. "base" runs on every CPU of the architecture that we support.
+# Instruction set (see ops.py) -> compiler flags. "base" runs on every supported CPU of the architecture.
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
 X86 = {
     "base": ["-msse4.2"],
@@ -24,9 +24,9 @@ X86 = {
 }
 ARM = {"base": [], "dotprod": ["-march=armv8.2-a+dotprod"], "i8mm": ["-march=armv8.2-a+dotprod+i8mm"]}
 MACHINES = {"x86_64": X86, "amd64": X86, "aarch64": ARM, "arm64": ARM}
-# Strict arithmetic (see kernels/gemm.h): of the fast-math family only what changes no result.
+# The order of operations is fixed (see kernels/gemm.h): only those fast-math flags that change no result.
 FLAGS = ["-O2", "-fno-math-errno", "-fno-trapping-math", "-g0", "-w"]
-WHERE_KNOWN = ["-ftree-vectorize", "-fvect-cost-model=dynamic"]  # not to Clang, which vectorises anyway
+GCC_FLAGS = ["-ftree-vectorize", "-fvect-cost-model=dynamic"]  # Clang vectorizes by default
 HERE = Path(__file__).parent
 # Flags for OpenMP, to compile and to link; the first pair that works is used. Apple's Clang needs `brew install libomp`.
 APPLE = ["-Xpreprocessor", "-fopenmp"]
@@ -45,13 +45,13 @@ GENERATED = HERE / "build" / "kernels"
 
 
 def machine() -> str:
-    """What is compiled for: this machine, unless a cross build says otherwise (_PYTHON_HOST_PLATFORM)."""
+    """The target architecture: this machine's, unless a cross build sets another one (_PYTHON_HOST_PLATFORM)."""
     target = sysconfig.get_platform().rpartition("-")[2].lower()
     return platform.machine().lower() if target == "universal2" else target
 
 
 def kernels() -> list[Extension]:
-    """One extension for each build: the same source under another name. A compiler may be too old for all but the base."""
+    """One extension for each build: the same source under another name. All but "base" are optional: the compiler may be too old."""
     GENERATED.mkdir(parents=True, exist_ok=True)
     extensions = []
     for isa, flags in MACHINES.get(machine(), {"base": []}).items():
@@ -74,10 +74,10 @@ def kernels() -> list[Extension]:
 
 
 class BuildKernels(build_ext):
-    """Adds what a compiler may lack: GCC's own flags, and OpenMP, without which the kernels use one thread."""
+    """Adds flags that not every compiler supports: GCC's own, and OpenMP (without it the kernels use one thread)."""
 
     def build_extensions(self) -> None:
-        flags = [flag for flag in WHERE_KNOWN if self.builds(PROBE, [flag], [])]
+        flags = [flag for flag in GCC_FLAGS if self.builds(PROBE, [flag], [])]
         compile_openmp, link_openmp = next((pair for pair in OPENMP if self.builds(OPENMP_PROBE, *pair)), ([], []))
         if not link_openmp:
             print(

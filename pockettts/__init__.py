@@ -1,4 +1,4 @@
-"""Pocket TTS on any CPU. `TTSModel` is the library; `pockettts --help` the command."""
+"""Pocket TTS on any CPU. `TTSModel` is the Python API; `pockettts --help` describes the command line."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _HOME = {"PocketTTSError": "errors", "TTSModel": "tts", "VoiceState": "voices.st
 
 
 def __getattr__(name: str) -> Any:
-    """Names are imported when first used: the command's `--help` must not wait for NumPy."""
+    """Import names lazily, since `pockettts --help` must not wait for NumPy."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

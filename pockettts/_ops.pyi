@@ -1,4 +1,4 @@
-"""Types of the kernels. _ops.pyx has the documentation; arrays are float32."""
+"""Types of the kernels. `_ops.pyx` documents them. Arrays are float32 unless it states otherwise."""
 
 from typing import Any
 

@@ -1,16 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, embedsignature=True
-"""Every kernel of the engine.
+"""All kernels of the engine.
 
-Arrays are float32 and C-contiguous unless said otherwise; time comes first, channels last: x [T, C]. A result is a new array and shares
-no memory with an argument. T, K, N are the rows, inputs and outputs of a product; H heads, H_kv key/value heads, D the width of a head.
+Arrays are float32 and C-contiguous unless stated otherwise, with time first and channels last: x [T, C]. A result is a new array and
+shares no memory with an argument. A matrix product has T rows, K inputs and N outputs. H is the number of heads, H_kv the number of
+key/value heads, D the width of a head.
 
-A kernel splits its outputs into blocks and shares them among threads with OpenMP: `prange` over blocks of panels and rows, or over
-heads. Blocks are dealt out statically, so a thread keeps its rows, panels and heads from layer to layer, and finds them in its cache.
-A sum is never split, so the bits of a result do not depend on the number of threads. Small kernels run without a parallel region, and
-so do all where the compiler has no OpenMP; see kernels/threads.h.
+A kernel splits its output into blocks and distributes them over OpenMP threads: `prange` over blocks of panels and rows, or over heads.
+The schedule is static, so a thread keeps its rows, panels and heads from layer to layer and finds them in its cache. A sum is never
+split, so results are bit-identical for any number of threads. Small kernels run without a parallel region. So do all kernels if the
+compiler has no OpenMP (kernels/threads.h).
 
-This file is compiled once per instruction set (setup.py), and `ops.py` picks the build that suits the CPU. What differs is in the C
-headers in kernels/.
+This file is compiled once per instruction set (setup.py), and `ops.py` picks the build that suits the CPU. The C headers in kernels/
+contain all code that differs between builds.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.parallel cimport parallel, prange
@@ -23,14 +24,14 @@ import numpy as np
 
 cdef extern from "kernels/threads.h" nogil:
     const int HAVE_OPENMP
-    int process_threads               # threads of kernels, unless the calling thread has a number of its own:
-    int helpers_taken                 # by all teams
-    const int *own_threads            # NULL, or how many the calling thread's kernels use
-    int team_size()                   # threads that the calling thread's kernels want,
-    int team_grant()                  # and those that they get
-    int region_begin(long work)       # threads for a kernel of so much work; if more than 1, call region_end after the region
+    int process_threads               # default number of threads of a kernel, and the limit of all teams together
+    int helpers_taken                 # helper threads of all teams
+    const int *own_threads            # number of threads for kernels of the calling thread; NULL: process_threads
+    int team_size()                   # number of threads that the calling thread asks for
+    int team_grant()                  # number of threads that it gets
+    int region_begin(long work)       # number of threads for a kernel with this cost; if more than 1, call region_end after the region
     void region_end()
-    void barrier()                    # inside a region: wait until every thread has finished its part of the loop before
+    void barrier()                    # inside a region: wait until all threads have finished the previous loop
     void team_release()
     void init_threads()
     ctypedef struct TeamState:
@@ -90,50 +91,52 @@ OPENMP = bool(HAVE_OPENMP)            # False: built by a compiler without OpenM
 # --- threads -----------------------------------------------------------------------------------------------------------------
 
 def supports(isa: str) -> bool:
-    """Whether this CPU runs the build for `isa`, one of those in setup.py except "base"."""
+    """Whether this CPU supports the build for `isa`, one of the names in setup.py except "base"."""
     return cpu_supports(isa.encode())
 
 
 def set_threads(int n):
-    """Use `n` threads from now on, in the whole process."""
+    """Set the number of threads of all kernels in this process."""
     global process_threads
     process_threads = max(1, n)
 
 
 def get_threads() -> int:
-    """How many threads a large kernel called by this thread uses, if other callers leave it as many; 1 without OpenMP."""
+    """Number of threads that a large kernel called by this thread uses if other callers leave enough; 1 without OpenMP."""
     return team_size()
 
 
 def release_threads():
-    """End the helpers of the calling thread, so that other callers may have as many. Its next large kernel starts new ones."""
+    """End the helper threads of the calling thread, so that other callers can use as many. Its next large kernel starts new ones."""
     team_release()
 
 
 def free_helpers() -> int:
-    """How many helpers a thread that has none may have: for tests."""
+    """Number of helper threads that a thread without helpers could get. For tests."""
     return process_threads - 1 - helpers_taken
 
 
 cdef class Pacer:
-    """The rule by which a team gets smaller while its helpers come late (kernels/threads.h), with times given: for tests."""
+    """The rule that makes a team smaller while its helpers are late (kernels/threads.h), with explicit times. For tests."""
     cdef TeamState state
 
     def __cinit__(self):
         memset(&self.state, 0, sizeof(TeamState))
 
     def begin(self, int size, double work, double now) -> int:
-        """A region begins: how many threads of `size` it uses."""
+        """Begin a region of a team of `size` threads; returns how many of them it uses."""
         return team_begin(&self.state, size, work, now)
 
     def end(self, double now):
-        """The region is over."""
+        """End the region."""
         team_end(&self.state, now)
 
 
 cdef class Team:
-    """How many threads the kernels of those who joined it use: at least 1, and read at the start of each kernel, so that
-    another thread may change it meanwhile."""
+    """Number of threads, at least 1, for the kernels of all threads that joined the team.
+
+    A kernel reads it when it starts, so another thread may change it at any time.
+    """
     cdef int _size
 
     def __init__(self, int size):
@@ -149,20 +152,20 @@ cdef class Team:
 
 
 def join(Team team):
-    """Kernels called by this very thread are the team's from now on; None: use as many threads as the process.
+    """From now on, kernels called by the current thread use the team's number of threads; None: the process's number.
 
-    The caller sees to it that the team lives until then.
+    The caller must keep the team alive until join(None).
     """
     global own_threads
     own_threads = NULL if team is None else &team._size
 
 
 cdef inline long cost(long weights, long rows) noexcept nogil:
-    """Cost estimate of a product: weights x rows. Below 6 rows reading the weights takes the time."""
+    """Cost estimate of a product: weights x rows. Below 6 rows, the time to read the weights dominates."""
     return weights * max(rows, 6)
 
 
-# --- rows: activations and normalisation -------------------------------------------------------------------------------------
+# --- rows: activations and normalization -------------------------------------------------------------------------------------
 
 ctypedef void (*Activation)(const float *x, float *y, long n) noexcept nogil
 
@@ -178,16 +181,16 @@ cdef Activation activation_row(str name) except? NULL:
 
 
 cdef enum:
-    ELEMENTS = 4096                   # of an elementwise block: whole vectors
+    ELEMENTS = 4096                   # in a block of an elementwise operation; a multiple of the vector size
 
 
 cdef inline void elu_block(const float *x, float *y, long n, long i) noexcept nogil:
-    """Block i of y [n] = elu(x [n])."""
+    """Compute block i of y [n] = elu(x [n])."""
     elu_row(x + i * ELEMENTS, y + i * ELEMENTS, min(<long>ELEMENTS, n - i * ELEMENTS))
 
 
 def elu(const float[:, ::1] x):
-    """y = x where x > 0, else exp(x) - 1, of x [T, C]: float32 [T, C]."""
+    """ELU: y = x if x > 0, else exp(x) - 1. x [T, C] -> y float32 [T, C]."""
     out = np.empty((x.shape[0], x.shape[1]), np.float32)
     cdef float[:, ::1] y = out
     cdef long n = x.shape[0] * x.shape[1], blocks = (n + ELEMENTS - 1) // ELEMENTS, i
@@ -206,16 +209,16 @@ def elu(const float[:, ::1] x):
 
 
 cdef struct LayerNorm:                # y [C] = (x - mean) / sqrt(variance + eps) * weight + bias, then * (1 + scale) + shift
-    const float *weight               # [C]; NULL: without weight and bias
+    const float *weight               # [C]; NULL: no weight and bias
     const float *bias
     float eps
-    const float *shift                # [1 or T, C]; NULL: without shift and scale. ld: floats from a row to the next, 0 for one row
+    const float *shift                # [1 or T, C]; NULL: no shift and scale. ld: row stride in floats, 0 if one row serves all
     const float *scale
     long ld_shift, ld_scale
 
 
 cdef void norm_row(const LayerNorm *norm, const float *x, long C, long t, float *y) noexcept nogil:
-    """Row t: x [C] -> y [C]. y is not x."""
+    """Normalize row t: x [C] -> y [C]. y must not alias x."""
     cdef const float *shift = norm.shift + t * norm.ld_shift
     cdef const float *scale = norm.scale + t * norm.ld_scale
     cdef float mean = row_sum(x, C) / C
@@ -232,10 +235,10 @@ cdef void norm_row(const LayerNorm *norm, const float *x, long C, long t, float 
 
 
 cdef class Norm:
-    """LayerNorm over the channels of each row (arXiv 1607.06450), with or without weights: (x - mean) / sqrt(variance + eps) * w + b.
+    """LayerNorm over the channels of each row (arXiv 1607.06450): (x - mean) / sqrt(variance + eps) * weight + bias.
 
-    norm(x) of x [T, C]; with shift and scale, [1 or T, C] each, AdaLN (arXiv 2212.09748): the same times (1 + scale) plus shift.
-    Raises ValueError where shapes do not match.
+    weight, bias: [C] each, or None for both. norm(x) takes x [T, C] and returns float32 [T, C]. With shift and scale, [1 or T, C] each,
+    it multiplies the result by (1 + scale) and adds shift (AdaLN, arXiv 2212.09748). Raises ValueError if shapes do not match.
     """
     cdef const float[::1] weight, bias
     cdef float eps
@@ -255,7 +258,7 @@ cdef class Norm:
         return out
 
     cdef LayerNorm of(self, long T, long C, const float[:, :] shift, const float[:, :] scale) except *:
-        """For rows [T, C]. Raises ValueError where shapes do not match."""
+        """The struct for T rows of C channels. Raises ValueError if shapes do not match."""
         cdef LayerNorm norm
         if (self.weight is not None and self.weight.shape[0] != C) or (shift is None) != (scale is None) or \
                 (shift is not None and not (fits(shift, T, C) and fits(scale, T, C))):
@@ -269,7 +272,7 @@ cdef class Norm:
 
 
 cdef inline bint fits(const float[:, :] rows, long T, long n) noexcept:
-    """[1 or T, n], each row contiguous."""
+    """Whether `rows` is [1 or T, n] and each row is contiguous."""
     return rows.shape[1] == n and rows.shape[0] in (1, T) and rows.strides[1] == 4
 
 
@@ -278,29 +281,33 @@ cdef inline const float *row_pointer(const float[:, :] rows) noexcept:
 
 
 cdef inline long row_step(const float[:, :] rows) noexcept:
-    """Floats from a row to the next; 0 where one row serves all."""
+    """Row stride in floats; 0 if one row serves all."""
     return 0 if rows is None or rows.shape[0] == 1 else rows.strides[0] // 4
 
 
 # --- weights -----------------------------------------------------------------------------------------------------------------
 
 cdef class Matrix:
-    """Weights w [N, K] of a product, packed for the register tiles: panels of NR outputs, k by k, in 32-bit words (kernels/gemm.h).
+    """Weights w [N, K] of a matrix product, packed for the register tiles: panels of NR outputs, in 32-bit words (kernels/gemm.h).
 
-    float32 -> words [N/NR, K, NR]; bf16 (as uint16) -> [N/NR, K, NR/2], a word holding outputs c (low half) and c + NR/2 (high half),
-    or, with `compress`, 12 bits a weight where that is smaller (kernels/bf16_12.h); either, with `quantize` -> int8,
-    [N/NR, K/4 + 1, NR], a word holding four k, and at the end each output's scale.
+        w                         format   words
+        float32                   f32      [N/NR, K, NR]
+        bf16 as uint16            bf16     [N/NR, K, NR/2]: outputs c (low half) and c + NR/2 (high half) in a word
+        either, with `quantize`   int8     [N/NR, K/4 + 1, NR]: four consecutive k in a word; the last row holds each output's scale
+
+    `compress` stores bf16 in 12 bits a weight, without loss, if that is smaller (kernels/bf16_12.h).
+    Raises ValueError if an int8 matrix has more than MAX_K8 inputs.
     """
     cdef readonly long n, k
     cdef readonly str format          # "f32", "bf16", "int8"
     cdef readonly bint compressed
     cdef readonly object packed       # uint32 [words]
     cdef const uint32_t[::1] words
-    cdef long panels, panel           # their number; words in each
-    cdef float[::1] row               # N = 1, f32 or bf16: the weights [K], since a panel would be mostly padding; else None
+    cdef long panels, panel           # number of panels; words in a panel
+    cdef float[::1] row               # f32 or bf16 with N = 1: the weights [K], since a panel would be mostly padding; else None
 
     def __init__(self, w, bint quantize=False, bint compress=False):
-        """w [N, K], float32 or bf16 as uint16."""
+        """Pack w [N, K], float32 or bf16 as uint16."""
         n, k = w.shape
         self._describe(n, k, "int8" if quantize else "bf16" if w.dtype == np.uint16 else "f32")
         w = np.ascontiguousarray(w, np.uint16 if w.dtype == np.uint16 else np.float32)
@@ -330,13 +337,13 @@ cdef class Matrix:
             self._compress()
 
     def _compress(self):
-        """Store bf16 in 12 bits, unless many exceptions would cost time and room."""
+        """Compress bf16 to 12 bits, unless too many exceptions would make that slow and large."""
         cdef const uint32_t[::1] words = self.words
         cdef long panels = self.panels, K = self.k, wide = self.panel, narrow = PANEL12(K), b
         cdef int threads = team_grant()
         tables, ends = np.empty((panels, 16), np.uint8), np.empty(panels + 1, np.int64)
         cdef uint8_t[:, ::1] table = tables
-        cdef int64_t[::1] escapes = ends                     # number of exceptions, then where those of each panel begin
+        cdef int64_t[::1] escapes = ends                     # for each panel: number of exceptions, then offset of the first one
         cdef uint32_t[::1] small
         for b in prange(panels, num_threads=threads, schedule="static", nogil=True):
             escapes[b] = choose_table(&words[b * wide], K, &table[b, 0])
@@ -355,7 +362,7 @@ cdef class Matrix:
 
     @staticmethod
     def of(long n, long k, str format, packed) -> Matrix:
-        """A matrix from the `packed` words of another one. Raises ValueError where they do not fit: they may come from a file."""
+        """A matrix [n, k] from the `packed` words of another one. Raises ValueError if they are invalid: they may come from a file."""
         cdef Matrix m = Matrix.__new__(Matrix)
         cdef const uint32_t[::1] words = packed
         cdef long i
@@ -366,7 +373,7 @@ cdef class Matrix:
         for i in range(m.panels if valid and m.compressed else 0):
             valid = valid and exceptions_valid(&words[i * m.panel], len(packed) - i * m.panel, k)
         if not valid:
-            raise ValueError(f"{len(packed)} lanes are none of a matrix {n} x {k} of {format}")
+            raise ValueError(f"{len(packed)} words do not hold a valid {n} x {k} matrix of {format}")
         m._take(packed)
         return m
 
@@ -386,7 +393,7 @@ cdef class Matrix:
 
 
 cdef void pack_f32(const float *w, long N, long K, long b, uint32_t *words) noexcept nogil:
-    """Panel b of w [N, K] -> words [K][NR]."""
+    """Pack panel b of w [N, K] -> words [K][NR]."""
     cdef const uint32_t *rows = <const uint32_t *>w + b * NR * K
     cdef long n = N - b * NR, c, k
     for k in range(K):
@@ -395,7 +402,7 @@ cdef void pack_f32(const float *w, long N, long K, long b, uint32_t *words) noex
 
 
 cdef void pack_bf16(const uint16_t *w, long N, long K, long b, uint32_t *words) noexcept nogil:
-    """Panel b of w [N, K] -> words [K][NR/2]: c in the low half, c + NR/2 in the high half."""
+    """Pack panel b of w [N, K] -> words [K][NR/2]: output c in the low half, c + NR/2 in the high half."""
     cdef const uint16_t *rows = w + b * NR * K
     cdef long n = N - b * NR, c, k, half = NR // 2
     cdef uint32_t low, high
@@ -407,7 +414,7 @@ cdef void pack_bf16(const uint16_t *w, long N, long K, long b, uint32_t *words) 
 
 
 cdef void pack_int8(const uint16_t *w16, const float *w32, long N, long K, long b, uint32_t *words) noexcept nogil:
-    """Panel b of w [N, K], bf16 or float32, each output rounded with a scale of its own -> words [DEPTH8(K) + 1][NR]."""
+    """Quantize panel b of w [N, K], bf16 or float32, with one scale per output, and pack it -> words [DEPTH8(K) + 1][NR]."""
     cdef long c, k, row, D = DEPTH8(K)
     cdef uint32_t *wide = <uint32_t *>malloc((K + ROW8(K)) * sizeof(uint32_t))           # a row as floats, then in int8
     cdef uint32_t *small = wide + K
@@ -428,26 +435,26 @@ ctypedef void (*Panels)(const uint32_t *P, long panel, long panels, const float 
                         const Epilogue *e, float *y, long ldy, long n) noexcept nogil
 
 
-# y [T, N] = f((x [T, K] w^T + bias) * scale + add), in blocks of panels and rows. Before that x may have to be made from a source,
-# row by row: normalised, or rounded to int8, or both.
+# y [T, N] = f((x [T, K] w^T + bias) * scale + add), in blocks of panels and rows. If there is a norm, or the weights are int8, x is
+# first computed from `source`, row by row: normalized, quantized, or both.
 cdef struct Product:
     long T, N, K
-    const float *x                    # rows begin ldx floats (int8: words) apart
+    const float *x                    # ldx: row stride in floats (int8: in words)
     long ldx
-    const uint32_t *words             # of the weights: `panels` panels of `panel` words
+    const uint32_t *words             # the weights: `panels` panels of `panel` words
     long panel, panels
     Panels multiply
-    const float *row                  # or, for N = 1, the weights [K]
+    const float *row                  # N = 1: the weights [K]; else NULL
     Epilogue epilogue
     Activation activation             # f; NULL: none
     float *y
     LayerNorm norm
-    const float *source               # rows to prepare, ld_source floats apart
-    long ld_source, to_prepare        # to_prepare: T, or 0 where x is ready
+    const float *source               # rows to prepare; ld_source: row stride in floats
+    long ld_source, to_prepare        # to_prepare: T, or 0 if x is ready
     float *normed                     # [T, K]; NULL: no norm
     uint32_t *int8                    # [T, ROW8(K)]; NULL: not int8
-    long panel_blocks, row_blocks     # blocks
-    bint rows_outside                 # the blocks of a row block are neighbours; else those of a panel block
+    long panel_blocks, row_blocks     # number of blocks of panels, of rows
+    bint rows_outside                 # order of the blocks: row block by row block; else panel block by panel block
 
 
 cdef inline float *floats(bytes memory) noexcept:
@@ -456,7 +463,7 @@ cdef inline float *floats(bytes memory) noexcept:
 
 cdef bytes set_product(Product *p, Matrix w, const float *x, long ldx, long T, const Epilogue *epilogue, Activation activation,
                         float *y, const LayerNorm *norm=NULL):
-    """Fill p in. Returns the memory for prepared rows, which the caller keeps until the product is made."""
+    """Fill in p. Returns the memory of the prepared rows; the caller must keep it until the product is computed."""
     cdef bint int8 = w.format == "int8"
     cdef long normed = T * w.k if norm != NULL else 0
     cdef bytes memory = PyBytes_FromStringAndSize(NULL, 4 * (normed + (T * ROW8(w.k) if int8 else 0)))
@@ -482,10 +489,11 @@ cdef inline long product_cost(const Product *p) noexcept nogil:
 
 
 cdef inline long split(Product *p, int threads) noexcept nogil:
-    """Cut the product into blocks, as many for each thread as can be; returns their number.
+    """Split the product into blocks, if possible equally many for each thread; returns the number of blocks.
 
-    One row streams the weights past: a thread takes neighbouring panels in one block. Many rows take one panel after the other, and
-    where panels are few they are cut by rows too. Very many rows and few weights: a thread takes the same rows in each layer.
+    One row is bound by reading the weights: a block is one thread's share of adjacent panels. With more rows a block is one panel, and
+    is also split by rows if there are few panels. With 64 rows or more and few weights a block is some rows of all panels, so that a
+    thread keeps the same rows in each layer.
     """
     p.rows_outside = p.T >= 64 and p.N * p.K <= 1 << 19
     p.panel_blocks, p.row_blocks = p.panels, 1
@@ -502,7 +510,7 @@ cdef inline long split(Product *p, int threads) noexcept nogil:
 
 
 cdef void prepare_row(const Product *p, long t) noexcept nogil:
-    """Row t of x from the source."""
+    """Compute row t of x from the source."""
     cdef const float *x = p.source + t * p.ld_source
     if p.normed:
         norm_row(&p.norm, x, p.K, t, p.normed + t * p.K)
@@ -512,7 +520,7 @@ cdef void prepare_row(const Product *p, long t) noexcept nogil:
 
 
 cdef void multiply_block(const Product *p, long i) noexcept nogil:
-    """Block i of y."""
+    """Compute block i of y."""
     cdef long a = i // p.panel_blocks if p.rows_outside else i % p.row_blocks           # its row block and its panel block
     cdef long b = i % p.panel_blocks if p.rows_outside else i // p.row_blocks
     cdef long t0 = p.T * a // p.row_blocks, t1 = p.T * (a + 1) // p.row_blocks, t
@@ -534,7 +542,7 @@ cdef void multiply_block(const Product *p, long i) noexcept nogil:
 
 
 cdef void multiply(Product *p) noexcept nogil:
-    """A whole product on the calling thread."""
+    """Compute the whole product on the calling thread."""
     cdef long i
     for i in range(p.to_prepare):
         prepare_row(p, i)
@@ -544,15 +552,15 @@ cdef void multiply(Product *p) noexcept nogil:
 
 def linear(const float[:, ::1] x, Matrix w, const float[::1] bias=None, const float[:, :] scale=None,
            const float[:, :] add=None, Norm norm=None, str activation=None):
-    """y = activation((norm(x) w^T + bias) * scale + add): float32 [T, N].
+    """Matrix product: y = activation((norm(x) w^T + bias) * scale + add). Returns float32 [T, N].
 
-    x [T, K]; bias [N]; scale, add [1 or T, N] (rows may lie apart); activation "gelu" or "silu"; each may be left out.
-    With int8 weights each row of x is rounded to int8 as well, with a scale of its own.
-    Raises ValueError where shapes do not match.
+    x [T, K]; bias [N]; scale, add [1 or T, N] (rows need not be adjacent); activation "gelu" or "silu". All but x and w are optional.
+    With int8 weights each row of x is quantized to int8 too, with its own scale.
+    Raises ValueError if shapes do not match.
     """
     cdef long T = x.shape[0], K = w.k, blocks, i
     if x.shape[1] != w.k:
-        raise ValueError(f"linear: x has {x.shape[1]} columns, the weights want {w.k}")
+        raise ValueError(f"linear: x has {x.shape[1]} columns, but the weights have {w.k} inputs")
     if (bias is not None and bias.shape[0] != w.n) or (add is not None and not fits(add, T, w.n)) or \
             (scale is not None and not fits(scale, T, w.n)):
         raise ValueError(f"linear: bias, scale or add do not fit {T} x {w.n}")
@@ -593,10 +601,10 @@ cdef inline Epilogue epilogue(const float[::1] bias, const float[:, :] scale, co
 
 def mlp(const float[:, ::1] x, Norm norm, Matrix w1, const float[::1] bias1, str activation, Matrix w2, const float[::1] bias2,
         const float[:, :] gate=None, const float[:, :] shift=None, const float[:, :] scale=None):
-    """A residual block: y = x + gate * (w2 f(w1 norm(x) + bias1) + bias2), float32 [T, C]; shift and scale are those of the norm.
+    """Residual MLP block: y = x + gate * (w2 f(w1 norm(x) + bias1) + bias2). Returns float32 [T, C].
 
-    x [T, C]; w1 [hidden, C], w2 [C, hidden]; biases may be None; gate, shift, scale [1 or T, C] (rows may lie apart), or left out.
-    activation: "gelu" or "silu". Raises ValueError where shapes do not match.
+    x [T, C]; w1 [hidden, C], w2 [C, hidden]; biases [hidden] and [C], or None; activation f: "gelu" or "silu". Optional: gate, and
+    shift and scale of the norm, [1 or T, C] each (rows need not be adjacent). Raises ValueError if shapes do not match.
     """
     cdef long T = x.shape[0], C = x.shape[1], blocks1, blocks2, i
     if w1.k != C or w2.n != C or w2.k != w1.n or (bias1 is not None and bias1.shape[0] != w1.n) or \
@@ -639,26 +647,26 @@ def mlp(const float[:, ::1] x, Norm norm, Matrix w1, const float[::1] bias1, str
 
 # --- attention ---------------------------------------------------------------------------------------------------------------
 
-cdef struct Queries:                  # the T queries of one stream, and its KV cache: see `attention`
+cdef struct Queries:                  # the T queries of one stream and its KV cache; see `attention`
     float *qkv                        # [T, (H + 2 H_kv) D]
-    float *keys                       # [H_kv, capacity, D], as values
+    float *keys                       # [H_kv, capacity, D], like values
     float *values
     float *scores                     # [H, T, longest]
     float *y                          # [T, H D]
-    const float *cos                  # [T, D/2], as sin
+    const float *cos                  # [T, D/2], like sin
     const float *sin
     long T, H, H_kv, D, capacity, end, context
-    long longest                      # positions that a query can see
-    long blocks                       # of QUERY_BLOCK queries
+    long longest                      # the most positions that a query attends to
+    long blocks                       # number of blocks of QUERY_BLOCK queries
 
 
 cdef enum:
-    QUERY_BLOCK = 16                  # queries that meet a block of keys while it is in the cache
+    QUERY_BLOCK = 16                  # queries that are multiplied with a block of keys while it is in the CPU cache
     KEY_BLOCK = 64                    # rows of keys or values: 16 KB with D = 64
 
 
 cdef inline void rotate(const float *x, const float *cos, const float *sin, float *y, long D) noexcept nogil:
-    """RoPE on interleaved pairs: (x[2i], x[2i + 1]) turned by the angle of pair i. y may be x."""
+    """RoPE on interleaved pairs: rotate (x[2i], x[2i + 1]) by the angle of pair i. y may alias x."""
     cdef long i
     cdef float a, b
     for i in range(D // 2):
@@ -669,7 +677,7 @@ cdef inline void rotate(const float *x, const float *cos, const float *sin, floa
 
 
 cdef void rotate_and_store(const Queries *streams, long i) noexcept nogil:
-    """Row i of the rows of all streams: rotate its queries in place, and its keys into the KV cache; copy its values there."""
+    """For row i of the rows of all streams: rotate its queries in place; write its rotated keys and its values to the KV cache."""
     cdef const Queries *s = streams
     cdef long h, row, D
     while i >= s.T:
@@ -688,14 +696,14 @@ cdef void rotate_and_store(const Queries *streams, long i) noexcept nogil:
 
 
 cdef inline long first_seen(const Queries *s, long t) noexcept nogil:
-    """The first position that query t sees."""
+    """The first position that query t attends to."""
     return max(0, s.end - s.T + t + 1 - s.context) if s.context > 0 else 0
 
 
 cdef void attend(const Queries *streams, long blocks, long i) noexcept nogil:
-    """Block i, of H heads times `blocks` blocks of queries of all streams: y = softmax(q k^T / sqrt(D)) v.
+    """Compute y = softmax(q k^T / sqrt(D)) v for block i of H heads x `blocks` query blocks of all streams.
 
-    Keys and values are taken in blocks that stay in the cache while each query meets them.
+    Keys and values are read in blocks that stay in the CPU cache for all queries of the query block.
     """
     cdef const Queries *s = streams
     cdef long h = i // blocks, at = i % blocks
@@ -710,7 +718,7 @@ cdef void attend(const Queries *streams, long blocks, long i) noexcept nogil:
     cdef float *w
     cdef float *y
     cdef int phase
-    for phase in range(2):            # scores, then the sum of values weighted with their exponentials
+    for phase in range(2):            # first the scores, then the sum of the values weighted by softmax
         at = first_seen(s, t0)
         while at < s.end - s.T + t1:
             for t in range(t0, t1):
@@ -733,15 +741,16 @@ cdef void attend(const Queries *streams, long blocks, long i) noexcept nogil:
 
 
 def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long context=0):
-    """Causal attention over KV caches: float32 [T, H D] (arXiv 1706.03762; grouped: 2305.13245), with RoPE (2104.09864).
+    """Causal attention with KV caches and RoPE. Returns float32 [T, H D].
 
-        y = softmax(rotate(q) rotate(k)^T / sqrt(D)) v
+        y = softmax(rotate(q) rotate(k)^T / sqrt(D)) v     (arXiv 1706.03762; grouped queries: 2305.13245; RoPE: 2104.09864)
 
-    qkv [T, (H + 2 H_kv) D]: queries (rotated in place), keys, values. They are the rows of one or several streams, one after the
-    other, each (rows, keys, values, end, position): keys, values [H_kv, capacity, D] are its cache, of which rows end - rows .. end
-    are written here, and rows 0 .. end seen; its last row stands at position - 1. rope [2, P, D/2]: cosines and sines of positions.
-    context: see only the last `context` positions, oneself included; 0 for all.
-    Raises ValueError where shapes do not match.
+    qkv [T, (H + 2 H_kv) D]: queries (rotated in place), keys and values of all streams' rows, stream by stream.
+    streams: (rows, keys, values, end, position) for each stream. keys and values [H_kv, capacity, D] are its KV cache: rows
+    end - rows .. end are written, and rows 0 .. end are attended to. Its last row is at position - 1.
+    rope [2, P, D/2]: cosines and sines of P positions.
+    context: attend only to the last `context` positions, including the query's own; 0: to all.
+    Raises ValueError if shapes do not match.
     """
     cdef long T = qkv.shape[0], n = len(streams), D = 2 * rope.shape[2], H, at = 0, room = 0, work = 0, blocks = 0
     cdef long i, rows, end, position
@@ -796,9 +805,10 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
 
 
 def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long end, long head, long start, long stop):
-    """The attention weights of one head of the last row, on positions start .. stop of all `end`: float32 [stop - start].
+    """Attention weights of one head for the last row, at positions start .. stop out of `end`: float32 [stop - start].
 
-    qkv, keys: as `attention` leaves them, without a context; these are the weights that it multiplies values with.
+    qkv, keys: as `attention` without a context left them. These are the weights that it multiplied the values by.
+    Raises ValueError if shapes do not match.
     """
     cdef long H_kv = keys.shape[0], D = keys.shape[2]
     cdef long H = qkv.shape[1] // max(1, D) - 2 * H_kv
@@ -819,18 +829,18 @@ def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long
 
 # --- convolution -------------------------------------------------------------------------------------------------------------
 
-cdef struct Window:                   # the inputs of a convolution of T rows: history, then x or elu(x)
+cdef struct Window:                   # the inputs of a convolution: history, then T rows of x or elu(x)
     const float *x                    # [T, C]
     float *history                    # [before, C]
     float *rows                       # [before + T, C]; NULL: x itself
-    float *gathered                   # [outputs, width, C], where dilation leaves gaps; else NULL
+    float *gathered                   # [outputs, width, C] if the kernel is dilated; else NULL
     long T, C, before, outputs, width, stride, dilation
     bint elu
 
 
 cdef bytes set_window(Window *w, const float *x, float *history, long T, long C, long before, long width, long stride, long dilation,
                        bint elu):
-    """Fill w in. Returns the memory, which the caller keeps."""
+    """Fill in w. Returns its memory, which the caller must keep."""
     cdef long rows = (before + T) * C if before or elu else 0
     cdef long gathered = T // stride * width * C if dilation > 1 and width > 1 else 0
     cdef bytes memory = PyBytes_FromStringAndSize(NULL, 4 * (rows + gathered))
@@ -846,7 +856,7 @@ cdef inline long window_blocks(const Window *w) noexcept nogil:
 
 
 cdef void fill_window(const Window *w, long i) noexcept nogil:
-    """Block i of the rows of x; with the first, the history, which only this block reads."""
+    """Fill block i of the rows from x. Block 0 also copies the history, which no other block reads."""
     cdef long H = w.before * w.C, n = w.T * w.C
     if i == 0 and H:
         memcpy(w.rows, w.history, H * sizeof(float))
@@ -857,7 +867,7 @@ cdef void fill_window(const Window *w, long i) noexcept nogil:
 
 
 cdef void gather_row(const Window *w, long i) noexcept nogil:
-    """The inputs of output i, one after the other."""
+    """Copy the inputs of output i to consecutive memory."""
     cdef const float *rows = w.rows if w.rows else w.x
     cdef long j
     for j in range(w.width):
@@ -865,20 +875,20 @@ cdef void gather_row(const Window *w, long i) noexcept nogil:
 
 
 cdef void advance(const Window *w) noexcept nogil:
-    """The last rows become the history."""
+    """Copy the last rows to the history."""
     if w.before:
         memcpy(w.history, w.rows + w.T * w.C, w.before * w.C * sizeof(float))
 
 
 def convolve(const float[:, ::1] x, float[:, ::1] history, Matrix w, const float[::1] bias=None, long stride=1, long dilation=1,
              bint elu=False, const float[:, ::1] add=None):
-    """A causal convolution of the next T inputs of a stream, or of their ELU, plus bias and add: float32 [T / stride, N].
+    """Causal convolution of the next T inputs of a stream, or of their ELU. Returns float32 [T / stride, N].
 
         y[t] = sum over j < width of w[:, j] inputs[t stride + j dilation] + bias + add[t],  inputs = history, then elu(x)
 
-    x [T, C]; history [(width - 1) dilation + 1 - stride, C]: inputs before x (their ELU), overwritten with the last ones;
-    w [N, width C]; bias [N]; add [T / stride, N]. The inputs of an output are width * C consecutive floats unless dilation is more
-    than 1: there is no im2col, only a distance between rows. Raises ValueError where shapes do not match.
+    x [T, C]; history [(width - 1) dilation + 1 - stride, C]: the inputs before x (their ELU), overwritten with the last inputs;
+    w [N, width C]; bias [N]; add [T / stride, N]. Without dilation the inputs of an output are width * C consecutive floats, so there
+    is no im2col: the rows of the matrix product overlap. Raises ValueError if shapes do not match.
     """
     cdef long T = x.shape[0], C = x.shape[1], before = history.shape[0], width = w.k // max(1, C), blocks, i
     if min(C, stride, dilation) < 1 or w.k != width * C or T % stride or before != (width - 1) * dilation + 1 - stride or \
@@ -924,12 +934,12 @@ def convolve(const float[:, ::1] x, float[:, ::1] history, Matrix w, const float
 
 
 def depthwise_upsample(const float[:, ::1] x, float[:, ::1] history, const float[:, ::1] weight):
-    """Transposed depthwise convolution, kernel 2 s, stride s, of the next T inputs of a stream: float32 [T s, C].
+    """Depthwise transposed convolution, kernel 2 s, stride s, of the next T inputs of a stream. Returns float32 [T s, C].
 
         y[t s + j] = x[t] w[j] + x[t - 1] w[s + j]
 
-    x [T, C]; history [1, C]: the input before x, overwritten with the last one; weight [2 s, C].
-    Raises ValueError where shapes do not match.
+    x [T, C]; history [1, C]: the input before x, overwritten with the last input; weight w [2 s, C].
+    Raises ValueError if shapes do not match.
     """
     cdef long T = x.shape[0], C = x.shape[1], s = weight.shape[0] // 2, t, j, c
     if weight.shape[1] != C or weight.shape[0] != 2 * s or history.shape[0] != 1 or history.shape[1] != C:
@@ -949,14 +959,14 @@ def depthwise_upsample(const float[:, ::1] x, float[:, ::1] history, const float
     return out
 
 
-# --- what the machine can do (bench.py) --------------------------------------------------------------------------------------
+# --- roofline probes (bench/roofline.py) -------------------------------------------------------------------------------------
 
 def read_all(const float[::1] x, int times) -> int:
-    """Read x on all threads, each its part so many times, with nothing else to do; returns how many bytes were read."""
+    """Measure memory bandwidth: every thread reads its part of x `times` times. Returns the number of bytes read."""
     cdef int threads = team_grant()
     cdef long n = x.shape[0] // threads, i
     cdef int turn
-    cdef float total = 0              # so that the compiler does not drop the work
+    cdef float total = 0              # keeps the compiler from removing the loop
     for i in prange(threads, num_threads=threads, schedule="static", nogil=True):
         for turn in range(times):
             total += read_probe(&x[0] + i * n, n)
@@ -964,8 +974,8 @@ def read_all(const float[::1] x, int times) -> int:
 
 
 def multiply_all(long rounds, bint int8=False) -> int:
-    """Multiply and add in registers on all threads, floats or bytes, as fast as this build can; returns the number of operations,
-    two for each product."""
+    """Measure peak arithmetic: multiply-adds of float32 or int8 in registers on all threads. Returns the number of operations, two per
+    multiply-add."""
     cdef int threads = team_grant()
     cdef long i
     cdef float total = 0

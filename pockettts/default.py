@@ -15,15 +15,16 @@ logger = logging.getLogger("pockettts")
 
 
 def default_config(voice: str | None = None) -> Config:
-    """The model that POCKETTTS_MODEL names; else `english`, downloaded now if need be; else the bundled model.
+    """The model that POCKETTTS_MODEL names; else `english`, which is downloaded if necessary; else the bundled model.
 
-    The bundled model takes the place of `english` if that is not on this machine and can't be downloaded. A warning says so.
+    The bundled model is used, with a warning, if `english` is not on this machine and can't be downloaded.
 
     Args:
-        voice: the voice that was asked for. If the bundled model does not have it, it does not take the place of `english`.
+        voice: the requested voice. The bundled model is used only if it has this voice.
 
     Raises:
-        ConfigError, DownloadError: POCKETTTS_MODEL names no model.
+        ConfigError: POCKETTTS_MODEL names no model.
+        DownloadError: the config that it names can't be downloaded.
     """
     if named := os.environ.get(VARIABLE):
         try:
@@ -39,7 +40,7 @@ def default_config(voice: str | None = None) -> Config:
         _warn_of_bundled(full, "there is no network")
         return bundled
     logger.warning(
-        "downloading the model %s, %s, once; `--variant %s` or %s=%s is bundled",
+        "downloading the model %s once, %s; `--variant %s` or %s=%s needs no download",
         full.name,
         _size(full),
         bundled.name,

@@ -1,7 +1,7 @@
-"""Many streams at once: a thread that steps all live utterances together, each with a buffer of its own (continuous batching).
+"""Many streams at once: one thread steps all live utterances together, and each has its own buffer (continuous batching).
 
 Streams join and leave between two frames. The audio of a stream does not depend on the other streams. Streams of several models
-share the thread and the cores: a round is one step of each model, so no model waits for more than a step of each other one.
+share the thread and the cores. A round is one step of each model, so no model waits for more than one step of each other model.
 """
 
 import threading
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from .words.alignment import Word
     from .words.timestamps import Timeline
 
-BUFFER = 25  # blocks, 2 seconds, that a stream is ahead of its reader; then it waits, and the others get on
-TOKENS = 32  # of texts that are prefilled in a step at most, so that those who are speaking don't run dry meanwhile
+BUFFER = 25  # blocks (2 seconds) that a stream may be ahead of its reader; then it waits, and the others go on
+TOKENS = 32  # of text to prefill in one step at most, so that a new stream does not interrupt the others
 TTFA = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)  # upper bounds of buckets, seconds
 RTF = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 3)
-STOPPING = "the server is stopping: try again later, or elsewhere"
+STOPPING = "the server is stopping: try again later"
 
 
 class Histogram:
-    """How many values were at most each of some bounds."""
+    """Counts, for each bound, the values up to it."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds, self.counts = bounds, [0] * len(bounds)
@@ -48,7 +48,7 @@ class Histogram:
 
 @dataclass
 class Stats:
-    """What an engine has done. Streams are live or queued now; they were done, left by their readers, or failed; or refused."""
+    """Statistics of an engine. Streams are live or queued now; they ended as done, left (by the reader) or failed; or were refused."""
 
     live: int = 0
     queued: int = 0
@@ -56,18 +56,20 @@ class Stats:
     left: int = 0
     failed: int = 0
     refused: int = 0
-    audio: float = 0.0  # seconds, made for all of them
+    audio: float = 0.0  # seconds, of all streams
     ttfa: Histogram = field(default_factory=lambda: Histogram(TTFA))  # seconds from `submit` to the first block
-    rtf: Histogram = field(default_factory=lambda: Histogram(RTF))  # of streams that are done
+    rtf: Histogram = field(default_factory=lambda: Histogram(RTF))  # of streams that ended as done
 
 
 class Stream:
-    """The blocks of an utterance, float32 [samples], as they are made. Comes from `Engine.submit`; iterate, then close, or use `with`.
+    """The blocks of an utterance, float32 [samples], as they are made. Returned by `Engine.submit`; iterate, then close, or use `with`.
 
-    The iterator raises what went wrong while speaking, or BusyError if the engine was closed meanwhile: a stream never just stops.
-    ttfa: seconds from `submit` to the first block; None before. rtf: the time that its blocks took, in this company and without the
-    times when it waited for a place or for its reader / its audio so far. words: if `submit` was asked for them, those of the chunks
-    that were read to their end, with their times.
+    The iterator raises the error that ended the speech, or BusyError if the engine was closed: a stream never ends silently.
+
+    Attributes:
+        ttfa: seconds from `submit` to the first block; None before that.
+        rtf: processing time / audio time so far. The time includes the steps of other streams, but no waiting for a place or the reader.
+        words: the words with their times, of the chunks that were read to their end; only if `submit` was asked for them.
     """
 
     def __init__(self, engine: "Engine", model: TTSModel, utterance: Utterance, timeline: "Timeline | None") -> None:
@@ -81,10 +83,10 @@ class Stream:
         self._paced = timeline.follow(levelled) if timeline else levelled
         self._filled = threading.Condition(engine._lock)
         self._over = False  # no more blocks will come
-        self._error: Exception | None = None  # why
+        self._error: Exception | None = None  # the reason, if it is an error
         self._submitted = time.monotonic()
         self._work = self._audio = 0.0  # seconds
-        self._since: float | None = None  # when the work on the next block began
+        self._since: float | None = None  # the time when the work on the next block began
         self.ttfa: float | None = None
 
     @property
@@ -114,7 +116,7 @@ class Stream:
             raise self._error
 
     def close(self) -> None:
-        """Stop speaking: the place is free before the next frame, and what was not read is dropped."""
+        """Stop speaking. The place is free before the next frame; blocks that were not read are dropped."""
         self._engine._leave(self)
 
     def __enter__(self) -> "Stream":
@@ -125,19 +127,19 @@ class Stream:
 
 
 class Engine:
-    """Speaks for many at once. At most `max_streams` are spoken together; at most `max_queue` more wait for a place, in order."""
+    """Speaks many texts at once: at most `max_streams` together. At most `max_queue` more wait for a place, in order."""
 
     def __init__(self, max_streams: int = 8, max_queue: int = 32) -> None:
         self.max_streams, self.max_queue = max_streams, max_queue
-        self._lock = threading.Lock()  # of all that follows, and of streams
-        self._wake = threading.Condition(self._lock)  # there is something to do
+        self._lock = threading.Lock()  # guards the following attributes, and the streams
+        self._wake = threading.Condition(self._lock)  # notified when there is work
         self._live: list[Stream] = []
         self._queue: deque[Stream] = deque()
         self._stats = Stats()
         self._deadline: float | None = None  # set when the engine is closed
-        # While several streams are live, decoders with one core each decode the frames of a step, and the flow LM makes those of
-        # the next step on the other cores: cores that do not share a kernel need not wait for each other.
-        self._ahead = ops.get_threads() // 2  # cores for the flow LM meanwhile
+        # While several streams are live, decoder threads with one core each decode the frames of a step, and the flow LM makes the
+        # frames of the next step on the other cores. Cores that do not share a kernel need not wait for each other.
+        self._ahead = ops.get_threads() // 2  # cores for the flow LM during that time
         self._meanwhile, self._alone = ops.Team(self._ahead), ops.Team(1)
         self._decoders = ThreadPoolExecutor(
             max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,)
@@ -161,7 +163,7 @@ class Engine:
             with_words: find the times of words.
 
         Raises:
-            BusyError: every place is taken and the queue is full, or the engine is closed.
+            BusyError: all places are taken and the queue is full, or the engine is closed.
             TextError, VoiceError, OptionError: as `TTSModel.generate_stream`.
         """
         with self._lock:
@@ -175,12 +177,12 @@ class Engine:
         return stream
 
     def stats(self) -> Stats:
-        """Figures of this moment."""
+        """The current statistics."""
         with self._lock:
             return replace(deepcopy(self._stats), live=len(self._live), queued=len(self._queue))
 
     def close(self, seconds: float = 0) -> None:
-        """Take no more texts; let live streams be spoken to their end for so many seconds, then end the rest with BusyError."""
+        """Take no more texts, wait up to so many seconds for live streams to end, then end the rest with BusyError."""
         with self._lock:
             self._deadline = time.monotonic() + seconds
             self._end_all(self._queue)
@@ -193,7 +195,7 @@ class Engine:
         if len(self._live) + len(self._queue) >= self.max_streams + self.max_queue:
             self._stats.refused += 1
             raise BusyError(
-                f"{self.max_streams} texts are being spoken and {self.max_queue} more are waiting: try again in a while"
+                f"{self.max_streams} texts are being spoken and {self.max_queue} more are waiting: try again later"
             )
 
     def _leave(self, stream: Stream) -> None:
@@ -210,15 +212,15 @@ class Engine:
                 while batch := self._next_batch():
                     for model in dict.fromkeys(stream.model for stream in batch):
                         self._step(model, [stream for stream in batch if stream.model is model])
-                    del batch, model  # a model that is not used any more can go
+                    del batch, model  # so that an unused model can be freed
         finally:
             with self._lock:
-                self._deadline = self._deadline or time.monotonic()  # no thread, no more texts
+                self._deadline = self._deadline or time.monotonic()  # without the thread, no more texts
                 self._end_all(self._live)
                 self._end_all(self._queue)
 
     def _next_batch(self) -> list[Stream]:
-        """Wait for live streams whose readers keep up. None: the engine is closed, and they are done or out of time."""
+        """Wait for live streams with room in their buffers. Empty: the engine is closed, and no stream is left or its time is over."""
         with self._lock:
             while True:
                 while self._queue and len(self._live) < self.max_streams:
@@ -236,12 +238,12 @@ class Engine:
                     stream._since = (stream._since or time.monotonic()) if stream in batch or stream in coming else None
                 if batch:
                     return batch
-                ops.release_threads()  # for a thread that clones a voice meanwhile
+                ops.release_threads()  # another thread may be cloning a voice
                 self._decoding = {future: job for future, job in self._decoding.items() if not future.done()}
                 self._wake.wait(left)
 
     def _step(self, model: TTSModel, batch: list[Stream]) -> None:
-        """A step of streams of one model: none, one or the last block of each. An error ends the stream that it belongs to."""
+        """One step of the streams of one model, which gives each at most one block. An error ends only the stream that it belongs to."""
         stepper = model.stepper
         for stream in batch:
             if error := _tried(stepper.prepare, stream._utterance):
@@ -250,10 +252,10 @@ class Engine:
         batch = [stream for stream in batch if not stream._over]
         utterances = [stream._utterance for stream in batch]
         if any(utterance.take and len(utterance.take.waiting) for utterance in utterances):
-            self._catch_up()  # a long step, for which all cores are needed
+            self._catch_up()  # prefill is a long step, which needs all cores
         with ops.working_as(None if all(future.done() for future in self._decoding) else self._meanwhile):
             made = _tried(stepper.step, utterances, TOKENS)
-        if isinstance(made, Exception):  # of the batch as a whole: no memory, say
+        if isinstance(made, Exception):  # of the whole batch, for example a MemoryError
             made = [made] * len(batch)
         self._catch_up()
         for stream, item in zip(batch, made, strict=True):
@@ -264,7 +266,7 @@ class Engine:
                 self._deliver(*job)
 
     def _catch_up(self) -> None:
-        """See to it that the frames of the last step are said; this core says those that are still waiting."""
+        """Finish decoding the frames of the last step. This thread decodes those that no decoder thread has begun."""
         with ops.working_as(self._alone):
             for future, job in reversed(self._decoding.items()):
                 if future.cancel():
@@ -273,11 +275,11 @@ class Engine:
         self._decoding.clear()
 
     def _deliver(self, stream: Stream, made: Frame | Block | Exception | None, last: bool) -> None:
-        """Give a stream what was made for it."""
+        """Decode a frame if necessary, and append the block, or the error, to the stream."""
         block = _tried(stream.model.stepper.decode, made) if isinstance(made, Frame) else made
         with self._lock:
             self._wake.notify()
-            if stream._over:  # its reader left while it was stepped
+            if stream._over:  # its reader left during the step
                 return
             if isinstance(block, Exception):
                 self._end(stream, "failed", block)
@@ -318,7 +320,7 @@ class Engine:
 
 
 def _tried(function: Callable[..., Any], *args: Any) -> Any:
-    """What the function returns, or else the exception that it raises."""
+    """The result of the function, or the exception that it raised."""
     try:
         return function(*args)
     except Exception as error:

@@ -14,7 +14,7 @@ class WeightsError(PocketTTSError):
 
 
 class DownloadError(PocketTTSError):
-    """A file is not on this machine and can not be downloaded."""
+    """A file is not on this machine and can't be downloaded."""
 
 
 class GatedError(DownloadError):
@@ -26,11 +26,11 @@ class VoiceError(PocketTTSError):
 
 
 class TextError(PocketTTSError):
-    """A text can not be spoken."""
+    """A text can't be spoken."""
 
 
 class AudioError(PocketTTSError):
-    """A sound file can not be read or written."""
+    """A sound file can't be read or written."""
 
 
 class OptionError(PocketTTSError):

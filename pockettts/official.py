@@ -1,6 +1,6 @@
-"""The Python API of the official package, `pocket_tts`: its scripts run when they import from `pockettts`.
+"""The Python API of the official package, `pocket_tts`. Scripts for it run unchanged if they import from `pockettts`.
 
-Names and arguments are those of pocket-tts 4. Samples are NumPy arrays with the methods of a torch tensor that scripts call on audio.
+Names and arguments are those of pocket-tts 4. Samples are NumPy arrays with the torch tensor methods that scripts call on audio.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger("pockettts")
 
 
 class Samples(np.ndarray):
-    """A NumPy array with the methods of a torch tensor that scripts call on audio."""
+    """A NumPy array with the torch tensor methods that scripts call on audio."""
 
     def numpy(self) -> np.ndarray:
         return self.view(np.ndarray)
@@ -36,7 +36,7 @@ class Samples(np.ndarray):
         return self
 
     def to(self, target: Any, *_: object, **__: object) -> "Samples":
-        """A copy of another type if `target` is one, such as `torch.int16` or `np.int16`. A device has no effect."""
+        """A copy with another dtype if `target` is one, such as `torch.int16` or `np.int16`. A device has no effect."""
         name = str(target).removeprefix("torch.") if type(target).__module__ == "torch" else target
         try:
             dtype = np.dtype(name)
@@ -80,7 +80,7 @@ class OfficialMethods:
         checkpoint: str | Path | None = None,
         lsd_decode_steps: int | None = None,
     ) -> T:
-        """`TTSModel.load` with the official arguments. Raises as `load`, and OptionError for a `checkpoint`."""
+        """`TTSModel.load` with the official arguments. Raises the errors of `load`, and OptionError for a `checkpoint`."""
         if checkpoint is not None:
             raise no_checkpoint(checkpoint)
         steps = sampler_decode_steps if lsd_decode_steps is None else lsd_decode_steps
@@ -146,7 +146,7 @@ class OfficialMethods:
 
 
 def export_model_state(model_state: VoiceState, dest: str | Path) -> None:
-    """Write a voice state to a safetensors file of any name. Raises VoiceError if the file can't be written."""
+    """Write a voice state to a safetensors file with any name. Raises VoiceError if the file can't be written."""
     model_state.write(dest)
 
 

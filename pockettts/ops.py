@@ -1,6 +1,6 @@
 """The kernels of `_ops.pyx`, in the build that suits this CPU.
 
-The environment variable POCKETTTS_ISA picks another one, of those that `builds()` names.
+The environment variable POCKETTTS_ISA selects another one of `builds()`.
 """
 
 import importlib
@@ -19,7 +19,7 @@ _FASTEST_FIRST = ("avx512amx", "avx512vnni", "avx512", "avxvnni", "avx2", "i8mm"
 
 
 def builds() -> list[str]:
-    """The builds that are here and that this CPU runs, the fastest first; "base" is always among them."""
+    """The installed builds that this CPU supports, fastest first. The last one is always "base"."""
     here = os.path.dirname(__file__)
     files = os.listdir(here)
     return [
@@ -35,7 +35,7 @@ def load(isa: str) -> ModuleType:
 
 
 def agrees(isa: str) -> bool:
-    """Whether int8 products of this build have the bits of the base build, as they must on every CPU."""
+    """Whether int8 products of this build are bit-identical to those of the base build, as they must be on every CPU."""
     x = np.sin(np.arange(19 * 150, dtype=np.float32)).reshape(19, 150)
     w = np.cos(np.arange(40 * 150, dtype=np.float32)).reshape(40, 150)
     first, second = (kernels.linear(x, kernels.Matrix(w, quantize=True)) for kernels in (load(isa), _base))
@@ -43,8 +43,8 @@ def agrees(isa: str) -> bool:
 
 
 def _fastest() -> str:
-    """AMX needs a grant of the system, and its kernels were written without such a CPU at hand: they are checked at every start, which
-    takes a millisecond."""
+    """The fastest build. The AMX kernels were written without access to such a CPU, so they are checked at every start, which takes a
+    millisecond."""
     return next(isa for isa in builds() if isa != "avx512amx" or agrees(isa))
 
 
@@ -127,7 +127,7 @@ else:
 
 @contextmanager
 def working_as(team: Team | None) -> Iterator[None]:
-    """Inside, kernels called by this very thread use the team's threads; None: as many as the process."""
+    """Inside this context, kernels called by the current thread use the team's number of threads; None: the process's number."""
     join(team)
     try:
         yield

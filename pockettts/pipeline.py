@@ -2,8 +2,8 @@
 
     Utterance --latents--> Frame --decode--> Block --verify--> Block --stretch--> Block --set_level--> Block
 
-Each stage is a generator over the events of the stage before. An event names the take that it belongs to; silence belongs to none.
-`words.timestamps` and the writers of the command are further stages over blocks.
+Each stage is a generator over the events of the previous stage. An event names its take; silence has none.
+`words.timestamps` and the writers of the command line are further stages over blocks.
 """
 
 import logging
@@ -23,7 +23,7 @@ from .sound.stretch import Stretcher
 from .synthesis import Block, Frame, Stepper, Take, Utterance
 from .voices.state import VoiceState
 
-MAX_TAKES = 4  # of a chunk, while its takes have faults
+MAX_TAKES = 4  # attempts for a chunk whose takes have faults
 
 logger = logging.getLogger("pockettts")
 
@@ -38,10 +38,10 @@ def speak(
     """All stages for one utterance.
 
     Args:
-        stepper: the model at work.
+        stepper: runs the model.
         utterance: the text, with voice and options.
         tokenizer: maps the attention of a take to its words, for `verify`.
-        schedule: decides whether the next latent is made while the decoder works on the last one.
+        schedule: decides whether the next latent is computed while the decoder works on the current one.
         voice_loudness: see `set_level`.
     """
 
@@ -77,7 +77,8 @@ def decode(stepper: Stepper, utterance: Utterance, schedule: Schedule) -> Iterat
 def verify(
     blocks: Callable[[Utterance], Iterator[Block]], utterance: Utterance, tokenizer: Tokenizer
 ) -> Iterator[Block]:
-    """Of each chunk the blocks of the first take without faults, or of the best of MAX_TAKES. A warning reports other takes.
+    """For each chunk, the blocks of the first take without faults, or of the best of MAX_TAKES takes. A warning reports each chunk
+    whose first take has faults.
 
     Args:
         blocks: speaks an utterance; called again for a chunk whose take has faults.
@@ -100,7 +101,7 @@ def _best_take(
     takes = [(take_faults(take, tokenizer), spoken)]
     most = MAX_TAKES if utterance.options.temperature else 1  # without noise all takes are equal
     while takes[-1][0] and len(takes) < most:
-        again = list(blocks(utterance.again(take, len(takes))))
+        again = list(blocks(utterance.retake(take, len(takes))))
         assert again[0].take is not None
         takes.append((take_faults(again[0].take, tokenizer), again))
     faults, best = min(takes, key=lambda one: len(one[0]))
@@ -113,7 +114,7 @@ def _best_take(
 
 
 def stretch(blocks: Iterable[Block], speed: float, sample_rate: int) -> Iterator[Block]:
-    """The blocks at another speed: each take by itself; silence keeps its length."""
+    """Change the speed of the blocks. Each take is stretched by itself; silence keeps its length."""
     stretcher, last = Stretcher(speed, sample_rate), None
     for take, samples in blocks:
         if take is not last and len(rest := stretcher.flush()):
@@ -129,16 +130,18 @@ def stretch(blocks: Iterable[Block], speed: float, sample_rate: int) -> Iterator
 def set_level(
     blocks: Iterable[Block], utterance: Utterance, sample_rate: int, known: MutableMapping[VoiceState, float]
 ) -> Iterator[Block]:
-    """The blocks at the loudness and volume of the utterance's options. Nothing is held back at the end of a take.
+    """Bring the blocks to the loudness and volume of the utterance's options. All samples of a take come before the next take.
 
     Args:
-        known: the loudness of voices so far, in LUFS, from which the gain starts. That of this voice is stored at the end.
+        known: measured loudness of voices, in LUFS. The gain starts from it; this voice's loudness is stored at the end. With a seed in
+            the options it is not used, since the samples must not depend on earlier texts.
     """
     options, voice = utterance.options, utterance.voice
     if not options.changes_level:
         yield from blocks
         return
-    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=known.get(voice))
+    prior = known.get(voice) if options.seed is None else None
+    loudness = Loudness(options.loudness, sample_rate, options.volume, prior=prior)
     last: Take | None = None
     for take, samples in blocks:
         if take is not last and len(rest := loudness.flush()):
@@ -153,7 +156,7 @@ def set_level(
 
 
 def by_chunk(blocks: Iterable[Block]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:
-    """The samples of the blocks, collected up to the end of each chunk; None: what follows the last chunk."""
+    """Collect the samples of the blocks up to the end of each chunk. The chunk is None if there was none."""
     collected: list[np.ndarray] = []
     last: Take | None = None
     for take, samples in blocks:

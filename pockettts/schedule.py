@@ -1,9 +1,9 @@
-"""How one stream's flow LM and decoder share the cores: in turn, or the flow LM a frame ahead.
+"""The schedule of one stream's flow LM and decoder: in turn, or the flow LM one frame ahead.
 
-In turn, each has all cores. Ahead, a thread makes the next frame with half of the cores while the caller decodes the last one with
-the other half: the flow LM waits for memory and the decoder for arithmetic, and two small teams of threads wait for each other less
-often than one large team. Which way is faster depends on the CPU; the difference is up to 10%. So the first frames of a process try
-both ways, and the faster one stays. The samples have the same bits either way.
+In turn, each uses all cores. Ahead, a thread computes the next frame with half of the cores while the caller decodes the current one
+with the other half: the flow LM is bound by memory and the decoder by arithmetic, and two small teams of threads spend less time
+waiting than one large team. Which is faster depends on the CPU, by up to 10%. So the first frames of a process try both, and the
+faster one is kept. The samples are bit-identical.
 """
 
 import threading
@@ -14,20 +14,20 @@ from typing import Any, TypeVar
 
 from . import ops
 
-BLOCK = 4  # frames in a row that are made the same way during the trial; the first of them is not timed
-BLOCKS = 6  # in turn, ahead, in turn, ahead, ...
-GAIN = 0.98  # ahead is chosen if it takes less than this share of the time
+BLOCK = 4  # consecutive frames with the same schedule during the trial; the first of them is not timed
+BLOCKS = 6  # blocks in the trial: in turn, ahead, in turn, ahead, ...
+GAIN = 0.98  # "ahead" is chosen if it takes less than this share of the time of "in turn"
 
 Item = TypeVar("Item")
 Decoded = TypeVar("Decoded")
 
 
 class Schedule:
-    """Makes items (frames) and decodes them, in turn or ahead.
+    """Computes items (frames) and decodes them, in turn or ahead.
 
     Attributes:
-        ahead: the way that was chosen; None during the trial.
-        seconds: the times of frames made in turn (False) and ahead (True).
+        ahead: whether the flow LM runs ahead; None during the trial.
+        seconds: the times of frames computed in turn (False) and ahead (True).
     """
 
     def __init__(self, ahead: bool | None = None) -> None:
@@ -38,10 +38,10 @@ class Schedule:
     def run(
         self, items: Iterator[Item], decode: Callable[[Item], Decoded], is_timed: Callable[[Item], bool]
     ) -> Iterator[tuple[Item, Decoded]]:
-        """Each item with decode(item), in order. The first item has all cores, since it decides the time to first audio.
+        """Yield each item with decode(item), in order. The first item gets all cores, since it determines the time to first audio.
 
         Args:
-            items: made by the flow LM as they are taken.
+            items: an iterator that runs the flow LM.
             decode: called once per item, in order.
             is_timed: whether the time of an item counts in the trial.
         """
@@ -64,7 +64,7 @@ class Schedule:
                 started, resumed = resumed, time.perf_counter()
                 reader_was_fast = resumed - done < (done - started) / 4
                 if ahead == last_way and is_timed(item) and reader_was_fast:
-                    self._note(ahead, done - started)
+                    self._record(ahead, done - started)
                 last_way = ahead
                 item = teams.made() if ahead else next(items, None)
         finally:
@@ -76,8 +76,8 @@ class Schedule:
         self._tried += 1
         return self._tried // BLOCK % 2 == 1
 
-    def _note(self, ahead: bool, seconds: float) -> None:
-        """Count the time of a frame. After the trial, choose the way with the smaller median."""
+    def _record(self, ahead: bool, seconds: float) -> None:
+        """Record the time of a frame. At the end of the trial, choose the schedule with the smaller median."""
         if self.ahead is not None:
             return
         self.seconds[ahead].append(seconds)
@@ -87,7 +87,7 @@ class Schedule:
 
 
 class _Teams:
-    """The cores, divided between a thread that makes the next item and the calling thread, which decodes."""
+    """The cores, divided between a thread that computes the next item and the calling thread, which decodes."""
 
     def __init__(self, cores: int) -> None:
         self.own, self.others = ops.Team(cores // 2), ops.Team(cores - cores // 2)
@@ -97,7 +97,7 @@ class _Teams:
         self._thread: threading.Thread | None = None
 
     def make(self, items: Iterator[Any]) -> None:
-        """Let the thread take the next item. `made` waits for it."""
+        """Let the thread compute the next item. `made` waits for it."""
         if self._thread is None:  # not a thread of concurrent.futures: its import takes longer than a frame
             self._thread = threading.Thread(target=self._work, name="pockettts-ahead", daemon=True)
             self._thread.start()
@@ -105,7 +105,7 @@ class _Teams:
         self._jobs.put(items)
 
     def made(self) -> Any:
-        """The item; None after the last one. Raises the error that making it raised."""
+        """Wait for the item; None after the last one. Raises the error of its computation."""
         item, error = self._results.get()
         if error:
             raise error
@@ -124,7 +124,7 @@ class _Teams:
                 self._results.put(result)
 
     def decode(self, decode: Callable[[Item], Decoded], item: Item) -> Decoded:
-        """decode(item), with the cores of the decoder."""
+        """Run decode(item) on the cores of the decoder."""
         with ops.working_as(self.others):
             return decode(item)
 

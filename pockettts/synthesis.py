@@ -2,8 +2,8 @@
 
     text and pauses ──> Take ──Stepper.step──> Frame (a latent) ──Stepper.decode──> Block (samples)
 
-`step` is the flow LM's part and `decode` the codec's. They share nothing but frames, so one may run ahead of the other.
-pipeline.py steps one utterance, engine.py many at once, with the same bits.
+`step` runs the flow LM and `decode` the codec. They share only frames, so the flow LM may run ahead of the codec.
+pipeline.py steps one utterance and engine.py many at once, with bit-identical results.
 """
 
 import logging
@@ -23,7 +23,7 @@ from .reading.chunks import Chunk
 from .reading.pauses import Pause
 from .voices.state import VoiceState
 
-MIN_FRAMES = 6  # EOS is ignored before: some voices cross the threshold before the first word
+MIN_FRAMES = 6  # EOS is ignored in these first frames: some voices cross the threshold before the first word
 FADE_IN = 1 / 200  # seconds; a new decoder starts with a small step, which would click
 
 logger = logging.getLogger("pockettts")
@@ -34,11 +34,12 @@ class Take:
 
     Attributes:
         chunk, number: the chunk, and its index in the utterance.
-        most: the largest number of frames.
-        frames, end: the number of frames so far, and at the end, which is known after EOS.
+        max_frames: the length limit, in frames.
+        frames: the number of frames so far.
+        end: the number of frames at the end of the speech; None before EOS.
         latent: the last latent, float32 [1, latent_dim].
         waiting: embeddings of the text that the backbone has not processed yet, float32 [T, d_model].
-        rng: the noise; it depends only on the seed, the chunk and the attempt.
+        rng: generates the noise; its seed depends only on the utterance's seed, the chunk and the attempt.
         probes: the attention of the alignment heads, if recorded.
         faded_in: whether `decode` has faded in the first samples.
     """
@@ -48,14 +49,14 @@ class Take:
         chunk: Chunk,
         number: int,
         text: np.ndarray,
-        most: int,
+        max_frames: int,
         caches: list[KVCache],
         codec: tuple[Any, ...],
         rng: np.random.Generator,
         probes: list[AttentionProbe],
     ) -> None:
-        self.chunk, self.number, self.most, self.caches, self.codec, self.rng = chunk, number, most, caches, codec, rng
-        self.probes = probes
+        self.chunk, self.number, self.max_frames = chunk, number, max_frames
+        self.caches, self.codec, self.rng, self.probes = caches, codec, rng, probes
         self.waiting = text
         self.frames = 0
         self.end: int | None = None
@@ -71,14 +72,14 @@ class Take:
 
 
 class Frame(NamedTuple):
-    """An event of the flow LM: a latent, float32 [1, latent_dim], normalised."""
+    """An event of the flow LM: a normalized latent, float32 [1, latent_dim]."""
 
     take: Take
     latent: np.ndarray
 
 
 class Block(NamedTuple):
-    """An event with sound: float32 [samples] of a take; None: silence between takes."""
+    """An event with sound: float32 [samples] of a take, or silence between takes, where `take` is None."""
 
     take: Take | None
     samples: np.ndarray
@@ -88,14 +89,14 @@ class Utterance:
     """A text in synthesis, with its voice and options.
 
     Args:
-        parts: chunks and pauses, in order; taken as they are needed.
+        parts: chunks and pauses, in order; consumed as they are needed.
         with_attention: record the attention of the alignment heads.
 
     Attributes:
         take: the current take; None between parts.
-        silence: samples left of the current pause.
+        silence: the number of samples left of the current pause.
         chunks: the number of chunks started so far.
-        attempt: the index of each take among those of its chunk.
+        attempt: the index of a take among those of its chunk.
     """
 
     def __init__(
@@ -118,14 +119,14 @@ class Utterance:
         while self.chunks < chunks and self._next is not None:
             self.chunks += isinstance(self.next_part(), Chunk)
 
-    def again(self, take: Take, attempt: int) -> "Utterance":
-        """An utterance of the take's chunk alone, with other noise."""
+    def retake(self, take: Take, attempt: int) -> "Utterance":
+        """A new utterance of the take's chunk alone, with different noise."""
         other = Utterance([take.chunk], self.voice, self.options.replace(seed=self.seed), self.with_attention)
         other.chunks, other.attempt = take.number, attempt
         return other
 
     def end_take(self) -> None:
-        """End the current take. It may live on in a buffer, so its KV caches (20 MB) are dropped now."""
+        """End the current take. A buffer may still hold it, so its KV caches (20 MB) are freed now."""
         if self.take is not None:
             self.take.caches, self.take = [], None
 
@@ -151,7 +152,7 @@ class Stepper:
         self.alignment_heads = alignment_heads
 
     def prepare(self, utterance: Utterance) -> None:
-        """Start the next part if the last one is over. Raises what the iterator of parts raises."""
+        """Start the next part if the last one has ended. Raises what the iterator of parts raises."""
         if utterance.take or utterance.silence or utterance.finished:
             return
         part = utterance.next_part()
@@ -161,30 +162,30 @@ class Stepper:
             utterance.take = self._take(part, utterance)
 
     def _take(self, chunk: Chunk, utterance: Utterance) -> Take:
-        most = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)  # three tokens per second, plus two seconds
-        caches = KVCache.restore(utterance.voice.layers, len(chunk.ids) + most)
+        max_frames = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)  # three tokens per second, plus two seconds
+        caches = KVCache.restore(utterance.voice.layers, len(chunk.ids) + max_frames)
         rng = np.random.default_rng((utterance.seed, utterance.chunks, utterance.attempt))
         heads, start = self.alignment_heads if utterance.with_attention else [], utterance.voice.offset
         probes = self.flow_lm.probe(heads, start, start + len(chunk.ids), caches)
         text, codec = self.flow_lm.embed_text(chunk.ids), self.decoder.init_state()
         utterance.chunks += 1
-        return Take(chunk, utterance.chunks - 1, text, most, caches, codec, rng, probes)
+        return Take(chunk, utterance.chunks - 1, text, max_frames, caches, codec, rng, probes)
 
     def step(self, utterances: Sequence[Utterance], tokens: int = sys.maxsize) -> list[Frame | Block | None]:
-        """One step of each utterance, in one batch. Returns a frame, a block of silence, or None if there is no output yet.
+        """One step of each utterance, in one batch. Returns for each a frame, a block of silence, or None if it has no output yet.
 
         Args:
-            utterances: those to step.
-            tokens: prefill at most so many tokens of text in this step, in the order of the utterances.
+            utterances: the utterances to step.
+            tokens: prefill at most this many tokens of text in this step, in the order of the utterances.
         """
-        made: list[Frame | Block | None] = [None] * len(utterances)
+        events: list[Frame | Block | None] = [None] * len(utterances)
         stepped: list[tuple[int, Take]] = []  # index and take of the utterances with rows in this step
         rows: list[np.ndarray] = []
         for i, utterance in enumerate(utterances):
             self.prepare(utterance)
             take = utterance.take
             if take is None:
-                made[i] = self._silence(utterance)
+                events[i] = self._silence(utterance)
             elif tokens or not len(take.waiting):
                 before = len(take.waiting)
                 stepped.append((i, take))
@@ -195,11 +196,11 @@ class Stepper:
             ready = {i: x for (i, take), x in zip(stepped, out, strict=True) if not len(take.waiting)}
             frames = self._frames([utterances[i] for i in ready], list(ready.values()))
             for i, frame in zip(ready, frames, strict=True):
-                made[i] = frame
-        return made
+                events[i] = frame
+        return events
 
     def _frames(self, utterances: list[Utterance], rows: list[np.ndarray]) -> list[Frame | None]:
-        """The frame of each utterance, from the backbone's output [1, d_model]; None if its speech is over."""
+        """The frame of each utterance, from the backbone's output [1, d_model]; None if its speech has ended."""
         if not rows:
             return []
         lm, hidden = self.flow_lm, self.flow_lm.head(np.concatenate(rows))
@@ -220,7 +221,7 @@ class Stepper:
         return noise(utterance.take.rng, len(self.flow_lm.emb_std), utterance.options)
 
     def _is_over(self, utterance: Utterance, eos_logit: float) -> bool:
-        """Look for EOS. Returns whether the speech ends before this frame."""
+        """Check for EOS. Returns whether the speech ends before this frame."""
         take, options = utterance.take, utterance.options
         assert take is not None
         if take.end is None and take.frames >= MIN_FRAMES and eos_logit > options.eos_threshold:
@@ -235,12 +236,12 @@ class Stepper:
         assert take is not None
         take.latent = latent
         take.frames += 1
-        if take.frames in (take.end, take.most):
+        if take.frames in (take.end, take.max_frames):
             utterance.end_take()
             if take.end is None and not utterance.options.verify:  # `verify` reports it itself
                 logger.warning(
-                    "a chunk ran to its length limit, %.1f seconds: the speech may not be what the text says",
-                    take.most / self.frame_rate,
+                    "a chunk reached its length limit, %.1f seconds: the speech may not match the text",
+                    take.max_frames / self.frame_rate,
                 )
         return Frame(take, latent)
 
@@ -251,7 +252,7 @@ class Stepper:
         return Block(None, samples) if len(samples) else None
 
     def _input(self, take: Take, tokens: int) -> np.ndarray:
-        """The backbone's input for a take in this step, [n, d_model]: up to `tokens` of its text, and a frame after the last of it."""
+        """The backbone's input for a take in this step, [n, d_model]: up to `tokens` tokens of text, then a frame if no text is left."""
         text, take.waiting = take.waiting[:tokens], take.waiting[tokens:]
         if len(take.waiting):
             return text
@@ -259,7 +260,7 @@ class Stepper:
         return np.concatenate([text, frame]) if len(text) else frame
 
     def decode(self, frame: Frame) -> Block:
-        """The samples of a frame, float32 [1920]. Decode the frames of a take once each, in order."""
+        """The samples of a frame, float32 [1920]. Call this once for each frame of a take, in order."""
         take, lm = frame.take, self.flow_lm
         samples = self.decoder(frame.latent * lm.emb_std + lm.emb_mean, take.codec)
         if not take.faded_in:

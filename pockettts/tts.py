@@ -1,4 +1,4 @@
-"""The Python API: load a model, give it a voice, let it speak."""
+"""The Python API: load a model, choose a voice, generate speech."""
 
 import math
 import os
@@ -46,11 +46,11 @@ class TTSModel(OfficialMethods):
     """A loaded model. All streams share its weights; each stream has its own state.
 
     Attributes:
-        config: what the model is.
-        sample_rate: of the samples, Hz.
-        default_voice: the name of a voice.
-        options: the defaults of every call.
-        voices: makes voice states; `get_voice_state` asks it.
+        config: the model's config.
+        sample_rate: the sample rate in Hz.
+        default_voice: the name of the voice to use if none is chosen.
+        options: the default options of every call.
+        voices: the loader of voice states, used by `get_voice_state`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class TTSModel(OfficialMethods):
         self.config, self.options, self.tokenizer = config, options, tokenizer
         self.flow_lm, self.decoder, self.voices, self.schedule = flow_lm, decoder, voices, Schedule()
         self.sample_rate: int = config.mimi.sample_rate
-        self.voice_loudness: MutableMapping[VoiceState, float] = WeakKeyDictionary()  # LUFS, as measured so far
+        self.voice_loudness: MutableMapping[VoiceState, float] = WeakKeyDictionary()  # measured LUFS
         self.stepper = Stepper(flow_lm, decoder, self.sample_rate, config.mimi.frame_rate, config.alignment_heads or [])
 
     @classmethod
@@ -80,18 +80,18 @@ class TTSModel(OfficialMethods):
         voices_dir: str | Path | None = None,
         **options: Any,
     ) -> "TTSModel":
-        """Load a model. Download the files that are not on this machine.
+        """Load a model. Files that are not on this machine are downloaded.
 
         Args:
-            name: one of `pockettts models`; by default what `default_config` chooses: `english`, or else the bundled `mini`.
-            config: instead of a name, a YAML or JSON file (path, `https://` or `hf://`), or a loaded config.
-            precision: of the matrices: "f32", "bf16", or None for that of the file, which loses nothing. "int8" takes less memory
-                and time, and changes the speech slightly (docs/speed.md has figures).
-            threads: of the kernels, for the whole process; None: the number of physical cores, at most 8.
+            name: a model of `pockettts models`; None: the choice of `default_config`, which is `english` or the bundled `mini`.
+            config: a config instead of a name: a YAML or JSON file (path, `https://` or `hf://`), or a loaded config.
+            precision: number format of the weight matrices: "f32", "bf16" or "int8"; None: that of the file, without loss. "int8"
+                takes less memory and time and changes the speech slightly (figures in docs/speed.md).
+            threads: number of kernel threads in this process; None: the number of physical cores, at most 8.
             cache: keep packed weights and the states of cloned voices on disk for the next start.
-            voices_dir: the folder of own voices, which are known by their file names; None: that of `pockettts voices`.
-            options: temperature, lsd_decode_steps, eos_threshold, noise_clamp and others of `Options`, as the defaults of this
-                model; None: the default of the config or of `Options`.
+            voices_dir: the folder of the user's own voices, named after their files; None: that of `pockettts voices`.
+            options: fields of `Options`, such as temperature and lsd_decode_steps, as the defaults of this model; None: the default
+                of the config or of `Options`.
 
         Raises:
             ConfigError, DownloadError, WeightsError, OptionError: the message says what to do.
@@ -131,14 +131,16 @@ class TTSModel(OfficialMethods):
         return catalogue.default_voice(self.config)
 
     def get_voice_state(self, voice: Voice) -> VoiceState:
-        """The state of the flow LM after it has heard a voice, for `generate`.
+        """Load a voice or clone it from a recording: the state of the flow LM after the voice prompt, for `generate`.
 
         Args:
             voice: the name of an own voice or of the catalogue; a sound file or a .safetensors state, as a path, `hf://`,
                 `https://` or bytes; or samples, float32 [N] at `sample_rate`.
 
         Raises:
-            VoiceError, AudioError, DownloadError: not known, not readable, of another model, or this model can't clone.
+            VoiceError: the voice is unknown or of another model, or this model can't clone voices.
+            AudioError: the recording can't be read.
+            DownloadError: the file can't be downloaded.
         """
         return self.voices.load(voice)
 
@@ -157,19 +159,19 @@ class TTSModel(OfficialMethods):
     def generate_stream(self, text: str, voice: Voice, **options: Any) -> Iterator[np.ndarray]:
         """Speak a text frame by frame. Yields float32 [1920] (80 ms) as soon as it is decoded; the last block of a pause is shorter.
 
-        You may stop the iteration at any time; there is nothing to clean up.
+        You can stop the iteration at any time; no cleanup is needed.
 
         Args:
-            text: of any length. Numbers, dates, abbreviations and the like become words, unless `verbatim` is among the options
-                (reading/normalize.py). It is split into chunks of whole sentences. `[pause:500ms]`, SSML's `<break/>`, blank lines, and
-                line breaks after headings and list items are pauses.
+            text: a text of any length. Numbers, dates and abbreviations are spelled out as words unless the option `verbatim` is set
+                (reading/normalize.py). The text is split into chunks of whole sentences. `[pause:500ms]`, SSML's `<break/>`, blank
+                lines, and line breaks after headings and list items are pauses.
             voice: a voice state, or an argument of `get_voice_state`.
-            options: seed, temperature and others of `Options`, for this text; None: the model's default.
+            options: fields of `Options`, such as seed and temperature, for this text; None: the model's default.
 
         Raises:
-            TextError: there is nothing to speak.
+            TextError: the text has nothing to speak.
             OptionError: an option is outside its limits.
-            VoiceError and others: as in `get_voice_state`. All errors come before the first frame.
+            VoiceError and others: as in `get_voice_state`. All errors are raised before the first frame.
         """
         return (block for _, block in self.speak(self.utterance(text, voice, self.options.replace(**options))))
 
@@ -183,7 +185,7 @@ class TTSModel(OfficialMethods):
         return timeline.events(self.speak(utterance))
 
     def utterance(self, given: str, voice: Voice, options: Options, with_attention: bool = False) -> Utterance:
-        """A text in synthesis, for `speak` or the engine. with_attention: record what a `timeline` needs."""
+        """The utterance of a text, for `speak` or the engine. with_attention: record the attention that `timeline` needs."""
         reading = find_reading(self.config.language, options.verbatim, options.lexicon, options.emoji)
         parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, reading)
         return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
@@ -195,12 +197,12 @@ class TTSModel(OfficialMethods):
         return Timeline(self.tokenizer, self.sample_rate, self.config.mimi.frame_rate, self.config.alignment_lead or 0)
 
     def speak(self, utterance: Utterance) -> Iterator[Block]:
-        """The blocks of an utterance, as `generate_stream` returns them, each with its take."""
+        """The blocks of an utterance, as in `generate_stream`, each with its take."""
         return speak(self.stepper, utterance, self.tokenizer, self.schedule, self.voice_loudness)
 
 
 def default_options(config: Config, **options: float | None) -> Options:
-    """The options of a model whose caller gives these. Raises OptionError."""
+    """The default options of a model, changed by the given ones. Raises OptionError."""
     own = Options(temperature=config.default_temperature, eos_threshold=config.default_eos_threshold)
     return own.replace(**options)
 

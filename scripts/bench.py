@@ -1,14 +1,14 @@
-"""Ours beside a rival, in one run: both stay loaded and take turns, so that a noisy machine is noisy for both.
+"""Compare the speed of this package with another implementation. Both stay loaded and take turns, so noise affects both.
 
     python scripts/bench.py --against official|onnxruntime [--oracle PYTHON] [--model english] [--precision int8] [--json]
 
-The measures are those of `pockettts bench`, on the same random weights. The rivals, as good as they come:
+The measures are those of `pockettts bench`, on the same random weights. The other implementations, each in its best configuration:
 
     official     pocket-tts 4.0.1 on torch 2.13.0, as shipped; for int8, `quantize=True`
-    onnxruntime  the graphs of export_onnx.py, which are leaner than any port's; for int8, quantised dynamically. Frames only: its
-                 RTF and its start leave the text out. RTF is the better one of two ways to share the cores
+    onnxruntime  the optimized graphs of export_onnx.py; for int8, dynamically quantized. It computes only frames: its RTF and start
+                 time do not include the text. Its RTF is the better one of two thread configurations
 
-PYTHON is an interpreter that has the packages; without one, an environment is made, which scripts/parity.py shares.
+PYTHON is an interpreter with the packages. Without it, the script creates a virtual environment, shared with scripts/parity.py.
 """
 
 import argparse
@@ -33,9 +33,7 @@ from pockettts.options import NUMBERS, PRECISIONS, Number
 from pockettts.reading.tokenizer import load_tokenizer
 
 HERE = Path(__file__).resolve().parent
-REST = (
-    0.3  # seconds before each turn: the other side's threads may go on looking out for work, and take a core with them
-)
+REST = 0.3  # seconds before each turn: idle threads of the other side may still spin on a core
 MEASURES = {"latent": ("flow LM with flow net", "ms a frame", 1e3)} | {
     name: bench.MEASURES[name] for name in ("mimi", "prefill", "voice", "ttfa", "rtf", "start", "memory")
 }
@@ -48,7 +46,7 @@ class Ours(bench.Subject):
 
 
 class Worker:
-    """A side in a process of its own, which measures when it is asked."""
+    """One implementation in its own process, which runs measures on request."""
 
     def __init__(self, command: list) -> None:
         self.process = subprocess.Popen(
@@ -73,24 +71,26 @@ class Worker:
 
 
 def compare(path: Path, plan: dict, a: argparse.Namespace, python: str) -> dict[str, dict[str, list[float]]]:
-    """Values by measure and side, of a.rounds rounds after one that does not count."""
+    """The values of each measure and side, from a.rounds rounds after one warm-up round."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     (plan_file := path.with_name("plan.json")).write_text(json.dumps(plan))
     rival = [python, HERE / "rivals.py", a.against, path, plan_file]
 
-    def note(side: str, count: bool, values: dict[str, float]) -> None:
+    def record(side: str, count: bool, values: dict[str, float]) -> None:
         for name, value in values.items():
             found[name][side] += [value] * count
 
-    for i in range(a.rounds + 1):  # while this process is small: the system counts its memory as its children's
-        note("ours", i > 0, bench.speak_afresh(path, a.precision, a.threads))
-        note(a.against, i > 0, bench.watch([*rival, "--fresh"]))
+    for i in range(
+        a.rounds + 1
+    ):  # while this process is small: the system counts the parent's memory in the child's peak
+        record("ours", i > 0, bench.speak_in_new_process(path, a.precision, a.threads))
+        record(a.against, i > 0, bench.measure_process([*rival, "--fresh"]))
     sides = {"ours": Worker([sys.executable, __file__, *sys.argv[1:], "--worker", path]), a.against: Worker(rival)}
     try:
         for i in range(a.rounds + 1):
             for name in TURNS[a.against]:
                 for side, worker in sides.items():
-                    note(side, i > 0, worker.measure(name))
+                    record(side, i > 0, worker.measure(name))
     finally:
         for worker in sides.values():
             worker.close()
@@ -100,16 +100,18 @@ def compare(path: Path, plan: dict, a: argparse.Namespace, python: str) -> dict[
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--against", choices=TURNS, required=True)
-    p.add_argument("--oracle", type=program, help="a Python that has the rival")
+    p.add_argument("--oracle", type=program, help="a Python with the packages of the other implementation")
     p.add_argument(
         "--keep", type=Path, default=Path(tempfile.gettempdir()) / "pockettts-parity", help="folder of the environment"
     )
     p.add_argument("--model", default="english")
     p.add_argument("--precision", choices=PRECISIONS)
-    p.add_argument("--threads", type=within(NUMBERS["threads"]), help="of both sides; by default as each is shipped")
+    p.add_argument(
+        "--threads", type=within(NUMBERS["threads"]), help="threads of both sides (default: each one's own default)"
+    )
     p.add_argument("--rounds", type=within(Number("rounds", int, 1, 1000, "")), default=bench.ROUNDS)
     p.add_argument("--json", action="store_true")
-    p.add_argument("--debug", action="store_true", help="show what the rival says")
+    p.add_argument("--debug", action="store_true", help="show the messages of the other implementation")
     p.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     a = p.parse_args()
     if a.worker:
@@ -135,7 +137,7 @@ def main() -> None:
             frames_after_eos=bench.FRAMES_AFTER_EOS,
             tokens=bench.TOKENS,
             voice_rows=random_model.VOICE_ROWS,
-            siren=bench.siren(bench.VOICE_SECONDS, config.mimi.sample_rate).tolist(),
+            prompt=bench.test_tone(bench.VOICE_SECONDS, config.mimi.sample_rate).tolist(),
             threads=a.threads or 0,
             int8=a.precision == "int8",
         )
@@ -150,7 +152,7 @@ def main() -> None:
         print(json.dumps(rows, indent=2))
         return
     print(f"{a.model}, {a.precision or 'bf16'}: {bench.cpu()}, {os.cpu_count()} cores")
-    print(f"{a.rounds} rounds in turn: medians, in brackets the least and the most\n")
+    print(f"medians of {a.rounds} rounds (minimum - maximum)\n")
     cells = [
         [label, bench.spread(row["ours"]), bench.spread(row[a.against]), f"{row['ratio']:.2f}"]
         for label, row in rows.items()

@@ -1,12 +1,12 @@
-"""A model for ONNX Runtime, as lean as the author of a port would make it: two graphs, each of one frame.
+"""Export a model for ONNX Runtime as two optimized graphs, each for one frame.
 
     python scripts/export_onnx.py FOLDER MODEL.yaml             # in MODEL.yaml's folder, with the official package and onnxruntime
 
-    step.onnx     latent, noise [1, 32], position [1], past keys and values [T, H_kv, D] -> next latent, EOS logit, their new rows
+    step.onnx     latent, noise [1, 32], position [1], past keys and values [T, H_kv, D] -> next latent, EOS logit, new keys and values
     decoder.onnx  latent [1, 1, 32], position [1], state -> samples [1, 1, 1920], state
 
-Each also as NAME_int8.onnx, its matrix products quantised dynamically. What depends on nothing but the weights is folded in, and
-caches stay outside, so that nothing is copied but new rows. Differences to the official package, over three frames, are printed.
+Each is also written as NAME_int8.onnx, with dynamically quantized matrix products. Constants are folded, and the caller keeps the
+caches, so that only new rows are copied. The script prints the differences from the official package over three frames.
 """
 
 import sys
@@ -19,7 +19,7 @@ from pocket_tts import TTSModel
 from pocket_tts.modules.stateful_module import increment_steps, init_states
 from torch import Tensor, nn
 
-POSITIONS = 16  # of the decoder's transformer in a frame
+POSITIONS = 16  # positions of the decoder's transformer per frame
 
 
 def rotated(x: Tensor, position: Tensor, max_period: float) -> Tensor:
@@ -48,13 +48,13 @@ def attention(
 
 
 class Step(nn.Module):
-    """A frame of the flow LM, its sampler in one step."""
+    """One frame of the flow LM, with one sampler step."""
 
     def __init__(self, lm: nn.Module) -> None:
         super().__init__()
         self.lm = lm
         times = [embed(torch.full((1, 1), float(i))) for i, embed in enumerate(getattr(lm.flow_net, "time_embed", []))]
-        self.time = sum(times) / len(times) if times else None  # of the jump from 0 to 1
+        self.time = sum(times) / len(times) if times else None  # embedding of the step from 0 to 1
 
     def forward(self, latent: Tensor, noise: Tensor, position: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
         lm, rows = self.lm, []
@@ -76,14 +76,14 @@ class Step(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A frame of Mimi's decoder, denormalising first."""
+    """Denormalization, then one frame of Mimi's decoder."""
 
     def __init__(self, model: TTSModel) -> None:
         super().__init__()
         self.mimi, self.mean, self.std = model.mimi, model.flow_lm.emb_mean, model.flow_lm.emb_std
 
     def init_state(self) -> list[Tensor]:
-        """Zeros: overlaps and last inputs of the convolutions, windows of keys and values, in the order of their use."""
+        """Zeros for the overlaps and last inputs of the convolutions and the windows of keys and values, in the order of use."""
         transformer = self.mimi.decoder_transformer.transformer
         states = [self._conv_state(self.mimi.upsample.convtr)]
         for layer in transformer.layers:
@@ -175,15 +175,15 @@ def export(model: TTSModel, folder: Path) -> None:
         increment_steps(model.mimi, codec, POSITIONS)
         ours, *state = decoder(latent, torch.tensor([float(POSITIONS * i)]), *state)
         worst["decoder"] = max(worst["decoder"], float((right - ours).abs().max() / right.abs().max()))
-    print("differences to the official package:", ", ".join(f"{name} {value:.0e}" for name, value in worst.items()))
+    print("differences from the official package:", ", ".join(f"{name} {value:.0e}" for name, value in worst.items()))
     if max(worst.values()) > 1e-4:
-        sys.exit("these are not the same graphs")
+        sys.exit("the graphs do not compute the same as the official package")
 
 
 def write(
     graph: nn.Module, inputs: list[Tensor], path: Path, names: list[str], outputs: list[str], grow: list[str] = ()
 ) -> None:
-    """The graph, and its dynamic int8; `grow` are inputs of any length."""
+    """Write the graph, and its dynamically quantized version. grow: names of inputs with a dynamic number of rows."""
     torch.onnx.export(
         graph.eval(),
         tuple(inputs),

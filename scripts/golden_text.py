@@ -1,12 +1,12 @@
-"""Makes tests/data/text_*: what the official package makes of some 400 texts, for tests/test_text.py.
+"""Write tests/data/text_*: the chunks of the official package for about 400 texts, for tests/test_text.py.
 
 Needs the official package:  pip install torch==2.13.0 pocket-tts==4.0.1
 
     python scripts/golden_text.py TOKENIZER_JSON
 
-TOKENIZER_JSON is the official English one. The goldens hold for each tokenizer (that one and a small SentencePiece
-model made here), each set of text rules and each text the chunks that the official package would speak, each with the
-frames it would add after EOS; or null where it refuses the text. Long answers are stored as a hash.
+TOKENIZER_JSON is the official English tokenizer. For each tokenizer (that one and a small SentencePiece model trained here), each set
+of text rules and each text, the goldens hold the chunks that the official package would speak, each with the number of frames after
+EOS; or null if it rejects the text. Long results are stored as a hash.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from pathlib import Path
 
 DATA = Path(__file__).parent.parent / "tests" / "data"
 MAX_TOKENS = (50, 15)
-LONG = 60  # characters of an answer from which only its hash is kept
+LONG = 60  # characters; of longer results only the hash is stored
 
 TEXTS = (
     """\
@@ -295,7 +295,7 @@ def corpus() -> list[str]:
 
     texts += [" ".join(sentence(1, 25) for _ in range(rng.randint(1, 8))) for _ in range(60)]
     texts += ["\n".join(sentence(3, 14) for _ in range(rng.randint(2, 10))) for _ in range(15)]
-    texts += [sentence(60, 150, pauses) for pauses in (0, 0, 0.05, 0.2, 0.5) for _ in range(3)]  # too long a sentence
+    texts += [sentence(60, 150, pauses) for pauses in (0, 0, 0.05, 0.2, 0.5) for _ in range(3)]  # very long sentences
     marks = list(".,;:!?…—–-'\"“”„«»’‘()[] ") + ["...", " ", " ", "  ", "\n", "\r\n", "3.", ".5", "1.2"]
     texts += ["".join(rng.choice(marks + words[:20]) for _ in range(rng.randint(1, 60))) for _ in range(60)]
     texts += [" ".join(sentence(4, 30) for _ in range(300)), " ".join(sentence(100, 400) for _ in range(5))]
@@ -311,7 +311,7 @@ def corpus() -> list[str]:
 
 
 def rule_sets() -> list[dict]:
-    """Every different set of text rules of the official configs, and some of none."""
+    """All different sets of text rules of the official configs, and a few more."""
     import yaml
     from pocket_tts.utils.config import CONFIGS_DIR, Config
 
@@ -341,7 +341,7 @@ def official(tokenizer, text: str, rules: dict, max_tokens: int) -> list | None:
 
 
 def train(path: Path, texts: list[str]) -> None:
-    """A SentencePiece model of 500 pieces, with byte fallback and the library's other defaults."""
+    """Train a SentencePiece model of 500 pieces, with byte fallback and otherwise the library's defaults."""
     import sentencepiece
 
     lines = [line for text in texts for line in text.replace("\0", "").splitlines() if len(line) < 4000]
@@ -376,7 +376,7 @@ def main() -> None:
                     answer = json.dumps(hashlib.sha256(answer.encode()).hexdigest()[:8])
                 row.append(pool.setdefault(answer, len(pool)))
             answers.append({"tokenizer": kind, "max_tokens": max_tokens, "rules": r, "texts": row})
-    print(len(texts), "texts", len(rules), "sets of rules", len(pool), "different answers")
+    print(len(texts), "texts", len(rules), "sets of rules", len(pool), "different results")
     goldens = {"texts": texts, "rules": rules, "pool": [json.loads(a) for a in pool], "answers": answers}
     write(DATA / "text_goldens.json.gz", json.dumps(goldens, ensure_ascii=False, separators=(",", ":")).encode())
     write(DATA / "text_tokenizer.json.gz", Path(sys.argv[1]).read_bytes())

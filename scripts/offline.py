@@ -1,7 +1,7 @@
-"""Run a command where there is no network but this machine itself: python scripts/offline.py COMMAND [ARGUMENT...]
+"""Run a command without network access, except to this machine: python scripts/offline.py COMMAND [ARGUMENT...]
 
-On Linux in a network namespace of its own, if that is permitted. Elsewhere the hub's address is a port at which nobody listens, so only
-what goes through `huggingface_hub` is cut off. The exit status is the command's.
+On Linux the command runs in its own network namespace, if that is permitted. Elsewhere the hub's address is set to a closed port, which
+only blocks requests of `huggingface_hub`. The exit status is the command's.
 """
 
 import os
@@ -18,7 +18,7 @@ def without_proxies(environment: dict[str, str]) -> dict[str, str]:
 
 
 def namespace() -> list[str]:
-    """What to put before a command so that it has no network; [] where this can't be done."""
+    """The prefix that runs a command without a network; [] if this is not possible."""
     unshare = shutil.which("unshare")
     for options in (["--net"], ["--map-root-user", "--net"]):
         if unshare and subprocess.run([unshare, *options, "true"], capture_output=True).returncode == 0:

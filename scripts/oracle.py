@@ -1,13 +1,13 @@
-"""The official pocket-tts package as an oracle: models with random weights, and what it computes with them.
+"""The official pocket-tts package as an oracle: make models with random weights, and dump its results for them.
 
-Runs where that package is installed (pip install torch==2.13.0 pocket-tts==4.0.1), not where ours is:
+It runs in an environment with that package (pip install torch==2.13.0 pocket-tts==4.0.1), and without pockettts:
 
     python scripts/oracle.py make english /tmp/english           # config.yaml, model.safetensors, tokenizer.model
     python scripts/oracle.py dump /tmp/english --frames 20       # dump.npz, see `dump`
     python scripts/oracle.py golden tests/data/golden            # both, for the tiny models of shapes.yaml
     python scripts/oracle.py speak pockettts/models/mini mini.npz    # the bundled model, which has trained weights
 
-A model is an official config by name, or one of shapes.yaml. All is computed at temperature 0, so that there is one right answer.
+A model is the name of an official config or of one in shapes.yaml. Everything is computed at temperature 0, so there is one right result.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 SHAPES = yaml.safe_load((Path(__file__).parent / "shapes.yaml").read_text())
 TEXT = "Hello, world! This is a test of 3 things: numbers like 3.14, quotes, and 'names'."
 MINI_SENTENCES = Path(__file__).parents[1].resolve() / "tests" / "data" / "sentences" / "held_out.tsv"
-MAX_TOKENS = 30  # of a chunk, so that there are several
+MAX_TOKENS = 30  # per chunk, so that a text has several chunks
 SENTENCES = [
     "Yes",
     "It costs 3.14 dollars; is that (really) so much?",
@@ -40,7 +40,7 @@ SENTENCES = [
 
 
 def make(name: str, folder: Path, seed: int = 0, bf16: bool = False) -> None:
-    """Write config.yaml, model.safetensors and tokenizer.model of a model, as a user would download them."""
+    """Write config.yaml, model.safetensors and tokenizer.model of a model, in the format of downloads."""
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)  # the paths in the config are relative
     config = config_of(name)
@@ -48,7 +48,7 @@ def make(name: str, folder: Path, seed: int = 0, bf16: bool = False) -> None:
     train_tokenizer(table["n_bins"])
     table.update(tokenizer="sentencepiece", tokenizer_path="tokenizer.model")
     config.pop("weights_path_without_voice_cloning", None)
-    config["weights_path"] = None  # to build it without any
+    config["weights_path"] = None  # build it without weights
     Path("config.yaml").write_text(yaml.safe_dump(config))
     state = random_model(seed).state_dict()
     save_file(
@@ -74,7 +74,7 @@ def merged(old: dict, new: dict) -> dict:
 
 
 def train_tokenizer(n_bins: int) -> None:
-    """tokenizer.model: SentencePiece with exactly n_bins pieces, of what Python says about itself."""
+    """Write tokenizer.model: SentencePiece with exactly n_bins pieces, trained on Python's documentation."""
     from pydoc_data.topics import topics
 
     lines = [line.strip() for text in topics.values() for line in text.splitlines() if len(line.strip()) > 20]
@@ -93,7 +93,7 @@ def train_tokenizer(n_bins: int) -> None:
 
 @torch.no_grad()
 def random_model(seed: int) -> TTSModel:
-    """The model of config.yaml. What is born as 0, 1 or nearly so is drawn as well: it would hide mistakes."""
+    """The model of config.yaml. Weights that are initialized to 0, 1 or nearly so are random too, since they would hide errors."""
     torch.manual_seed(seed)
     config = load_config("config.yaml")
     model = TTSModel._from_pydantic_config(config, 0.0, 1, None, math.inf, origin=None)
@@ -108,12 +108,12 @@ def random_model(seed: int) -> TTSModel:
         elif name.endswith("alpha") or "norm" in name or "in_ln" in name:
             weight.normal_(0, 0.1) if name.endswith("bias") else weight.uniform_(0.5, 1.5)
         elif "embed.weight" not in name:
-            weight *= 1.4 if weight.ndim > 1 else 0.3  # lively: torch's own let all fade away; but at 1.7 chaos sets in
+            weight *= 1.4 if weight.ndim > 1 else 0.3  # with 1, activations vanish; with 1.7, they become chaotic
     return model
 
 
 def voice_prompt(seconds: float, rate: int) -> torch.Tensor:
-    """Something like speech, of whole 16-bit values: syllables of a rising tone and noise, then a pause. [1, samples]"""
+    """A signal similar to speech, with 16-bit values: syllables of a rising tone and noise, then a pause. [1, samples]"""
     t = torch.arange(int(seconds * rate), dtype=torch.float64) / rate
     noise = torch.randn(len(t), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     syllables = torch.sin(2 * math.pi * 2.5 * t).clamp(min=0) * (t < 0.85 * seconds)
@@ -126,9 +126,9 @@ def voice_prompt(seconds: float, rate: int) -> torch.Tensor:
 def dump(folder: Path, frames: int = 20, steps: int = 1, seconds: float = 2, sentences: list[str] = SENTENCES) -> None:
     """Write dump.npz.
 
-    Stage by stage, with the LM hearing its own latents: text, ids, steps (of the sampler), prompt [samples],
-    conditioning [T, d_model], and for each frame hidden (what the flow net gets), eos_logit, latent, audio.
-    All at once: sentences, speech (one after the other), lengths (of each in samples), eos_threshold.
+    Results of each stage, with the LM's own latents fed back: text, ids, steps (of the sampler), prompt [samples],
+    conditioning [T, d_model], and for each frame hidden (the flow net's input), eos_logit, latent, audio.
+    Results of `generate_audio`: sentences, speech (concatenated), lengths (of each in samples), eos_threshold.
     """
     os.chdir(folder)
     model = TTSModel.load_model(config="config.yaml", temp=0.0, eos_threshold=math.inf, sampler_decode_steps=steps)
@@ -174,9 +174,9 @@ def dump(folder: Path, frames: int = 20, steps: int = 1, seconds: float = 2, sen
 
 
 def speak(folder: Path, output: Path) -> None:
-    """Write what the bundled model in `folder` says by the official package: sentence (id), voice and sound of each in an archive."""
+    """Speak sentences with the official package and the bundled model in `folder`. Write the samples of each, by id, to an .npz file."""
     (config,) = folder.glob("*.json")
-    known = set(Config.model_fields)  # the official schema refuses fields of our own, such as alignment_heads
+    known = set(Config.model_fields)  # the official schema rejects other fields, such as alignment_heads
     values = {name: value for name, value in yaml.safe_load(config.read_text()).items() if name in known}
     output = output.resolve()
     with tempfile.TemporaryDirectory() as scratch:
@@ -193,7 +193,7 @@ def speak(folder: Path, output: Path) -> None:
 
 
 def threshold(model: TTSModel, voice: dict, sentences: list[str]) -> float:
-    """An EOS threshold that all chunks of the sentences cross but one, which has to run to its length limit."""
+    """An EOS threshold that all chunks of the sentences cross except one, which reaches its length limit."""
     chunks = []
     hooks = [
         model.flow_lm.conditioner.register_forward_pre_hook(
@@ -211,7 +211,7 @@ def threshold(model: TTSModel, voice: dict, sentences: list[str]) -> float:
 
 
 def golden(folder: Path) -> None:
-    """The tiny models in bf16, and few frames of each."""
+    """Write the tiny models in bf16, and dumps of a few frames of each."""
     few = dict(frames=4, seconds=0.5)
     for name, options in {
         "tiny": dict(sentences=[]),

@@ -1,14 +1,15 @@
-"""How far from the official package? Prints the largest difference at each stage, relative to the stage's largest value.
+"""Compare this package with the official one. Prints the largest difference at each stage, relative to the stage's largest value.
 
-    python scripts/parity.py                                     # 20 minutes, nearly all of them the official package's
+    python scripts/parity.py                                     # 20 minutes, mostly for the official package
     python scripts/parity.py english odd --oracle ../oracle/bin/python --keep ../parity
-    python scripts/parity.py english --rounding                  # how far int8 is from f32, over 200 frames
+    python scripts/parity.py english --rounding                  # the difference of int8 from f32, over 200 frames
     python scripts/parity.py mini                                # the bundled model, which has trained weights
 
-Models have random weights (oracle.py), temperature is 0, and each side hears its own latents, so errors may add up over the frames.
-Speech is whole sentences through `generate`: chunks, EOS, the frames after it, the length limit and the fade-in. bf16 = f32 says
-whether bf16 weights give the same bits as the same weights widened. Exits with 1 if that or ids differ, or a difference is above 1e-4.
-`mini` says ten sentences as a whole; a difference of rounding that is fed back for a hundred frames may grow, so there the limit is 2e-2.
+Models have random weights (oracle.py), the temperature is 0, and each side feeds back its own latents, so errors may accumulate over
+the frames. "speech" is whole sentences through `generate`: chunks, EOS, the frames after it, the length limit and the fade-in.
+"bf16 = f32" is whether bf16 weights give the same bits as the same weights in f32. The script exits with 1 if these bits or the ids
+differ, or a difference is above 1e-4. With `mini` both packages speak ten whole sentences; a rounding difference that is fed back for
+a hundred frames may grow, so the limit is 2e-2.
 
 The official package needs torch: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu keeps CUDA out of its venv.
 """
@@ -30,7 +31,7 @@ from pockettts import TTSModel
 from pockettts.model.state import KVCache
 from pockettts.sound.files import end_on_pause
 
-MODELS = {  # and how many steps their samplers make
+MODELS = {  # model -> sampler steps
     "english": 1, "english_2m_2026-10": 1, "english_18m_2026-10": 1, "french_24l": 1, "odd": 3, "steep": 4, "bare": 1,
 }  # fmt: skip
 STAGES = ("conditioning", "hidden", "eos_logit", "latent", "audio", "speech")
@@ -42,7 +43,7 @@ MINI_SENTENCES = SCRIPTS.parent / "tests" / "data" / "sentences" / "held_out.tsv
 
 
 def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = None) -> dict[str, np.ndarray]:
-    """What our package computes in place of `official`, the dump of the model in `folder` (see oracle.py), by the same names."""
+    """This package's results for the model in `folder`, under the names of `official`, the dump of the official package (oracle.py)."""
     steps = int(official["steps"])
     model = TTSModel.load(config=folder / "config.yaml", precision=precision, temperature=0, lsd_decode_steps=steps)
     lm, prompt = model.flow_lm, official["prompt"]
@@ -71,7 +72,7 @@ def ours(folder: Path, official: dict[str, np.ndarray], precision: str | None = 
 
 
 def differences(values: dict[str, np.ndarray], official: dict[str, np.ndarray]) -> dict[str, float]:
-    """The largest difference at each stage, relative to the largest value there; inf where there is more or less of it."""
+    """The largest difference at each stage, relative to the stage's largest value; inf if the shapes differ."""
     return {
         name: float(np.abs(values[name] - official[name]).max() / np.abs(official[name]).max())
         if values[name].shape == official[name].shape
@@ -82,7 +83,7 @@ def differences(values: dict[str, np.ndarray], official: dict[str, np.ndarray]) 
 
 
 def made(name: str, bf16: bool, oracle: str, keep: Path) -> Path:
-    """A model's folder in `keep`; made if not there, or older than oracle.py."""
+    """A model's folder in `keep`. The model is made if it is missing or older than oracle.py."""
     folder = keep / (name + "-bf16" * bf16)
     if is_stale(folder / "config.yaml"):
         run_oracle(oracle, "make", name, folder, *["--bf16"] * bf16)
@@ -90,7 +91,7 @@ def made(name: str, bf16: bool, oracle: str, keep: Path) -> Path:
 
 
 def dumped(name: str, bf16: bool, oracle: str, keep: Path) -> tuple[Path, dict[str, np.ndarray]]:
-    """A model's folder, and what the official package computes with it."""
+    """A model's folder, and the results of the official package for it."""
     folder = made(name, bf16, oracle, keep)
     if is_stale(folder / "dump.npz"):
         run_oracle(oracle, "dump", folder, "--steps", str(MODELS[name]))
@@ -109,7 +110,7 @@ def run_oracle(oracle: str, *command: str | Path) -> None:
 
 
 def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
-    """Print a row of the table; whether all is well in it."""
+    """Print a row of the table. Returns whether all values are within the limits."""
     folder, official = dumped(name, bf16, oracle, keep)
     values = ours(folder, official)
     found = differences(values, official)
@@ -126,11 +127,11 @@ def compare(name: str, bf16: bool, oracle: str, keep: Path) -> bool:
         ("yes" if same_bits else "no") if bf16 else "",
     ]
     print("|", " | ".join(cells), "|", flush=True)
-    return same_ids and same_bits and all(d < LIMIT for d in found.values())  # no NaN either
+    return same_ids and same_bits and all(d < LIMIT for d in found.values())  # False for NaN
 
 
 def compare_bundled(oracle: str, keep: Path) -> bool:
-    """Print a row for each sentence that both packages say with the bundled model; whether all are as long, and alike."""
+    """Print a row for each sentence, spoken by both packages with the bundled model. Returns whether all are within the limit."""
     file = keep / f"{BUNDLED}.npz"
     if is_stale(file):
         run_oracle(oracle, "speak", Path(pockettts.__file__).parent / "models" / BUNDLED, file)
@@ -147,7 +148,7 @@ def compare_bundled(oracle: str, keep: Path) -> bool:
 
 
 def frames(model: TTSModel, ids: list[int], prompt: np.ndarray, latents: np.ndarray) -> dict[str, np.ndarray]:
-    """What the flow LM makes of a voice, a text and each of these latents: hidden, EOS logit, and latent by the same noise."""
+    """The flow LM's results for a voice, a text and given previous latents: hidden, EOS logit, and latent with fixed noise."""
     lm = model.flow_lm
     state = KVCache.restore(model.get_voice_state(prompt).layers, 0)
     lm.prefill(lm.embed_text(ids), state)
@@ -160,8 +161,8 @@ def frames(model: TTSModel, ids: list[int], prompt: np.ndarray, latents: np.ndar
 
 
 def rounding(name: str, oracle: str, keep: Path, count: int = 200) -> None:
-    """Print a row: cosines of int8 to f32 with the same inputs, over the values of a frame (mean and least), or over all logits; and by
-    how many dB their sounds are louder than the difference of the two."""
+    """Print a row that compares int8 with f32 for the same inputs: the cosine similarity of each frame (mean and minimum) and of all
+    logits, and the signal-to-noise ratio of the sound in dB."""
     folder = made(name, True, oracle, keep)
     speak = dict(config=folder / "config.yaml", eos_threshold=1e9, temperature=0.7)
     models = [TTSModel.load(precision=precision, **speak) for precision in ("f32", "int8")]
@@ -170,7 +171,7 @@ def rounding(name: str, oracle: str, keep: Path, count: int = 200) -> None:
         "The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets."
     )
     latents = np.zeros((count, models[0].flow_lm.bos_emb.shape[1]), np.float32)
-    for _ in range(2):  # latents as they come: the second time from the first
+    for _ in range(2):  # realistic latents: the second pass is fed with those of the first
         latents = frames(models[0], ids, prompt, latents)["latent"]
     a, b = (frames(model, ids, prompt, latents) for model in models)
     cells = [name]
@@ -191,50 +192,48 @@ def cosine(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def oracle_python(keep: Path, *more: str) -> str:
-    """The Python of a venv in `keep` with the official package and `more`, made if it is not there."""
+    """The Python of a venv in `keep` with the official package and the packages `more`. The venv is created if it is missing."""
     python = keep.resolve() / "oracle" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         print(f"installing the official package into {keep / 'oracle'}", file=sys.stderr)
         venv.create(keep / "oracle", with_pip=True)
-    if subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", *PACKAGES, *more]
-    ).returncode:  # nothing, if all is there
+    if subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES, *more]).returncode:
         sys.exit(f"{keep / 'oracle'}: pip could not install {', '.join([*PACKAGES, *more])}")
     return str(python)
 
 
 def program(given: str) -> str:
-    """A type for argparse."""
+    """An executable, as a type for argparse."""
     if shutil.which(given) is None:
-        raise argparse.ArgumentTypeError(f"{given!r} is no program here")
+        raise argparse.ArgumentTypeError(f"{given!r} is not an executable")
     return given
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "models", nargs="*", default=[*MODELS, BUNDLED], metavar="MODEL", help=f"of {', '.join(MODELS)}, {BUNDLED}"
+        "models", nargs="*", default=[*MODELS, BUNDLED], metavar="MODEL", help=f"one of {', '.join(MODELS)}, {BUNDLED}"
     )
-    parser.add_argument(
-        "--oracle", type=program, help="a Python that has the official package; a venv is made for it otherwise"
-    )
+    parser.add_argument("--oracle", type=program, help="a Python with the official package (default: create a venv)")
     parser.add_argument(
         "--keep",
         type=Path,
         default=Path(tempfile.gettempdir()) / "pockettts-parity",
         help="folder of the venv, the models and the official results, for the next run",
     )
-    parser.add_argument("--rounding", action="store_true", help="compare our int8 with our f32 instead")
+    parser.add_argument("--rounding", action="store_true", help="compare int8 with f32 of this package instead")
     options = parser.parse_args()
     if unknown := set(options.models) - {*MODELS, BUNDLED}:
         parser.error(f"{', '.join(unknown)}: not among {', '.join(MODELS)}, {BUNDLED}")
-    logging.getLogger("pockettts").setLevel(logging.ERROR)  # a chunk runs to its length limit, as it should
+    logging.getLogger("pockettts").setLevel(logging.ERROR)  # one chunk reaches its length limit on purpose
     options.keep.mkdir(parents=True, exist_ok=True)
     keep = options.keep.resolve()
     oracle = options.oracle or oracle_python(keep)
     if options.rounding:
         print(
-            "| model | hidden | latent | EOS logit | its difference, in deviations | sound, dB |\n" + "| --- " * 6 + "|"
+            "| model | hidden | latent | EOS logit | its mean difference, in standard deviations | sound, dB |\n"
+            + "| --- " * 6
+            + "|"
         )
         for name in [name for name in options.models if name in MODELS]:
             rounding(name, oracle, keep)

@@ -1,4 +1,4 @@
-"""Draw a sound: its waveform above its spectrogram, as a small PNG.
+"""Draw the waveform of a sound above its spectrogram, as a small PNG.
 
 pockettts "Hello, world!" -o hello.wav --variant mini --seed 1 && python scripts/picture.py hello.wav docs/hello.png
 """
@@ -14,11 +14,11 @@ import soundfile
 WIDTH, WAVE, SPECTRUM, EDGE = 960, 120, 256, 8  # pixels
 BACKGROUND, INK = (255, 255, 255), (38, 70, 140)
 COLORS = np.array([(12, 8, 40), (70, 20, 110), (180, 50, 90), (250, 150, 50), (255, 250, 190)], float)  # quiet to loud
-RANGE, TOP = 70, 8000  # dB that the colours span, Hz at the upper edge
+RANGE, TOP = 70, 8000  # dB covered by the colors, Hz at the upper edge
 
 
 def waveform(sound: np.ndarray) -> np.ndarray:
-    """uint8 [WAVE, WIDTH, 3]: the least and largest sample of each column of pixels."""
+    """uint8 [WAVE, WIDTH, 3]: the range of samples in each column of pixels."""
     image = np.full((WAVE, WIDTH, 3), BACKGROUND, np.uint8)
     scale = (WAVE / 2 - 2) / np.abs(sound).max()
     for column, samples in enumerate(np.array_split(sound, WIDTH)):
@@ -41,7 +41,7 @@ def spectrogram(sound: np.ndarray, rate: int) -> np.ndarray:
 
 
 def png(image: np.ndarray) -> bytes:
-    """An 8-bit RGB image [height, width, 3] as a file (PNG specification, 5.2; each row without a filter)."""
+    """Encode an 8-bit RGB image [height, width, 3] as PNG (PNG specification, 5.2; each row without a filter)."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

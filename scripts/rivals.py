@@ -1,9 +1,9 @@
-"""What scripts/bench.py measures us against, in the Python that has it: nothing of ours is imported here.
+"""The other implementations that scripts/bench.py compares with. They run in their own Python, so this imports nothing of pockettts.
 
     python scripts/rivals.py official|onnxruntime MODEL.yaml PLAN [--fresh]
 
-Measures what each line of stdin names (`answer`); with --fresh, speaks once instead, a byte on stdout for each block. PLAN is a file of
-JSON: text, eos_threshold, frames_after_eos, frames, tokens, text_tokens, voice_rows, siren [samples], threads (0: as shipped), int8.
+Each line of stdin names a measure to run (`answer`). With --fresh it speaks once instead, and writes a byte to stdout for each block.
+PLAN is a JSON file with: text, eos_threshold, frames_after_eos, frames, tokens, text_tokens, voice_rows, prompt [samples], threads (0: as shipped), int8.
 """
 
 import copy
@@ -27,7 +27,7 @@ class Official:
         if plan["threads"]:
             torch.set_num_threads(plan["threads"])
         torch.set_grad_enabled(False)
-        os.chdir(path.parent)  # where the config's relative paths lead from
+        os.chdir(path.parent)  # the config's paths are relative to it
         self.model = TTSModel.load_model(
             config=path.name, temp=0.0, eos_threshold=plan["eos_threshold"], quantize=plan["int8"]
         )
@@ -61,7 +61,7 @@ class Official:
         return {"prefill": (time.perf_counter() - start) / self.plan["tokens"]}
 
     def clone(self) -> dict[str, float]:
-        samples = self.torch.tensor(self.plan["siren"])[None]
+        samples = self.torch.tensor(self.plan["prompt"])[None]
         start = time.perf_counter()
         self.model.get_state_for_audio_prompt(samples)
         return {"voice": time.perf_counter() - start}
@@ -75,7 +75,7 @@ class Official:
             samples += len(block)
         return {"ttfa": first, "rtf": (time.perf_counter() - start) / (samples / self.model.sample_rate)}
 
-    def speak_afresh(self) -> None:
+    def speak_in_new_process(self) -> None:
         for block in self.model.generate_audio_stream(
             self.state, self.plan["text"], frames_after_eos=self.plan["frames_after_eos"]
         ):
@@ -88,7 +88,7 @@ class Official:
 
 
 class OnnxRuntime:
-    """ONNX Runtime on the graphs of export_onnx.py: frames alone. It is spared the text: its prefill is not measured."""
+    """ONNX Runtime on the graphs of export_onnx.py. Only frames are measured, without the prefill of the text."""
 
     def __init__(self, path: Path, plan: dict) -> None:
         import numpy as np
@@ -117,7 +117,7 @@ class OnnxRuntime:
         ]
 
     def latents(self, session, n: int):
-        """n latents, one after the other."""
+        """Generate n latents."""
         np = self.np
         caches = [np.concatenate([rows, np.empty((n, *rows.shape[1:]), np.float32)]) for rows in self.voice]
         latent = np.zeros(session.get_inputs()[0].shape, np.float32)
@@ -148,7 +148,7 @@ class OnnxRuntime:
         return {"mimi": self._pace(self.blocks(self.decoder, [latent] * (self.plan["frames"] + 1)))}
 
     def _pace(self, items) -> float:
-        """Seconds an item, after the first."""
+        """Seconds per item, without the first one."""
         next(items)
         start = time.perf_counter()
         for _ in items:
@@ -156,7 +156,7 @@ class OnnxRuntime:
         return (time.perf_counter() - start) / self.plan["frames"]
 
     def speak(self) -> dict[str, float]:
-        """As many frames as the text takes, in the faster of two ways: in turn on all threads, or side by side with one thread each."""
+        """The frames of the text, with the faster of two schedules: in turn on all threads, or concurrently with one thread each."""
         n = self.plan["frames_after_eos"] + 6
         self.alone = self.alone or self._sessions(1)
         start = time.perf_counter()
@@ -176,13 +176,13 @@ class OnnxRuntime:
         worker.join()
         return {"rtf": min(in_turn, time.perf_counter() - start) / (samples / 24_000)}
 
-    def speak_afresh(self) -> None:
+    def speak_in_new_process(self) -> None:
         for _ in self.blocks(self.decoder, self.latents(self.step, self.plan["frames_after_eos"] + 6)):
             os.write(1, b".")
 
 
 def answer(subject, out) -> None:
-    """Measure what each line of stdin names, an object's method; write what it returns as a line of JSON."""
+    """For each line of stdin, call the method of `subject` with that name and write its result as a line of JSON."""
     for line in sys.stdin:
         print(json.dumps(getattr(subject, line.strip())()), file=out, flush=True)
 
@@ -192,7 +192,7 @@ def main() -> None:
     name, path, plan, *fresh = sys.argv[1:]
     subject = {"official": Official, "onnxruntime": OnnxRuntime}[name](Path(path), json.loads(Path(plan).read_text()))
     if fresh:
-        subject.speak_afresh()
+        subject.speak_in_new_process()
     else:
         answer(subject, out)
 

@@ -1,11 +1,11 @@
-"""What listening to `mini` tells: word error rates, the limits of --verify, the error of word times. Prints Markdown tables.
+"""Measure the speech of `mini`: word error rates, the limits of --verify, the error of word times. Prints Markdown tables.
 
-    python scripts/speech_quality.py                      # every question, half an hour on two cores
+    python scripts/speech_quality.py                      # all measurements, half an hour on two cores
     python scripts/speech_quality.py temperature speed    # some of them
     python scripts/speech_quality.py long --seconds 3600
 
-A recogniser (listening.py) hears the sentences in tests/data/sentences, which `mini` was not trained on. docs/speech-quality.md holds
-the results.
+A speech recognizer (listening.py) transcribes the sentences in tests/data/sentences, which `mini` was not trained on.
+docs/speech-quality.md has the results.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from listening import errors_each, hear, heard_errors, word_times, words
+from listening import errors_per_text, spoken_error_rate, transcribe, word_times, words
 
 from pockettts import TTSModel
 from pockettts.synthesis import Block, Frame, Take
@@ -49,7 +49,7 @@ def spoken(model: TTSModel, **options: float) -> list[np.ndarray]:
 
 
 def error_rate(sounds: list[np.ndarray]) -> float:
-    return heard_errors([one.text for one in sentences()], sounds, 24000)
+    return spoken_error_rate([one.text for one in sentences()], sounds, 24000)
 
 
 def table(*rows: tuple[object, ...]) -> None:
@@ -78,7 +78,7 @@ def temperature(args: argparse.Namespace) -> None:
 def speed(args: argparse.Namespace) -> None:
     """Word error rate by --speed"""
     model = TTSModel.load("mini")
-    rows: list[tuple[object, ...]] = [("speed", "word error rate", "length, times speed, to that at 1")]
+    rows: list[tuple[object, ...]] = [("speed", "word error rate", "length x speed, relative to speed 1")]
     whole = 0
     for value in (1, 0.5, 0.75, 1.5, 2):
         sounds = spoken(model, temperature=0, speed=value)
@@ -119,7 +119,7 @@ def frames_of(model: TTSModel, one: Sentence, **options: float | None) -> list[F
 
 
 def forced(model: TTSModel, one: Sentence, latents: list[np.ndarray]) -> tuple[list[np.ndarray], Take]:
-    """The latents that a model predicts for a sentence after each of the given ones, and the take, with its attention."""
+    """Teacher forcing: the latent that a model predicts after each of the given latents, and the take, with its attention."""
     options = model.options.replace(temperature=0, eos_threshold=NEVER, max_tokens=ONE_CHUNK)
     utterance = model.utterance(one.text, one.voice, options, with_attention=True)
     frames: list[Frame] = []
@@ -138,9 +138,8 @@ def decoded(model: TTSModel, latents: list[np.ndarray]) -> np.ndarray:
 
 
 def spectral_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The log-spectral distance of two sounds in dB: over windows of 43 ms, the RMS over 1/3-octave-like bands of 40 Hz to 12 kHz.
-
-    Windows in which the first is 50 dB below its loudest are left out.
+    """The log-spectral distance of two sounds in dB: the RMS difference over bands of about 1/3 octave from 40 Hz to 12 kHz, averaged over
+    windows of 43 ms. Windows in which the first sound is 50 dB below its loudest window do not count.
     """
     n = min(len(a), len(b)) // 512 * 512
     power = []
@@ -159,12 +158,12 @@ def spectral_distance(a: np.ndarray, b: np.ndarray) -> float:
 def short(args: argparse.Namespace) -> None:
     """Short texts"""
     model = TTSModel.load("mini")
-    rows: list[tuple[object, ...]] = [("text", "seconds", f"right of {2 * args.seeds}", "heard")]
+    rows: list[tuple[object, ...]] = [("text", "seconds", f"correct of {2 * args.seeds}", "transcripts")]
     for text in SHORT:
         sounds = [
             model.generate(text, voice, seed=seed) for voice in ("heart", "michael") for seed in range(args.seeds)
         ]
-        heard = [" ".join(words(hear(sound, 24000))) for sound in sounds]
+        heard = [" ".join(words(transcribe(sound, 24000))) for sound in sounds]
         lengths = [len(sound) / 24000 for sound in sounds]
         right = sum(one == " ".join(words(text)) for one in heard)
         others = ", ".join(f"{one or '(nothing)'} {count}" for one, count in Counter(heard).most_common(4))
@@ -173,9 +172,9 @@ def short(args: argparse.Namespace) -> None:
 
 
 def pauses(args: argparse.Namespace) -> None:
-    """Pauses: silence where it was asked for, and nowhere else"""
+    """Pauses: the longest run of silence for each pause mark"""
     model = TTSModel.load("mini", temperature=0)
-    rows: list[tuple[object, ...]] = [("text", "zeros in a row, samples", "asked for")]
+    rows: list[tuple[object, ...]] = [("text", "longest run of zeros, samples", "requested")]
     for mark, wanted in (
         ("[pause:500ms]", 12000),
         ("[pause:1.5s]", 36000),
@@ -189,7 +188,7 @@ def pauses(args: argparse.Namespace) -> None:
 
 
 def long(args: argparse.Namespace) -> None:
-    """A long text: the same sentences again and again as one text, and how the first and the last pass differ"""
+    """A long text: the same sentences repeated as one text, first and last passes compared"""
     model = TTSModel.load("mini")
     once = sentences()
     count = round(sum(map(len, spoken(model, seed=1))) / 24000)
@@ -201,7 +200,9 @@ def long(args: argparse.Namespace) -> None:
         collected(take, blocks) for take, blocks in groupby(model.speak(utterance), lambda block: block.take) if take
     ]
     per_pass = len(chunks) / passes
-    rows: list[tuple[object, ...]] = [("pass", "seconds", "word error rate", "RMS, dB", "takes with faults", "ran on")]
+    rows: list[tuple[object, ...]] = [
+        ("pass", "seconds", "word error rate", "RMS, dB", "takes with faults", "at the length limit")
+    ]
     for number in sorted({0, 1, passes // 2, passes - 2, passes - 1}):
         part = chunks[round(number * per_pass) : round((number + 1) * per_pass)]
         sounds = [sound for _, sound in part]
@@ -209,7 +210,7 @@ def long(args: argparse.Namespace) -> None:
         level = 10 * np.log10(np.mean(np.square(np.concatenate(sounds))))
         rows.append((
             f"{number + 1} of {passes}", f"{sum(map(len, sounds)) / 24000:.0f}",
-            f"{heard_errors([take.chunk.text for take, _ in part], sounds, 24000):.1%}", f"{level:.1f}",
+            f"{spoken_error_rate([take.chunk.text for take, _ in part], sounds, 24000):.1%}", f"{level:.1f}",
             sum(map(bool, found)), sum(one.ran_on for one in found),
         ))  # fmt: skip
     table(*rows)
@@ -233,7 +234,7 @@ def word_starts(args: argparse.Namespace) -> None:
     """Errors of word starts"""
     model = TTSModel.load("mini")
     rows: list[tuple[object, ...]] = [("reference", "words", "median", "90th percentile", "mean, signed")]
-    for name, found in (("joined sentences", joined(model)), ("recogniser", recognised(model))):
+    for name, found in (("joined sentences", joined(model)), ("recognizer", recognized(model))):
         wrong = np.array(found)
         size = np.abs(wrong)
         rows.append((
@@ -243,10 +244,10 @@ def word_starts(args: argparse.Namespace) -> None:
 
 
 def joined(model: TTSModel, groups: int = 13) -> list[float]:
-    """Errors in ms where the truth is known: three sentences are spoken one by one and their latents joined.
+    """Errors in ms against known times: three sentences are spoken one by one and their latents are joined.
 
-    The model then gets all three as one text, and the joined latents as what it said. The second and the third begin where they were
-    put, after the silence at their beginning.
+    The model then gets all three as one text, with the joined latents fed back. So the true starts of the second and the third sentence
+    are known: the position of their latents, plus the silence at their beginning.
     """
     wrong = []
     mine = [one for one in sentences() if len(one.text) < 50 and one.voice == "heart"]
@@ -266,7 +267,7 @@ def joined(model: TTSModel, groups: int = 13) -> list[float]:
 
 
 def attended(model: TTSModel, take: Take) -> tuple[list[tuple[int, int]], list[Span]]:
-    """The frames of each word of a take, and the words."""
+    """The frames of each word of a take according to its attention, and the words."""
     weights, marks = take.attention(), spans(model.tokenizer.pieces(take.chunk.text))
     assert weights is not None
     return times(weights, marks), marks
@@ -278,8 +279,8 @@ def onset(sound: np.ndarray) -> float:
     return float(np.argmax(level > level.max() / 400)) / 100
 
 
-def recognised(model: TTSModel) -> list[float]:
-    """Errors in ms beside the recogniser's times, whose own error is some 50 ms: of the words that it heard right."""
+def recognized(model: TTSModel) -> list[float]:
+    """Errors in ms against the recognizer's times, which are accurate to about 50 ms, in sentences that it transcribed correctly."""
     wrong = []
     for one in sentences():
         events = list(model.generate_events(one.text, one.voice, seed=1))
@@ -294,7 +295,7 @@ def recognised(model: TTSModel) -> list[float]:
 
 
 class Case(NamedTuple):
-    """A take to be judged: of which kind, its attention, its words, whether it ran to the length limit."""
+    """A take to check: its kind, its attention, its words, and whether it reached the length limit."""
 
     kind: str
     weights: np.ndarray
@@ -303,17 +304,17 @@ class Case(NamedTuple):
 
 
 def cases(model: TTSModel, seeds: int) -> Iterator[Case]:
-    """Takes that are good or broken, beyond doubt.
+    """Takes that are clearly good or clearly faulty.
 
-    Good: as they come, and at most a quarter of the words misheard. Broken on purpose: a word's keys and values are taken away; the end
-    is cut off; latents of three words come twice; attention goes back by three words. Broken by themselves, which means that at least half of the words are misheard: some as they
-    come, most at a high temperature; and nonsense.
+    Good: at most a quarter of the words are wrong in the transcript. Faulty on purpose: the keys and values of a word are removed; the end
+    is cut off; the latents of three words are repeated; the attention goes back by three words. Faulty by themselves: at least half of the
+    words are wrong, a few at the default temperature and most at a high one; and nonsense texts.
     """
     for seed in range(1, seeds + 1):
         for temperature in (None, 2.0):
             spoken = [frames_of(model, one, seed=seed, temperature=temperature) for one in sentences()]
             sounds = [decoded(model, [frame.latent for frame in frames]) for frames in spoken]
-            wrong = errors_each([one.text for one in sentences()], sounds, 24000)
+            wrong = errors_per_text([one.text for one in sentences()], sounds, 24000)
             for one, frames, count in zip(sentences(), spoken, wrong, strict=True):
                 part, take = count / len(words(one.text)), frames[0].take
                 if temperature is None and part <= 0.25:
@@ -328,26 +329,26 @@ def cases(model: TTSModel, seeds: int) -> Iterator[Case]:
 
 
 def broken(model: TTSModel, one: Sentence, take: Take, latents: list[np.ndarray]) -> Iterator[Case]:
-    """A good take, broken in three ways."""
+    """A good take, made faulty in several ways."""
     good = case(model, "", take)
     if len(good.words) < 5:
         return
     for word in (1, len(good.words) // 2, len(good.words) - 2):
-        yield case(model, "a word cut from attention", without(model, one, good.words[word]), zeros=good.words[word])
+        yield case(model, "word removed from the cache", without(model, one, good.words[word]), zeros=good.words[word])
     places = times(good.weights, good.words)
     early = places[-2][0]  # the last two words are missing
-    yield good._replace(kind="the end cut off", weights=good.weights[:early])
+    yield good._replace(kind="end cut off", weights=good.weights[:early])
     start, stop = places[1][0], places[4][0]  # three words
     sound = forced(model, one, latents[:stop] + latents[start:])[1]
-    yield case(model, "sound said twice, by force", sound)._replace(ran_on=False)
+    yield case(model, "latents repeated", sound)._replace(ran_on=False)
     yield from looked_back(model, one, good.words)
 
 
 def looked_back(model: TTSModel, one: Sentence, single: list[Span]) -> Iterator[Case]:
-    """The attention of a take that goes back: three words stand twice in the text, and both places count as the first."""
+    """A take whose attention goes back: three words are in the text twice, and the attention to the second place is moved to the first."""
     parts = one.text.split()
     text = " ".join([*parts[:4], *parts[1:4], *parts[4:]])
-    double = case(model, "three words looked at twice", frames_of(model, Sentence(one.voice, text), seed=1)[0].take)
+    double = case(model, "attention goes back", frames_of(model, Sentence(one.voice, text), seed=1)[0].take)
     first, last = single[1].start, single[4].start
     count = last - first
     if double.weights.shape[1] == double.words[-1].stop + 1 and double.words[4].start == last:
@@ -358,7 +359,7 @@ def looked_back(model: TTSModel, one: Sentence, single: list[Span]) -> Iterator[
 
 
 def without(model: TTSModel, one: Sentence, word: Span) -> Take:
-    """A take by a model that can't see a word: its rows are taken out of the KV caches."""
+    """A take of a text without the keys and values of a word: its rows are removed from the KV caches."""
     utterance = model.utterance(one.text, one.voice, model.options.replace(seed=1), with_attention=True)
     model.stepper.prepare(utterance)
     take = utterance.take
@@ -377,7 +378,7 @@ def without(model: TTSModel, one: Sentence, word: Span) -> Take:
 
 
 def case(model: TTSModel, kind: str, take: Take, zeros: Span | None = None) -> Case:
-    """zeros: tokens that the take's attention has no columns for."""
+    """The case of a take. zeros: tokens that were removed from the KV caches; their attention is 0."""
     weights = take.attention()
     assert weights is not None
     if zeros:
@@ -386,7 +387,7 @@ def case(model: TTSModel, kind: str, take: Take, zeros: Span | None = None) -> C
 
 
 def verify(args: argparse.Namespace) -> None:
-    """What --verify finds: takes with faults, of takes of each kind"""
+    """Takes in which --verify finds faults, by kind of take and by limits"""
     model = TTSModel.load("mini")
     found = sorted(cases(model, args.seeds), key=lambda one: one.kind)
     kinds = {kind: list(group) for kind, group in groupby(found, key=lambda one: one.kind)}
@@ -397,14 +398,14 @@ def verify(args: argparse.Namespace) -> None:
     columns = [f"{kind}, {len(group)}" for kind, group in kinds.items()]
     rows: list[tuple[object, ...]] = [
         ("limits", *columns),
-        ("ran to the length limit", *map(percent_ran_on, kinds.values())),
+        ("length limit reached", *map(percent_ran_on, kinds.values())),
     ]
     for missed in (0.1, 0.15, 0.2, 0.25, 0.3):
         rows.append((f"MISSED {missed}, no repeats", *rejected(kinds, missed, alignment.SURE, 1000)))
     for sure in (0.3, 0.5, 0.7):
         for back in (2, 4, 6):
             rows.append((f"SURE {sure}, RETURN {back}, none missed", *rejected(kinds, 0, sure, back)))
-    rows.append(("as they are", *rejected(kinds, alignment.MISSED, alignment.SURE, alignment.RETURN)))
+    rows.append(("current limits", *rejected(kinds, alignment.MISSED, alignment.SURE, alignment.RETURN)))
     table(*rows)
 
 
@@ -413,7 +414,7 @@ def percent_ran_on(group: list[Case]) -> str:
 
 
 def rejected(kinds: dict[str, list[Case]], missed: float, sure: float, back: int) -> list[str]:
-    """The part of takes of each kind in which faults are found with these limits."""
+    """The share of takes of each kind in which faults are found with these limits."""
     before = alignment.MISSED, alignment.SURE, alignment.RETURN
     alignment.MISSED, alignment.SURE, alignment.RETURN = missed, sure, back
     try:
@@ -422,7 +423,7 @@ def rejected(kinds: dict[str, list[Case]], missed: float, sure: float, back: int
         alignment.MISSED, alignment.SURE, alignment.RETURN = before
 
 
-QUESTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
+MEASUREMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "temperature": temperature, "precision": precision, "speed": speed, "pauses": pauses, "short": short, "long": long,
     "words": word_starts, "verify": verify,
 }  # fmt: skip
@@ -430,16 +431,17 @@ QUESTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)} (default: all)")
-    parser.add_argument("--seeds", type=int, default=4, help="takes of each text where the noise matters (default: 4)")
-    parser.add_argument("--seconds", type=float, default=3600, help="of the long text (default: 3600)")
-    parser.add_argument("--keep", type=Path, help="a file for the attention of the takes of `verify`")
+    names = ", ".join(MEASUREMENTS)
+    parser.add_argument("measurements", nargs="*", metavar="NAME", help=f"one of {names} (default: all)")
+    parser.add_argument("--seeds", type=int, default=4, help="takes per text where the noise matters (default: 4)")
+    parser.add_argument("--seconds", type=float, default=3600, help="length of the long text (default: 3600)")
+    parser.add_argument("--keep", type=Path, help="write the attention of the takes of `verify` to this file")
     args = parser.parse_args()
-    for name in args.questions or QUESTIONS:
-        if name not in QUESTIONS:
-            sys.exit(f"{name}: no such question; there are {', '.join(QUESTIONS)}")
-        print(f"## {QUESTIONS[name].__doc__}\n")
-        QUESTIONS[name](args)
+    for name in args.measurements or MEASUREMENTS:
+        if name not in MEASUREMENTS:
+            sys.exit(f"{name}: no such measurement; use one of {names}")
+        print(f"## {MEASUREMENTS[name].__doc__}\n")
+        MEASUREMENTS[name](args)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The kernel tests on ARM64, base, dotprod and i8mm, on an x86-64 machine: a cross compiler builds the extension, and Debian's Python for
-# ARM64 runs it under qemu-user. Needs Debian or Ubuntu with gcc-aarch64-linux-gnu and qemu-user; needs no root, since packages are only
-# unpacked. Six minutes the first time. Arguments go to pytest: scripts/test_arm64.sh -k int8
+# Run the kernel tests for ARM64 (base, dotprod and i8mm) on an x86-64 machine: a cross compiler builds the extension, and Debian's Python
+# for ARM64 runs it under qemu-user. Requires Debian or Ubuntu with gcc-aarch64-linux-gnu and qemu-user, but no root: packages are only
+# unpacked. The first run takes six minutes. Arguments are passed to pytest: scripts/test_arm64.sh -k int8
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
@@ -12,7 +12,7 @@ for tool in aarch64-linux-gnu-gcc qemu-aarch64 apt-get; do
     command -v "$tool" >/dev/null || { echo "$tool is missing: apt install gcc-aarch64-linux-gnu qemu-user" >&2; exit 1; }
 done
 
-if [ ! -e "$ROOT/complete" ]; then                      # apt of its own, which thinks that nothing is installed
+if [ ! -e "$ROOT/complete" ]; then                      # a separate apt state, in which nothing is installed
     mkdir -p "$ROOT" "$APT/lists/partial" "$APT/cache/archives/partial"
     : >"$APT/status"
     options=(-qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::status="$APT/status"
@@ -26,7 +26,7 @@ fi
 headers=$(echo "$ROOT"/usr/include/python3.*)
 guest=$(echo "$ROOT"/usr/bin/python3.[0-9]*[0-9])
 
-# What builds the extension is not in the environment, since pip has it only while it builds.
+# Build tools are not in the environment: pip installs them only for its own builds.
 [ -e "$WORK/tools" ] || "$PYTHON" -m pip install --quiet --target "$WORK/tools" 'setuptools>=70' 'cython>=3.0'
 
 rm -rf "$WORK/code"
@@ -45,5 +45,5 @@ builds='from pockettts import ops; print(*ops.builds())'
 [ "$(run cortex-a53 -c "$builds")" = base ]             # has no dotprod
 [ "$(run neoverse-n1 -c "$builds")" = "dotprod base" ]
 [ "$(run max -c "$builds")" = "i8mm dotprod base" ]
-# qemu itself aborts when a forked process starts a thread, whatever the program.
+# qemu aborts when a forked process starts a thread.
 run max -m pytest -q --noconftest -p no:cacheprovider tests/test_kernels.py -k "not forked" "$@"

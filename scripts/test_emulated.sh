@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The kernel tests with the tile shapes of AVX-512, and once more with AMX, on a CPU that has neither: the same source is compiled for AVX2
-# with 16 floats in a vector (two registers each), and AMX's instructions in C. This tests the layouts and the loops, not the speed, nor the
-# instructions of the real builds. Some five minutes. Arguments go to pytest: scripts/test_emulated.sh -k int8
+# Run the kernel tests with the tile sizes of AVX-512, and again with emulated AMX, on a CPU without either: the same source is compiled for
+# AVX2 with 16 floats per vector (two registers each), and with AMX instructions in C. This tests the layouts and the loops, but not the
+# speed or the instructions of the real builds. It takes five minutes. Arguments are passed to pytest: scripts/test_emulated.sh -k int8
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=$(realpath -s "${PYTHON:-.venv/bin/python}")
 WORK=$PWD/build/emulated
 mkdir -p "$WORK"
-# What builds the extension is not in the environment, since pip has it only while it builds.
+# Build tools are not in the environment: pip installs them only for its own builds.
 [ -e "$WORK/tools" ] || "$PYTHON" -m pip install --quiet --target "$WORK/tools" 'cython>=3.0'
 include=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')

@@ -1,10 +1,10 @@
-"""A headless Chromium, led through its DevTools protocol over a pipe: no driver, no port and no library between.
+"""A headless Chromium, controlled with its DevTools protocol over a pipe, without a driver, a port or a library.
 
     with Browser(folder) as browser:                   # an empty folder, for its profile
         page = browser.open("http://127.0.0.1:8000/", width=390, height=844)
         page.click("#speak")
         page.wait("document.title == 'pockettts'")     # until a JavaScript expression holds
-        page.events("Network.requestWillBeSent")       # what happened so far
+        page.events("Network.requestWillBeSent")       # all such events so far
 
 The protocol: https://chromedevtools.github.io/devtools-protocol/
 """
@@ -76,7 +76,7 @@ class Browser:
         os.close(self._in)
 
     def open(self, url: str, width: int = 1100, height: int = 900, before: str = "", **media: str) -> "Page":
-        """A new page, with a memory of its own.
+        """Open a page with its own storage.
 
         Args:
             before: JavaScript to run ahead of the page's.
@@ -97,7 +97,7 @@ class Browser:
         return page
 
     def send(self, method: str, session: str | None = None, **params) -> dict:
-        """Call a method of the protocol and wait for its result; what happens meanwhile is kept in `seen`."""
+        """Call a method of the protocol and wait for its result. Events that arrive meanwhile are stored in `seen`."""
         self._last += 1
         call = {"id": self._last, "method": method, "params": params} | ({"sessionId": session} if session else {})
         os.write(self._out, json.dumps(call).encode() + b"\0")
@@ -117,7 +117,7 @@ class Browser:
 
 
 def until(look: Callable, what: str = ""):
-    """What `look` gives, as soon as that is true."""
+    """Wait until `look` returns a true value; returns it."""
     end = time.monotonic() + PATIENCE
     while not (value := look()):
         if time.monotonic() > end:
@@ -142,12 +142,12 @@ class Page:
         self.browser.send("Target.disposeBrowserContext", browserContextId=self.context)
 
     def events(self, method: str) -> list[dict]:
-        """The parameters of all such events, in order."""
+        """The parameters of all events of this name, in order."""
         self.evaluate("1")  # read what has come
         return [e["params"] for e in self.browser.seen if e.get("sessionId") == self.session and e["method"] == method]
 
     def evaluate(self, expression: str):
-        """The value of a JavaScript expression; a promise is waited for."""
+        """The value of a JavaScript expression. Waits for promises."""
         result = self.send(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True
         )
@@ -156,21 +156,21 @@ class Page:
         return result["result"].get("value")
 
     def wait(self, expression: str) -> None:
-        """Until a JavaScript expression holds."""
+        """Wait until a JavaScript expression is true."""
         until(lambda: self.evaluate(f"Boolean({expression})"), expression)
 
     def text(self, selector: str) -> str:
-        """What can be read there."""
+        """The text of an element."""
         return self.evaluate(f"document.querySelector({selector!r}).innerText")
 
     def click(self, selector: str, across: float = 0.5) -> None:
-        """Press the mouse on an element, at that part of its width."""
+        """Click on an element, at this fraction of its width."""
         x, y = self.place(selector, across)
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def place(self, selector: str, across: float = 0.5) -> tuple[float, float]:
-        """Where an element is, scrolled to."""
+        """Scroll to an element; returns its position."""
         return self.evaluate(f"""(() => {{
             const element = document.querySelector({selector!r});
             element.scrollIntoView({{ block: "center" }});
@@ -185,16 +185,16 @@ class Page:
         self.send("Input.dispatchKeyEvent", type="keyUp", **named)
 
     def type(self, text: str) -> None:
-        """Text into the element that has the focus."""
+        """Type text into the focused element."""
         self.send("Input.insertText", text=text)
 
     def choose(self, selector: str, file: Path) -> None:
-        """Give a file to an input of that kind."""
+        """Choose a file for a file input."""
         node = self.send("Runtime.evaluate", expression=f"document.querySelector({selector!r})")["result"]
         self.send("DOM.setFileInputFiles", files=[str(file)], objectId=node["objectId"])
 
     def drop(self, selector: str, file: Path) -> None:
-        """Drag a file over an element and let it go there."""
+        """Drop a file on an element."""
         x, y = self.place(selector)
         data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):

@@ -1,4 +1,4 @@
-"""What several test files share: the golden models, which are tiny, official in layout and random in content."""
+"""Shared fixtures: the golden models, which are tiny and have the official layout and random weights."""
 
 import logging
 from pathlib import Path
@@ -12,7 +12,7 @@ SPEECH = Path(__file__).parent / "data" / "speech"  # 5 seconds of a woman and o
 
 @pytest.fixture(scope="session", autouse=True)
 def assets(tmp_path_factory):
-    """Packed weights and voices are kept for this run: not in the user's home, nor for the next run. There are no own voices."""
+    """Cache packed weights and voices in a temporary folder for this run. There are no own voices."""
     from pockettts.storage import hub
 
     folder = tmp_path_factory.mktemp("assets")
@@ -23,7 +23,7 @@ def assets(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def process_state(monkeypatch):
-    """What the command sets for its whole process is set back, if a test calls it in this process."""
+    """Restore the process-wide settings that the command changes if a test runs it in this process."""
     monkeypatch.setattr("pockettts.storage.hub._progress", True)
     level, handlers = logging.root.level, logging.root.handlers[:]
     yield
@@ -33,7 +33,7 @@ def process_state(monkeypatch):
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Path:
-    """The config of a model that loads and speaks in no time: 24 kHz, as `english` but for its sizes. It can clone voices."""
+    """The config of a model that loads and speaks very fast: like `english`, but tiny. It can clone voices."""
     return GOLDEN / "tiny" / "config.yaml"
 
 

@@ -1,13 +1,13 @@
-"""A stand-in for the Hugging Face hub, and for any web server, on this machine: for tests of downloads.
+"""A local server that simulates the Hugging Face hub and other web servers, to test downloads.
 
     with HubServer() as hub:
         commit = hub.add("kyutai/pocket-tts", "model.safetensors", b"...")      # hf://kyutai/pocket-tts/model.safetensors
         url = hub.add_page("voice.wav", b"...")                                 # http://127.0.0.1:PORT/web/voice.wav
-        hub.point(monkeypatch, tmp_path)               # this process's huggingface_hub to it, with a cache in tmp_path
-        subprocess.run(..., env=hub.env(tmp_path))     # or that of a subprocess
+        hub.point(monkeypatch, tmp_path)               # make this process use it, with a cache in tmp_path
+        subprocess.run(..., env=hub.env(tmp_path))     # make a subprocess use it
         hub.requests                                   # [("HEAD", "/kyutai/..."), ...] so far
 
-It speaks as much of the hub's protocol as `huggingface_hub` needs to download a file: HEAD and GET of
+It implements the part of the hub's protocol that `huggingface_hub` needs to download a file: HEAD and GET of
 `/{repo}/resolve/{revision}/{file}` with ETag, X-Repo-Commit, Range and X-Error-Code.
 """
 
@@ -34,7 +34,7 @@ class HubServer:
         self.headers: list[dict[str, str]] = []  # of the requests
 
     def add(self, repo: str, name: str, content: bytes, branch: str = "main") -> str:
-        """Commit a file; the commit, which has the files of the one before it as well, is the branch's newest."""
+        """Commit a file to a branch. The new commit also has the files of the previous one."""
         before = self.branches.get((repo, branch), "")
         commit = sha1(f"{before}{repo}{name}".encode() + content).hexdigest()
         old = {(r, commit, n): data for (r, c, n), data in self.files.items() if (r, c) == (repo, before)}
@@ -48,12 +48,12 @@ class HubServer:
         return f"{self.address}/web/{path}"
 
     def env(self, home: Path, **more: str) -> dict[str, str]:
-        """The environment of a subprocess that takes this for the hub."""
+        """The environment of a subprocess that uses this server as the hub."""
         mine = {"HF_ENDPOINT": self.address, "HF_HOME": str(home), "PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1"}
         return mine | more
 
     def point(self, monkeypatch, home: Path) -> None:
-        """Make this process, which may have read the environment already, take this for the hub."""
+        """Make this process use this server as the hub, even if it has read the environment already."""
         from huggingface_hub import constants, file_download
 
         monkeypatch.setattr(constants, "ENDPOINT", self.address)
@@ -82,7 +82,7 @@ class HubServer:
         self.close()
 
     def close(self) -> None:
-        """Gone: from now on, nobody answers."""
+        """Stop the server: connections fail from now on."""
         self._server.shutdown()
         self._server.server_close()
 

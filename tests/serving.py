@@ -1,4 +1,4 @@
-"""A server in this process, on a port of its own, and what its tests share."""
+"""A server in this process, on its own port, and shared helpers of its tests."""
 
 import contextlib
 import socket
@@ -17,7 +17,7 @@ LONG = "This goes on and on, and then on again. " * 400
 
 
 def load(tiny_model) -> TTSModel:
-    """The tiny model, whose catalogue needs no network: each name is a hum of its own."""
+    """The tiny model, with a catalogue that needs no network: each name is a different tone."""
     model = TTSModel.load(config=tiny_model, threads=2)
     real = model.get_voice_state
     names = {name: HUM[: 9_000 + 1_000 * i] for i, name in enumerate(("alba", "marius", "cosette"))}
@@ -27,7 +27,7 @@ def load(tiny_model) -> TTSModel:
 
 @contextlib.contextmanager
 def serving(*models, **settings):
-    """A running Server; `url` and `port` are where. models: TTSModel or Source."""
+    """A running Server, with its `url` and `port`. models: TTSModel or Source."""
     sources = [Source.of(model) if isinstance(model, TTSModel) else model for model in models]
     server = Server(sources, Settings(port=0, **{"drain_seconds": 5, "voice": "alba"} | settings))
     server.url = server.web.addresses[0]
@@ -50,7 +50,7 @@ def wait_for(condition, seconds=20):
 
 
 def connect(server, request=b""):
-    """A socket that has sent a request. What it reads, it waits 20 s for at most."""
+    """A socket that has sent a request. Reads have a timeout of 20 s."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     connection.sendall(request)
     return connection
@@ -64,7 +64,7 @@ def post(path, body, kind=b"application/json", **headers):
 
 
 def read_until(connection, end):
-    """All bytes up to `end`, which they hold; or those that came before the connection was closed."""
+    """All bytes up to and including `end`, or until the connection is closed."""
     data = b""
     while end not in data:
         try:

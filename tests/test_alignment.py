@@ -1,4 +1,4 @@
-"""Alignment where the truth is known: attention made to follow given words at given frames, clean and noisy."""
+"""Alignment with known results: artificial attention that follows given words at given frames, clean and noisy."""
 
 import itertools
 
@@ -12,7 +12,7 @@ WORDS = [Span(f"w{i}", 2 * i, 2 * i + 2) for i in range(12)]
 
 
 def spoken(order, frames_each=4, tokens=24, noise=0.0, on_text=0.8):
-    """Attention of a voice that speaks tokens in this order, with `noise` as the largest weight of all else."""
+    """Attention that follows the tokens in this order. noise: the largest weight of all other tokens."""
     rows = np.zeros((len(order) * frames_each, tokens), np.float32)
     rows[np.arange(len(rows)), np.repeat(order, frames_each)] = on_text
     return rows + noise * RNG.random(rows.shape, np.float32)
@@ -51,7 +51,7 @@ def test_characters_may_be_spelled_in_bytes():
     assert spans(pieces) == [Span("\u00e9t &", 1, 4), Span("\U0001f600Z", 11, 12)]
 
 
-def test_what_comes_before_the_first_word_clings_to_it():
+def test_marks_before_the_first_word_belong_to_it():
     assert spans(["\u2581" * 8, "\u2581\u201c", "\u2581Yes", "."]) == [Span("\u201c Yes.", 2, 3)]
     assert spans(["\u2581...", "!"]) == spans([]) == []
 
@@ -78,7 +78,7 @@ def test_pauses_belong_to_no_word():
     assert times(spoken(range(4), tokens=4), words) == [(0, 4), (8, 12)]
 
 
-def test_a_glance_ahead_or_back_moves_nothing():
+def test_single_frames_of_attention_elsewhere_change_nothing():
     weights = spoken(range(24))
     weights[[10, 50]] = weights[[70, 2]]
     assert times(weights, WORDS) == [(8 * i, 8 * i + 8) for i in range(12)]
@@ -89,12 +89,12 @@ def test_a_word_that_was_left_out_takes_no_time():
     assert found[3] == (24, 24) and found[4] == (24, 32) and found[-1] == (80, 88)
 
 
-def test_of_nothing():
+def test_empty_input():
     assert times(np.zeros((0, 24), np.float32), WORDS) == [(0, 0)] * 12
     assert not faults(np.zeros((0, 24), np.float32), WORDS) and not faults(spoken(range(24)), [])
 
 
-def test_a_long_chunk_takes_no_time_to_speak_of():
+def test_a_long_chunk_is_aligned_quickly():
     weights = spoken(range(1000), tokens=1000)
     assert path(weights)[-1] == 999
 
@@ -131,7 +131,7 @@ def test_words_that_are_said_twice_are_named(noise):
     assert faults(spoken([*range(20), *range(4, 24)], noise=noise), WORDS).repeated == [f"w{i}" for i in range(2, 8)]
 
 
-def test_a_glance_is_no_repetition():
+def test_a_single_frame_back_is_not_a_repetition():
     weights = spoken(range(24))
     weights[60:62] = weights[4:6]
     assert not faults(weights, WORDS)
@@ -139,6 +139,6 @@ def test_a_glance_is_no_repetition():
     assert faults(weights, WORDS).repeated == ["w0"]
 
 
-def test_running_on_is_worse_than_a_word_or_two():
+def test_reaching_the_length_limit_is_worse_than_two_missed_words():
     assert len(Faults(ran_on=True)) > len(Faults(["a", "b"], ["c"])) > len(Faults()) == 0
     assert str(Faults(["a"], ["b"], True)) == "a was left out, b was said twice, it ran to the length limit"

@@ -1,4 +1,4 @@
-"""Two servers behind a real nginx, and behind a real HAProxy, with the configurations that are shipped."""
+"""Two servers behind nginx and behind HAProxy, with the configurations of scripts/deploy."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def is_open(port):
         return False
 
 
-def test_both_work_and_a_full_one_is_passed_over(farm):
+def test_both_servers_work_and_a_full_one_is_skipped(farm):
     balancer, one, two = farm
     endless = json.dumps({"text": LONG, "eos_threshold": 1e9}).encode()
     second = connect(two, post("/stream", endless))  # of which the balancer does not know
@@ -72,14 +72,14 @@ def test_both_work_and_a_full_one_is_passed_over(farm):
     second.close()
 
 
-def test_one_that_is_gone_is_passed_over(farm):
+def test_a_stopped_server_is_skipped(farm):
     balancer, one, two = farm
     two.web.stop()
     wait_for(lambda: not is_open(two.port))
     assert [requests.get(balancer.url + "/health").status_code for _ in range(4)] == [200] * 4
 
 
-def test_blocks_pass_as_they_are_made(farm, monkeypatch):
+def test_blocks_are_not_buffered(farm, monkeypatch):
     balancer, *servers = farm
     script = Script()
     for server in servers:

@@ -1,4 +1,4 @@
-"""The benchmark: random models are official in layout, and every measure is there. No test looks at how fast anything is."""
+"""The benchmark: random models have the official layout, and reports have every measure. No test depends on speed."""
 
 import json
 import math
@@ -42,13 +42,13 @@ MINI = SCRIPTS / "train" / "mini.yaml"
 
 
 @pytest.mark.parametrize("name", model_names())
-def test_a_random_model_has_as_many_weights_as_the_real_one(name):
+def test_a_random_model_has_the_number_of_weights_of_the_real_one(name):
     config = load_config(name)
     assert sum(map(math.prod, random_model.shapes(config).values())) == config.parameters
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_pointwise", "tiny_flow_matching"])
-def test_a_random_model_is_official_in_layout(name, tmp_path):
+def test_a_random_model_has_the_official_layout(name, tmp_path):
     config = load_config(GOLDEN / name / "config.yaml")
     path = random_model.write(config, tmp_path, "Hello there.")
     official, ours = (
@@ -64,12 +64,12 @@ def test_a_random_model_is_official_in_layout(name, tmp_path):
     assert np.isfinite(sound).all() and 0.001 < np.abs(sound).max() < 1000
 
 
-def test_a_random_model_of_few_tokens_has_all_bytes_and_words(tmp_path):
+def test_a_random_model_with_few_tokens_has_all_bytes_and_words(tmp_path):
     model = TTSModel.load(config=random_model.write(load_config(MINI), tmp_path, "Hello there."), cache=False)
     assert len(model.tokenizer.encode("Hello there.")) == 3 and len(model.tokenizer.encode("é")) == 2
 
 
-def test_the_work_of_a_model_is_what_its_shapes_say():
+def test_the_work_of_a_model_follows_from_its_shapes():
     config = load_config("english")
     needs = Needs(config, "bf16")
     backbone = 6 * (3 + 1 + 4 + 4) * 1024**2  # in_proj, out_proj, linear1, linear2
@@ -90,7 +90,7 @@ def test_the_work_of_a_model_is_what_its_shapes_say():
     assert Needs(config, "int8").encoder(1) == needs.encoder(1)
 
 
-def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch):  # noqa: F811
+def test_every_measure_has_a_limit(run, tiny_model, monkeypatch):  # noqa: F811
     monkeypatch.setattr(bench, "ROUNDS", 1)
     code, out, err = run("bench", "--config", tiny_model, "--threads", "1", "--json")
     assert (code, err) == (0, "")
@@ -121,7 +121,7 @@ def test_every_measure_is_there_beside_its_limit(run, tiny_model, monkeypatch): 
     assert max(map(len, lines)) < 200
 
 
-def test_streams_at_once_stand_beside_streams_in_turn(run, tiny_model, monkeypatch):  # noqa: F811
+def test_concurrent_streams_are_compared_with_streams_in_turn(run, tiny_model, monkeypatch):  # noqa: F811
     monkeypatch.setattr(bench, "STREAM_ROUNDS", 1)
     monkeypatch.setattr(bench, "STREAMS", (1, 3))
     code, out, err = run("bench", "--streams", "--config", tiny_model, "--json")
@@ -137,7 +137,7 @@ def test_streams_at_once_stand_beside_streams_in_turn(run, tiny_model, monkeypat
     assert [line.split()[0] for line in lines[-3:]] == ["streams", "1", "3"] and max(map(len, lines)) < 140
 
 
-def test_without_room_it_says_so(tiny_model, here):  # noqa: F811
+def test_a_full_disk_is_one_line(tiny_model, here):  # noqa: F811
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
@@ -149,7 +149,7 @@ def test_without_room_it_says_so(tiny_model, here):  # noqa: F811
 
 def test_a_process_that_dies_is_an_error(tiny_model):
     with pytest.raises(PocketTTSError, match="no such file|voice.safetensors"):
-        bench.speak_afresh(tiny_model, "bf16", 1)
+        bench.speak_in_new_process(tiny_model, "bf16", 1)
 
 
 def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
@@ -168,17 +168,17 @@ def test_ctrl_c_leaves_nothing(tiny_model, here):  # noqa: F811
 @pytest.mark.parametrize(
     "script, wrong, said",
     [
-        ("bench.py --against official", "--oracle nowhere/python", "no program"),
+        ("bench.py --against official", "--oracle nowhere/python", "not an executable"),
         ("bench.py --against official --oracle true", "--model nope", "`pockettts models`"),
         ("bench.py --against official", "--rounds 0", "whole number"),
-        ("parity.py", "--oracle nowhere/python", "no program"),
+        ("parity.py", "--oracle nowhere/python", "not an executable"),
         ("http_bench.py", "--variant nope", "`pockettts models`"),
         ("http_bench.py", "--streams 0", "whole number"),
         ("soak.py", "--requests 0", "whole number"),
         ("soak.py", "--clients 0", "whole number"),
     ],
 )
-def test_scripts_say_what_is_wrong(script, wrong, said):
+def test_scripts_explain_wrong_arguments(script, wrong, said):
     name, *given = script.split()
     done = subprocess.run(
         [sys.executable, SCRIPTS / name, *given, *wrong.split()], capture_output=True, text=True, timeout=60

@@ -1,4 +1,4 @@
-"""The bundled model, and which model speaks if nobody names one."""
+"""The bundled model, and the choice of the default model."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ MODELS = Path(default.__file__).parent / "models"
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    """A stand-in for the hub with nothing on it; nothing is cached."""
+    """An empty simulated hub, and an empty cache."""
     monkeypatch.delenv("POCKETTTS_MODEL", raising=False)
     with HubServer() as server:
         server.point(monkeypatch, tmp_path)
@@ -42,7 +42,7 @@ def test_the_bundled_model_is_complete_and_small():
     assert sum(path.stat().st_size for path in MODELS.rglob("*") if path.is_file()) < 25e6
 
 
-def test_files_in_the_working_directory_do_not_take_the_place_of_the_bundled_ones(monkeypatch, tmp_path):
+def test_files_in_the_working_directory_do_not_replace_bundled_ones(monkeypatch, tmp_path):
     for name in ("model.safetensors", "tokenizer.model"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
@@ -50,7 +50,7 @@ def test_files_in_the_working_directory_do_not_take_the_place_of_the_bundled_one
 
 
 @pytest.mark.parametrize("voice", ["heart", "michael"])
-def test_it_speaks_and_says_when(mini, voice):
+def test_it_speaks_with_word_times(mini, voice):
     words = []
     blocks = []
     for event in mini.generate_events("The dog sleeps in the garden.", voice, seed=1):
@@ -61,7 +61,7 @@ def test_it_speaks_and_says_when(mini, voice):
     assert all(a.start <= a.end <= b.start + 0.081 for a, b in zip(words, words[1:], strict=False))
 
 
-def test_it_can_not_clone(mini):
+def test_it_can_not_clone_voices(mini):
     with pytest.raises(VoiceError, match="mini can't clone voices: .*--variant english.*heart, michael"):
         mini.get_voice_state(np.zeros(24000, np.float32))
 
@@ -75,14 +75,14 @@ def test_without_a_network_the_bundled_model_speaks_at_once(server, caplog):
     ]
 
 
-def test_offline_mode_asks_nobody(server, monkeypatch):
+def test_offline_mode_makes_no_request(server, monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert default_config().name == "mini" and server.requests == []
 
 
-def test_a_network_that_answers_nothing_costs_less_than_a_second(server, monkeypatch):
+def test_an_unresponsive_network_costs_less_than_a_second(server, monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "https://192.0.2.1")  # TEST-NET-1: nobody is there
@@ -96,14 +96,14 @@ def test_with_a_network_the_full_model_is_downloaded_and_announced(server, monke
     config = default_config()
     assert config.name == "english" and is_downloaded(config)
     assert [record.message for record in caplog.records if record.name == "pockettts"] == [
-        "downloading the model english, 219 MB, once; `--variant mini` or POCKETTTS_MODEL=mini is bundled"
+        "downloading the model english once, 219 MB; `--variant mini` or POCKETTTS_MODEL=mini needs no download"
     ]
     caplog.clear()
     server.requests.clear()
     assert default_config().name == "english" and not caplog.records and server.requests == []
 
 
-def test_a_download_that_fails_leaves_the_bundled_model(server, caplog):
+def test_after_a_failed_download_the_bundled_model_is_used(server, caplog):
     server.fail = 503
     assert default_config().name == "mini"
     assert "the server answered 503" in caplog.records[-1].message
@@ -112,7 +112,7 @@ def test_a_download_that_fails_leaves_the_bundled_model(server, caplog):
 @pytest.mark.parametrize(
     ("voice", "name"), [("heart", "mini"), ("michael", "mini"), ("alba", "english"), ("me.wav", "english")]
 )
-def test_a_voice_that_was_asked_for_decides(server, voice, name):
+def test_the_requested_voice_decides(server, voice, name):
     server.close()
     assert default_config(voice).name == name
 

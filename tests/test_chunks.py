@@ -1,4 +1,4 @@
-"""Prepared text and chunks against the official package's (goldens: scripts/golden_text.py); nothing is lost."""
+"""Prepared text and chunks equal those of the official package (goldens: scripts/golden_text.py); no text is lost."""
 
 import gzip
 import hashlib
@@ -41,7 +41,7 @@ FRENCH = rules(remove_semicolons=True, replace_characters=dict.fromkeys('"«»',
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
-    """kind -> tokenizer: the official English one, a SentencePiece model, and one that knows few characters."""
+    """kind -> tokenizer: the official English one, a SentencePiece model, and one with few characters."""
     folder = tmp_path_factory.mktemp("text")
     (folder / "tokenizer.json").write_bytes(gzip.decompress((DATA / "text_tokenizer.json.gz").read_bytes()))
     model = io.BytesIO()
@@ -59,7 +59,7 @@ def tokenizer(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def remembering(tokenizer):
-    """The same with memory: the goldens cut the same texts under many rules."""
+    """The same tokenizer with a cache: the goldens split the same texts with many sets of rules."""
     return {
         kind: SimpleNamespace(
             pieces=lru_cache(None)(t.pieces), encode=lru_cache(None)(t.encode), decode=t.decode, join=t.join
@@ -71,7 +71,7 @@ def remembering(tokenizer):
 @pytest.mark.parametrize(
     "answers", GOLDENS["answers"], ids=lambda a: f"{a['tokenizer']}-{a['max_tokens']}-{a['rules']}"
 )
-def test_like_upstream(remembering, answers):
+def test_chunks_equal_the_official_ones(remembering, answers):
     rule_set = SimpleNamespace(**GOLDENS["rules"][answers["rules"]])
     assert len(GOLDENS["texts"]) > 400
     for text, answer in zip(GOLDENS["texts"], answers["texts"], strict=True):
@@ -112,8 +112,8 @@ def test_numbers_stay_whole(tokenizer):
         assert chunk.count("3.14") == chunk.count("3")
 
 
-def test_end_token_is_no_mark(tmp_path):
-    """A tokenizer.json that closes every text with a token does not make words spelled in bytes fall apart."""
+def test_an_end_token_does_not_split_words(tmp_path):
+    """A tokenizer.json that adds a token to the end of every text does not split words spelled in bytes."""
     spec = json.loads(gzip.decompress((DATA / "text_tokenizer.json.gz").read_bytes()))
     spec["post_processor"]["single"].append({"SpecialToken": {"id": "<s>", "type_id": 0}})
     (tmp_path / "tokenizer.json").write_text(json.dumps(spec))
@@ -153,7 +153,7 @@ def letters(text: str) -> str:
 
 @pytest.mark.parametrize("kind", ["json", "sentencepiece", "unknowing"])
 def test_no_words_lost(tokenizer, kind):
-    """Whatever the text: the chunks have all its letters and digits, in order, and each can be spoken."""
+    """For any text: the chunks have all its letters and digits in order, and each can be spoken."""
     rng = random.Random(3)
     pool = [*WORDS.split(" "), *MARKS.split(" "), "\n", "\r\n", "  "]
     for _ in range(600):
@@ -188,7 +188,7 @@ def test_unknown_letters_are_not_silent(tokenizer, caplog):
 
 @pytest.mark.parametrize("sentence", ["It is 3.14 now, he said. ", "word ", "1.", "no,pause;", ". "])
 def test_linear(tokenizer, sentence):
-    """The characters that go through the tokenizer are a few times the text's, however long it is."""
+    """The number of characters that are tokenized grows linearly with the length of the text."""
     seen = 0
 
     def count(method):
@@ -207,7 +207,7 @@ def test_linear(tokenizer, sentence):
 
 
 @pytest.mark.parametrize("text", ["word hello there " * 700, "漢字かな" * 700, "a" * 5000, "один два " * 900])
-def test_nothing_is_spoken_in_one_go_beyond_the_limit(tokenizer, text):
+def test_no_chunk_is_longer_than_the_limit(tokenizer, text):
     for each in tokenizer.values():
         lists = split_tokens(text, each, 50)
         assert sum(lists, []) == each.encode(text)
@@ -216,7 +216,7 @@ def test_nothing_is_spoken_in_one_go_beyond_the_limit(tokenizer, text):
 
 
 def test_parts(tokenizer):
-    """Chunks as `split` and `prepare` make them of each piece, and the pauses between."""
+    """Parts are the chunks of `split` and `prepare` for each piece, and the pauses between them."""
     t = tokenizer["json"]
     text = "It is 3.14 now. " * 30
     assert (
@@ -249,7 +249,7 @@ def test_marks_alone_are_not_spoken(tokenizer):
     assert len(spoken) > 2 and all(map(letters, spoken)) and letters("".join(spoken)) == letters(text)
 
 
-def test_parts_are_made_as_they_are_needed(tokenizer):
+def test_parts_are_generated_lazily(tokenizer):
     seen = []
     real = tokenizer["json"]
     noting = SimpleNamespace(**{name: getattr(real, name) for name in ("encode", "decode", "join")})
@@ -260,6 +260,6 @@ def test_parts_are_made_as_they_are_needed(tokenizer):
 
 @pytest.mark.parametrize("text, words", [("", "nothing to speak"), (" \n", "nothing to speak"), ("a \udce9", "not Unicode"),
                                          (None, "NoneType")])  # fmt: skip
-def test_mistakes_show_before_the_first_part(tokenizer, text, words):
+def test_errors_are_raised_before_the_first_part(tokenizer, text, words):
     with pytest.raises(TextError, match=words):
         split_text(text, tokenizer["json"], rules(), 50)

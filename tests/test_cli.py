@@ -1,4 +1,4 @@
-"""The command, as people use it and as they misuse it: every mistake is one clear line and leaves nothing behind."""
+"""The command line: correct and incorrect use. Every error is one clear line and leaves nothing behind."""
 
 import errno
 import json
@@ -47,13 +47,13 @@ def voice(tmp_path_factory):
 
 @pytest.fixture
 def options(tiny_model, voice):
-    """With these it speaks without a network, the same each time."""
+    """Options for reproducible speech without a network."""
     return ["--config", str(tiny_model), "--voice", str(voice), "--seed", "1"]
 
 
 @pytest.fixture
 def run(capsysbinary):
-    """Run the command in this process: its exit code, stdout and stderr."""
+    """Run the command in this process; returns its exit code, stdout and stderr."""
 
     def run(*argv, stdin=b""):
         capsysbinary.readouterr()
@@ -66,7 +66,7 @@ def run(capsysbinary):
 
 
 class Stdin:
-    """A pipe on stdin with some bytes in it, or a path."""
+    """stdin as a pipe with these bytes, or a file."""
 
     def __init__(self, content):
         self.content = content
@@ -88,7 +88,7 @@ class Stdin:
 
 
 def start(*argv, **more):
-    """The command in a process of its own, interruptible even where the tests are run in the background."""
+    """Start the command in its own process, which can be interrupted even if the tests run in the background."""
 
     def prepare():
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -100,7 +100,7 @@ def start(*argv, **more):
 
 
 def finish(process):
-    """A started command's exit code, stdout and stderr."""
+    """Wait for a started command; returns its exit code, stdout and stderr."""
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err.decode()
 
@@ -118,7 +118,7 @@ def assert_one_line(err, *words):
 @pytest.mark.parametrize(
     "given, expected", [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")], ids=["default", "the user's"]
 )
-def test_openmp_is_told_before_it_is_loaded_how_long_to_spin(options, here, given, expected):
+def test_the_spin_time_of_openmp_is_set_before_it_is_loaded(options, here, given, expected):
     code, _, err = finish(
         start("Hello.", "-o", "a.wav", *options, cwd=here, env={"OMP_DISPLAY_ENV": "verbose"} | given)
     )
@@ -131,7 +131,7 @@ def test_openmp_is_told_before_it_is_loaded_how_long_to_spin(options, here, give
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
-def test_every_way_to_give_a_text_says_the_same(run, options, here):
+def test_all_sources_of_text_give_the_same_speech(run, options, here):
     (here / "text.txt").write_bytes(b"\xef\xbb\xbfHello there, world!\n")
     ways = [
         ["Hello there, world!"],
@@ -155,15 +155,24 @@ def test_options_may_come_first(run, options):
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
 
 
-def test_without_any_text_it_greets(run, options, here):
+def test_without_text_it_speaks_a_greeting(run, options, here):
     code, _, err = run(*options, stdin="/dev/null")
     assert code == 0 and (here / "output.wav").exists() and err.startswith("output.wav: ")
     assert run(*options, "--text", generate.GREETINGS["english"], "-o", "same.wav")[0] == 0
     assert Path("same.wav").read_bytes() == Path("output.wav").read_bytes()
 
 
-def test_texts_that_look_like_something_else(run, options):
-    for text in (["--text", "models"], ["--text=-1"], ["-1"], ["-5 degrees"], ["--", "-x"], ["generate", "voices"]):
+def test_texts_that_look_like_options_or_commands(run, options):
+    for text in (
+        ["--text", "models"],
+        ["--text=-1"],
+        ["-1"],
+        ["-5 degrees"],
+        ["- an item"],
+        ["--text", "- an item"],
+        ["--", "-x"],
+        ["generate", "voices"],
+    ):
         code, out, err = run("-q", *options, *text) if text[0] != "generate" else run(*text, *options, "-q")
         assert (code, out, err) == (0, b"", ""), text
 
@@ -178,7 +187,7 @@ def test_texts_that_look_like_something_else(run, options):
         ("mp3", "MP3"),
     ],
 )
-def test_the_extension_picks_the_format(run, options, here, extension, format):
+def test_the_extension_selects_the_format(run, options, here, extension, format):
     name = f"a.{extension}"
     assert run("Hello.", *options, "-o", name)[0] == 0
     info = soundfile.info(name)
@@ -201,14 +210,14 @@ def test_the_final_line_has_the_figures(run, options):
     assert abs(float(seconds) - soundfile.info("x.wav").duration) < 0.01 and float(rtf) < 10
 
 
-def test_the_clock_stands_while_a_block_is_written():
+def test_the_time_to_write_a_block_does_not_count():
     progress = Progress(100, 0, 100, quiet=True)
     for _ in progress.timed([(None, np.zeros(50))] * 4):
         time.sleep(0.05)
     assert re.match(r"2\.00 s of audio, RTF 0\.0[01]\d, TTFA 0 ms", progress.figures())
 
 
-def test_quiet_is_silent_and_debug_talks(run, options):
+def test_quiet_and_debug_output(run, options):
     assert run("Hello.", *options, "-q") == (0, b"", "")
     assert run("Hello.", *options, "--quiet", "--temperature", "x")[2] != ""
 
@@ -252,7 +261,7 @@ def test_every_option_reaches_the_model(run, options, monkeypatch):
 
 
 def test_a_seed_gives_the_same_bytes(run, options, here):
-    """For the same text and options, on any number of threads, alone or read by chunks, in every format."""
+    """For the same text and options, with any number of threads, whole or in chunks, in every format."""
     text = "One sentence. And then another one, which is longer.[pause]The last."
     (here / "text.txt").write_text(text)
     for suffix in ("wav", "flac", "ogg", "opus", "mp3"):
@@ -286,8 +295,8 @@ def test_times_of_words(run, following_model, voice, here):
     )
 
 
-def test_each_word_has_its_time_once_whatever_the_marks(run, options, here):
-    """Where no alignment heads are known, too."""
+def test_each_word_has_one_time_with_any_punctuation(run, options, here):
+    """Also for models without alignment heads."""
     text = "Tom & Jerry paid $3.50 \u2014 **each** & more, @home & so on; \u2605 e.g. 5 km."
     for extra in ([], ["--verbatim"]):
         assert run(text, *options, "--timestamps", "a.json", "-o", "a.wav", *extra)[0] == 0
@@ -295,7 +304,7 @@ def test_each_word_has_its_time_once_whatever_the_marks(run, options, here):
         assert found == (text if extra else text.replace("**", ""))
 
 
-def test_times_of_chunks_where_no_heads_are_known(run, options, here):
+def test_times_of_chunks_without_alignment_heads(run, options, here):
     code, _, err = run("Hello. [pause] There.", *options, "--timestamps", "a.json", "-o", "a.wav", "--speed", "2")
     assert code == 0 and err.startswith(
         "pockettts: config has no alignment heads: a.json will have the times of chunks"
@@ -321,7 +330,7 @@ def test_files_are_verified_and_streams_are_not(run, options, here):
 # --- the other commands ----------------------------------------------------------------------------------------------
 
 
-def test_models_are_all_listed(run, monkeypatch, here):
+def test_all_models_are_listed(run, monkeypatch, here):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here))
     code, out, err = run("models")
     head, *lines = out.decode().splitlines()
@@ -375,7 +384,7 @@ def test_a_folder_of_recordings_becomes_one_of_voices(run, here, tiny_model, voi
     )
 
 
-def test_no_cache_keeps_nothing(run, options, here, monkeypatch):
+def test_no_cache_stores_nothing(run, options, here, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(here / "assets"))
     assert run("Hello.", *options, "-o", "a.wav", "--no-cache")[0] == 0 and not Path("assets").exists()
     for name in ("b.wav", "c.wav"):
@@ -393,7 +402,7 @@ def test_a_bad_recording_is_warned_of(run, options, here):
 
 @pytest.fixture
 def hub(monkeypatch, tiny_model, voice):
-    """A hub with the tiny model, which `remote.yaml` in the working folder names, and a voice."""
+    """A simulated hub with a voice and the tiny model of `remote.yaml` in the working folder."""
     with HubServer() as hub:
         hub.point(monkeypatch, Path("home").absolute())
         hub.add("us/closed", "model.safetensors", (tiny_model.parent / "model.safetensors").read_bytes())
@@ -411,7 +420,7 @@ def hub(monkeypatch, tiny_model, voice):
         yield hub
 
 
-def test_download_fetches_what_it_takes_to_speak(run, hub):
+def test_download_fetches_everything_needed_to_speak(run, hub):
     code, out, err = run("download", "remote.yaml")
     names = [Path(line).name for line in out.decode().splitlines()]
     assert code == 0 and names == ["model.safetensors", "tokenizer.model", "ann.wav"]
@@ -422,7 +431,7 @@ def test_download_fetches_what_it_takes_to_speak(run, hub):
     assert code == 0 and err.startswith("output.wav: ") and err.count("\n") == 1  # no word of the hub's client
 
 
-def test_download_says_how_to_get_what_is_gated(run, hub):
+def test_download_explains_gated_files(run, hub):
     hub.gated["us/closed"] = 403
     code, out, err = run("download", "remote.yaml", "ann")
     assert code == 0 and out.count(b"\n") == 3
@@ -430,7 +439,7 @@ def test_download_says_how_to_get_what_is_gated(run, hub):
     assert run("download", "remote.yaml", "ann", "-q") == (0, out, "")
 
 
-def test_nothing_is_downloaded_for_a_mistake(run, hub):
+def test_nothing_is_downloaded_after_a_usage_error(run, hub):
     for argv in (["download", "remote.yaml", "anne"], ["Hi", "--config", "remote.yaml", "-v", "anne"]):
         code, out, err = run(*argv)
         assert (code, out) == (1, b"")
@@ -455,7 +464,7 @@ def test_without_a_network_it_is_one_line(run, hub):
 
 @pytest.fixture
 def not_loaded(monkeypatch):
-    """These mistakes show before any model is loaded."""
+    """These errors are found before any model is loaded."""
     monkeypatch.setattr(TTSModel, "load", lambda *_, **__: pytest.fail("the model was loaded"))
 
 
@@ -522,7 +531,7 @@ def not_loaded(monkeypatch):
         (["export-voice", "albo", "x.safetensors"], 1, "did you mean alba"),
     ],
 )
-def test_a_mistake_is_one_line(run, options, here, not_loaded, argv, code, words, tiny_model):
+def test_a_usage_error_is_one_line(run, options, here, not_loaded, argv, code, words, tiny_model):
     (here / "blank.txt").write_bytes(b"\xef\xbb\xbf \n")
     (here / "latin.txt").write_bytes("Caf\xe9".encode("latin-1"))
     (here / "binary.txt").write_bytes(b"text\0text")
@@ -551,7 +560,7 @@ def test_numbers_are_checked(run, not_loaded, option, number):
 
 @pytest.fixture
 def damaged(here, tiny_model, voice):
-    """Voices and models that are not what they seem."""
+    """Damaged voices and models."""
     shutil.copytree(tiny_model.parent, here / "model")
     whole = (here / "model" / "model.safetensors").read_bytes()
     (here / "model" / "model.safetensors").write_bytes(whole[: len(whole) // 2])
@@ -570,7 +579,7 @@ def damaged(here, tiny_model, voice):
     (["-v", "empty.safetensors"], "empty.safetensors"), (["-v", "other.safetensors"], "other.safetensors"),
     (["--config", "model/config.yaml"], "model.safetensors"),
 ])  # fmt: skip
-def test_damaged_files_are_named_and_the_old_output_stays(run, options, damaged, here, argv, words):
+def test_damaged_files_are_named_and_old_output_stays(run, options, damaged, here, argv, words):
     (here / "x.wav").write_text("old")
     before = sorted(os.listdir(here))
     code, out, err = run("Hi", *options, *argv, "-o", "x.wav")
@@ -599,7 +608,7 @@ def test_a_failed_export_leaves_the_old_voice(run, damaged, here, tiny_model):
         (KeyboardInterrupt(), "interrupted"),
     ],
 )
-def test_the_unexpected_is_one_line_too(run, monkeypatch, error, words):
+def test_an_unexpected_error_is_one_line(run, monkeypatch, error, words):
     def fail(_):
         raise error
 
@@ -635,7 +644,7 @@ def test_a_closed_pipe_ends_quietly(options, argv):
 
 @pytest.mark.parametrize("argv", [["models"], ["--help"]])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_closed_pipe_ends_lists_quietly(argv, unbuffered):
+def test_a_closed_pipe_ends_listings_quietly(argv, unbuffered):
     read, write = os.pipe()
     os.close(read)
     process = start(*argv, stdout=write, env={"PYTHONUNBUFFERED": unbuffered})
@@ -667,7 +676,7 @@ def test_a_signal_leaves_nothing_behind(options, here, name, number, code, line)
 
 @pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg"])
 def test_a_full_disk_leaves_nothing_behind(options, here, name):
-    """A limit on the size of files stands for it, since it needs no privileges."""
+    """A limit on the size of files simulates it, without privileges."""
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -687,7 +696,7 @@ def test_a_full_disk_behind_stdout(options, unbuffered):
         assert_one_line(err, "can't write to stdout (No space left on device)")
 
 
-def test_nobody_needs_to_read_the_messages(options, here):
+def test_stderr_may_be_closed(options, here):
     for closed in ("2>&-", "2>/dev/full"):
         command = f'exec "$0" -m pockettts Hello. "$@" -o - {closed}'
         process = subprocess.run(
@@ -701,7 +710,7 @@ def test_nobody_needs_to_read_the_messages(options, here):
 
 
 def test_on_a_terminal(options, here):
-    """Progress is one line that is rewritten; and sound is not thrown at a terminal."""
+    """Progress is one line that is rewritten. Sound is not written to a terminal."""
     pty = pytest.importorskip("pty")
     leader, terminal = pty.openpty()
     process = start(*options, "-t", "Hello there, you.", stdin=terminal, stderr=terminal)
@@ -747,8 +756,8 @@ def test_help_loads_nothing_heavy():
         assert len(commands) <= 3  # itself, and what they share
 
 
-def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
-    """What is loaded when the first sound comes, with a voice file: there it is imports that take the time."""
+def test_the_first_sound_needs_few_imports(options, voice):
+    """The modules imported before the first sound with a voice file, where imports take most of the time."""
     assert finish(start("export-voice", voice, "voice.safetensors", *options[:2]))[0] == 0
     code = """if True:
         import sys
@@ -792,7 +801,7 @@ def test_speech_waits_for_nothing_that_it_does_not_need(options, voice):
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux shows them")
 @pytest.mark.parametrize("threads", [1, 3])
 def test_only_threads_that_speak_run(options, threads):
-    """NumPy's BLAS would have some of its own, which spin."""
+    """NumPy's BLAS would start its own threads, which spin."""
     with start("--stream", "--threads", threads, "-t", LONG, *options) as process:
         assert process.stdout.read(1)
         running = len(os.listdir(f"/proc/{process.pid}/task"))
@@ -800,7 +809,7 @@ def test_only_threads_that_speak_run(options, threads):
     assert running <= threads
 
 
-def test_help_says_what_there_is(run):
+def test_help_lists_commands_and_options(run):
     code, out, err = run("--help")
     text = out.decode()
     assert code == 0 and err == "" and f"(default: {DEFAULT_MODEL}; the bundled mini" in " ".join(text.split())
@@ -873,16 +882,18 @@ def test_voice_with_an_odd_name(options, run, voice, here, name):
 # --- lines as they come ------------------------------------------------------------------------------------------------------
 
 
-def test_follow_reads_utf_8_and_nothing_else(run, options, here):
+def test_follow_reads_utf_8_and_utf_16(run, options, here):
     follow = [*options, "--follow", "-o"]
     assert run("Red.", *options, "-o", "red.wav")[0] == 0
     for content, complaint in ((b"\xef\xbb\xbfRed.\n", ""), (b"Red.\ncaf\xe9\n", "line 2 of stdin is not UTF-8")):
         code, _, err = run(*follow, "a.wav", stdin=content)
         assert code == 0 and complaint in err
         np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("red.wav")[0])
-    for content in ("Red.\nBlue.\n".encode("utf-16"), b"caf\xe9\n"):
-        code, _, err = run(*follow, "b.wav", stdin=content)
-        assert code == 1 and "stdin is not UTF-8" in err and not Path("b.wav").exists()
+    for encoding in ("utf-16", "utf-16-be"):
+        assert run(*follow, "a.wav", stdin="\ufeffRed.\n".encode(encoding))[0] == 0
+        np.testing.assert_array_equal(soundfile.read("a.wav")[0], soundfile.read("red.wav")[0])
+    code, _, err = run(*follow, "b.wav", stdin=b"caf\xe9\n")
+    assert code == 1 and "stdin is not UTF-8" in err and not Path("b.wav").exists()
     assert run(*options, "-o", "b.wav", "-", stdin=b"caf\xe9\n")[0] == 1  # as without --follow
 
 

@@ -1,4 +1,4 @@
-"""Real clients against a real server: OpenAI's SDKs, and the requests of chat programs as their public sources make them."""
+"""Real clients with a real server: OpenAI's SDKs, and requests as chat programs send them according to their source code."""
 
 import base64
 import io
@@ -72,7 +72,7 @@ def test_a_wav_has_its_length_unless_it_is_streamed(client, model):
 
 
 @pytest.mark.parametrize("format", ["mp3", "opus", "flac", "pcm"])
-def test_any_format_can_be_had_whole(client, model, format):
+def test_every_format_is_available_unstreamed(client, model, format):
     answer = client.audio.speech.create(
         model="tts-1", voice="alba", input=TEXT, response_format=format, extra_body={"seed": 1, "stream": False}
     )
@@ -131,7 +131,7 @@ def test_times_of_chunks_where_the_model_knows_no_words(client):
     assert " ".join(word["word"] for event in given for word in event["words"]) == TEXT
 
 
-def test_timestamps_need_a_place_to_be(client):
+def test_timestamps_require_a_format_with_events(client):
     with pytest.raises(openai.BadRequestError, match="stream_format sse") as error:
         client.audio.speech.create(model="m", voice="alba", input="Hi.", extra_body={"timestamps": True})
     assert error.value.param == "timestamps"
@@ -170,7 +170,7 @@ def test_captioned_speech_in_lines(spoken_words, format):
     assert [(word["word"], word["start_time"], word["end_time"]) for word in given] == words
 
 
-def test_captioned_speech_that_is_refused(server):
+def test_rejected_captioned_speech(server):
     for more, status in (
         ({"input": ""}, 422),
         ({"stream": "yes"}, 422),
@@ -230,7 +230,7 @@ const client = new OpenAI({ baseURL: process.argv[1], apiKey: "k3y", maxRetries:
 
 
 def node_sdk():
-    """Whether Node.js and its `openai` are here; NODE_PATH says where packages are."""
+    """Skip if Node.js or its `openai` package is missing. NODE_PATH is the folder of packages."""
     if not shutil.which("node"):
         return False
     found = subprocess.run(["node", "-e", "require.resolve('openai')"], capture_output=True, env=os.environ)
@@ -252,7 +252,7 @@ def test_the_node_sdk(server, model):
 
 
 def test_open_webui(server):
-    """It lists models and voices for its settings, then speaks sentence by sentence and keeps an MP3 of each."""
+    """It lists models and voices for its settings, then requests an MP3 for each sentence."""
     models = requests.get(server.url + "/v1/audio/models", headers=KEY).json()["models"]
     assert [model["id"] for model in models] == ["config"] and models[0]["name"]
     voices = {
@@ -276,7 +276,7 @@ def test_open_webui(server):
 
 
 def test_sillytavern(server):
-    """Its OpenAI-compatible provider: from the browser, with a preflight."""
+    """Its OpenAI-compatible provider sends requests from the browser, with a preflight."""
     page = {"Origin": "http://127.0.0.1:8000"}
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
     preflight = requests.options(server.url + "/v1/audio/speech", headers=page | asked)
@@ -324,7 +324,7 @@ def test_options(server, model, path, methods):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "BREW"])
 def test_methods_that_a_route_does_not_have(server, method):
-    """405 names the methods that there are, on each route that the description has."""
+    """A 405 names the allowed methods, on each documented route."""
     for path, methods in json.loads(openapi())["paths"].items():
         if method.lower() in methods or (method == "HEAD" and "get" in methods):
             continue

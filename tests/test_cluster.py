@@ -1,4 +1,4 @@
-"""Books on a Dask cluster: the same bytes as on one machine, whatever happens to workers and scheduler."""
+"""Books on a Dask cluster: the same bytes as on one machine, also when workers or the scheduler fail."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from test_cli import ROOT, assert_one_line, finish, here, options, run, start, voice  # noqa: F401 (fixtures)
+from test_long_text import interrupted
 
 pytest.importorskip("distributed")
 
@@ -26,7 +27,7 @@ TEXT = "\n\n".join(
 
 
 class Machines:
-    """A scheduler and workers, each a process."""
+    """A scheduler and workers, each in its own process."""
 
     def __init__(self, folder):
         with socket.socket() as free:
@@ -88,7 +89,7 @@ def wait_for(condition, seconds=60):
 
 
 def spoken(crew, items, after=None):
-    """(item, sound) of all; `after` is called with the number of each that is there."""
+    """(item, sound) of all chunks. `after` is called with the number of each finished chunk."""
     found = []
     for item, result in crew.speak(items):
         assert result is None or isinstance(result, Spoken), result
@@ -98,7 +99,7 @@ def spoken(crew, items, after=None):
     return found
 
 
-def test_the_command_gives_the_bytes_of_one_machine(options, here, machines):  # noqa: F811
+def test_the_command_gives_the_bytes_of_one_machine(run, options, here, machines):  # noqa: F811
     for name in ("a.txt", "b.txt"):
         (here / name).write_text(TEXT.replace("lamp", f"lamp {name[0]}"))
     machines.start_worker(), machines.start_worker()
@@ -110,11 +111,15 @@ def test_the_command_gives_the_bytes_of_one_machine(options, here, machines):  #
     for name in ("a.flac", "b.flac"):
         assert (here / "far" / name).read_bytes() == (here / "near" / name).read_bytes(), name
     assert sorted(os.listdir("far")) == ["a.flac", "b.flac"]
+    with interrupted(3):
+        assert run("a.txt", *options, "-o", "c.flac", "-q", "--dask", machines.address)[0] == 130
+    assert run("a.txt", *options, "-o", "c.flac", "-q", "--dask", machines.address, "--resume")[0] == 0
+    assert (here / "c.flac").read_bytes() == (here / "near" / "a.flac").read_bytes()
 
 
-def test_workers_die_hang_and_come_late(setup, machines):
-    """None of the chunks is lost, and none comes twice or in another order."""
-    items = orders(40)
+def test_workers_crash_hang_and_join_late(setup, machines):
+    """No chunk is lost or duplicated, and the order is kept."""
+    items = orders(30)
     items.insert(20, ("mark", None))
     first, second = machines.start_worker(), machines.start_worker()
 

@@ -17,7 +17,7 @@ from pockettts.config.load import download_model, is_downloaded, load_config, mo
 from pockettts.config.schema import Config
 from pockettts.errors import ConfigError, DownloadError, VoiceError
 
-# What the official package 4.0.1 makes of its own YAML files, its default voices, and where it finds a voice.
+# Values of the official package 4.0.1: its parsed YAML files, its default voices, and the files of its voices.
 OFFICIAL = json.loads(gzip.decompress((Path(__file__).parent / "data/official_configs.json.gz").read_bytes()))
 OURS = {
     "description",
@@ -143,7 +143,7 @@ def test_every_file_of_a_known_model_is_pinned():
     [("englsh", "english"), ("frnch", "french"), ("2m", "english_2m_2026-10"), ("english_2M_2026-10", "english_2m"),
      ("b6369a25", "b6369a24"), ("klingon", "pockettts models"), ("", "pockettts models"), ("x" * 10_000, "no model")],
 )  # fmt: skip
-def test_an_unknown_model_gives_the_nearest(name, near):
+def test_an_unknown_model_suggests_similar_names(name, near):
     assert near in error_of(name)
 
 
@@ -168,7 +168,7 @@ def test_defaults(custom):
     assert config.weights_path is config.mimi.outer_dim is config.parameters is config.language is None
 
 
-def test_numbers_as_people_write_them(custom):
+def test_numbers_in_several_notations(custom):
     text = changed(
         {"mimi.transformer.layer_scale": "1e-2", "flow_lm.transformer.max_period": "1e4", "mimi.frame_rate": 25}
     )
@@ -178,7 +178,7 @@ def test_numbers_as_people_write_them(custom):
     assert config.mimi.frame_rate == 25.0 and type(config.mimi.frame_rate) is float
 
 
-def test_a_decoder_of_its_own_shape(custom):
+def test_a_decoder_with_its_own_shape(custom):
     small = load_config("english_2m_2026-10").mimi
     assert small.decoder_seanet.n_filters == 24 and small.decoder_transformer.context == 50
     changes = {"mimi.decoder_seanet": SEANET | {"ratios": [4, 6, 5], "pad_mode": "replicate"}}
@@ -220,7 +220,7 @@ def test_only_yaml_is_a_config(source):
     assert "not a config" in error_of(source)
 
 
-def test_a_yaml_that_is_not_there():
+def test_a_missing_yaml_file():
     with pytest.raises(DownloadError, match="nope.yaml: no such file"):
         load_config("nope.yaml")
 
@@ -274,25 +274,25 @@ WRONG = [
     ({"replace_characters": ["a"]}, "replace_characters: must be single characters"),
     ({"voice_names": [1]}, "voice_names[0]: must be text, not 1"),
     ({"voices_path": "voices/alba.wav"}, "voices_path: 'voices/alba.wav' has no {voice} in it"),
-    ({"flow_lm.transformer.num_heads": 7}, "flow_lm.transformer.num_heads: 1024 numbers do not make 7 heads of pairs"),
-    ({"flow_lm.transformer.attn_dim": 1000}, "flow_lm.transformer.num_heads: 1000 numbers do not make 16 heads"),
-    ({"flow_lm.transformer.num_heads": 1024}, "flow_lm.transformer.num_heads: 1024 numbers do not make 1024 heads"),
+    ({"flow_lm.transformer.num_heads": 7}, "flow_lm.transformer.num_heads: a width of 1024 can't be split into 7 heads of even width"),
+    ({"flow_lm.transformer.attn_dim": 1000}, "flow_lm.transformer.num_heads: a width of 1000 can't be split into 16 heads"),
+    ({"flow_lm.transformer.num_heads": 1024}, "flow_lm.transformer.num_heads: a width of 1024 can't be split into 1024 heads"),
     ({"flow_lm.transformer.num_kv_heads": 3}, "flow_lm.transformer.num_kv_heads: must divide num_heads (16)"),
     ({"flow_lm.lookup_table.dim": 512}, "flow_lm.lookup_table.dim: 512 is not flow_lm.transformer.d_model (1024)"),
-    ({"mimi.transformer.num_heads": 3}, "mimi.transformer.num_heads: 512 numbers do not make 3 heads"),
+    ({"mimi.transformer.num_heads": 3}, "mimi.transformer.num_heads: a width of 512 can't be split into 3 heads"),
     ({"mimi.transformer.input_dimension": 256}, "mimi.transformer.input_dimension: 256 is not mimi.seanet.dimension"),
     ({"mimi.transformer.output_dimensions": [512, 512]}, "mimi.transformer.output_dimensions: [512, 512] is not"),
     ({"mimi.quantizer.output_dimension": 256}, "mimi.quantizer.output_dimension: 256 is not mimi.outer_dim (512)"),
-    ({"mimi.outer_dim": 256}, "mimi.outer_dim: 256 is no multiple of mimi.seanet.dimension (512)"),
+    ({"mimi.outer_dim": 256}, "mimi.outer_dim: 256 is not a multiple of mimi.seanet.dimension (512)"),
     ({"mimi.outer_dim": 1024}, "mimi.quantizer.output_dimension: 512 is not mimi.outer_dim (1024); make them equal"),
     ({"mimi.seanet.channels": 2}, "mimi.seanet.channels: 2 is not mono (1)"),
     ({"mimi.channels": 2}, "mimi.channels: 2 is not mono (1)"),
     ({"mimi.seanet.compress": 100}, "mimi.seanet.compress: 100 is more than n_filters (64)"),
-    ({"mimi.frame_rate": 13}, "mimi.frame_rate: sample_rate / it / product of ratios is 15.3846"),
-    ({"mimi.frame_rate": 400}, "mimi.frame_rate: sample_rate / it / product of ratios is 0.5"),
+    ({"mimi.frame_rate": 13}, "mimi.frame_rate: sample_rate / frame_rate / product of ratios is 15.3846"),
+    ({"mimi.frame_rate": 400}, "mimi.frame_rate: sample_rate / frame_rate / product of ratios is 0.5"),
     ({"mimi.decoder_seanet": SEANET | {"dimension": 128}}, "mimi.transformer.input_dimension: 512 is not"),
     ({"mimi.decoder_seanet.dimension": 128}, "mimi.decoder_seanet.channels: missing"),
-    ({"flow_lm.weights_path": "a.safetensors"}, "mimi.weights_path: missing; add it, since there is flow"),
+    ({"flow_lm.weights_path": "a.safetensors"}, "mimi.weights_path: missing; add it, since flow"),
     ({"mimi.weights_path": "a", "weights_path": ...}, "flow_lm.weights_path: missing; add it"),
 ]  # fmt: skip
 
@@ -331,13 +331,13 @@ def test_a_wrong_value_is_named(custom, changes, message):
         ("mimi: 1\nflow_lm: " + "x" * 60_000, "must be a section"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_config_is_told_in_a_line_and_at_once(custom, text, message):
+def test_other_files_are_rejected_quickly_in_one_line(custom, text, message):
     start = time.monotonic()
     assert message in error_of(custom(text))
     assert time.monotonic() - start < 5
 
 
-def test_an_alias_bomb_does_not_go_off(custom):
+def test_an_alias_bomb_is_rejected(custom):
     levels = [f"a{i}: &a{i} {{<<: [{', '.join(f'*a{i - 1}' for _ in range(9))}]}}" for i in range(1, 12)]
     assert "aliases" in error_of(custom("\n".join(["a0: &a0 {x: 1}", *levels])))
 
@@ -352,7 +352,7 @@ def test_a_truncated_config_is_an_error_at_every_length(custom):
             assert "\n" not in str(error)
 
 
-# what a model needs offline
+# files that a model needs offline
 
 
 @pytest.fixture

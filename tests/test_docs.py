@@ -1,8 +1,10 @@
-"""The documents: every `sh` and `python` block runs as it is, and every link leads somewhere.
+"""The documents: every `sh` and `python` block runs as it is written, and every link has a target.
 
-Commands speak with the bundled model, without a network. Loudspeaker players are stand-ins that take the sound.
+Commands use the bundled model, without a network. Audio players are replaced by scripts that read the sound.
 """
 
+import argparse
+import json
 import os
 import re
 import subprocess
@@ -10,6 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from pockettts.cli import serve
+from pockettts.server.app import openapi
+from pockettts.server.requests import SPEECH_OPTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,7 +34,7 @@ def blocks(kind):
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with what the commands read, and an environment without a network."""
+    """A folder with the input files of the commands, and an environment without a network."""
     (tmp_path / "chapter.txt").write_text("A short chapter.")
     (tmp_path / "book.md").write_text(BOOK)
     for name, script in {
@@ -64,6 +70,23 @@ def test_python(place, block):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links(path):
-    for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", path.read_text("utf-8")):
-        if "://" not in target and not target.startswith(("win", "mailto:")):
+    prose = re.sub(r"```.*?```|`[^`\n]*`(?!\])", "", path.read_text("utf-8"), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", prose):
+        if "://" not in target and not target.startswith("mailto:"):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_serving_documents_everything():
+    """Each route, field and option is in docs/serving.md, and it names no option that does not exist."""
+    text = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    routes = {(method.upper(), path) for path, item in json.loads(openapi())["paths"].items() for method in item}
+    assert set(re.findall(r"^(?:\|.*?)?`(GET|POST|DELETE) (/[^`?]*)`", text, re.M)) <= routes
+    assert [f"{m} {p}" for m, p in sorted(routes) if f"`{m} {p}`" not in text] == []
+    assert [name for name in SPEECH_OPTIONS if f"`{name}`" not in text] == []
+    parser = argparse.ArgumentParser(add_help=False)
+    serve.add_options(parser)
+    shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+    assert [name for action in shown for name in action.option_strings if f"`{name}" not in text] == ["-v"]
+    others = {"--name", "--quiet", "--debug", "--help"}
+    known = {name for action in shown for name in action.option_strings} | others
+    assert set(re.findall(r"`[^`\n]*?(--[a-z-]+)", text)) <= known

@@ -238,3 +238,150 @@ def test_too_large_is_refused(epub, monkeypatch, tmp_path):
         read(path)
     with pytest.raises(TextError, match="longer than 1 MB"):
         read(write(tmp_path / "a.txt", "word " * 300_000))
+
+
+# --- PDF, Word, front matter -----------------------------------------------------------------------------------------------
+
+
+def pdf(pages, outline=(), title=""):
+    """A PDF with lines of text on each page, and bookmarks as (title, page)."""
+    objects = {1: "<< /Type /Catalog /Pages 2 0 R" + (" /Outlines 3 0 R" if outline else "") + " >>"}
+    objects[5] = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    objects[6] = f"<< /Title ({title}) /Author (Ann Author) >>"
+    kids = []
+    for number, lines in enumerate(pages):
+        page, content = 10 + 2 * number, 11 + 2 * number
+        kids.append(f"{page} 0 R")
+        objects[page] = (
+            f"<< /Type /Page /Parent 2 0 R /Resources << /Font << /F 5 0 R >> >> /MediaBox [0 0 600 800] /Contents {content} 0 R >>"
+        )
+        shown = "".join(f"({line}) Tj 0 -14 Td " for line in lines)
+        stream = f"BT /F 12 Tf 50 750 Td {shown}ET" if lines else ""
+        objects[content] = f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream"
+    objects[2] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
+    marks = range(500, 500 + len(outline))
+    if outline:
+        objects[3] = f"<< /First {marks[0]} 0 R /Last {marks[-1]} 0 R /Count {len(outline)} >>"
+    for number, (name, page) in zip(marks, outline, strict=True):
+        following = f" /Next {number + 1} 0 R" if number != marks[-1] else ""
+        objects[number] = f"<< /Title ({name}) /Parent 3 0 R /Dest [{10 + 2 * page} 0 R /Fit]{following} >>"
+    data, places = b"%PDF-1.4\n", {}
+    for number, body in sorted(objects.items()):
+        places[number] = len(data)
+        data += f"{number} 0 obj\n{body}\nendobj\n".encode("latin-1")
+    table = "".join(f"{number} 1\n{place:010} 00000 n \n" for number, place in sorted(places.items()))
+    trailer = f"xref\n0 1\n0000000000 65535 f \n{table}trailer << /Size 600 /Root 1 0 R /Info 6 0 R >>\nstartxref\n{len(data)}\n%%EOF\n"
+    return data + trailer.encode()
+
+
+def test_pdf(tmp_path):
+    pytest.importorskip("pypdf")
+    words = ["alpha", "beta", "gamma", "delta", "epsilon"]
+    pages = [["THE LAMP", "Ann Author"]]
+    pages += [
+        ["THE LAMP", f"It is {a} here.", f"The {a} is con-", f"tinued as {a}.", f"- {n} -"]
+        for n, a in enumerate(words, 2)
+    ]
+    (tmp_path / "book.bin").write_bytes(pdf(pages, [("One", 1), ("Two", 4)], "The Lamp"))
+    document = read_document(tmp_path / "book.bin")
+    assert (document.title, document.author) == ("The Lamp", "Ann Author")
+    assert [chapter.title for chapter in document.chapters] == ["", "One", "Two"]
+    text = whole(document.chapters)
+    assert "THE LAMP" not in text and "- 3 -" not in text and "The beta is continued as beta." in " ".join(text.split())
+    (tmp_path / "b.pdf").write_bytes(pdf([["Chapter 1"], ["It began."], ["Chapter 2"], ["It ended."]]))
+    assert "It began." in whole(read(tmp_path / "b.pdf"))
+
+
+@pytest.mark.parametrize("content, words", [
+    (pdf([[], []]), "no text: its pages are pictures"), (pdf([["x"]])[:200], "damaged or protected"), (b"%PDF-1.7\n", "damaged or protected"),
+    (b"%PDF-1.4\n1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj 2 0 obj << /Type /Pages /Kids [2 0 R] /Count 1 >> endobj "
+     b"trailer << /Root 1 0 R >>", "damaged or protected|no text"),
+])  # fmt: skip
+def test_pdf_files_that_can_not_be_read_are_one_line(tmp_path, content, words):
+    pytest.importorskip("pypdf")
+    (tmp_path / "a.pdf").write_bytes(content)
+    with pytest.raises(TextError, match=words) as error:
+        read(tmp_path / "a.pdf")
+    assert "a.pdf" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_pdf_with_a_password(tmp_path):
+    pypdf = pytest.importorskip("pypdf")
+    from io import BytesIO
+
+    writer = pypdf.PdfWriter(clone_from=BytesIO(pdf([["Words."]])))
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(tmp_path / "a.pdf")
+    with pytest.raises(TextError, match="password"):
+        read(tmp_path / "a.pdf")
+
+
+def test_all_of_a_word_document(tmp_path):
+    docx = pytest.importorskip("docx")
+    word = docx.Document()
+    word.add_heading("One", 1)
+    word.add_paragraph("Before.")
+    table = word.add_table(1, 2)
+    table.cell(0, 0).text, table.cell(0, 1).text = "Ann", "sings"
+    word.add_paragraph("First", style="List Bullet")
+    word.add_heading("Two", 1)
+    run = word.add_paragraph("After").add_run(" all")
+    run.add_break()
+    run.add_text("of it.")
+    word.save(tmp_path / "book.epub")  # content counts, not the name
+    one, two = read(tmp_path / "book.epub")
+    assert [line.lstrip("- ") for line in one.text.split("\n") if line] == ["One", "Before.", "Ann", "sings", "First"]
+    assert two.text == "Two\n\nAfter all\nof it."
+    (tmp_path / "bad.docx").write_bytes((tmp_path / "book.epub").read_bytes()[:2000])
+    with pytest.raises(TextError, match=r"bad\.docx"):
+        read(tmp_path / "bad.docx")
+
+
+@pytest.mark.parametrize("matter", [
+    "---\ntitle: The Lamp\nauthor: [Ann, Bob]\nlang: de\n---\n", '+++\ntitle = "The Lamp"\nauthor = \'Ann, Bob\'\nlang = "de"\n+++\n',
+    "---\nTitle: 'The Lamp'\nauthors:\n  - Ann\n  - Bob\nlanguage: de\n...\n",
+])  # fmt: skip
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_front_matter(tmp_path, matter, newline):
+    (tmp_path / "a.md").write_bytes((matter + "# One\n\nText.\n\n# Two\n\nMore.\n").replace("\n", newline).encode())
+    document = read_document(tmp_path / "a.md")
+    assert (document.title, document.author, document.language) == ("The Lamp", "Ann, Bob", "de")
+    assert [chapter.text for chapter in document.chapters] == ["One\n\nText.", "Two\n\nMore."]
+
+
+def test_a_rule_is_no_front_matter(tmp_path):
+    for start in ("---\n\nHello there.\n\n---\n", "***\n\nHello there.\n"):
+        assert "Hello there." in whole(read(write(tmp_path / "a.md", start + "\nMore.\n")))
+
+
+@pytest.mark.parametrize("headings", [
+    ["I", "II", "III"], ["1.", "2.", "3."], ["CHAPTER ONE", "CHAPTER TWO", "EPILOGUE"], ["Prologue", "1. Kapitel", "2. Kapitel"],
+    ["Letter 1", "Letter 2", "Chapter 1"], ["PART ONE: DUSK", "PART TWO: NIGHT", "Afterword."],
+])  # fmt: skip
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_chapters_are_found_in_plain_text(tmp_path, headings, newline):
+    text = "The Lamp\n\nby Ann Author\n\n" + "\n\n".join(
+        f"\n{heading}\n\nIt was dark. Chapter and verse." for heading in headings
+    )
+    (tmp_path / "a.txt").write_bytes(text.replace("\n", newline).encode())
+    assert [chapter.title for chapter in read(tmp_path / "a.txt")] == ["", *headings]
+
+
+def test_lists_and_dates_are_no_chapters(tmp_path):
+    for text in (
+        "Bring:\n\n1. milk\n2. oats\n\nIt is 1999.\n\n1999\n\nEnd.",
+        "It was a\n\nmix of I and\n\nV",
+        "Part of it\n\nwas true.",
+    ):
+        assert len(read(write(tmp_path / "a.txt", text))) == 1
+
+
+def test_the_licence_of_project_gutenberg_is_not_read(tmp_path):
+    licence = "The Project Gutenberg eBook of Lamps\n\n*** START OF THE PROJECT GUTENBERG EBOOK LAMPS ***\n\n{}\n\n*** END OF THE PROJECT " \
+              "GUTENBERG EBOOK LAMPS ***\n\nSection 1. Terms."  # fmt: skip
+    text = "Chapter 1\n\nIt was dark.\n\nChapter 2\n\nIt was not."
+    assert whole(read(write(tmp_path / "a.txt", licence.format(text)))).split() == text.split()
+    page = "".join(f"<p>{part}</p>" for part in licence.format("It was dark.").split("\n\n"))
+    assert whole(read(write(tmp_path / "a.html", f"<!DOCTYPE html><body>{page}"))) == "It was dark."
+    about = "I read about Project Gutenberg. END OF THE PROJECT."
+    assert whole(read(write(tmp_path / "b.txt", about))) == about

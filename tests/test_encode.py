@@ -1,4 +1,4 @@
-"""Sound as bytes of a format: whole when joined, soon when streamed, readable to a decoder that knows nothing of us."""
+"""Encoders: joined bytes are a complete file, streams have low latency, and other decoders can read the result."""
 
 import io
 import signal
@@ -19,25 +19,25 @@ BLOCKS = np.split(SWELL, 125)
 
 
 def encoded(format, blocks=BLOCKS):
-    """What each block gave, and the rest."""
+    """The bytes for each block, and the rest."""
     encoder = Encoder(format, 24_000)
     return [encoder.write(block) for block in blocks] + [encoder.close()]
 
 
-def test_samples_as_they_are():
+def test_pcm_samples_are_unchanged():
     assert b"".join(encoded("pcm")) == pcm16(SWELL)
     wav = b"".join(encoded("wav"))
     assert wav[:4] == b"RIFF" and wav[40:44] == b"\xff" * 4 and wav[44:] == pcm16(SWELL)
     assert len(b"".join(encoded("wav", []))) == 44 and encoded("pcm", []) == [b""]
 
 
-def test_flac_loses_nothing():
+def test_flac_is_lossless():
     with soundfile.SoundFile(io.BytesIO(b"".join(encoded("flac")))) as file:
         assert file.read(119_999, dtype="int16").tobytes() == pcm16(SWELL)[:-2]
 
 
 @pytest.mark.parametrize("format, delay", [("mp3", 3000), ("opus", 0)])
-def test_lossy_formats_sound_the_same(format, delay):
+def test_lossy_formats_are_close(format, delay):
     heard, rate = soundfile.read(io.BytesIO(b"".join(encoded(format))), dtype="float32")
     assert rate == 24_000 and 0 <= len(heard) - len(SWELL) <= delay
     loudness = [np.square(x[:120_000]).reshape(-1, 600).mean(axis=1) for x in (heard, SWELL)]
@@ -55,7 +55,7 @@ def test_bytes_come_with_the_first_block_and_keep_coming(format):
 @pytest.mark.parametrize(
     "form", [form for form in FILE_FORMATS.values() if form.extensions], ids=lambda form: form.name
 )
-def test_the_same_sound_gives_the_same_bytes_however_it_is_cut(form):
+def test_bytes_do_not_depend_on_the_block_size(form):
     for seekable in (False, True):
         made = []
         for cuts in (125, 30, 1):
@@ -68,7 +68,7 @@ def test_the_same_sound_gives_the_same_bytes_however_it_is_cut(form):
 
 @pytest.mark.parametrize("form", ["opus", "mp3", "flac"])
 def test_ctrl_c_is_not_lost_in_a_library(form):
-    """It comes while libsndfile writes through a callback, which swallows exceptions."""
+    """It is raised while libsndfile calls back into Python, which ignores exceptions there."""
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000).astype(np.float32)
     encoder = Encoder(form, 24_000)
     sink_write, pressed = encoder._sink.write, []
@@ -86,6 +86,6 @@ def test_ctrl_c_is_not_lost_in_a_library(form):
     assert pressed and encoder.close()
 
 
-def test_a_rate_that_a_format_does_not_have():
-    with pytest.raises(AudioError, match="opus can't hold 22,050 samples a second: take wav"):
+def test_an_unsupported_sample_rate():
+    with pytest.raises(AudioError, match="opus does not support 22,050 samples per second: use wav"):
         Encoder("opus", 22_050)

@@ -1,4 +1,4 @@
-"""Many streams at once: the same bits as alone, places, queue, readers that are slow or leave, errors, and the end."""
+"""Concurrent streams: the same bits as single streams, limits, queue, slow and closed readers, errors, and shutdown."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ def voices(model):
 
 @pytest.fixture(autouse=True, params=[1, 2], ids=["one core", "two cores"])
 def cores(request):
-    """With two, the frames of several streams are decoded in threads of their own."""
+    """With two cores, the frames of several streams are decoded in their own threads."""
     before = ops.get_threads()
     ops.set_threads(request.param)
     yield
@@ -79,7 +79,7 @@ def wait_for(condition, seconds=20):
         time.sleep(0.002)
 
 
-def test_a_stream_has_the_same_bits_alone_and_in_company(model, voices):
+def test_a_stream_has_the_same_bits_alone_and_batched(model, voices):
     work = list(jobs(model, voices)) * 3
     expected = {i: alone(model, job) for i, job in enumerate(work[: len(TEXTS)])}
     engine = Engine(max_streams=5, max_queue=100)
@@ -105,7 +105,7 @@ def test_speed_is_for_streams_too(model, voices, engine):
     assert np.array_equal(np.concatenate(list(engine.submit(model, *job))), alone(model, job))
 
 
-def test_joining_and_leaving_midway_disturbs_nobody(model, voices, engine):
+def test_joining_and_leaving_does_not_change_other_streams(model, voices, engine):
     job = LONG, voices[0], model.options.replace(seed=1)
     expected = list(zip(range(60), (block for _, block in model.speak(model.utterance(*job))), strict=False))
     stream = engine.submit(model, *job)
@@ -119,7 +119,7 @@ def test_joining_and_leaving_midway_disturbs_nobody(model, voices, engine):
     stream.close()
 
 
-def test_a_reader_that_leaves_frees_its_place(model, voices, engine):
+def test_a_closed_stream_frees_its_slot(model, voices, engine):
     streams = [engine.submit(model, LONG, voices[0]) for _ in range(7)]
     wait_for(lambda: engine.stats().live == 3)
     assert engine.stats().queued == 4
@@ -137,7 +137,7 @@ def test_a_reader_that_leaves_frees_its_place(model, voices, engine):
     assert engine.stats().live == engine.stats().queued == 0 and engine.stats().left == 7
 
 
-def test_a_slow_reader_holds_up_itself_alone(model, voices, engine):
+def test_a_slow_reader_delays_only_itself(model, voices, engine):
     slow = engine.submit(model, LONG, voices[0])
     wait_for(lambda: len(slow._blocks) == BUFFER)
     quick = engine.submit(model, LONG, voices[0])
@@ -158,7 +158,7 @@ def test_idle_costs_nothing(model, voices, engine):
     assert time.process_time() - before < 0.1
 
 
-def test_an_error_ends_its_own_stream(model, voices, engine, monkeypatch):
+def test_an_error_ends_only_its_own_stream(model, voices, engine, monkeypatch):
     def bad(*_):
         yield Pause(0.1)
         raise ValueError("boom")
@@ -175,7 +175,7 @@ def test_an_error_ends_its_own_stream(model, voices, engine, monkeypatch):
     assert engine.stats().failed == 1
 
 
-def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monkeypatch):
+def test_a_decoder_error_ends_only_its_own_stream(model, voices, engine, monkeypatch):
     good, bad = (engine.submit(model, LONG, voices[0]) for _ in range(2))
     next(bad)
     say = model.stepper.decode
@@ -189,7 +189,7 @@ def test_an_error_of_the_decoder_ends_its_own_stream(model, voices, engine, monk
 
 
 def test_two_models_share_an_engine(model, voices, engine, tiny_model):
-    """Their streams take turns: neither waits until the other is done, and the audio is that of each alone."""
+    """Their streams alternate: none waits for the end of the other, and the audio is that of single streams."""
     other = TTSModel.load(config=tiny_model, temperature=0.1)
     work = [(model, TEXTS[5], voices[0]), (other, TEXTS[4], voices[1])]
     expected = [m.generate(text, voice, seed=7) for m, text, voice in work]
@@ -209,7 +209,7 @@ def test_two_models_share_an_engine(model, voices, engine, tiny_model):
     assert {0, 1} == set(order[: len(order) // 2])
 
 
-def test_an_engine_keeps_no_model(tiny_model, voices, engine):
+def test_an_engine_does_not_keep_models_alive(tiny_model, voices, engine):
     import gc
     import weakref
 
@@ -225,7 +225,7 @@ def test_an_engine_keeps_no_model(tiny_model, voices, engine):
     wait_for(is_gone)
 
 
-def test_words_come_with_a_stream(following_model, engine):
+def test_a_stream_has_word_times(following_model, engine):
     text = "Hello there my friend. And this is the second one."
     model = TTSModel.load(config=following_model(8))
     voice = model.get_voice_state((0.3 * np.sin(np.arange(9_000) / 20)).astype(np.float32))
@@ -239,7 +239,7 @@ def test_words_come_with_a_stream(following_model, engine):
     assert engine.submit(model, text, voice, options).words == []
 
 
-def test_what_is_refused_at_once(model, voices, engine):
+def test_errors_are_raised_on_submit(model, voices, engine):
     with pytest.raises(TextError):
         engine.submit(model, " ", voices[0])
     with pytest.raises(OptionError):
@@ -247,7 +247,7 @@ def test_what_is_refused_at_once(model, voices, engine):
     assert engine.stats().live == engine.stats().queued == 0
 
 
-def test_closing_lets_live_streams_finish(model, voices):
+def test_closing_lets_active_streams_finish(model, voices):
     engine = Engine(max_streams=1)
     options = model.options.replace(seed=1, **FOREVER)
     streams = [engine.submit(model, TEXTS[5], voices[0], options) for _ in range(2)]
@@ -262,7 +262,7 @@ def test_closing_lets_live_streams_finish(model, voices):
         engine.submit(model, "Hi.", voices[0])
 
 
-def test_closing_ends_what_takes_too_long(model, voices):
+def test_closing_has_a_time_limit(model, voices):
     engine = Engine(max_streams=2)
     streams = [engine.submit(model, LONG, voices[0]) for _ in range(2)]
     next(streams[0])  # the other is never read
@@ -275,7 +275,7 @@ def test_closing_ends_what_takes_too_long(model, voices):
     assert engine.stats().failed == 2
 
 
-def test_a_reader_that_waits_wakes_when_all_ends(model, voices):
+def test_a_waiting_reader_wakes_at_shutdown(model, voices):
     engine = Engine(max_streams=1)
     live, waits = (engine.submit(model, LONG, voices[0]) for _ in range(2))
     with ThreadPoolExecutor(1) as reader:

@@ -1,4 +1,4 @@
-"""EPUBs with faults: one bad part never costs the book, and never passes without a word."""
+"""Faulty EPUBs: a bad part does not stop the book, and is always reported."""
 
 import random
 import zipfile

@@ -1,7 +1,7 @@
-"""Three tiny models, stage by stage and as whole sentences, against what the official package computed with them.
+"""Three tiny models, compared with the official package's results, at every stage and for whole sentences.
 
-The files are made by `python scripts/oracle.py golden tests/data/golden`. Differences are around 1e-6 of the largest value of a stage;
-`make parity` measures them on models of the real sizes.
+`python scripts/oracle.py golden tests/data/golden` writes the files. Differences are about 1e-6 of a stage's largest value.
+`make parity` measures them with models of real sizes.
 """
 
 import sys
@@ -35,18 +35,18 @@ def test_every_stage(model):
 
 
 def test_speech_ends_by_eos_and_by_the_length_limit():
-    """So the sentences among the golden values show both."""
+    """The golden sentences cover both."""
     lengths = [np.load(GOLDEN / model / "dump.npz")["lengths"] for model in MODELS if model != "tiny"]
     limit = 42 * 640  # frames for four tokens and two seconds
     assert all(max(pair) == limit and min(pair) < limit for pair in lengths)
 
 
-def test_eos_is_not_believed_in_the_first_frames(tiny_model):
+def test_eos_is_ignored_in_the_first_frames(tiny_model):
     model = TTSModel.load(config=tiny_model, temperature=0, eos_threshold=-1e9)
     prompt = np.load(tiny_model.parent / "dump.npz")["prompt"]
     assert len(model.generate("Yes", prompt)) == (6 + 5) * 1920  # six frames, and the five after EOS of a short text
     assert len(model.generate("Yes", prompt, frames_after_eos=0)) == 6 * 1920
 
 
-def test_the_set_is_small():
+def test_the_golden_files_are_small():
     assert sum(file.stat().st_size for file in GOLDEN.rglob("*")) < 1_000_000

@@ -1,4 +1,4 @@
-"""The graph: streamed in pieces it gives, bit for bit, what it gives at once; layers against twins in NumPy; who imports whom."""
+"""The graph: streaming is bit-identical to whole sequences, and layers equal naive NumPy implementations."""
 
 import zlib
 from itertools import accumulate
@@ -27,7 +27,7 @@ MODELS = pytest.mark.parametrize("model", ["tiny", "tiny_pointwise", "tiny_flow_
 
 
 class RandomWeights(Weights):
-    """Whatever a layer asks for, at random; `tensors` keeps it."""
+    """Random weights for any layer; `tensors` stores them by name."""
 
     def __init__(self):
         super().__init__({}, "random weights")
@@ -54,13 +54,13 @@ def numbers(*shape):
 
 
 def in_pieces(layer, x, sizes):
-    """x through the layer in pieces of these sizes and a rest, from a fresh state."""
+    """The layer's output for x in pieces of these sizes and a rest, from a fresh state."""
     state = layer.init_state()
     return np.concatenate([layer(piece, state) for piece in np.split(x, list(accumulate(sizes))) if len(piece)])
 
 
 def streams(layer, x, step=1):
-    """All at once and in pieces (of multiples of `step`) the layer gives the same bits; those."""
+    """Assert that the layer gives the same bits for x at once and in pieces of multiples of `step`; returns the output."""
     whole = layer(x, layer.init_state())
     ones = [step] * (len(x) // step)
     for sizes in (ones, [2 * step, step, 5 * step, step], [3 * step, 7 * step]):
@@ -77,7 +77,7 @@ def close(y, expected, tolerance=1e-5):
 
 
 def conv_twin(x, kernel, bias=0, stride=1, dilation=1, pad_mode="constant"):
-    """x [T, C], kernel [N, C, width] -> [T / stride, N], seeing only the past."""
+    """Causal convolution: x [T, C], kernel [N, C, width] -> [T / stride, N]."""
     width = kernel.shape[2]
     pad = (width - 1) * dilation + 1 - stride
     x = np.pad(x.astype(np.float64), [(pad, 0), (0, 0)], mode="edge" if pad_mode == "replicate" else "constant")
@@ -86,7 +86,7 @@ def conv_twin(x, kernel, bias=0, stride=1, dilation=1, pad_mode="constant"):
 
 
 def transposed_twin(x, kernel, bias=0):
-    """x [T, C], kernel [C, N, 2 s] -> [T s, N]: each row is spread over 2 s places; the last s, not whole yet, are cut off."""
+    """Transposed convolution: x [T, C], kernel [C, N, 2 s] -> [T s, N]. The last s rows are incomplete and cut off."""
     stride = kernel.shape[2] // 2
     y = np.zeros(((len(x) + 1) * stride, kernel.shape[1]))
     for t, row in enumerate(x.astype(np.float64)):
@@ -189,7 +189,7 @@ def test_transformer_past_its_window(context):
     np.testing.assert_array_equal(in_pieces(layer, x, [16] * 6), layer(x, layer.init_state()))
 
 
-def test_cache_grows_and_keeps_all():
+def test_cache_grows_and_keeps_all_rows():
     cache, rows = KVCache(2, 3), numbers(1000, 2, 3)
     for start in range(0, 1000, 40):
         keys, values, end, position = cache.extend(40)
@@ -261,8 +261,8 @@ def test_seanet_decoder(changes):
     assert streams(SEANetDecoder(RandomWeights(), c), numbers(20, 11)).shape == (20 * c.hop_length, 1)
 
 
-def test_seanet_is_its_layers_in_turn():
-    """Against the whole of a small encoder and decoder, layer by layer."""
+def test_seanet_equals_its_layers_in_sequence():
+    """A small encoder and decoder equal their layers, applied one by one."""
     c = seanet_config({"ratios": [2], "n_residual_layers": 1})
     w = RandomWeights()
 
@@ -312,7 +312,7 @@ def flow_lm(model):
 
 
 @MODELS
-def test_prefill_in_pieces_and_from_a_saved_state(model):
+def test_prefill_in_parts_and_from_a_saved_state(model):
     lm = flow_lm(model)
     x = np.concatenate([lm.embed_voice(numbers(9, lm.speaker_proj.matrix.k)), lm.embed_text(list(range(300)))])
     latent = numbers(*lm.bos_emb.shape)
@@ -331,13 +331,13 @@ def test_prefill_in_pieces_and_from_a_saved_state(model):
 
 
 @MODELS
-def test_the_first_frame_hears_bos(model):
+def test_the_first_frame_gets_bos(model):
     lm = flow_lm(model)
     np.testing.assert_array_equal(lm.step(None, lm.init_state()), lm.step(lm.bos_emb, lm.init_state()))
 
 
 @MODELS
-def test_watched_heads_are_noted_and_change_nothing(model):
+def test_probes_record_attention_and_change_nothing(model):
     lm = flow_lm(model)
     heads, text, latent = [(1, 1), (0, 0), (1, 0)], lm.embed_text(list(range(5))), numbers(*lm.bos_emb.shape)
     plain, with_attention = lm.init_state(), lm.init_state()

@@ -29,7 +29,7 @@ def one_line(error: pytest.ExceptionInfo) -> str:
 
 
 def run(hub, home, code, **env):
-    """Python code in a fresh process, where huggingface_hub reads the environment as it does for users."""
+    """Run Python code in a new process, where huggingface_hub reads the environment at import."""
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", "from pockettts.storage.hub import *\n" + code]
     return subprocess.run(command, env=hub.env(home, **env), cwd=root, capture_output=True, text=True, timeout=60)
@@ -49,7 +49,7 @@ def test_a_pinned_file_is_downloaded_once(hub):
     assert local_path(source) == path and hub.requests == []
 
 
-def test_a_pinned_file_stays_as_it_was(hub):
+def test_a_pinned_file_never_changes(hub):
     old = hub.add(OPEN, "voice.wav", b"old")
     new = hub.add(OPEN, "voice.wav", b"new")
     assert local_path(f"hf://{OPEN}/voice.wav@{old}").read_bytes() == b"old"
@@ -57,7 +57,7 @@ def test_a_pinned_file_stays_as_it_was(hub):
 
 
 @pytest.mark.parametrize("revision", ["", "@main", "@refs/pr/1"])
-def test_a_file_without_a_commit_is_asked_for_again(hub, revision):
+def test_a_file_without_a_commit_is_requested_again(hub, revision):
     branch = revision[1:] or "main"
     source = f"hf://{OPEN}/voice.wav{revision}"
     hub.add(OPEN, "voice.wav", b"old", branch.replace("/", "%2F"))
@@ -80,7 +80,7 @@ def test_a_file_without_a_commit_comes_from_the_cache_when_the_hub_fails(hub, tr
     assert time.monotonic() - start < 3
 
 
-def test_the_clients_own_cache_and_ours_are_one(hub):
+def test_the_cache_is_shared_with_the_hub_client(hub):
     from huggingface_hub import hf_hub_download
 
     commit = hub.add(OPEN, "voices/alba.safetensors", DATA)
@@ -114,7 +114,7 @@ def test_the_users_token_opens_a_gated_file(hub, monkeypatch):
         ("hf://nobody/nothing/voice.wav", "no such repository"),
     ],
 )
-def test_what_the_hub_does_not_have_is_named(hub, source, missing):
+def test_a_missing_file_on_the_hub_is_named(hub, source, missing):
     hub.add(OPEN, "voice.wav", DATA)
     with pytest.raises(DownloadError) as error:
         local_path(source)
@@ -142,7 +142,9 @@ def test_a_malformed_address_is_refused_without_a_request(hub, source):
 def test_a_broken_connection_is_resumed(hub, cut):
     source = f"hf://{OPEN}/model.safetensors@{hub.add(OPEN, 'model.safetensors', DATA)}"
     hub.cut = cut
-    while hub.cut:  # today's client goes on by itself; those before 1.1 fail, and must leave nothing that looks whole
+    while (
+        hub.cut
+    ):  # current clients resume by themselves; those before 1.1 fail, and must leave no file that looks complete
         try:
             local_path(source)
         except DownloadError:
@@ -150,7 +152,7 @@ def test_a_broken_connection_is_resumed(hub, cut):
     assert local_path(source).read_bytes() == DATA
 
 
-def test_a_download_that_never_ends_well_leaves_nothing(hub, monkeypatch):
+def test_a_failed_download_leaves_nothing(hub, monkeypatch):
     from huggingface_hub import file_download
 
     monkeypatch.setattr(file_download.time, "sleep", lambda _: None)
@@ -163,7 +165,7 @@ def test_a_download_that_never_ends_well_leaves_nothing(hub, monkeypatch):
     assert local_path(source).read_bytes() == b"x"
 
 
-def test_a_full_disk_says_so(hub, monkeypatch):
+def test_a_full_disk_is_one_line(hub, monkeypatch):
     from huggingface_hub import file_download
 
     def full(*_, **__):
@@ -175,7 +177,7 @@ def test_a_full_disk_says_so(hub, monkeypatch):
         local_path(f"hf://{OPEN}/model.safetensors")
 
 
-def test_no_network_is_no_long_wait(hub, monkeypatch):
+def test_no_network_is_detected_quickly(hub, monkeypatch):
     hub.add(OPEN, "model.safetensors", DATA)
     hub.fail = 503
     start = time.monotonic()
@@ -188,10 +190,10 @@ def test_no_network_is_no_long_wait(hub, monkeypatch):
     assert time.monotonic() - start < 2
 
 
-# the environment, in fresh processes
+# the environment, in new processes
 
 
-def test_offline_uses_the_cache_and_asks_nobody(hub, tmp_path):
+def test_offline_mode_uses_the_cache_without_requests(hub, tmp_path):
     commit = hub.add(OPEN, "voice.wav", DATA)
     page = hub.add_page("voice.wav", DATA)
     sources = [f"hf://{OPEN}/voice.wav@{commit}", f"hf://{OPEN}/voice.wav", page]
@@ -208,13 +210,13 @@ def test_offline_uses_the_cache_and_asks_nobody(hub, tmp_path):
     assert hub.requests == []
 
 
-def test_nothing_but_our_line_is_printed(hub, tmp_path):
+def test_only_our_message_is_printed(hub, tmp_path):
     hub.add(OPEN, "voice.wav", DATA)
     done = run(hub, tmp_path, f"local_path('hf://{OPEN}/voice.wav')")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_what_is_cached_needs_no_hub_client(hub, tmp_path):
+def test_cached_files_need_no_hub_client(hub, tmp_path):
     commit = hub.add(OPEN, "voice.wav", DATA)
     code = f"local_path('hf://{OPEN}/voice.wav@{commit}')\nimport sys; print('huggingface_hub.utils' in sys.modules)"
     assert [run(hub, tmp_path, code).stdout for _ in range(2)] == ["True\n", "False\n"]
@@ -230,7 +232,7 @@ def weights(hub):
     return [f"hf://{repo}/model.safetensors@{pin[repo]}" for repo in (GATED, OPEN)]
 
 
-def test_the_gated_weights_if_allowed_else_the_open_ones(hub, weights, monkeypatch):
+def test_gated_weights_are_preferred_if_allowed(hub, weights, monkeypatch):
     path, can_clone = local_path_or_open(*weights)
     assert path.read_text() == OPEN and not can_clone
     hub.requests.clear()
@@ -243,14 +245,14 @@ def test_the_gated_weights_if_allowed_else_the_open_ones(hub, weights, monkeypat
     assert local_path_or_open(*weights) == (path, True) and hub.requests == []
 
 
-def test_asking_for_gated_weights_in_vain_keeps_the_open_ones(hub, weights):
+def test_without_permission_the_open_weights_stay(hub, weights):
     path, _ = local_path_or_open(*weights)
     assert local_path_or_open(*weights, ask=True) == (path, False)
     hub.fail = 503
     assert local_path_or_open(*weights, ask=True) == (path, False)
 
 
-def test_neither_weights_nor_network(hub, weights):
+def test_no_weights_and_no_network(hub, weights):
     hub.fail = 503
     with pytest.raises(DownloadError) as error:
         local_path_or_open(*weights)
@@ -275,7 +277,7 @@ def test_a_web_file_is_downloaded_once_and_keeps_its_suffix(hub):
     assert not is_cached(url + "2")
 
 
-def test_a_web_file_that_breaks_off_is_not_kept(hub, tmp_path):
+def test_an_interrupted_web_file_is_not_kept(hub, tmp_path):
     url = hub.add_page("voice.wav", DATA)
     hub.cut = 1
     with pytest.raises(DownloadError) as error:
@@ -301,7 +303,7 @@ def test_a_web_error_is_one_line(hub, status, advice):
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "can't write to the cache .*'/x'.*; set HF_HOME"),
     ],
 )
-def test_a_cache_that_takes_no_more(hub, monkeypatch, error, message):
+def test_a_cache_that_can_not_be_written_is_one_line(hub, monkeypatch, error, message):
     def fail(_):
         raise error
 
@@ -310,12 +312,12 @@ def test_a_cache_that_takes_no_more(hub, monkeypatch, error, message):
         local_path(hub.add_page("voice.wav", DATA))
 
 
-def test_no_web_server(hub):
+def test_an_unreachable_web_server(hub):
     with pytest.raises(DownloadError, match="download failed.*check the network"):
         local_path("http://127.0.0.1:9/voice.wav")
 
 
-def test_a_redirect_is_followed_but_not_to_a_place_that_may_not_be_fetched(hub):
+def test_only_allowed_redirects_are_followed(hub):
     hub.redirects["here"] = hub.add_page("voice.wav", DATA)
     hub.redirects["there"] = "http://example.org/voice.wav"
     assert local_path(f"{hub.address}/web/here").read_bytes() == DATA
@@ -328,14 +330,14 @@ def test_a_redirect_is_followed_but_not_to_a_place_that_may_not_be_fetched(hub):
 # paths
 
 
-def test_a_path_is_taken_as_it_is(tmp_path):
+def test_a_path_is_unchanged(tmp_path):
     file = tmp_path / "voice@1.wav"
     assert not is_cached(file)
     file.write_bytes(DATA)
     assert local_path(file) == local_path(str(file)) == file and is_cached(file)
 
 
-def test_a_path_that_is_no_readable_file(tmp_path):
+def test_an_invalid_path(tmp_path):
     for path, message in [(tmp_path / "x.wav", "no such file"), (tmp_path, "not a file"), ("", "no such file")]:
         with pytest.raises(DownloadError, match=message):
             local_path(path)
@@ -344,7 +346,7 @@ def test_a_path_that_is_no_readable_file(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_path_that_may_not_be_read(tmp_path):
+def test_an_unreadable_path(tmp_path):
     (tmp_path / "voice.wav").touch(mode=0)
     with pytest.raises(DownloadError, match="permissions"):
         local_path(tmp_path / "voice.wav")

@@ -1,4 +1,4 @@
-"""Who imports whom: imports point down and never back, between the packages and within each."""
+"""The order of imports: they point down and never up, between packages and within each package."""
 
 import ast
 from pathlib import Path
@@ -16,7 +16,7 @@ ORDER = [
     "__init__", "_ops",
 ]  # fmt: skip
 
-# Within a package, from the top down. Modules that are not listed do not know each other.
+# Within a package, from the top down. Modules that are not listed must not import each other.
 INSIDE = {
     "bench": ["bench", "roofline", "random_model"],
     "books": ["production", "batch", "cluster", "worker", "plan", "resume", "speaker"],
@@ -49,7 +49,7 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
 def imports(path):
-    """(package or module of ours, module within it or None), or (None, top-level name) for others, of each import of a file."""
+    """For each import of a file: (package or module of pockettts, module within it or None), or (None, top-level name) for others."""
     here = ["pockettts", *path.parent.parts]
     for node in ast.walk(ast.parse((PACKAGE / path).read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -74,7 +74,7 @@ def is_ours(target):
     return place.is_dir() or place.with_suffix(".py").is_file() or place.with_suffix(".pyx").is_file()
 
 
-def test_every_module_has_its_place():
+def test_every_module_is_in_the_order():
     tops = {path.parts[0].removesuffix(".py") for path in MODULES}
     assert tops | {"_ops"} == set(ORDER)
     for package, order in INSIDE.items():
@@ -85,7 +85,7 @@ def test_every_module_has_its_place():
 
 
 def module_of(path):
-    """A module's name within its package; modules of a package in that are one."""
+    """A module's name within its package. A subpackage counts as one module."""
     return path.parts[1] if len(path.parts) > 2 else path.stem
 
 

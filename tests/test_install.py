@@ -1,6 +1,6 @@
-"""From a clone to speech: the README's first command, the packages that are built, and what is in them.
+"""Installation: the README's first command, and the content of the built packages.
 
-Slow, and needs a network for pip: `make test-install`, which CI runs; `make test` leaves it out.
+These tests are slow and need a network for pip. CI runs them with `make test-install`; `make test` does not include them.
 """
 
 import os
@@ -24,7 +24,7 @@ LARGEST = 27e6  # bytes of a package
 
 
 def run(command, folder, **environment):
-    """What a command says; it must succeed."""
+    """The output of a command, which must succeed."""
     keep = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "POCKETTTS_", "VIRTUAL_ENV"))}
     done = subprocess.run(
         list(map(str, command)), cwd=folder, env=keep | environment, capture_output=True, text=True, timeout=900
@@ -35,7 +35,7 @@ def run(command, folder, **environment):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """What is committed, in a folder of its own."""
+    """A clone of the repository."""
     folder = tmp_path_factory.mktemp("clone")
     done = subprocess.run(["git", "clone", "--quiet", f"file://{ROOT}", folder], capture_output=True, text=True)
     if done.returncode:
@@ -45,7 +45,7 @@ def clone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first_commands():
-    """The commands of the README's first block, of which the last speaks."""
+    """The commands of the README's first block; the last one speaks."""
     block = re.search(r"```sh\n(.*?)\n```", (ROOT / "README.md").read_text("utf-8"), re.S)
     *install, speak = block[1].splitlines()[0].split("&&")
     assert (
@@ -56,7 +56,7 @@ def first_commands():
 
 @pytest.fixture(scope="module")
 def installed(clone, first_commands, tmp_path_factory):
-    """The clone after all of the README's first line but speaking; `python3` is the Python of these tests."""
+    """The clone after the README's first line without its last command. `python3` is the Python of these tests."""
     bin = tmp_path_factory.mktemp("bin")
     (bin / "python3").symlink_to(sys._base_executable)
     for command in first_commands[0]:
@@ -66,7 +66,7 @@ def installed(clone, first_commands, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def packages(installed, tmp_path_factory):
-    """The sdist, and the wheel that is built from it."""
+    """The sdist, and the wheel built from it."""
     folder = tmp_path_factory.mktemp("dist")
     run([".venv/bin/pip", "install", "--quiet", "build"], installed)
     run([".venv/bin/python", "-m", "build", "--sdist", "--outdir", folder], installed)
@@ -77,7 +77,7 @@ def packages(installed, tmp_path_factory):
 
 
 def speak(command, folder, home):
-    """What it writes to stderr, line by line, and how long it takes, where there is no network and nothing is cached."""
+    """Run a command without a network and with an empty cache. Returns the lines of stderr and the seconds that it took."""
     start = time.monotonic()
     said = run([*OFFLINE, *command], folder, HOME=str(home))
     assert said.stdout == ""
@@ -85,7 +85,7 @@ def speak(command, folder, home):
 
 
 def test_the_first_command_of_the_readme_speaks_without_a_network(installed, first_commands, tmp_path):
-    listening = pytest.importorskip("listening", reason="pip install '.[test]' brings the recogniser")
+    listening = pytest.importorskip("listening", reason="pip install '.[test]' installs the recognizer")
     lines, seconds = speak(first_commands[1], installed, tmp_path / "empty")
     assert len(lines) == 2, lines
     assert "this is mini, the small bundled voice" in lines[0] and "pockettts download english" in lines[0]
@@ -93,10 +93,10 @@ def test_the_first_command_of_the_readme_speaks_without_a_network(installed, fir
     _, named = speak([*first_commands[1], "--variant", "mini"], installed, tmp_path / "other")
     assert seconds < 2 * named + 1, "no time is lost in looking for a network"
     sound, rate = soundfile.read(installed / "hello.wav", dtype="float32")
-    assert listening.words(listening.hear(sound, rate)) == ["hello", "world"]
+    assert listening.words(listening.transcribe(sound, rate)) == ["hello", "world"]
 
 
-def test_the_package_that_is_built_holds_the_model_once(packages):
+def test_built_packages_contain_the_model_once(packages):
     sdist, wheel = packages
     with tarfile.open(sdist) as tar, zipfile.ZipFile(wheel) as zip:
         for names in (tar.getnames(), zip.namelist()):
@@ -107,7 +107,7 @@ def test_the_package_that_is_built_holds_the_model_once(packages):
     assert len(large) == 1 and sdist.stat().st_size < LARGEST and wheel.stat().st_size < LARGEST
 
 
-def test_git_holds_the_model_once(clone):
+def test_git_contains_the_model_once(clone):
     files = subprocess.run(
         ["git", "ls-files", "-z"], cwd=clone, capture_output=True, text=True, check=True
     ).stdout.split("\0")

@@ -1,4 +1,4 @@
-"""Every kernel against a naive twin in NumPy, float64, at sizes on both sides of every tile; for each build that this CPU runs."""
+"""Every kernel equals a naive float64 NumPy implementation, at sizes around every tile size, in every build that this CPU supports."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def numbers(*shape, seed=0):
 
 
 def bf16(x):
-    """The nearest bf16 below, as 16-bit words."""
+    """Truncate to bf16, as 16-bit words."""
     return (x.view(np.uint32) >> 16).astype(np.uint16)
 
 
@@ -37,7 +37,7 @@ def widened(words):
 
 
 def close(y, expected, tolerance=2e-6):
-    """float32, of that shape, and within `tolerance` of the largest value."""
+    """Assert float32, the expected shape, and differences below `tolerance` times the largest value."""
     assert y.dtype == np.float32 and y.shape == expected.shape
     assert np.abs(y - expected).max(initial=0) <= tolerance * np.abs(expected).max(initial=0)
 
@@ -47,7 +47,7 @@ def same(a, b):
 
 
 def with_threads(kernels, call):
-    """call() on 1, 2 and 4 threads gives the same bits; those. Only long work is shared (`threads_for`)."""
+    """Assert that call() gives the same bits on 1, 2 and 4 threads; returns them. Only large kernels use several threads."""
     results = []
     for threads in (1, 2, 4):
         kernels.set_threads(threads)
@@ -103,7 +103,7 @@ def test_linear_of_no_rows(kernels):
 
 @pytest.mark.parametrize("dtype", ["f32", "bf16"])
 @pytest.mark.parametrize("n", [5, 40, 129])
-def test_bits_of_a_row_depend_on_that_row_alone(kernels, n, dtype):
+def test_bits_of_a_row_depend_only_on_that_row(kernels, n, dtype):
     w, x, scale, add = numbers(n, 65), numbers(150, 65), numbers(150, n), numbers(150, n, seed=1)
     matrix, bias = kernels.Matrix(w if dtype == "f32" else bf16(w)), numbers(n)
     alone = np.concatenate([kernels.linear(x[[i]], matrix, bias, scale[[i]], add[[i]]) for i in range(150)])
@@ -129,7 +129,7 @@ def test_linear_on_threads(kernels, t, n, k, dtype):
 
 
 def spread_out(n, k):
-    """Weights as they are, but for what has no code: some rows of a panel with weights that are tiny, huge, or no numbers."""
+    """Typical weights, with exceptions: some rows of a panel have weights that are tiny, huge, or NaN."""
     w, rng = numbers(n, k), np.random.default_rng([n, k])
     at = rng.random((n, k)) < 1 / (100 * n)
     w[at] *= 10 ** rng.uniform(-30, 30, at.sum()).astype(np.float32)
@@ -139,7 +139,7 @@ def spread_out(n, k):
 
 @pytest.mark.parametrize("n", [2, 8, 15, 16, 33, 64, 129, 200])
 @pytest.mark.parametrize("k", [400, 1024])
-def test_twelve_bits_lose_nothing(kernels, n, k):
+def test_twelve_bits_are_lossless(kernels, n, k):
     for words in (bf16(numbers(n, k)), spread_out(n, k)):
         plain, small = kernels.Matrix(words), kernels.Matrix(words, compress=True)
         again = kernels.Matrix.of(n, k, "bf16", small.packed)
@@ -156,7 +156,7 @@ def test_twelve_bits_lose_nothing(kernels, n, k):
 @pytest.mark.parametrize(("n", "k", "what"), [
     (1, 1024, "one output"), (64, 1023, "rows that fill no register"), (64, 4, "nothing to gain"), (64, 600, "too many odd rows"),
     (16, 1 << 17, "too large for a stack")])  # fmt: skip
-def test_what_is_no_smaller_in_twelve_bits_stays_as_it_is(kernels, n, k, what):
+def test_incompressible_weights_stay_in_bf16(kernels, n, k, what):
     w = numbers(n, k)
     if what == "too many odd rows":
         w *= 10 ** np.random.default_rng(0).uniform(-30, 30, w.shape).astype(np.float32)
@@ -166,22 +166,22 @@ def test_what_is_no_smaller_in_twelve_bits_stays_as_it_is(kernels, n, k, what):
     same(kernels.linear(numbers(3, k), matrix), kernels.linear(numbers(3, k), plain))
 
 
-def test_odd_rows_that_are_nowhere_are_refused(kernels):
-    """Of an entry of the weights cache that something has damaged."""
+def test_invalid_exceptions_are_rejected(kernels):
+    """A damaged file of the weights cache may contain them."""
     n, k = 64, 600
     w = numbers(n, k)
     w[:, [3, 9]] *= 10 ** np.random.default_rng(0).uniform(-30, 30, (n, 2)).astype(np.float32)
-    lanes = kernels.Matrix(bf16(w), compress=True).packed
-    first = lanes[4]  # where the odd rows of the first panel are
-    assert lanes[first] == 3
-    for at, value in ((4, len(lanes)), (4, len(lanes) - 2), (first, k), (first, 9), (len(lanes) - 1, 0)):
-        damaged = lanes.copy()
+    words = kernels.Matrix(bf16(w), compress=True).packed
+    first = words[4]  # offset of the exceptions of the first panel
+    assert words[first] == 3
+    for at, value in ((4, len(words)), (4, len(words) - 2), (first, k), (first, 9), (len(words) - 1, 0)):
+        damaged = words.copy()
         damaged[at] = value
-        with pytest.raises(ValueError, match="none of a matrix 64 x 600 of bf16"):
+        with pytest.raises(ValueError, match="64 x 600"):
             kernels.Matrix.of(n, k, "bf16", damaged)
-    for size in (0, len(lanes) // 2, len(lanes) - 1):
-        with pytest.raises(ValueError, match="none of a matrix"):
-            kernels.Matrix.of(n, k, "bf16", lanes[:size])
+    for size in (0, len(words) // 2, len(words) - 1):
+        with pytest.raises(ValueError, match="64 x 600"):
+            kernels.Matrix.of(n, k, "bf16", words[:size])
 
 
 # --- int8 --------------------------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_builds_agree():
 
 
 def rounded_to_int8(x):
-    """Each row as whole numbers from -127 to 127, float64, and its scale."""
+    """Each row quantized to integers from -127 to 127, as float64, and its scale."""
     most = np.abs(x).max(axis=1, keepdims=True)
     scale = np.where(most > 1e-30, most / np.float32(127), np.float32(0))
     inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 1e-30)
@@ -200,7 +200,7 @@ def rounded_to_int8(x):
 
 
 def int8_twin(x, w, bias=0, scale=1, add=0):
-    """To the last bit: sums are exact, and each step after them is rounded to float32."""
+    """The exact bits: sums are exact, and each later step is rounded to float32."""
     (x, x_scale), (w, w_scale) = rounded_to_int8(x), rounded_to_int8(w)
     with np.errstate(over="ignore"):
         return ((x @ w.T).astype(np.float32) * w_scale.T * x_scale + np.float32(bias)) * np.float32(scale) + np.float32(
@@ -225,7 +225,7 @@ def test_int8_is_the_same_to_the_last_bit_on_every_machine(kernels, n, k):
 
 
 def test_int8_at_the_limits(kernels):
-    """Bytes as large as they get, where 16-bit sums would overflow; and rows of nothing."""
+    """The largest bytes, where 16-bit sums would overflow, and rows of zeros."""
     k = 4097
     signs = np.where(np.random.default_rng(0).random((5, k)) < 0.5, -1, 1).astype(np.float32)
     w = np.concatenate([np.ones((3, k)), -np.ones((3, k)), signs, np.zeros((3, k)), np.full((3, k), 1e-42)]).astype(
@@ -287,8 +287,8 @@ def test_modulated_norm(kernels, c):
 
 @pytest.mark.parametrize("format", ["f32", "bf16", "int8"])
 @pytest.mark.parametrize(("t", "k"), [(1, 40), (7, 65), (130, 300)])
-def test_linear_of_what_is_normed_first(kernels, format, t, k):
-    """The same bits as one after the other."""
+def test_linear_with_norm(kernels, format, t, k):
+    """The same bits as the norm followed by the product."""
     norm, w, words, x = (
         kernels.Norm(numbers(k), numbers(k, seed=1), 1e-5),
         numbers(33, k),
@@ -344,7 +344,7 @@ ACTIVATIONS = pytest.mark.parametrize(("name", "twin"), [("gelu", gelu_twin), ("
 
 
 def activation_of(kernels, name):
-    """As a function of x [T, C]; those that come with a product, of x times 1."""
+    """The activation as a function of x [T, C]. Those that are part of a product are applied to x times the identity."""
     if name == "elu":
         return kernels.elu
     return lambda x: (
@@ -378,7 +378,7 @@ def test_activation(kernels, name, twin):
 
 
 @ACTIVATIONS
-def test_bits_of_an_activation_depend_on_its_input_alone(kernels, name, twin):
+def test_bits_of_an_activation_depend_only_on_its_input(kernels, name, twin):
     activation = activation_of(kernels, name)
     for value in numbers(40) * 3:
         alone = activation(np.full((1, 1), value, np.float32))
@@ -392,7 +392,7 @@ def test_bits_of_an_activation_depend_on_its_input_alone(kernels, name, twin):
 
 
 def rope_twin(x, angles):
-    """x [T, H, D], angles [T, D/2]: each pair as a complex number, turned."""
+    """RoPE: x [T, H, D], angles [T, D/2]. Each pair is rotated as a complex number."""
     pairs = x.astype(np.float64).reshape(*x.shape[:2], -1, 2)
     turned = (pairs[..., 0] + 1j * pairs[..., 1]) * np.exp(1j * angles)[:, None]
     return np.stack([turned.real, turned.imag], axis=-1).reshape(x.shape)
@@ -402,7 +402,7 @@ UNTURNED = np.stack([np.ones((400, 200), np.float32), np.zeros((400, 200), np.fl
 
 
 def attend(kernels, qkv, keys, values, end, context=0):
-    """Attention alone: the last rows of a cache are put there anew, as they are."""
+    """Attention without rotation: the last rows of the cache are written again, unchanged."""
     t, (kv_heads, _, d) = len(qkv), keys.shape
     qkv = qkv.copy()
     new = np.concatenate([keys[:, end - t : end], values[:, end - t : end]]).transpose(1, 0, 2)
@@ -412,7 +412,7 @@ def attend(kernels, qkv, keys, values, end, context=0):
 
 
 @pytest.mark.parametrize(("heads", "kv_heads", "d"), [(1, 1, 2), (4, 4, 64), (6, 2, 18), (3, 1, 32), (5, 5, 6)])
-def test_attention_turns_queries_and_keys_and_keeps_keys_and_values(kernels, heads, kv_heads, d):
+def test_attention_rotates_and_stores_keys_and_values(kernels, heads, kv_heads, d):
     for t, end, position in [(1, 1, 1), (1, 12, 30), (5, 8, 8), (12, 12, 12)]:
         qkv, angles = numbers(t, heads + 2 * kv_heads, d), numbers(40, d // 2) * 10
         keys, values = numbers(kv_heads, 12, d), numbers(kv_heads, 12, d, seed=1)
@@ -428,7 +428,7 @@ def test_attention_turns_queries_and_keys_and_keeps_keys_and_values(kernels, hea
         close(y, attention_twin(flat[:, : heads * d].reshape(t, heads, d), keys, values, end, 0), 5e-6)
 
 
-def test_streams_side_by_side_are_what_each_is_alone(kernels):
+def test_batched_streams_equal_single_streams(kernels):
     sizes, rope = [(1, 200, 230), (7, 31, 31), (1, 1, 1), (18, 90, 120)], UNTURNED[:, :, :32].copy()
     qkv = numbers(sum(t for t, *_ in sizes), 8 * 64)  # H = 4, H_kv = 2
     caches = [(numbers(2, 200, 64, seed=i), numbers(2, 200, 64, seed=10 + i)) for i in range(4)]
@@ -459,7 +459,7 @@ def attention_twin(q, keys, values, end, context):
 
 
 def queries_and_cache(t, end, heads, kv_heads, d):
-    """qkv, and a cache that is NaN where nothing may be read."""
+    """qkv, and a cache that is NaN where the kernel must not read."""
     keys, values = numbers(kv_heads, end + 3, d), numbers(kv_heads, end + 3, d, seed=1)
     keys[:, end:] = values[:, end:] = np.nan
     qkv = numbers(t, (heads + 2 * kv_heads) * d) * 2
@@ -484,8 +484,8 @@ def test_attention_with_scores_that_would_overflow(kernels):
     close(y, attention_twin(100 * qkv[:, :16].reshape(3, 2, 8), 10 * keys, values, 9, 0), 1e-4)
 
 
-def test_bits_of_a_query_depend_on_what_it_sees_alone(kernels):
-    """Not on how many ask together, on where in the cache the window lies, or on the number of threads."""
+def test_bits_of_a_query_depend_only_on_its_context(kernels):
+    """They do not depend on the other queries, on the position of the window in the cache, or on the number of threads."""
     qkv, keys, values = queries_and_cache(40, 300, 4, 2, 20)
     for context in (0, 50):
         y = with_threads(kernels, lambda c=context: attend(kernels, qkv, keys, values, 300, c))
@@ -495,7 +495,7 @@ def test_bits_of_a_query_depend_on_what_it_sees_alone(kernels):
 
 
 @pytest.mark.parametrize(("heads", "kv_heads", "end"), [(1, 1, 1), (4, 4, 64), (6, 2, 17)])
-def test_attention_weights_are_what_attention_mixes_values_with(kernels, heads, kv_heads, end):
+def test_attention_weights_are_those_of_attention(kernels, heads, kv_heads, end):
     qkv, keys, values = queries_and_cache(3, end, heads, kv_heads, 64)
     values[:, :end] = np.eye(64)[:end]  # so that the mixture shows each weight by itself
     y = attend(kernels, qkv[-1:], keys, values, end).reshape(heads, 64)
@@ -512,7 +512,7 @@ def test_attention_weights_are_what_attention_mixes_values_with(kernels, heads, 
 @pytest.mark.parametrize(("c", "width", "stride", "dilation"), [
     (1, 7, 1, 1), (64, 3, 1, 1), (5, 1, 1, 1), (5, 1, 1, 3), (33, 8, 4, 1), (6, 3, 1, 2), (4, 5, 3, 7), (4, 6, 6, 1)])  # fmt: skip
 def test_convolve(kernels, c, width, stride, dilation, elu, format):
-    """The product of gathered inputs, frame by frame as all at once, to the last bit; with what came before."""
+    """The bits of a product of gathered inputs, for whole sequences and frame by frame, with history."""
     n, rows = 19, (width - 1) * dilation + 1 - stride
     w, bias = bf16(numbers(n, width * c)), numbers(n)
     matrix = kernels.Matrix(widened(w) if format == "f32" else w, quantize=format == "int8")
@@ -555,8 +555,8 @@ def test_depthwise_upsample(kernels, c, stride):
 # --- threads -----------------------------------------------------------------------------------------------------------------
 
 
-def test_only_as_many_helpers_as_the_process_may_use(kernels):
-    """A second caller works alone until the first has released its helpers, or its thread has ended."""
+def test_helpers_never_exceed_the_budget(kernels):
+    """A second caller has no helpers until the first one has released its own, or its thread has ended."""
     x, matrix, free = numbers(40, 600), kernels.Matrix(numbers(500, 600)), kernels.free_helpers
     kernels.release_threads()
     kernels.set_threads(3)
@@ -582,8 +582,8 @@ def test_only_as_many_helpers_as_the_process_may_use(kernels):
     assert free() == 2
 
 
-def test_a_team_gets_smaller_while_helpers_come_late(kernels):
-    """Work of 1 ms, first on time, then 5 ms late; times are given."""
+def test_a_team_shrinks_while_helpers_are_late(kernels):
+    """Work of 1 ms, first on time, then 5 ms late, with explicit times."""
     pacer, now = kernels.Pacer(), 0.0
 
     def region(seconds):
@@ -607,7 +607,7 @@ def test_a_team_gets_smaller_while_helpers_come_late(kernels):
 
 
 def test_many_callers_share_the_helpers(kernels):
-    """Each at its own work, with more threads than there are cores: nothing is lost, left out or done twice."""
+    """Many callers with their own work and more threads than cores: all results are correct."""
     kernels.set_threads(4)
     x, matrix = numbers(70, 300), kernels.Matrix(numbers(200, 300))
     expected, wrong = kernels.linear(x, matrix), []
@@ -635,7 +635,7 @@ def test_more_threads_than_tasks_or_places(kernels):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks where there are threads
-def test_a_forked_process_hires_helpers_of_its_own(kernels):
+def test_a_forked_process_starts_its_own_helpers(kernels):
     kernels.set_threads(2)
     x, matrix = numbers(40, 600), kernels.Matrix(numbers(500, 600))
     expected = kernels.linear(x, matrix)
@@ -649,7 +649,7 @@ def test_a_forked_process_hires_helpers_of_its_own(kernels):
 # --- what does not fit -------------------------------------------------------------------------------------------------------
 
 
-def test_wrong_shapes_are_refused(kernels):
+def test_wrong_shapes_are_rejected(kernels):
     x, w = numbers(4, 6), kernels.Matrix(numbers(5, 6))
     w2, plain = kernels.Matrix(numbers(6, 5)), kernels.Norm(None, None, 1e-5)
     qkv, rope, cache = numbers(4, 24), numbers(2, 12, 2), numbers(2, 9, 4)  # H = 2, H_kv = 2, D = 4

@@ -1,6 +1,6 @@
 """Written and spoken forms of the languages other than English.
 
-The tables are `data/spoken/<code>.tsv`: written and spoken form a line, or a sentence that comes out unchanged; "# " starts a heading.
+The tables are `data/spoken/<code>.tsv`: a written and a spoken form per line, or a sentence that does not change; "# " starts a heading.
 """
 
 import random
@@ -97,7 +97,7 @@ def test_no_digit_is_left_and_no_word_is_lost(code: str) -> None:
 
 
 def test_languages_load_without_num2words() -> None:
-    """The first start gets no slower: number words are loaded when the first number is spoken."""
+    """num2words is imported only for the first number, so the start stays fast."""
     code = (
         "import sys; from pockettts.reading.languages import find_language; "
         f"[find_language(code) for code in {CODES!r}]; sys.exit('num2words' in sys.modules)"

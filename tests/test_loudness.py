@@ -1,4 +1,4 @@
-"""Loudness by BS.1770 against known values and FFmpeg, targets that are met, and peaks that stay below the ceiling."""
+"""BS.1770 loudness equals known values and FFmpeg's; targets are reached; peaks stay below the ceiling."""
 
 import math
 import re
@@ -17,7 +17,7 @@ RATE = 24_000
 
 
 def speech(seconds=12.0, seed=0, rms=0.05):
-    """Noise that comes and goes like syllables and sentences, with peaks some 15 dB above its mean."""
+    """Noise modulated like syllables and sentences, with peaks about 15 dB above its mean."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * RATE)) / RATE
     syllables = np.abs(np.sin(2 * np.pi * 2.1 * time)) ** 2 * (np.sin(2 * np.pi * 0.17 * time) > -0.7)
@@ -45,7 +45,7 @@ def test_a_sine_of_1_khz(rate):
     assert abs(loudness_of(0.1 * sine, rate) + 23.01) < 0.05
 
 
-def test_low_sounds_count_less_and_high_ones_more():
+def test_k_weighting_attenuates_low_and_boosts_high_sounds():
     time = np.arange(3 * RATE) / RATE
     low, middle, high = (loudness_of((0.1 * np.sin(2 * np.pi * f * time)).astype("f")) for f in (40, 1000, 6000))
     assert low < middle - 4 and 2.5 < high - middle < 4
@@ -62,7 +62,7 @@ def test_gates():
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
 @pytest.mark.parametrize("target", [-30, -23, -16, -12])
-def test_a_file_has_its_target_as_ffmpeg_measures(tmp_path, target):
+def test_ffmpeg_measures_the_target_loudness(tmp_path, target):
     with Writer(tmp_path / "x.wav", RATE, loudness=target) as file:
         for block in np.array_split(speech(), 150):
             file.write(block)
@@ -90,7 +90,7 @@ def test_memory_of_the_meter_is_flat():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("spoken", [0.02, 0.05, 0.15])
-def test_a_stream_comes_near_its_target(seed, spoken):
+def test_a_stream_approaches_its_target(seed, spoken):
     sound = speech(30.0, seed, spoken)
     out = streamed(Loudness(-16, RATE), sound)
     assert len(out) == len(sound) and np.abs(out).max() <= 10 ** (CEILING / 20) + 1e-6
@@ -99,7 +99,7 @@ def test_a_stream_comes_near_its_target(seed, spoken):
     assert abs(loudness_of(known) + 16) < 0.5
 
 
-def test_how_it_is_cut_makes_no_difference():
+def test_block_size_makes_no_difference():
     sound = speech(4.0) * 4
     for stage in (lambda: Loudness(-14, RATE, 1.3), lambda: Limiter(RATE)):
         whole = streamed(stage(), sound)
@@ -108,7 +108,7 @@ def test_how_it_is_cut_makes_no_difference():
         assert len(whole) == len(sound)
 
 
-def test_a_stream_is_hardly_late_and_can_go_on_after_a_flush():
+def test_low_latency_and_writing_after_a_flush():
     stage, sound = Loudness(-20, RATE), speech(1.0)
     assert 1920 - len(stage.write(sound[:1920])) <= 0.045 * RATE
     stage.flush()
@@ -161,7 +161,7 @@ def test_silence_stays_silent():
     assert len(level(silence[:0], RATE, -16)) == 0
 
 
-def test_a_stream_in_place_gets_its_loudness_too(tmp_path):
+def test_a_stream_is_adjusted_too(tmp_path):
     with open(tmp_path / "out", "wb") as out, Writer(f"/dev/fd/{out.fileno()}", RATE, volume=0.5) as file:
         for block in np.array_split(speech(2.0), 20):
             file.write(block)

@@ -1,4 +1,4 @@
-"""`pockettts mcp`, with the client of the protocol's own SDK."""
+"""`pockettts mcp`, tested with the client of the official MCP SDK."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from pockettts.sound.files import read  # noqa: E402
 
 
 def talk(tmp_path, *calls):
-    """The results of tool calls, (name, arguments) each, and the names of the tools."""
+    """The results of tool calls, given as (name, arguments), and the names of the tools."""
 
     async def talking():
         command = StdioServerParameters(

@@ -1,4 +1,4 @@
-"""What is spoken of a text: tables of written forms, texts that stay as they are, markup, signs, and every word in its place."""
+"""Text normalization: tables of written forms, texts that do not change, markup, signs, and the mapping of words."""
 
 import random
 import re
@@ -24,7 +24,7 @@ def spoken(text: str, language: str = "en", **options) -> str:
 
 
 def table(language: str) -> dict[str, list[tuple[str, str]]]:
-    """The pairs of a language by kind."""
+    """The pairs of a language, by kind."""
     kinds: dict[str, list[tuple[str, str]]] = {}
     for line in (TABLES / f"{language}.tsv").read_text("utf-8").splitlines():
         written, tab, said = line.partition("\t")
@@ -52,7 +52,7 @@ def test_the_tables_are_large(language, least):
 
 
 def stands_anywhere(written: str) -> bool:
-    """Whether it is said the same everywhere: a dot may end a sentence, and a sign at the start may be one of a list or a sum."""
+    """Whether the form does not depend on its position: a dot may end a sentence, and a sign at the start may be a list marker."""
     return written[-1] not in ".)" and written[0] not in ">#-−~±<≥+'" and written not in ("THE END", "the U.K.")
 
 
@@ -189,7 +189,7 @@ def test_ssml(given, said):
 @pytest.mark.parametrize("line", ["<b>", "**a", "[a](", "`", "<!-- ", "<speak>", "&amp", "_a_ ", "| a ", "[x][", "~~", "\u25a0 ", "1,000 ",
                                   "a.b", "(((", "1/2/", "3:", "+1 ", "http://", "A.", "<a b=", "=="])  # fmt: skip
 def test_time_is_linear(line):
-    """Were it not, this would take minutes."""
+    """If it were not, this would take minutes."""
     spoken(line * 8_000)
 
 
@@ -225,7 +225,7 @@ PARTS = [
 
 
 def test_no_word_is_lost_or_doubled():
-    """Words of the map are those of the source in order; and letters of the map add up to those that are spoken."""
+    """The words of the map are those of the source, in order, and its letter counts sum to the spoken letters."""
     rng = random.Random(5)
     for _ in range(600):
         text = cleaned(rng.choice(["", " "]).join(rng.choice([*PARTS, " "]) for _ in range(rng.randint(1, 25))))
@@ -283,7 +283,7 @@ def test_files_that_are_no_list(tmp_path):
 
 @pytest.fixture
 def command(capsys, monkeypatch, tmp_path):
-    """Runs `pockettts normalize` with these arguments; what it prints."""
+    """Run `pockettts normalize` with these arguments; returns its output."""
     monkeypatch.setenv("POCKETTTS_LEXICON", "")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
@@ -336,7 +336,7 @@ def test_no_model_is_loaded():
 
 
 def test_speed():
-    """A book of 100,000 words in a second and a line in a millisecond, on a machine that does nothing else: here by CPU time."""
+    """A book of 100,000 words takes a second and a line a millisecond on an idle machine; measured in CPU time."""
     prose = " ".join(UNCHANGED[:8]) + " On Nov. 28th Dr. Smith paid $3.50."
     words = prose.split()
     paragraphs = [" ".join(words[(i + j) % len(words)] for j in range(80)) for i in range(1250)]
@@ -351,7 +351,7 @@ def test_speed():
 
 @pytest.mark.parametrize("language", ["en", "de", "es", "fr", "it", "pt", "nl", "xx"])
 def test_any_characters(language):
-    """Nothing fails, lines stay, and every word has its place, whatever the characters."""
+    """For any characters there is no error, lines stay, and every word is mapped."""
     rng = random.Random(7)
     signs = "\u00b2\u00b3\u00bd\u2076\u207b\u2082\u2026\u2014.,;:!?()[]<>@#$%^&*_+=/\\|~`'\"\u2019\u201c0123456789"
     signs += "IVXLCDMabcKMGT \n\t\u0663\u096a"

@@ -1,4 +1,4 @@
-"""What users of the official package type: its Python names, and its options of the command."""
+"""Compatibility with the official package: its Python names and its command-line options."""
 
 import inspect
 import os
@@ -87,7 +87,7 @@ print(speaker.rate, len(said), said == again, len(whole.squeeze().numpy()) * 2)
 
 
 def test_a_plugin_as_for_the_official_package(tmp_path):
-    """The calls that public plugins make; docs/usage.md names five of them, which were run."""
+    """The calls of public plugins. docs/usage.md names five that were tested."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     told = subprocess.check_output([sys.executable, "-c", SCRIPT, tmp_path], env=env, text=True).split()
     assert told[0] == "24000" and told[2] == "True" and told[1] == told[3] and int(told[1]) > 24000
@@ -108,12 +108,12 @@ def test_samples_convert_as_tensors_do(model):
     assert (audio * 100).to(Dtype()).dtype == np.int16
 
 
-def test_a_model_goes_nowhere(model, caplog):
+def test_a_model_stays_on_the_cpu(model, caplog):
     assert model.to("cpu") is model and not caplog.records
     assert model.to("cuda") is model and "device cuda: this package runs on the CPU" in caplog.text
 
 
-def test_a_stream_ends_when_it_is_told_to(model):
+def test_a_stream_ends_at_the_stop_event(model):
     stop = threading.Event()
     blocks = []
     for block in model.generate_audio_stream(
@@ -124,19 +124,19 @@ def test_a_stream_ends_when_it_is_told_to(model):
     assert len(blocks) == 1 and blocks[0].shape == (1920,)
 
 
-def test_samples_of_one_channel_are_a_voice(tiny_model):
+def test_mono_samples_are_a_voice(tiny_model):
     model = TTSModel.load_model(config=tiny_model)
     samples = np.sin(np.arange(24000, dtype=np.float32))
     alone, channel = (model.get_state_for_audio_prompt(s) for s in (samples, samples[None]))
     np.testing.assert_array_equal(alone.layers[0], channel.layers[0])
 
 
-def test_a_training_checkpoint_is_refused():
+def test_a_training_checkpoint_is_rejected():
     with pytest.raises(OptionError, match="checkpoint step.pt is a PyTorch file"):
         TTSModel.load_model("mini", checkpoint="step.pt")
 
 
-def test_all_names_are_there():
+def test_all_names_exist():
     assert all(hasattr(pockettts, name) for name in pockettts.__all__)
 
 
@@ -147,7 +147,7 @@ def test_all_names_are_there():
         ["--output", "x.wav", "--variant", "mini", "--quantized"],
     ],
 )
-def test_the_options_of_others(run, tmp_path, monkeypatch, options):  # noqa: F811
+def test_options_of_other_packages(run, tmp_path, monkeypatch, options):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     code, out, err = run("generate", "--text", "Hi there.", *options)
     assert (code, out) == (0, b"") and err.startswith("x.wav: ") and err.count("\n") == 1
@@ -159,22 +159,26 @@ def test_the_options_of_others(run, tmp_path, monkeypatch, options):  # noqa: F8
     [
         (["--text", "hi", "--outputpath", "x.wav"], "'--outputpath': no such option; did you mean --output-path?"),
         (["--text", "hi", "--nope", "x.wav"], "'--nope': no such option"),
-        (["hi", "-x", "3"], "'-x': no such option"),
+        (["hi", "-x", "3"], "'-x': no such option (see"),
+        (["hi", "--temp", "1"], "'--temp': no such option; did you mean --temperature?"),
+        (["--hello there"], "'--hello there': no such option (see"),
+        (["serve", "--qqqq"], "'--qqqq': no such option (see"),
+        (["voices", "add", "none.wav", "--nam", "me"], "'--nam': no such option; did you mean --name?"),
         (["--text", "hi", "--checkpoint", "a.pt"], "the checkpoint a.pt is a PyTorch file"),
         (["wasm-demo"], "there is no command wasm-demo"),
         (["serve", "-p", "70000"], "'70000' is not a whole number from 0 to 65535"),
     ],
 )
-def test_what_is_not_known_is_said_first(run, given, words):  # noqa: F811
+def test_unknown_options_are_reported_first(run, given, words):  # noqa: F811
     code, out, err = run(*given)
     assert code == 2 and out == b"" and words in err and err.count("\n") == 1
 
 
-def test_negative_numbers_are_no_options(run, tmp_path):  # noqa: F811
+def test_negative_numbers_are_not_options(run, tmp_path):  # noqa: F811
     code, _, err = run("Hi.", "--variant", "mini", "--eos-threshold", "-4", "-o", tmp_path / "x.wav")
     assert code == 0, err
 
 
-def test_another_device_gets_a_line(run, tmp_path):  # noqa: F811
+def test_another_device_is_warned_of(run, tmp_path):  # noqa: F811
     code, _, err = run("Hi.", "--variant", "mini", "--device", "cuda", "-o", tmp_path / "x.wav")
     assert code == 0 and "device cuda: this package runs on the CPU" in err and cli.COMMANDS

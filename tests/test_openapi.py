@@ -1,4 +1,4 @@
-"""/openapi.json against the server: whatever it allows is answered as it says, and whatever it forbids is refused."""
+"""The server conforms to /openapi.json: it accepts what the description allows and rejects everything else."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def server(tiny_model, tmp_path_factory):
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
-def test_the_server_does_as_it_says(operation, mode, server):
+def test_the_server_conforms_to_its_description(operation, mode, server):
     @QUICK
     @given(operation.as_strategy(generation_mode=mode))
     def check(case):  # which voices there are, a schema does not say
@@ -52,7 +52,7 @@ def test_it_lists_all_routes(server):
 
 
 class Fields(dict):
-    """A body that knows which fields were read."""
+    """A body that records which fields were read."""
 
     def __init__(self, fields):
         super().__init__(fields)

@@ -1,4 +1,4 @@
-"""The options' limits, and how a text's own stand above the model's."""
+"""The limits of options, and options of a text that override the model's."""
 
 import numpy as np
 import pytest
@@ -37,14 +37,14 @@ def test_numbers_of_other_kinds():
         NUMBERS["max_tokens"].check(20.5)
 
 
-def test_only_what_is_given_changes():
+def test_only_given_options_change():
     assert OWN.replace() == OWN.replace(seed=None, temperature=None) == OWN
     changed = OWN.replace(temperature=0, seed=3, noise_clamp=np.float32(2))
     assert (changed.temperature, changed.seed, changed.noise_clamp, changed.max_tokens) == (0, 3, 2, 50)
     assert changed.replace(max_tokens=7).temperature == 0 and OWN.temperature == 0.7
 
 
-def test_what_is_refused():
+def test_rejected_options():
     with pytest.raises(OptionError, match="temperature 11: give a number from 0 to 10"):
         Options(temperature=11, eos_threshold=0)
     with pytest.raises(OptionError, match="seed -1"):

@@ -1,4 +1,4 @@
-"""Own voices: a folder of recordings and voice states, known by file name, to the library and to the command."""
+"""Own voices: a folder of recordings and voice states with the names of their files, in the library and the command line."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def test_a_voice_state_comes_before_a_recording_and_the_owners_before_an_upload(
     assert folder.find("me").path == state
 
 
-def test_a_file_that_is_replaced_is_another_version(folder):
+def test_a_replaced_file_is_a_new_version(folder):
     put(folder, "me.wav")
     before = folder.find("me").version
     put(folder, "me.wav", WAV + b"more")
@@ -85,6 +85,7 @@ def test_a_file_that_is_replaced_is_another_version(folder):
         "x" * 65,
         "\N{GRINNING FACE}" * 60,
         "hf://a/b",
+        "%2e%2e%2fx",
         "CON",
         "nul.b",
         "Lpt9",
@@ -94,7 +95,7 @@ def test_a_file_that_is_replaced_is_another_version(folder):
         "\udcff",
     ],
 )
-def test_names_that_are_none(folder, name):
+def test_invalid_names(folder, name):
     for call in (
         lambda: check_name(name),
         lambda: folder.add(name, WAV, ".wav"),
@@ -113,7 +114,7 @@ def test_names_of_all_scripts(folder, name):
     assert list(folder.voices()) == [name] and folder.find(name).uploaded
 
 
-def test_uploads_are_bounded_and_only_they_are_removed_as_such(folder):
+def test_uploads_have_limits_and_only_uploads_can_be_removed_as_uploads(folder):
     put(folder, "me.wav")
     for name in ("me", "ME"):
         with pytest.raises(NameTaken, match="there is a voice 'me' already"):
@@ -211,7 +212,7 @@ def test_voices_are_added_listed_and_removed(command, tmp_path):
         (["drop", "x"], "invalid choice"),
     ],
 )
-def test_what_the_command_refuses(command, tmp_path, args, words):
+def test_rejected_commands(command, tmp_path, args, words):
     for name in ("text.wav", "text.safetensors"):
         (tmp_path / name).write_text("no sound")
     code, out, err = command(*(arg.format(tmp_path) for arg in args))

@@ -1,4 +1,4 @@
-"""The web page of a real server in a real browser, led by clicks and keys. What the server says, and when, is up to each test."""
+"""The web page of a real server in a real browser, with clicks and keys. Each test controls what the server sends and when."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ WHOLE = "!document.querySelector('#download').disabled"
 
 
 class Script:
-    """An engine that says what the test puts into `speech`: blocks, then None for the end or an exception for a break."""
+    """An engine that sends the blocks that the test puts into `speech`, until None for the end or an exception for an error."""
 
     def __init__(self):
         self.speech = deque()
@@ -125,7 +125,7 @@ def script(server, monkeypatch):
 
 @pytest.fixture
 def page(browser, server, script):
-    """The page, at rest. At the end, there was nothing on its console and no request to anyone else."""
+    """The loaded page. Asserts at the end that there were no console messages and no requests to other hosts."""
     page = opened(browser, server, before=LISTEN)
     yield page
     closed(page, server)
@@ -144,20 +144,20 @@ def closed(page, server):
 
 
 def complaints(page):
-    """What the browser's console would show, refused requests aside: those are the tests' own."""
+    """The messages on the browser's console, except rejected requests, which tests cause on purpose."""
     said = [e["exceptionDetails"]["text"] for e in page.events("Runtime.exceptionThrown")]
     said += [str(e["args"]) for e in page.events("Runtime.consoleAPICalled")]
     return said + [e["entry"]["text"] for e in page.events("Log.entryAdded") if e["entry"]["source"] != "network"]
 
 
 def strangers(page, server):
-    """Requests to anyone but the server."""
+    """Requests to other hosts than the server."""
     asked = [e["request"]["url"] for e in page.events("Network.requestWillBeSent")]
     return [url for url in asked if not url.startswith((server.url, "data:", f"blob:{server.url}"))]
 
 
 def speak(page, text="Two words."):
-    """Write a text over the one that is there, and press the button."""
+    """Replace the text and press the button."""
     page.evaluate("document.querySelector('#text').select()")
     page.type(text)
     page.click("#speak")
@@ -168,12 +168,12 @@ def error(page, text):
 
 
 def seconds(page):
-    """Where playback is."""
+    """The playback position in seconds."""
     return float(page.text("#time").split(":")[1])
 
 
 def heard(page):
-    """What went to the sound card: (time, samples) of each piece, times in samples."""
+    """The scheduled sound: (time, samples) of each block, with times in samples."""
     return [(when, np.array(samples)) for when, samples in page.evaluate("heard")]
 
 
@@ -184,7 +184,7 @@ def sound_of(page):
 # --- listening -----------------------------------------------------------------------------------------------------------
 
 
-def test_type_press_hear(page, script):
+def test_text_is_spoken(page, script):
     speak(page, "Hear me before I am done.")
     assert script.asked.get(timeout=30)[0] == "Hear me before I am done."
     page.wait("document.querySelector('#status').innerText.startsWith('Waiting for the first')")
@@ -203,8 +203,8 @@ def test_type_press_hear(page, script):
     assert np.array_equal(sound_of(page), SPEECH)
 
 
-def test_pieces_join_without_a_seam(page, script):
-    """On the card's clock one piece ends where the next begins, and Web Audio makes the very samples of that."""
+def test_blocks_join_seamlessly(page, script):
+    """Each block is scheduled at the end of the previous one, and Web Audio renders exactly these samples."""
     script.say(*BLOCKS, None)
     speak(page)
     page.wait(WHOLE)
@@ -230,7 +230,7 @@ def test_pieces_join_without_a_seam(page, script):
     assert np.array_equal(rendered, SPEECH)
 
 
-def test_a_late_server_is_waited_for(page, script):
+def test_playback_waits_for_a_late_server(page, script):
     speak(page)
     script.say(*BLOCKS[:3])
     page.wait("document.querySelector('#status').innerText.startsWith('Waiting for more')")
@@ -239,7 +239,7 @@ def test_a_late_server_is_waited_for(page, script):
     assert np.array_equal(sound_of(page), SPEECH[: 8 * 1920])
 
 
-def test_bytes_may_come_cut_anywhere(browser, server):
+def test_bytes_may_be_split_anywhere(browser, server):
     line = lambda data: json.dumps({"audio": base64.b64encode(data).decode(), "timestamps": []}) + "\n"  # noqa: E731
     cut = """const sent = SENT, real = window.fetch;
     window.fetch = async (path, options) => path != "dev/captioned_speech" ? real(path, options) : new Response(new ReadableStream({
@@ -252,8 +252,8 @@ def test_bytes_may_come_cut_anywhere(browser, server):
     closed(page, server)
 
 
-def test_the_word_that_is_spoken_is_marked(page, script):
-    """Each while it is heard, also the second of two that are alike; a number that was read as words has no place."""
+def test_the_spoken_word_is_highlighted(page, script):
+    """Each word is highlighted while it plays, also the second of two equal ones. A number spoken as words has no position."""
     text = "One and one are 2, once more."
     heard = ["One", "and", "one", "are", "two,", "once", "more."]
     speak(page, text)
@@ -278,7 +278,7 @@ def test_the_word_that_is_spoken_is_marked(page, script):
     )
 
 
-def test_a_text_that_is_edited_meanwhile_has_no_marks(page, script):
+def test_an_edited_text_has_no_highlights(page, script):
     script.words += [Word("Two", 0.0, 1.0), Word("words.", 1.0, 2.4)]
     speak(page)
     script.say(*BLOCKS[:10])
@@ -312,7 +312,7 @@ def test_models_are_chosen(browser, model, tiny_model):
         closed(page, server)
 
 
-def test_click_and_keys_seek(page, script):
+def test_seeking_by_click_and_keys(page, script):
     speak(page)
     script.say(*BLOCKS[:10])
     page.wait(HEARD)
@@ -334,7 +334,7 @@ def test_click_and_keys_seek(page, script):
     assert 0.55 < seconds(page) < 2.4
 
 
-def test_download_is_whole_and_right(page, script, browser, tmp_path):
+def test_download_is_complete_and_correct(page, script, browser, tmp_path):
     script.say(*BLOCKS, None)
     speak(page, "Grüße, world!")
     page.wait(WHOLE)
@@ -365,7 +365,7 @@ def test_stop(page, script, how):
     page.wait(DONE)
 
 
-def test_speaking_again_leaves_the_first(page, script):
+def test_speaking_again_stops_the_first(page, script):
     speak(page, "One.")
     script.say(*BLOCKS[:5])
     page.wait(HEARD)
@@ -379,7 +379,7 @@ def test_speaking_again_leaves_the_first(page, script):
 # --- errors --------------------------------------------------------------------------------------------------------------
 
 
-def test_errors_in_words(page, script):
+def test_errors_are_explained(page, script):
     script.refusal = BusyError("all 8 places are taken")
     speak(page)
     error(page, "All 8 places are taken.")
@@ -400,7 +400,7 @@ def test_errors_in_words(page, script):
     error(page, "The server can’t be reached: is it still running?")
 
 
-def test_speech_that_breaks_off_is_an_error(page, script):
+def test_interrupted_speech_is_an_error(page, script):
     speak(page)
     script.say(*BLOCKS[:5])
     page.wait(HEARD)
@@ -411,7 +411,7 @@ def test_speech_that_breaks_off_is_an_error(page, script):
     assert page.evaluate(WHOLE)  # what came is kept
 
 
-def test_a_key_is_asked_for_when_the_server_wants_one(browser, model, page):
+def test_the_page_asks_for_a_key_if_the_server_requires_one(browser, model, page):
     assert page.evaluate("document.querySelector('#key-row').hidden")
     with serving(model, api_key="s3cret") as server:
         page = browser.open(server.url + "/")
@@ -451,7 +451,7 @@ def test_clone(page, script, model, tmp_path, how):
     page.wait(DONE)
 
 
-def test_a_long_recording_is_cut_and_an_unreadable_one_refused_in_words(page, script, tmp_path):
+def test_a_long_recording_is_cut_and_an_unreadable_one_is_rejected(page, script, tmp_path):
     file = tmp_path / "long.flac"
     soundfile.write(file, np.sin(np.arange(40 * 44_100) / 50) * 0.4, 44_100)
     page.choose("#file", file)
@@ -471,7 +471,7 @@ def test_a_long_recording_is_cut_and_an_unreadable_one_refused_in_words(page, sc
     page.wait("document.querySelector('#error').innerText.startsWith('The upload')")
 
 
-def test_voice_and_knobs_are_sent(page, script, model):
+def test_voice_and_settings_are_sent(page, script, model):
     knobs = {"speed": 1.5, "temperature": 0.55, "lsd_steps": 2, "eos_threshold": -3.5, "noise_clamp": 1.2, "seed": 7}
     page.click("#names label:nth-of-type(20)")
     page.click("summary")
@@ -494,7 +494,7 @@ def test_voice_and_knobs_are_sent(page, script, model):
     assert script.asked.empty()
 
 
-def test_knobs_have_the_limits_of_the_options(page):
+def test_settings_have_the_limits_of_the_options(page):
     for knob in ("speed", "temperature", "lsd_steps", "noise_clamp", "seed"):
         number = NUMBERS["lsd_decode_steps" if knob == "lsd_steps" else knob]
         least, most, step = page.evaluate(
@@ -508,8 +508,8 @@ def test_knobs_have_the_limits_of_the_options(page):
 # --- everyone ------------------------------------------------------------------------------------------------------------
 
 
-def test_keyboard_alone(page, script):
-    """Every control is reached by Tab and shows it; a text is written, spoken, stopped and heard again."""
+def test_keyboard_only(page, script):
+    """Tab reaches every control and shows the focus; a text is typed, spoken, stopped and played again."""
     page.evaluate("document.querySelector('#knobs').open = true")
     reached, hidden = [], []
     for _ in range(30):
@@ -558,7 +558,7 @@ def test_keyboard_alone(page, script):
     assert page.evaluate("document.activeElement.id") == "wave"
 
 
-def test_settings_last(page, server):
+def test_settings_are_kept(page, server):
     page.evaluate("document.querySelector('#text').select()")
     page.type("Remember me.")
     page.click("#names label:nth-of-type(20)")
@@ -586,7 +586,7 @@ def test_blocked_storage_breaks_nothing(browser, server, script):
 
 
 @pytest.mark.parametrize("width", [320, 390, 1100])
-def test_nothing_is_wider_than_the_window(browser, server, script, width):
+def test_no_element_is_wider_than_the_window(browser, server, script, width):
     page = opened(browser, server, width=width)
     page.evaluate("document.querySelector('#knobs').open = true")
     script.refusal = BusyError("w" * 300)
@@ -596,7 +596,7 @@ def test_nothing_is_wider_than_the_window(browser, server, script, width):
     closed(page, server)
 
 
-def test_light_dark_and_calm(browser, server, script):
+def test_color_schemes_and_reduced_motion(browser, server, script):
     looks = []
     for scheme in ("light", "dark"):
         page = opened(browser, server, prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
@@ -626,8 +626,8 @@ def test_docs(browser, server):
     closed(page, server)
 
 
-def test_the_whole_way(browser, server, model, tmp_path):
-    """No script: what the page keeps is what the library says."""
+def test_end_to_end(browser, server, model, tmp_path):
+    """With the real engine: the sound of the page is that of the library."""
     page = opened(browser, server)
     page.evaluate("document.querySelector('#seed').value = 3")
     speak(page, "Hello there. This is the real one.")

@@ -1,4 +1,4 @@
-"""Pauses that a text asks for, and those that its lines show; wrapped prose has none at line ends."""
+"""Explicit pauses, and pauses from the lines of a text; wrapped prose has no pauses at line ends."""
 
 import textwrap
 
@@ -30,7 +30,7 @@ def test_lists_and_headings():
     assert split_at_pauses("He left.\n\n* * *\n\nHe came back.") == ["He left.", Pause(SCENE), "He came back."]
 
 
-def test_long_items_of_a_list_are_no_prose():
+def test_long_list_items_are_not_prose():
     items = ["Buy a carton of milk from the shop on the corner", "Call the dentist about the visit next week",
              "Water the plants in the kitchen, not too much", "Sleep"]  # fmt: skip
     assert split_at_pauses("\n".join(items))[::2] == items
@@ -44,7 +44,7 @@ def test_long_items_of_a_list_are_no_prose():
 @pytest.mark.parametrize("width", [45, 60, 65, 72, 80, 100, 2000])
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_wrapped_prose_has_no_pauses_at_line_ends(width, ends):
-    """As books, mails and README files come."""
+    """The format of plain-text books, e-mails and README files."""
     text = "\n\n".join(textwrap.fill(paragraph, width) for paragraph in PROSE).replace("\n", ends)
     assert split_at_pauses(text) == [PROSE[0], Pause(PARAGRAPH), PROSE[1], Pause(PARAGRAPH), PROSE[2]]
     for paragraph in PROSE:
@@ -58,7 +58,7 @@ def test_indented_paragraphs(width):
 
 
 def test_a_book():
-    """Headings, prose, verse and a list in one file: each is read as what it is."""
+    """Headings, prose, verse and a list in one file have the right pauses."""
     prose = textwrap.fill(PROSE[0], 72)
     verse = "The tide comes in, the tide goes out,\nThe lamp goes round and round about,\nAnd no one knows."
     text = (
@@ -80,7 +80,7 @@ def test_words_broken_at_line_ends():
     ("<break/>", 0.5), ("<break></break>", 0.5), ('<break strength="x-strong"/>', 1), ('<break strength="none"/>', 0),
     ('<BREAK strength="weak" time="1.25s"/>', 1.25),
 ])  # fmt: skip
-def test_pauses_that_are_asked_for(mark, seconds):
+def test_explicit_pauses(mark, seconds):
     assert split_at_pauses(f"One {mark}, two.") == ["One ", Pause(seconds), "two."]
     assert split_at_pauses(f"{mark}One.") == [Pause(seconds), "One."]
     assert split_at_pauses(f"One.{mark}") == ["One.", Pause(seconds)]
@@ -97,7 +97,7 @@ def test_pauses_that_are_asked_for(mark, seconds):
     ("[pause:1,5s]", 1.5), ("[pause-250ms]", 0.25), ("[pause 2 seconds]", 2), ("[pause: 300 msec]", 0.3), ("[pause:750]", 0.75),
     ("[ pause 1 sec. ]", 1),
 ])  # fmt: skip
-def test_near_misses_are_pauses(mark, seconds, caplog):
+def test_misspelled_pause_marks_are_pauses(mark, seconds, caplog):
     assert split_at_pauses(f"One {mark} two.") == ["One ", Pause(seconds), "two."] and not caplog.text
 
 
@@ -105,7 +105,7 @@ def test_near_misses_are_pauses(mark, seconds, caplog):
     "[Pause: the lights dim.]", "[pause:long]", "[pause:-1s]", "[pause:5m]", "[pause:1e3]", "[pause:nan]", "[pause here]",
     "[pause_for_effect]",
 ])  # fmt: skip
-def test_what_is_no_pause_is_text(mark, caplog):
+def test_other_brackets_are_text(mark, caplog):
     assert split_at_pauses(f"One.\nTwo {mark} three.") == ["One.", Pause(LINE), f"Two {mark} three."]
     assert mark in caplog.text and "no pause" in caplog.text
 
@@ -114,7 +114,7 @@ def test_what_is_no_pause_is_text(mark, caplog):
     ("[pause:60.1s]", 60), ("[pause:" + "9" * 400 + "]", 60), ("[pause 100000s]", 60), ('<break time="soon"/>', 0.5),
     ('<break time="2min"/>', 0.5), ('<break strength="huge"/>', 0.5), ('<break time="61s"/>', 60),
 ])  # fmt: skip
-def test_pauses_that_can_not_be_are_others_with_a_warning(mark, seconds, caplog):
+def test_impossible_pauses_are_changed_with_a_warning(mark, seconds, caplog):
     assert split_at_pauses(f"One {mark} two.") == ["One ", Pause(seconds), "two."]
     assert mark[:30] in caplog.text and len(caplog.messages[0]) < 200
 
@@ -123,7 +123,7 @@ def test_pauses_that_can_not_be_are_others_with_a_warning(mark, seconds, caplog)
     "a < b and c > d", "[pauses] are [paused]", "<s> x </s>", "see <https://example.com> now", "if x<breakpoint then y", "- one line",
     "AT&amp;T", "a  b", "1. this", "[1] note",
 ])  # fmt: skip
-def test_other_texts_on_one_line_stay_as_they_are(text, caplog):
+def test_other_texts_on_one_line_are_unchanged(text, caplog):
     assert split_at_pauses(text) == [text] and not caplog.text
 
 
@@ -140,7 +140,7 @@ def test_ssml(caplog):
 @pytest.mark.parametrize(
     "text", ["Use the <speak> tag", "a <break> b", "<speak>no end", "Say <prosody rate='slow'>this</prosody>"]
 )
-def test_outside_a_document_other_tags_are_no_pauses(text):
+def test_outside_a_document_other_tags_are_not_pauses(text):
     assert split_at_pauses(text) == [text]
 
 
@@ -159,7 +159,7 @@ def test_gap():
 
 
 @pytest.mark.parametrize("text", ["\u2026", "...", "?!", "***", "\u00ab \u00bb", " - \n\n --"])
-def test_marks_alone_are_a_pause(text):
+def test_punctuation_alone_is_a_pause(text):
     assert is_silent(text) and split_at_pauses(text) == [Pause(0.5)]
 
 
@@ -173,5 +173,5 @@ def test_nothing():
     "<break ", "<break/>", "[ ", '."', "x" * 45 + "\n",
 ])  # fmt: skip
 def test_any_text_of_any_length(line):
-    """Were the time not linear, this would take minutes."""
+    """If the time were not linear, this would take minutes."""
     split_at_pauses(line * 40_000)

@@ -1,4 +1,4 @@
-"""Playing and following: through a player that is a script, and through ALSA's null device where that is."""
+"""--play and --follow, with a script as the player, and with ALSA's null device if it is installed."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from pockettts.sound.play import PLAYERS, Player
 
 @pytest.fixture
 def players(here, monkeypatch):  # noqa: F811
-    """Makes the only players on the PATH: scripts, of a name and what they do with the sound on stdin."""
+    """Makes scripts that are the only players on the PATH. Each has a name and a command for the sound on stdin."""
     monkeypatch.setenv("PATH", str(here / "bin"))
     (here / "bin").mkdir()
 
@@ -55,10 +55,10 @@ def test_each_player(run, options, here, players, name):  # noqa: F811
 def test_without_a_player(run, options, here, players):  # noqa: F811
     code, out, err = run("Hello.", *options, "--play")
     assert (code, out) == (1, b"")
-    assert_one_line(err, "no player is here", "aplay", "-o FILE")
+    assert_one_line(err, "no audio player found", "aplay", "-o FILE")
 
 
-def test_a_player_that_can_not_play_is_passed_over(run, options, here, players):  # noqa: F811
+def test_a_failing_player_is_skipped(run, options, here, players):  # noqa: F811
     players("aplay", "echo 'no sound card' >&2; exit 1")
     players("ffplay")
     assert run("Hello.", *options, "--play", "-o", "x.wav", "-q") == (0, b"", "")
@@ -81,8 +81,8 @@ def test_ctrl_c_stops_the_player_at_once(options, here, players):  # noqa: F811
         os.kill(int((here / "pid").read_text()), 0)
 
 
-def test_it_is_played_to_the_end(players, here):  # noqa: F811
-    """The command does not end before the sound has."""
+def test_the_sound_is_played_to_the_end(players, here):  # noqa: F811
+    """The command does not exit before the end of the sound."""
     players("aplay", "/bin/cat > heard; /bin/sleep 0.2; echo done > finished")
     with Player(24000) as player:
         player.write(np.zeros(100, np.float32))
@@ -90,7 +90,7 @@ def test_it_is_played_to_the_end(players, here):  # noqa: F811
 
 
 @pytest.mark.skipif(not shutil.which("aplay"), reason="alsa-utils is not here")
-def test_alsa_plays_into_nothing(run, options, here, monkeypatch):  # noqa: F811
+def test_alsa_plays_to_its_null_device(run, options, here, monkeypatch):  # noqa: F811
     (here / "asound.conf").write_text("pcm.!default { type null }\n")
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(here / "asound.conf"))
     assert run("Hello.", *options, "--play", "-q") == (0, b"", "")
@@ -108,14 +108,14 @@ def say_line(process, line):
     process.stdin.flush()
 
 
-def test_lines_are_spoken_as_they_come(options, run):  # noqa: F811
+def test_lines_are_spoken_as_they_arrive(options, run):  # noqa: F811
     process = follow(options, "--stream")
     for line in (b"Hello.\n", b"World, hello.\n"):
         say_line(process, line)
         assert run(line.decode(), *options, "-o", "x.wav", "-q")[0] == 0
         expected = samples("x.wav")
         assert process.stdout.read(len(expected)) == expected  # now, while stdin stays open
-    say_line(process, b"\n  \n\x1b[31m\n\xff")  # blank, a colour and no UTF-8: it goes on
+    say_line(process, b"\n  \n\x1b[31m\n\xff")  # blank, a color code and invalid UTF-8: it continues
     say_line(process, b"\nHello.\n")
     process.stdin.close()
     assert run("Hello.", *options, "-o", "x.wav", "-q")[0] == 0
@@ -123,8 +123,8 @@ def test_lines_are_spoken_as_they_come(options, run):  # noqa: F811
     assert process.wait(timeout=30) == 0 and b"line 6 of stdin is not UTF-8" in process.stderr.read()
 
 
-def test_each_line_is_heard_before_the_next_comes(options, here, players):  # noqa: F811
-    """A player holds back half a second until it is full; so it is closed when nothing is waiting, and heard to the end."""
+def test_each_line_is_played_before_the_next_arrives(options, here, players):  # noqa: F811
+    """A player buffers half a second, so it is closed when no text is waiting, and plays to the end."""
     players("aplay", "/bin/cat > heard.$$; echo >> finished")
     process = follow(options, "--play")
     for count in (1, 2):
@@ -139,7 +139,7 @@ def test_each_line_is_heard_before_the_next_comes(options, here, players):  # no
     )
 
 
-def test_ctrl_c_keeps_the_file_of_what_was_followed(options, here, run):  # noqa: F811
+def test_ctrl_c_keeps_the_file_of_followed_lines(options, here, run):  # noqa: F811
     process = follow(options, "-o", "x.wav")
     say_line(process, b"Hello.\n")
     assert run("Hello.", *options, "-o", "y.wav", "-q")[0] == 0

@@ -1,4 +1,4 @@
-"""Which recordings are warned of: real speech, and what may have happened to it."""
+"""Warnings about recordings: real speech, and degraded versions of it."""
 
 import io
 
@@ -20,7 +20,7 @@ def speech(request):
 
 
 def noisy(x, snr, color=0):
-    """With noise so many dB below the speech: white, or with `color` 1 and 2 pink and brown."""
+    """Add noise at this SNR in dB: white, pink (color 1) or brown (color 2)."""
     spectrum = np.fft.rfft(RNG.standard_normal(len(x)))
     noise = np.fft.irfft(spectrum / np.arange(1, len(spectrum) + 1) ** (color / 2), len(x))
     return (x + noise / noise.std() * np.sqrt(np.mean(x**2)) * 10 ** (-snr / 20)).astype(np.float32)
@@ -57,7 +57,7 @@ def test_good_recordings_pass(speech, change):
 
 @pytest.mark.parametrize(("change", "words"), [
     (lambda x: x[: RATE], "give 5 to 30 s"),
-    (lambda x: np.concatenate([x[: RATE], np.zeros(25 * RATE, np.float32)]), "give 5 to 30 s"),      # silence is no speech
+    (lambda x: np.concatenate([x[: RATE], np.zeros(25 * RATE, np.float32)]), "give 5 to 30 s"),      # silence does not count as speech
     (lambda x: x[:10], "only 0.0 s"),
     (lambda x: overdriven(x, 12), "clipped"),
     (lambda x: 0.2 * overdriven(x, 8), "clipped"),
@@ -68,10 +68,10 @@ def test_good_recordings_pass(speech, change):
     (lambda x: peaking_at(x, -50), "nearly silent"),
     (lambda x: 0 * x, "nearly silent"),
 ])  # fmt: skip
-def test_bad_ones_are_told_why(speech, change, words):
+def test_problems_of_bad_recordings_are_named(speech, change, words):
     (problem,) = problems(change(speech), RATE)
     assert words in problem and "\n" not in problem
 
 
-def test_problems_add_up(speech):
+def test_several_problems_are_all_named(speech):
     assert len(problems(noisy(speech[:RATE], -5), RATE)) == len(problems(overdriven(speech, 12)[:RATE], RATE)) == 2

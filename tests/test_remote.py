@@ -1,4 +1,4 @@
-"""Addresses that strangers name: public ones only, whatever they are called, wherever they lead."""
+"""Addresses in requests: only public ones are fetched, whatever their names and redirects."""
 
 import socket
 import threading
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch):
-    """outside.example, on this machine, with an address that the test takes for a public one; inside.example has 10.0.0.1."""
+    """outside.example is on this machine, with an address that counts as public in the test; inside.example has 10.0.0.1."""
     server = HTTPServer(("127.0.0.2", 0), Handler)
     server.asked, server.resolved = [], []
     threading.Thread(target=server.serve_forever, args=(0.01,)).start()
@@ -66,7 +66,7 @@ def fetch(web, path, most=1000):
     ("::1", False), ("::", False), ("fe80::1", False), ("fc00::1", False), ("ff02::1", False), ("::ffff:127.0.0.1", False),
     ("::ffff:8.8.8.8", True), ("64:ff9b::10.0.0.1", False), ("64:ff9b::808:808", True), ("2002:7f00:1::", False),
     ("2001:0:1::1", False)])  # fmt: skip
-def test_what_is_public(address, public):
+def test_public_addresses(address, public):
     assert remote.is_public(address) is public
 
 
@@ -75,7 +75,7 @@ def test_a_file(web):
     assert web.asked == [(f"outside.example:{web.server_port}", path) for path in ("/file", "/there", "/file")]
 
 
-def test_a_name_is_resolved_once_a_connection(web):
+def test_a_name_is_resolved_once_per_connection(web):
     fetch(web, "/there")
     assert web.resolved == ["outside.example"] * 2 and len(web.asked) == 2
 
@@ -83,15 +83,15 @@ def test_a_name_is_resolved_once_a_connection(web):
 @pytest.mark.parametrize(
     "path, words",
     [
-        ("/inside", "not on the open internet"),
-        ("/odd", "not an address that can be fetched"),
+        ("/inside", "not a public address"),
+        ("/odd", "this URL can't be downloaded"),
         ("/round", "too many redirects"),
         ("/short", "the connection broke|IncompleteRead"),
         ("/no", "the server answered 404"),
         ("/nowhere", "too many redirects"),
     ],
 )
-def test_what_is_refused(web, path, words):
+def test_rejected_addresses(web, path, words):
     with pytest.raises(RequestError, match=words):
         fetch(web, path)
     assert not any(host.startswith("inside") for host, _ in web.asked)
@@ -121,7 +121,7 @@ def test_size_is_limited(web):
         "gopher://127.0.0.1/",
     ],
 )
-def test_of_this_machine_nothing_is_fetched(monkeypatch, url):
+def test_nothing_is_fetched_from_this_machine(monkeypatch, url):
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError):
         remote.fetch(url, 1000)

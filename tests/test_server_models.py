@@ -1,4 +1,4 @@
-"""Several models in one server: which one speaks, when it is loaded, and which one goes."""
+"""Several models in one server: the choice of the model, loading, and eviction."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ NAMES = ("one", "two", "three")
 
 @pytest.fixture(scope="module")
 def configs(tiny_model, tmp_path_factory):
-    """Three models that differ in their temperature and in nothing else."""
+    """Three models that differ only in their temperature."""
     folder = tmp_path_factory.mktemp("models")
     for n, name in enumerate(NAMES):
         place = folder / name
@@ -38,12 +38,12 @@ def configs(tiny_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(configs):
-    """Loaded once: which of them a server has is up to its Loader."""
+    """The models, loaded only once. Each test has its own Loader."""
     return {name: load(path) for name, path in configs.items()}
 
 
 class Loader:
-    """Sources that note what is loaded."""
+    """Sources that record the loaded models."""
 
     def __init__(self, configs, models):
         self.loads = []
@@ -133,7 +133,7 @@ def test_a_bad_voice_is_no_reason_to_load_a_model(loader):
         assert say(server, "two", voice="nobody").status_code == 422 and loader.loads == ["one"]
 
 
-def test_the_least_recently_used_goes(loader, expected):
+def test_the_least_recently_used_model_is_evicted(loader, expected):
     with serving(*loader.sources(), max_models=2) as server:
         for name in ("one", "two", "one", "three", "one", "two"):
             assert say(server, name).content == expected[name]
@@ -141,8 +141,8 @@ def test_the_least_recently_used_goes(loader, expected):
         assert {name for name, entry in server.app.models.entries.items() if entry.loaded} == {"one", "two"}
 
 
-def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
-    """One place: a long answer is given by the one model while another is asked for; then that one is loaded."""
+def test_a_model_in_use_stays_until_its_responses_end(loader, expected):
+    """With room for one model: while it speaks a long text, another model is requested, which is loaded afterwards."""
     with serving(*loader.sources(), max_models=1) as server:
         slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
@@ -162,7 +162,7 @@ def test_a_model_in_use_stays_until_its_answers_end(loader, expected):
         assert loader.loads[:2] == ["one", "two"]
 
 
-def test_who_leaves_while_a_model_is_waited_for(loader, expected):
+def test_a_client_may_disconnect_while_a_model_loads(loader, expected):
     with serving(*loader.sources(), max_models=1, max_seconds=60) as server:
         slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
@@ -174,7 +174,7 @@ def test_who_leaves_while_a_model_is_waited_for(loader, expected):
         assert say(server, "one").content == expected["one"] and loader.loads == ["one"]
 
 
-def test_the_wait_for_a_model_has_an_end(loader):
+def test_the_wait_for_a_model_has_a_timeout(loader):
     with serving(*loader.sources(), max_models=1) as server:
         slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
@@ -184,13 +184,13 @@ def test_the_wait_for_a_model_has_an_end(loader):
         slow.close()
 
 
-def test_a_model_that_can_not_be_had(loader, expected):
+def test_a_model_that_can_not_be_loaded(loader, expected):
     with serving(*loader.sources()) as server:
         loader.broken = True
         answer = say(server, "two")
         assert (
             answer.status_code == 502
-            and answer.json()["error"] == "the model two can't be had now; the server's log says why"
+            and answer.json()["error"] == "the model two can't be loaded now; the server's log says why"
         )
         assert say(server, "one").content == expected["one"]
         loader.broken = False
@@ -208,14 +208,14 @@ def test_streams_go_on_while_a_model_is_loaded(loader):
         assert loader.loads == ["one", "two"]
 
 
-def test_the_first_model_must_be_there(loader):
+def test_the_first_model_must_load(loader):
     loader.broken = True
     with pytest.raises(DownloadError), serving(*loader.sources()):
         pass
 
 
 def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path, caplog):
-    """The other one then speaks with its own: here the first of the catalogue."""
+    """The other model then uses its own default, here the first of the catalogue."""
     models["one"].get_voice_state("cosette").save(tmp_path / "v.safetensors")
     mini = load_config("mini")
     small = Source(mini, default_options(mini), lambda: TTSModel.load(config=mini, threads=2))
@@ -223,11 +223,11 @@ def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path,
         assert say(server, "one", voice=None).ok
         answer = say(server, "mini", voice=None)
         assert answer.ok and answer.content == say(server, "mini", voice="heart").content
-        assert "mini: its default voice" in caplog.text
+        assert "mini: the default voice" in caplog.text
 
 
 def test_a_model_whose_default_voice_can_not_be_had(loader, models, monkeypatch, expected):
-    """Its other voices speak."""
+    """Its other voices work."""
     real = models["two"].get_voice_state
 
     def fetch(voice):
@@ -240,10 +240,10 @@ def test_a_model_whose_default_voice_can_not_be_had(loader, models, monkeypatch,
         assert say(server, "two").content == expected["two"]
         for voice in (None, "alba", "alloy"):
             answer = say(server, "two", voice=voice)
-            assert answer.status_code == 502 and "the voice alba can't be had now" in answer.json()["error"]
+            assert answer.status_code == 502 and "the voice alba can't be loaded now" in answer.json()["error"]
 
 
-def test_two_of_one_name(loader):
+def test_two_models_with_one_name(loader):
     with (
         pytest.raises(OptionError, match="two models are called one"),
         serving(loader.source("one"), loader.source("one")),
@@ -294,7 +294,7 @@ def test_a_folder_of_models(tiny_model, tmp_path, caplog):
 
 
 def test_states_of_two_models_are_kept_apart(loader):
-    """Uploads and names have a state for each model."""
+    """Uploads and names have one state per model."""
     with serving(*loader.sources()) as server:
         say(server, "one"), say(server, "two")
         assert len(server.app.models.voices._cache) == 2
@@ -315,7 +315,7 @@ def test_states_of_two_models_are_kept_apart(loader):
         (["--models-dir", "/no/such"], "no such folder"),
     ],
 )
-def test_what_the_command_refuses(options, words, configs, capsys):
+def test_rejected_commands(options, words, configs, capsys):
     from pockettts.cli import main
 
     assert main(["serve", "--config", str(configs["one"]), *options]) == 2

@@ -1,4 +1,4 @@
-"""Answers as streams: each block leaves when it is made; who leaves, stalls or comes to the end of the server's time."""
+"""Streamed responses: latency of blocks, disconnecting and slow clients, and shutdown of the server."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def model(tiny_model):
 
 
 class Script:
-    """A stream of the engine that says what the test puts into it: blocks, an exception, or None for the end."""
+    """A stream of the engine that sends what the test puts into it: blocks, an exception, or None for the end."""
 
     rtf = 0.5
 
@@ -97,7 +97,7 @@ def test_nothing_is_sent_before_there_is_sound(server, script):
 
 
 @pytest.mark.parametrize("path", ["/stream", "/generate", "/v1/audio/speech"])
-def test_who_leaves_before_the_first_sound_is_noticed(server, script, path):
+def test_a_disconnect_before_the_first_sound_is_detected(server, script, path):
     connection = connect(server, post(path, b'{"text": "Hi.", "input": "Hi."}'))
     wait_for(lambda: server.app.responses._live)
     connection.close()
@@ -105,7 +105,7 @@ def test_who_leaves_before_the_first_sound_is_noticed(server, script, path):
     wait_for(lambda: not server.app.responses._live)
 
 
-def test_who_leaves_midway_frees_the_place(server, model):
+def test_a_disconnect_frees_the_slot(server, model):
     connections = []
     for _ in range(2):
         connections.append(connect(server, post("/stream", FOREVER)))
@@ -140,7 +140,7 @@ def settled(value):
     return value() == before
 
 
-def test_who_takes_nothing_is_hung_up_on(server, monkeypatch):
+def test_a_client_that_does_not_read_is_disconnected(server, monkeypatch):
     monkeypatch.setattr(responses, "STALLED", 0.3)
     slow = connect(server, post("/stream", FOREVER))
     wait_for(lambda: server.engine.stats().live == 1)
@@ -160,7 +160,7 @@ def test_time_is_limited(model, monkeypatch):
         assert answer.status_code == 503 and "longer than 1 seconds" in answer.json()["error"]
 
 
-def test_an_error_midway_is_no_end(server, script):
+def test_an_error_midway_does_not_look_like_the_end(server, script):
     for path, body in (
         ("/stream", b'{"text": "Hi."}'),
         ("/v1/audio/speech", b'{"input": "Hi.", "response_format": "flac"}'),
@@ -186,8 +186,8 @@ def test_an_error_midway_is_an_event(server, script):
     )
 
 
-def test_a_clone_and_company_change_no_bits(model):
-    """Uploads are cloned by other threads while streams are stepped."""
+def test_cloning_and_other_streams_change_no_bits(model):
+    """Other threads clone uploads while streams are stepped."""
     from concurrent.futures import ThreadPoolExecutor
     from io import BytesIO
 
@@ -220,7 +220,7 @@ def test_a_clone_and_company_change_no_bits(model):
 
 @pytest.fixture
 def command(tiny_model, tmp_path):
-    """Starts `pockettts serve`, and gives the process and its port."""
+    """Start `pockettts serve`; returns the process and its port."""
     import soundfile
 
     soundfile.write(tmp_path / "voice.wav", HUM, 24_000)
@@ -261,7 +261,7 @@ def command(tiny_model, tmp_path):
         process.stderr.close()
 
 
-def test_sigterm_lets_live_answers_end(command):
+def test_sigterm_lets_in_flight_responses_finish(command):
     process = command("--drain-seconds", "20")
     text = "It goes on for a while, so that there is time enough. " * 60
     whole = connect(process, post("/stream", json.dumps({"text": text, "seed": 1}).encode()))
@@ -285,7 +285,7 @@ def refused(port):
         return False
 
 
-def test_sigterm_has_a_limit(command):
+def test_sigterm_has_a_time_limit(command):
     process = command("--drain-seconds", "0.3", "--log-format", "json")
     endless = connect(process, post("/stream", FOREVER))
     endless.recv(1)
@@ -305,7 +305,7 @@ def test_sigterm_has_a_limit(command):
     assert not heard.endswith(b"\r\n0\r\n\r\n")
     fields = [json.loads(line) for line in process.communicate(timeout=20)[1].splitlines()]
     assert process.returncode == 0 and fields[-1]["message"] == "stopped"
-    assert "some answers had not ended after 0.3 seconds" in [
+    assert "some responses had not ended after 0.3 seconds" in [
         line.get("message") for line in fields if line["level"] == "warning"
     ]
     ended = [line for line in fields if line.get("path") == "/stream"]
@@ -314,7 +314,7 @@ def test_sigterm_has_a_limit(command):
     )
 
 
-def test_a_second_signal_waits_for_nobody(command):
+def test_a_second_signal_stops_immediately(command):
     process = command("--log-format", "json")
     stuck = connect(process, post("/stream", FOREVER))  # takes nothing more
     stuck.recv(1)

@@ -1,4 +1,4 @@
-"""Own voices over HTTP: a folder of the operator's, what clients add to it and remove from it, and OpenAI's names."""
+"""Own voices over HTTP: the operator's folder, voices that clients add and remove, and OpenAI's names."""
 
 import dataclasses
 import io
@@ -68,7 +68,7 @@ def upload(server, name="guest", sound=None, **more):
 # --- the operator's ------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_a_voice_as_soon_as_it_is_there_and_no_longer(server, model, folder):
+def test_voices_follow_the_files_of_the_folder(server, model, folder):
     assert list(listed(server))[:2] == ["her", "alba"]
     assert listed(server)["her"] == {"id": "her", "name": "her", "default": False, "own": True, "uploaded": False}
     assert say(server, "her") == expected(model, SPEECH / "her.ogg")
@@ -79,7 +79,7 @@ def test_a_file_is_a_voice_as_soon_as_it_is_there_and_no_longer(server, model, f
     os.remove(folder / "me.wav")
     assert "me" not in listed(server)
     status, error = say(server, "me")
-    assert status == 422 and error.startswith("there is no voice 'me': take one of her, alba")
+    assert status == 422 and error.startswith("there is no voice 'me': use one of her, alba")
 
 
 def test_a_voice_state_in_the_folder(server, model, folder):
@@ -122,7 +122,7 @@ def test_a_voice_is_cloned_once(server, model, monkeypatch):
 
 
 def test_openais_names_speak_with_the_operators_voice(model, folder):
-    """The default is a file, and the model has no voices of its own that could be fetched."""
+    """The default voice is a file, and the model has no voices that can be downloaded."""
     path = folder / "her.ogg"
     with serving(model, voice=str(path)) as server:
         assert say(server, "alloy") == say(server, "nova") == say(server, None) == expected(model, path)
@@ -169,7 +169,7 @@ def test_a_voice_is_added_used_and_removed(server, model, folder):
     assert requests.delete(server.url + "/v1/audio/voices/guest").status_code == 404
 
 
-def test_an_upload_outlives_the_server(model, folder):
+def test_an_upload_survives_a_restart(model, folder):
     with serving(model, voices_dir=folder, allow_uploads=True) as server:
         assert upload(server).status_code == 200
     with serving(model, voices_dir=folder, allow_uploads=True) as server:
@@ -206,7 +206,7 @@ def test_only_uploads_are_removed(server, folder):
         ("x" * 65, 400),
     ],
 )
-def test_names_that_are_not_taken(server, folder, name, status):
+def test_rejected_names(server, folder, name, status):
     answer = upload(server, name)
     assert answer.status_code == status and "error" in answer.json(), answer.text
     assert not (folder / "uploads").exists() and not list(folder.parent.glob("x*"))
@@ -220,20 +220,20 @@ def test_names_that_are_not_taken(server, folder, name, status):
         (bytes((1 << 20) + 1), 413, "audio_sample is larger than 1 MB"),
     ],
 )
-def test_what_is_no_voice_is_not_kept(server, folder, sound, status, words):
+def test_invalid_voices_are_not_stored(server, folder, sound, status, words):
     answer = upload(server, sound=sound)
     assert answer.status_code == status and words in answer.json()["error"]["message"]
     assert not (folder / "uploads").exists()
 
 
-def test_what_else_is_missing(server):
+def test_missing_fields(server):
     assert upload(server, name="").json()["error"]["param"] == "name"
     assert upload(server, audio_sample=None).json()["error"]["param"] == "audio_sample"
     answer = requests.post(server.url + "/v1/audio/voices", json={"name": "x"})
     assert answer.status_code == 400
 
 
-def test_there_is_an_end_to_uploads(server, folder):
+def test_uploads_have_limits(server, folder):
     assert [upload(server, f"v{n}", wav(n)).status_code for n in range(3)] == [200, 200, 409]
     assert "as many as this server keeps" in upload(server, "v4", wav(4)).json()["error"]["message"]
     assert requests.delete(server.url + "/v1/audio/voices/v0").status_code == 200
@@ -255,7 +255,7 @@ def test_names_of_all_models_are_taken(model, folder, tiny_model):
         assert upload(server, "sophie").status_code == 409 and upload(server, "sophia").status_code == 200
 
 
-def test_uploads_are_for_the_operator_to_allow(model, folder):
+def test_uploads_must_be_enabled(model, folder):
     with serving(model, voices_dir=folder) as server:
         for answer in (upload(server), requests.delete(server.url + "/v1/audio/voices/her")):
             assert answer.status_code == 403 and "--allow-uploads" in answer.json()["error"]["message"]

@@ -1,4 +1,4 @@
-"""scripts/soak.py in small: faults and leaving clients leave nothing behind."""
+"""A short run of scripts/soak.py: faults and disconnecting clients leave no resources behind."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Sound files in and out, whole and damaged."""
+"""Reading and writing sound files, including damaged ones."""
 
 import io
 import os
@@ -37,7 +37,7 @@ def write(path, audio, rate=RATE):
 
 
 def says(path, words, call):
-    """The call fails with one line that names the path and has those words."""
+    """Assert that the call fails with one line that has the path and these words."""
     with pytest.raises(AudioError) as error:
         call()
     assert str(path) in str(error.value) and words in str(error.value) and "\n" not in str(error.value)
@@ -45,7 +45,7 @@ def says(path, words, call):
 
 @contextmanager
 def small_disk(size):
-    """No file gets larger, as on a full disk; nor does what pytest itself writes to, so not for longer than need be."""
+    """No file can grow, as on a full disk. This includes pytest's own files, so use it only briefly."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -69,7 +69,7 @@ def test_reads_wav_of_every_width(tmp_path, subtype, exact):
 
 
 @pytest.mark.parametrize("suffix", [*BY_SNDFILE, "aiff", "au"])
-def test_reads_every_format_whatever_its_name(tmp_path, suffix):
+def test_reads_every_format_with_any_name(tmp_path, suffix):
     made, named = tmp_path / f"x.{suffix}", tmp_path / "voix d'été.bin"
     if suffix == "opus":
         soundfile.write(made, tone(), RATE, "OPUS", format="OGG")
@@ -104,7 +104,7 @@ def test_cuts_at_max_seconds(tmp_path):
     np.testing.assert_array_equal(audio, tone(1.5, 48_000))
 
 
-def test_reads_no_more_than_asked_for(tmp_path):
+def test_reads_no_more_than_requested(tmp_path):
     samples = 10 * 3600 * RATE  # ten hours, a file with a hole
     (tmp_path / "x.wav").write_bytes(wav_header(RATE, samples))
     os.truncate(tmp_path / "x.wav", 44 + 2 * samples)
@@ -140,17 +140,17 @@ def test_not_a_sound_file(tmp_path, name, data, capfd):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 32_768.0, 1e300])
-def test_numbers_that_are_no_sound(tmp_path, value):
+def test_invalid_sample_values(tmp_path, value):
     audio = tone().astype(np.float64)
     audio[-1] = value
     soundfile.write(tmp_path / "x.wav", np.stack([audio, -audio], axis=1), RATE, "DOUBLE")
-    says(tmp_path / "x.wav", "no sound", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "not sound", lambda: read(tmp_path / "x.wav", RATE))
 
 
 @pytest.mark.parametrize("samples", [0, 1])
-def test_no_sound(tmp_path, samples):
+def test_files_without_sound(tmp_path, samples):
     soundfile.write(tmp_path / "x.wav", tone()[:samples], 96_000)
-    says(tmp_path / "x.wav", "holds no sound", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "has no sound", lambda: read(tmp_path / "x.wav", RATE))
 
 
 @pytest.mark.parametrize("rate", [1, 999, 2_000_000_000])
@@ -158,10 +158,10 @@ def test_absurd_rate(tmp_path, rate):
     (tmp_path / "x.wav").write_bytes(struct.pack("<24sI16s", wav_header(RATE, 100)[:24], rate, wav_header(1, 100)[28:]))
     with open(tmp_path / "x.wav", "ab") as file:
         file.write(bytes(200))
-    says(tmp_path / "x.wav", "samples a second", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "samples per second", lambda: read(tmp_path / "x.wav", RATE))
 
 
-def test_no_such_file(tmp_path):
+def test_missing_file(tmp_path):
     says(tmp_path / "x.wav", "does not exist", lambda: read(tmp_path / "x.wav", RATE))
     says(tmp_path, "is not a file", lambda: read(tmp_path, RATE))
     says("x" * 5000, "does not exist", lambda: read("x" * 5000, RATE))
@@ -187,10 +187,10 @@ def test_piped_wav_is_read_to_its_end(tmp_path, subtype, size):
         assert not cut
 
 
-def test_empty_wav_is_empty_whatever_chunks_follow(tmp_path):
+def test_empty_wav_is_empty_with_any_following_chunks(tmp_path):
     data, _ = wav(samples=0)
     (tmp_path / "x.wav").write_bytes(data + b"LIST" + struct.pack("<I", 4) + b"INFO")
-    says(tmp_path / "x.wav", "holds no sound", lambda: read(tmp_path / "x.wav", RATE))
+    says(tmp_path / "x.wav", "has no sound", lambda: read(tmp_path / "x.wav", RATE))
 
 
 def test_piped_flac_is_read_to_its_end(tmp_path):
@@ -199,8 +199,8 @@ def test_piped_flac_is_read_to_its_end(tmp_path):
     np.testing.assert_allclose(read(tmp_path / "x.flac", RATE)[0], tone(), atol=2**-14)
 
 
-def test_mp3_prints_nothing_but_what_others_print_is_kept(tmp_path, capfd):
-    """libmpg123 tells stderr of a damaged tag and a wrong length."""
+def test_mp3_messages_are_suppressed_and_others_kept(tmp_path, capfd):
+    """libmpg123 writes about a damaged tag and a wrong length to stderr."""
     soundfile.write(tmp_path / "x.mp3", tone(5.0), RATE)
     data = (tmp_path / "x.mp3").read_bytes()
     tag = b"ID3\x04\x00\x00\x00\x00\x02\x00TXXX\xff\xff\xff\xff\x00\x00" + bytes(246)
@@ -251,8 +251,8 @@ def test_damaged_m4a(tmp_path, keep):
     says(tmp_path / "x.m4a", "damaged", lambda: read(tmp_path / "x.m4a", RATE))
 
 
-def test_a_playlist_is_no_recording(tmp_path):
-    """FFmpeg would open what it names."""
+def test_a_playlist_is_rejected(tmp_path):
+    """FFmpeg would open the files in it."""
     write(tmp_path / "x.m4a", tone())
     for text in (f"#EXTM3U\n{tmp_path}/x.m4a\n", f"ffconcat version 1.0\nfile {tmp_path}/x.m4a\n"):
         (tmp_path / "x.m3u8").write_text(text)
@@ -262,8 +262,8 @@ def test_a_playlist_is_no_recording(tmp_path):
 # The end of a voice prompt.
 
 
-def test_end_on_pause_as_the_official_package():
-    """Golden: what `pocket_tts.data.audio_utils.end_on_pause` 4.0.1 makes of this signal."""
+def test_end_on_pause_equals_the_official_package():
+    """Golden: the result of `pocket_tts.data.audio_utils.end_on_pause` 4.0.1 for this signal."""
     rng = np.random.default_rng(7)
     audio = rng.standard_normal(2_000).astype(np.float32)
     audio[1_300:] *= 1e-3
@@ -278,7 +278,7 @@ def test_end_on_pause_as_the_official_package():
     assert not ended[1_440:].any()
 
 
-def test_end_on_pause_of_next_to_nothing():
+def test_end_on_pause_of_very_short_sound():
     short = tone()[:479]
     assert end_on_pause(short, RATE) is short
     assert len(end_on_pause(tone()[:480], RATE)) == 480 + 1920
@@ -293,7 +293,7 @@ def test_pcm16_clips_and_truncates():
     assert np.frombuffer(pcm16(block), "<i2").tolist() == [0, 32767, -32767, 32767, -32767, 32766, -1, 16383]
 
 
-def test_wav_is_pcm16_behind_a_right_header(tmp_path):
+def test_wav_has_a_correct_header_and_pcm16(tmp_path):
     audio = tone() * 2.5
     write(tmp_path / "x.wav", audio)
     with wave.open(str(tmp_path / "x.wav")) as file:
@@ -326,8 +326,8 @@ def test_the_same_sound_gives_the_same_bytes(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_many_minutes_in_one_block(tmp_path, suffix):
-    """libsndfile's Vorbis encoder crashes on this if it gets it whole."""
+def test_a_block_of_many_minutes(tmp_path, suffix):
+    """libsndfile's Vorbis encoder crashes on such a block."""
     with Writer(tmp_path / f"x.{suffix}", RATE) as file:
         file.write(np.zeros(RATE * 150, np.float32))  # silence: it is encoded fast
     assert abs(len(read(tmp_path / f"x.{suffix}", RATE)[0]) / RATE - 150) < 0.1
@@ -341,7 +341,7 @@ def test_no_blocks(tmp_path, suffix):
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_nothing_is_left_of_a_broken_off_file(tmp_path, suffix, error):
+def test_an_interrupted_file_leaves_nothing(tmp_path, suffix, error):
     path = tmp_path / f"x.{suffix}"
     path.write_bytes(b"old")
     with pytest.raises(error, match="stop"), Writer(path, RATE) as file:
@@ -406,7 +406,7 @@ def test_pipe_gets_a_streamed_wav(tmp_path):
 
 
 def test_descriptors_are_written_in_place(tmp_path):
-    """As `-o /dev/stdout >> FILE` and `-o >(cat)` are: no file beside them, and what is there stays."""
+    """For `-o /dev/stdout >> FILE` and `-o >(cat)`: there is no temporary file, and existing content stays."""
     with open(tmp_path / "out", "w+b") as out:
         out.write(b"before")
         out.flush()
@@ -418,7 +418,7 @@ def test_descriptors_are_written_in_place(tmp_path):
     says("/dev/fd/987", "open it in the shell first", lambda: write("/dev/fd/987", tone()))
 
 
-def test_reader_of_a_pipe_that_goes_away_is_left_to_the_caller():
+def test_a_closed_pipe_is_raised_to_the_caller():
     reading, writing = os.pipe()
     os.close(reading)
     with pytest.raises(BrokenPipeError):
@@ -440,7 +440,7 @@ def test_pipe_takes_every_format_as_a_stream(tmp_path, suffix):
     assert abs(len(heard) - RATE) < 3000 and 0.3 < np.abs(heard[2000:-3000]).max() < 0.6
 
 
-def test_places_that_can_not_be_written(tmp_path):
+def test_paths_that_can_not_be_written(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "x.flac").mkdir()
     for path, words in [
@@ -448,8 +448,8 @@ def test_places_that_can_not_be_written(tmp_path):
         (tmp_path / "x.flac", "give the name of a file"),
         (tmp_path / "none" / "x.wav", "make its folder first"),
         (tmp_path / "file" / "x.wav", "make its folder first"),
-        (tmp_path / "x.xyz", "let it end in .wav, .flac"),
-        (tmp_path / "x", "let it end in .wav, .flac"),
+        (tmp_path / "x.xyz", "use one of .wav, .flac"),
+        (tmp_path / "x", "use one of .wav, .flac"),
         (tmp_path / ("x" * 300 + ".wav"), "too long"),
     ]:
         says(path, words, lambda path=path: write(path, tone()))
@@ -457,16 +457,16 @@ def test_places_that_can_not_be_written(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_places_that_must_not_be_written(tmp_path):
+def test_paths_that_must_not_be_written(tmp_path):
     (tmp_path / "x.wav").touch(0o444)
-    says(tmp_path / "x.wav", "where you may", lambda: write(tmp_path / "x.wav", tone()))
+    says(tmp_path / "x.wav", "where you may write", lambda: write(tmp_path / "x.wav", tone()))
     tmp_path.chmod(0o555)
-    says(tmp_path / "y.wav", "where you may", lambda: write(tmp_path / "y.wav", tone()))
+    says(tmp_path / "y.wav", "where you may write", lambda: write(tmp_path / "y.wav", tone()))
     tmp_path.chmod(0o755)
 
 
-def test_rate_that_a_format_can_not_hold(tmp_path):
-    says("opus", "22,050 samples a second", lambda: write(tmp_path / "x.opus", tone(), 22_050))
+def test_unsupported_sample_rate(tmp_path):
+    says("opus", "22,050 samples per second", lambda: write(tmp_path / "x.opus", tone(), 22_050))
     assert os.listdir(tmp_path) == []
 
 
@@ -474,7 +474,7 @@ def test_rate_that_a_format_can_not_hold(tmp_path):
 
 
 class Pipe(io.BytesIO):
-    """Counts what has been sent on at each flush."""
+    """Counts the bytes at each flush."""
 
     def __init__(self):
         super().__init__()
@@ -503,7 +503,7 @@ def test_streamed_wav_has_a_header_of_unknown_length():
     assert soundfile.SoundFile(io.BytesIO(pipe.getvalue())).read().shape == (RATE,)
 
 
-def test_closed_pipe_is_left_to_the_caller():
+def test_a_closed_stream_is_raised_to_the_caller():
     reading, writing = os.pipe()
     os.close(reading)
     with pytest.raises(BrokenPipeError), open(writing, "wb", buffering=0) as pipe, StreamWriter(pipe, RATE):

@@ -1,4 +1,4 @@
-"""speech-dispatcher, as Debian has it, through its generic module and a server of ours."""
+"""Debian's speech-dispatcher, with its generic module and a pockettts server."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def dispatcher(tmp_path, tiny_model):
-    """A dispatcher of its own with our module. In place of a loudspeaker, `aplay` writes what it gets to heard.wav."""
+    """A separate dispatcher with our module. `aplay` is a script that writes the sound to heard.wav."""
     modules = tmp_path / "config" / "modules"
     modules.mkdir(parents=True)
     player = tmp_path / "bin" / "aplay"

@@ -1,6 +1,6 @@
-"""What the bundled model says is understood: a speech recogniser hears it, over every way out of the program.
+"""The speech of the bundled model is intelligible: a speech recognizer transcribes it, for every output of the program.
 
-Temperature is 0, so that a text has one right sound. The word error rate is docs/speech-quality.md's; here only its bound is checked.
+The temperature is 0, so the sound of a text is determined. docs/speech-quality.md has the word error rates; this checks only bounds.
 """
 
 import base64
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 try:
     import listening
 except ImportError as error:
-    pytest.skip(f"{error}: pip install '.[test]' brings the recogniser", allow_module_level=True)
+    pytest.skip(f"{error}: pip install '.[test]' installs the recognizer", allow_module_level=True)
 
 RATE = 24_000
 SENTENCES = [
@@ -58,7 +58,7 @@ def model():
 
 
 def spoken(model, sentences):
-    """The sounds of sentences; two of them are spoken at a time, on a core each."""
+    """The sounds of sentences. Two are spoken concurrently, on one core each."""
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda sentence: model.generate(sentence[1], sentence[0]), sentences))
 
@@ -76,19 +76,19 @@ def clear(model):
 # --- what is said ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_words_arrive(sounds):
-    assert listening.heard_errors([text for _, text in SENTENCES], sounds, RATE) < WORD_ERRORS
+def test_the_words_are_recognized(sounds):
+    assert listening.spoken_error_rate([text for _, text in SENTENCES], sounds, RATE) < WORD_ERRORS
 
 
-def test_other_words_would_not_pass(sounds):
-    """The bound can fail: three sentences of forty in place of others are enough."""
+def test_wrong_words_exceed_the_bound(sounds):
+    """The bound can fail: three wrong sentences of forty are enough."""
     texts = [text for _, text in SENTENCES]
     assert listening.word_error_rate([("the cat sat", "The cat sat."), ("on 2 mats", "on two mats")]) == 0
     swapped = [texts[(i + 1) % 6] if i < 6 else text for i, text in enumerate(texts)]
     assert listening.word_error_rate(zip(texts, swapped, strict=True)) > WORD_ERRORS / 2
 
 
-def test_sentences_are_as_long_as_they_take(sounds):
+def test_speaking_rate_is_normal(sounds):
     for (_, text), sound in zip(SENTENCES, sounds, strict=True):
         assert 0.04 < len(sound) / RATE / len(text) < 0.12, text  # seconds a character; measured: 0.051 to 0.098
 
@@ -98,7 +98,7 @@ def test_loudness_is_even_and_nothing_is_clipped(sounds):
     assert min(levels) > -33 and max(levels) < -24 and max(np.abs(sound).max() for sound in sounds) < 0.9
 
 
-def test_two_voices_are_two(model):
+def test_the_two_voices_differ_in_pitch(model):
     """The woman's voice is the higher one."""
 
     def pitch(voice):
@@ -137,7 +137,7 @@ def test_a_gap_is_between_all_chunks_and_nowhere_else(model, clear):
 
 @pytest.mark.parametrize("options", [{}, {"speed": 1.3}, {"speed": 0.7}, {"gap": 0.1}, {"max_tokens": 8}])
 def test_no_clicks_where_chunks_meet(model, options):
-    """No step as large as a hundredth of full scale within 5 ms of a join; between words of speech there are steps of 0.3."""
+    """No step above 0.01 of full scale within 5 ms of a join; within speech there are steps of 0.3."""
     blocks = list(model.speak(model.utterance(CLEAR, "heart", model.options.replace(**PARTED | options))))
     sound = np.concatenate([block.samples for block in blocks])
     ends = np.cumsum([len(block.samples) for block in blocks])
@@ -157,11 +157,11 @@ def test_speech_has_no_holes(sounds):
 # --- the same by every way ---------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_has_the_bits_of_the_whole(model, clear):
+def test_a_stream_has_the_bits_of_generate(model, clear):
     np.testing.assert_array_equal(np.concatenate(list(model.generate_stream(CLEAR, "heart"))), clear)
 
 
-def test_the_command_says_it(clear, tmp_path):
+def test_the_command_writes_the_same_samples(clear, tmp_path):
     command = [sys.executable, "-m", "pockettts", CLEAR, "--variant", "mini", "--temperature", "0", "--quiet"]
     env = {key: value for key, value in os.environ.items() if key != "POCKETTTS_MODEL"}
     subprocess.run([*command, "-o", tmp_path / "clear.flac"], check=True, timeout=60, env=env)
@@ -181,7 +181,7 @@ def from_pcm(data):
 
 
 def from_file(data):
-    """The samples of a file. A streamed one does not know its length, and libsndfile fails to look for the end of a FLAC."""
+    """The samples of a file. A streamed file has no length, and libsndfile can't find the end of such a FLAC."""
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         return file.read(min(file.frames, 10 * RATE) if file.format == "WAV" else 100_000, dtype="int16")
 
@@ -196,7 +196,7 @@ def from_file(data):
         ("/v1/audio/speech", {"json": {"input": CLEAR, "voice": "heart", "response_format": "pcm"}}, from_pcm),
     ],
 )
-def test_a_route_answers_the_same_samples(server, clear, route, request_body, decode):
+def test_every_route_returns_the_same_samples(server, clear, route, request_body, decode):
     answer = requests.post(server.url + route, **request_body, timeout=60)
     assert answer.status_code == 200, answer.text
     found = decode(answer.content)
@@ -204,8 +204,8 @@ def test_a_route_answers_the_same_samples(server, clear, route, request_body, de
     np.testing.assert_array_equal(found, as_pcm(clear)[: len(found)])
 
 
-def test_names_of_other_systems_speak_with_the_two_voices(server, model, clear):
-    """OpenAI's clients name voices of their own."""
+def test_voice_names_of_other_systems_use_the_two_voices(server, model, clear):
+    """OpenAI's clients use OpenAI's voice names."""
     expected = {pcm16(clear), pcm16(model.generate(CLEAR, "michael"))}
     found = set()
     for voice in ("alloy", "onyx"):
@@ -214,7 +214,7 @@ def test_names_of_other_systems_speak_with_the_two_voices(server, model, clear):
     assert found == expected
 
 
-def test_events_carry_the_same_samples(server, clear):
+def test_events_contain_the_same_samples(server, clear):
     body = {"input": CLEAR, "voice": "heart", "response_format": "pcm", "stream_format": "sse"}
     lines = requests.post(server.url + "/v1/audio/speech", json=body, timeout=60).text.splitlines()
     events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
@@ -231,7 +231,7 @@ def test_lossy_formats_and_faster_speech_are_understood(server, model, clear):
         sounds.append(sound)
     sounds.append(model.generate(CLEAR, "heart", speed=1.4))
     assert abs(len(sounds[-1]) * 1.4 - len(clear)) < 5
-    assert max(listening.errors_each([CLEAR] * 3, sounds, RATE)) <= 3  # of 16 words
+    assert max(listening.errors_per_text([CLEAR] * 3, sounds, RATE)) <= 3  # of 16 words
 
 
 # --- int8, and every instruction set -----------------------------------------------------------------------------------------
@@ -249,13 +249,13 @@ def test_int8_is_understood():
     model = TTSModel.load("mini", temperature=0, precision="int8", threads=1)
     texts = [text for _, text in SENTENCES[:8]]
     int8 = spoken(model, SENTENCES[:8])
-    assert listening.heard_errors(texts, int8, RATE) < WORD_ERRORS + 0.05  # of eight sentences: more noise
+    assert listening.spoken_error_rate(texts, int8, RATE) < WORD_ERRORS + 0.05  # of eight sentences: more noise
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 @pytest.mark.parametrize("isa", ops.builds())
-def test_every_instruction_set_says_the_same(model, isa, precision, tmp_path):
-    """Sums are made in another order, and what comes of that is fed back: measured 0.3% of the largest sample, 4% in int8."""
+def test_every_instruction_set_gives_close_samples(model, isa, precision, tmp_path):
+    """Sums have another order, and rounding is fed back: the measured difference is 0.3% of the largest sample, 4% in int8."""
     subprocess.run(
         [sys.executable, "-c", SPEAK, tmp_path / "sound.npy", precision],
         env=os.environ | {"POCKETTTS_ISA": isa},
@@ -269,5 +269,5 @@ def test_every_instruction_set_says_the_same(model, isa, precision, tmp_path):
     assert np.abs(sound - expected).max() < (0.15 if precision == "int8" else 0.02) * np.abs(expected).max()
 
 
-def test_the_held_out_sentences_are_the_ones():
+def test_the_held_out_sentences_are_unchanged():
     assert len(SENTENCES) == 40 and all(re.fullmatch("heart|michael", voice) for voice, _ in SENTENCES)

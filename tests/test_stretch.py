@@ -1,4 +1,4 @@
-"""Speech faster and slower: as long as asked, at the same pitch, without clicks, and however it is cut into blocks."""
+"""Speed changes: the right length and pitch, no clicks, and independence of the block size."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def speech():
     )
 
 
-def test_normal_speed_is_the_same_bits(speech):
+def test_normal_speed_changes_no_bits(speech):
     assert np.array_equal(stretched(speech, 1), speech)
 
 
@@ -58,19 +58,19 @@ def test_pitch_and_loudness_stay(speed, frequency):
 
 @pytest.mark.parametrize("speed", SPEEDS)
 def test_no_clicks(speech, speed):
-    """No step from one sample to the next is larger than the input has."""
+    """No step between samples is larger than in the input."""
     assert np.abs(np.diff(stretched(speech, speed))).max() < 1.02 * np.abs(np.diff(speech)).max()
 
 
 @pytest.mark.parametrize("speed", SPEEDS)
-def test_any_blocks(speech, speed):
+def test_block_size_makes_no_difference(speech, speed):
     whole = stretched(speech, speed, len(speech))
     for size in (7, 480, 5000):
         assert np.array_equal(stretched(speech, speed, size), whole)
 
 
-def test_it_streams_and_starts_anew(speech):
-    """What comes out follows closely on what goes in; after a flush there is no memory."""
+def test_it_streams_and_restarts_after_a_flush(speech):
+    """The output follows the input with low latency; a flush resets the state."""
     stretcher = Stretcher(1.5, RATE)
     written = made = 0
     for i in range(0, len(speech), 480):

@@ -1,4 +1,4 @@
-"""Utterances: parts in order, pauses to the sample, chunks that depend on nothing that came before, whoever steps them."""
+"""Utterances: the order of parts, exact pauses, and chunks that do not depend on previous chunks or on other streams."""
 
 from itertools import pairwise
 
@@ -29,7 +29,7 @@ def chunks(model):
 
 @pytest.fixture
 def speak(model, voice):
-    """The blocks of some parts."""
+    """The blocks of the given parts."""
 
     def speak(parts, **options):
         utterance, items = Utterance(parts, voice, model.options.replace(**{"seed": 5} | options)), []
@@ -57,8 +57,8 @@ def test_pauses_are_silence_to_the_sample(speak, chunks):
     assert sound(speak([Pause(0.5)])).tolist() == [0] * 12_000 and speak([]) == speak([Pause(0)]) == []
 
 
-def test_a_chunk_sounds_the_same_whatever_came_before_it(speak, chunks):
-    """Its noise depends on its number alone: so it may be spoken again, or alone after an interruption."""
+def test_a_chunk_does_not_depend_on_previous_chunks(speak, chunks):
+    """Its noise depends only on its number, so it can be spoken again, or alone after an interruption."""
     long, short = speak(chunks), speak([chunks[1], *chunks[1:]])
     ends = [sound([item for item in items if item[0].chunk is chunks[2]]) for items in (long, short)]
     assert len(ends[0]) > 1920 and np.array_equal(*ends)
@@ -69,12 +69,12 @@ def test_a_chunk_sounds_the_same_whatever_came_before_it(speak, chunks):
     assert not np.array_equal(one[:1920], two[:1920])
 
 
-def test_who_steps_sees_where_a_chunk_begins_and_ends(speak, chunks):
+def test_frames_show_where_a_chunk_begins_and_ends(speak, chunks):
     items = speak(chunks, eos_threshold=-1e9)  # EOS in frame 6 of each, and 3 frames more
     assert [take.chunk.text for take, _ in items] == [chunk.text for chunk in chunks for _ in range(9)]
     assert all(take.frames == take.end == 9 for take, _ in items)
     items = speak(chunks[:1], eos_threshold=1e9)
-    assert items[0][0].end is None and len(items) == items[0][0].most
+    assert items[0][0].end is None and len(items) == items[0][0].max_frames
 
 
 def test_the_flow_lm_may_run_ahead_of_the_decoder(model, voice, speak, chunks):
@@ -87,7 +87,7 @@ def test_the_flow_lm_may_run_ahead_of_the_decoder(model, voice, speak, chunks):
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_flow_matching", "tiny_pointwise"])
 @pytest.mark.parametrize("tokens", [3, 1000])
-def test_a_batch_gives_each_what_it_gets_alone(name, tokens):
+def test_batched_utterances_equal_single_utterances(name, tokens):
     model = TTSModel.load(config=GOLDEN / name / "config.yaml", threads=2)
     voice = model.get_voice_state(np.load(GOLDEN / name / "dump.npz")["prompt"])
     texts = ["One.", "And a second one, which is longer.", "Three. Sentences. Here."]
@@ -107,8 +107,8 @@ def test_a_batch_gives_each_what_it_gets_alone(name, tokens):
         assert np.array_equal(np.concatenate(blocks), alone[i]), i
 
 
-def test_text_is_heard_in_slices(model, voice, chunks):
-    """So many tokens a step, for the first in line; those who have heard theirs go on all the while."""
+def test_text_is_prefilled_in_slices(model, voice, chunks):
+    """A step has a limit of tokens, in the order of the utterances; utterances without waiting text continue."""
     three = [Utterance(chunks[i:], voice, model.options) for i in (1, 2, 0)]
     waiting = []
     for _ in range(9):
@@ -134,7 +134,7 @@ def test_without_a_seed_each_utterance_draws_one(model, voice, chunks):
     assert len(seeds) == 8 and all(0 <= seed < 2**64 for seed in seeds)
 
 
-def test_an_utterance_may_begin_at_any_chunk(model, voice, speak, chunks):
+def test_an_utterance_can_begin_at_any_chunk(model, voice, speak, chunks):
     parts = [chunks[0], Pause(0.1), chunks[1], Pause(0.2), chunks[2], Pause(0.3)]
     whole, options = sound(speak(parts)), model.options.replace(seed=5)
     for count in range(5):

@@ -1,4 +1,4 @@
-"""Titles, covers and chapters of sound files, as ffprobe and mutagen read them."""
+"""Titles, covers and chapters of sound files, read with ffprobe and mutagen."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ RATE = 24_000
 
 
 def png():
-    """A PNG image of one grey pixel."""
+    """A PNG image of one gray pixel."""
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -46,7 +46,7 @@ def made(path, tags=TAGS, seconds=3.0):
 
 
 def probed(path):
-    """What ffprobe says: tags in lower case, of the file or its stream; chapters; kinds of streams; seconds."""
+    """The results of ffprobe: tags of the file or its stream, in lower case; chapters; kinds of streams; seconds."""
     command = ["ffprobe", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", "-show_chapters"]
     info = json.loads(subprocess.run([*command, path], capture_output=True, check=True).stdout)
     tags = {}
@@ -106,7 +106,7 @@ def test_wav_with_tags_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [suffix[1:] for suffix in extensions()])
-def test_the_same_tags_give_the_same_bytes_and_none_change_nothing(tmp_path, suffix):
+def test_tags_are_reproducible_and_no_tags_change_nothing(tmp_path, suffix):
     one, two = (made(tmp_path / f"{name}.{suffix}").read_bytes() for name in "ab")
     assert one == two
     bare, none = (
@@ -116,7 +116,7 @@ def test_the_same_tags_give_the_same_bytes_and_none_change_nothing(tmp_path, suf
     assert bare == none and (bare != one) == (suffix != "aac")
 
 
-def test_a_cover_that_is_none_does_not_cost_the_file(tmp_path, caplog):
+def test_an_invalid_cover_does_not_fail_the_file(tmp_path, caplog):
     path = made(tmp_path / "x.mp3", TAGS.replace(cover=b"<svg>"))
     assert "the cover is not a JPEG or PNG image" in caplog.text and str(path) in caplog.text
     assert mutagen.File(path).tags["TIT2"].text == ["Emma & Söhne"]

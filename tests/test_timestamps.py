@@ -1,4 +1,4 @@
-"""Times of words from end to end, on a model whose attention is made to follow the text; faults, and what is done about them."""
+"""Word times end to end, with a model whose attention follows the text; detection of faults, and retakes."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def voice():
 
 
 def tokens(model, text):
-    """What stands behind each token of a text that is one chunk."""
+    """The text of each token of a single-chunk text."""
     (chunk,) = split_text(text, model.tokenizer, model.config, 500, 0, Reading("en"))
     return model.tokenizer.pieces(chunk.text)
 
@@ -48,14 +48,14 @@ def model(following, tiny_model):
 
 
 def truth(model, text):
-    """Each written word's first and last token, which is its frame; "3.14" is spoken as four words."""
+    """The first and last token of each written word, which are also its frames. "3.14" is spoken as four words."""
     found = spans(tokens(model, text))
     at = [span.text for span in found].index("three")
     words = [*([span] for span in found[:at]), found[at : at + 4], *([span] for span in found[at + 4 :])]
     return [(group[0].start, group[-1].stop) for group in words]
 
 
-def test_words_are_found_where_the_model_looks_at_them(model, voice):
+def test_word_times_follow_the_attention(model, voice):
     events = list(model.generate_events(TEXT, voice))
     words = [event for event in events if isinstance(event, Word)]
     assert [word.text for word in words] == [
@@ -121,7 +121,7 @@ def test_a_chunk_is_one_word_where_no_heads_are_known(following, model, voice):
 
 @pytest.fixture
 def takes(monkeypatch):
-    """What `take_faults` was asked about, and what it found."""
+    """The takes passed to `take_faults`, with its results."""
     asked = []
     look = timestamps.take_faults
 
@@ -144,7 +144,7 @@ def test_good_chunks_are_spoken_once(model, voice, takes, caplog, overlap):
     assert len(takes) == 2 and not caplog.text
 
 
-def test_words_that_are_left_out_are_noticed(following, model, voice, takes, caplog):
+def test_missed_words_are_detected(following, model, voice, takes, caplog):
     words = spans(tokens(model, TEXT))
     deaf = following(len(tokens(model, TEXT)), skipped=words[1].stop)
     deaf.options = model.options
@@ -170,24 +170,24 @@ def test_the_first_good_take_is_kept(model, voice, monkeypatch, caplog, overlap,
     np.testing.assert_array_equal(audio, model.generate(text, voice, verify=True))
 
 
-def test_of_bad_takes_the_best_is_kept(model, voice, monkeypatch, caplog):
+def test_the_best_of_bad_takes_is_kept(model, voice, monkeypatch, caplog):
     verdicts = [Faults(["a", "b"]), Faults(ran_on=True), Faults([], ["c"]), Faults(["d"])]
     monkeypatch.setattr(timestamps, "take_faults", lambda take, _: verdicts.pop(0))
     utterance = model.utterance(TEXT, voice, model.options.replace(verify=True))
     kept = list(model.speak(utterance))
-    third = list(decode(model.stepper, utterance.again(kept[0][0], 2), model.schedule))
+    third = list(decode(model.stepper, utterance.retake(kept[0][0], 2), model.schedule))
     np.testing.assert_array_equal([block for _, block in kept], [block for _, block in third])
     assert "the best of 4 takes is kept, in which c was said twice" in caplog.text
 
 
-def test_running_on_is_noticed_without_heads(tiny_model, voice, takes, caplog):
+def test_the_length_limit_is_detected_without_heads(tiny_model, voice, takes, caplog):
     plain = TTSModel.load(config=tiny_model, threads=2, eos_threshold=1e9, seed=1)
     plain.generate("Yes", voice, verify=True)
     assert len(takes) == 4 and all(found == Faults(ran_on=True) for _, found in takes)
     assert len(caplog.records) == 1 and "'Yes.': it ran to the length limit; the best of 4" in caplog.text
 
 
-def test_without_noise_nothing_is_said_again(model, voice, takes, monkeypatch):
+def test_without_noise_there_is_no_retake(model, voice, takes, monkeypatch):
     monkeypatch.setattr(model, "options", model.options.replace(temperature=0, eos_threshold=1e9))
     model.generate(TEXT, voice, verify=True)
     assert len(takes) == 1 and takes[0][1].ran_on
@@ -212,7 +212,7 @@ def seconds(clock):
 
 
 def parsed_srt(content):
-    """(start, end, lines) of each subtitle, read strictly."""
+    """(start, end, lines) of each subtitle, parsed strictly."""
     cues = []
     for n, block in enumerate(content.strip("\n").split("\n\n"), 1):
         number, line, *lines = block.split("\n")
@@ -223,7 +223,7 @@ def parsed_srt(content):
 
 
 def parsed_vtt(content):
-    """(start, end, lines without tags, times within) of each subtitle, read strictly."""
+    """(start, end, lines without tags, inner times) of each subtitle, parsed strictly."""
     head, *blocks = content.strip("\n").split("\n\n")
     assert head == "WEBVTT"
     cues = []

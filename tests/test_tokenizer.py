@@ -1,4 +1,4 @@
-"""Ids and decoded text against the `tokenizers` and `sentencepiece` libraries; bad files."""
+"""Ids and decoded text equal those of the `tokenizers` and `sentencepiece` libraries; bad files are rejected."""
 
 import gzip
 import io
@@ -34,7 +34,7 @@ ODD = (
 
 
 def lines() -> list[str]:
-    """1,000 lines of seven languages, each with something odd in every third."""
+    """1,000 lines in seven languages; every third has unusual characters."""
     rng = random.Random(7)
     spaces = [" "] * 9 + ["  ", "   ", "\t", "\n", "\r\n", "\u00a0", ""]
     found = ["", " ", "   ", "\0", "\n"]
@@ -57,7 +57,7 @@ def write(path: Path, content) -> Path:
 
 @pytest.fixture(scope="module")
 def official(tmp_path_factory):
-    """(ours, the official library's) of the same file."""
+    """(our tokenizer, the official library's) for the same file."""
     path = write(tmp_path_factory.mktemp("tokenizer") / "tokenizer.json", OFFICIAL)
     return load_tokenizer(path, 4000), tokenizers.Tokenizer.from_file(str(path))
 
@@ -90,8 +90,8 @@ def test_json_pieces_keep_the_text(official):
         assert len(pieces) == len(ours.encode(line))
 
 
-def test_json_among_equals(official):
-    """Ways to write these are equally likely but for rounding; SentencePiece, in float32, would choose others."""
+def test_json_breaks_ties_consistently(official):
+    """The segmentations of these texts are equally likely except for rounding; SentencePiece, in float32, would choose others."""
     ours, theirs = official
     for text in ("Wait" + "." * 50, "b" * 20, "baibai" * 12):
         assert ours.encode(text) == theirs.encode(text).ids
@@ -119,7 +119,7 @@ def test_json_variants(tmp_path, template):
 
 
 def test_json_unknown_characters(tmp_path):
-    """Characters that only longer pieces have: how much less likely bytes are decides where those pieces go."""
+    """Characters that occur only in longer pieces: the score of bytes decides where these pieces are used."""
     spec = json.loads(OFFICIAL)
     spec["model"]["vocab"] = [[p, s] for p, s in spec["model"]["vocab"] if p not in set("abehinorst")]
     path = write(tmp_path / "tokenizer.json", spec)
@@ -151,7 +151,7 @@ def test_sentencepiece_keeps_unknown_characters(tmp_path):
 
 
 def broken() -> dict[str, tuple[bytes, str]]:
-    """name -> (content, what the error says)."""
+    """name -> (content, expected message)."""
     spec = json.loads(OFFICIAL)
     small = (DATA / "text_small.model").read_bytes()
     bpe = tokenizers.Tokenizer(tokenizers.models.BPE()).to_str()

@@ -1,6 +1,6 @@
-"""scripts/train/: what is trained there is the model that pockettts speaks with, and a training ends and goes on as it says.
+"""scripts/train/: trained models work in pockettts, and trainings end on time and resume.
 
-All but the first tests need PyTorch, which pockettts itself does not.
+All but the first tests need PyTorch, which pockettts itself does not need.
 """
 
 import os
@@ -65,7 +65,7 @@ for line in sys.stdin.read().splitlines():
 
 
 def run(*commands):
-    """Runs several scripts in one process, so that PyTorch is loaded once; returns what they print."""
+    """Run several scripts in one process, so that PyTorch is loaded once; returns their output."""
     lines = "\n".join("|".join([str(SCRIPTS / script), *map(str, args)]) for script, *args in commands)
     environment = os.environ | {"TORCH_COMPILE_DISABLE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", RUN_ALL]
@@ -76,16 +76,16 @@ def run(*commands):
 
 @pytest.fixture
 def scripts(monkeypatch):
-    """The scripts can be imported, as they import each other."""
+    """Make the scripts importable."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
-def test_mini_is_a_config_that_pockettts_knows():
+def test_the_config_of_mini_is_valid():
     config = load_config(SCRIPTS / "mini.yaml")
     assert config.mimi.sample_rate / config.mimi.frame_rate == 1920 and config.mimi.quantizer.dimension == 32
 
 
-def test_words_that_a_recogniser_missed_are_counted(scripts):
+def test_word_errors_are_counted(scripts):
     pytest.importorskip("num2words")
     from judge import edit_distance, words
 
@@ -95,7 +95,7 @@ def test_words_that_a_recogniser_missed_are_counted(scripts):
     assert edit_distance([], ["a", "b"]) == edit_distance(["a", "b"], []) == 2
 
 
-def test_verdicts_are_a_table_beside_the_recordings(scripts):
+def test_the_results_are_a_table(scripts):
     from judge import Verdict, table
 
     ours, recorded = [Verdict(2, 8, 2.5, 3.0, "")], [Verdict(1, 8, 3.0, 2.0, "")]
@@ -181,7 +181,7 @@ PHONES = "s ʌ m | w ɜː d z | ɑːɹ | s p oʊ k ə n | h ɪɹ"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of every script for a moment, on 10 seconds of speech."""
+    """A short run of every script, on 10 seconds of speech."""
     pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("train")
     (folder / "speech").mkdir()
@@ -222,7 +222,7 @@ def trained(tmp_path_factory):
     return out
 
 
-def test_what_is_exported_speaks(trained):
+def test_the_exported_model_speaks(trained):
     from pockettts import TTSModel
 
     model = TTSModel.load(config=trained / "mini" / "mini.yaml", cache=False)
@@ -245,7 +245,7 @@ def test_held_out_speech_comes_last_and_is_never_cropped(trained, scripts):
     )
 
 
-def test_training_ends_and_goes_on_where_it_ended(trained):
+def test_training_ends_and_resumes(trained):
     first, second = [
         line for line in (trained / "printed").read_text().splitlines() if line.startswith("lm: from step")
     ]
@@ -273,7 +273,7 @@ def test_a_checkpoint_warms_up_again(trained, scripts):
 
 
 def test_several_processes_train_together(trained):
-    """The driver starts them; the one that saves has what all of them learned, and the others stop with it."""
+    """The driver starts them. The process that saves has the gradients of all, and all stop together."""
     torch = pytest.importorskip("torch")
     before = torch.load(trained / "lm.pt", weights_only=True)
     minutes = (before["worked"] / 60 + 0.003) / 0.6  # the flow LM's share
@@ -287,7 +287,7 @@ def test_several_processes_train_together(trained):
     assert after["step"] > before["step"] and after["worked"] >= minutes * 0.6 * 60
 
 
-def test_a_text_in_other_pieces_is_spoken_at_the_same_times(trained, monkeypatch, scripts):
+def test_other_segmentations_keep_the_times(trained, monkeypatch, scripts):
     from corpus import Corpus, Tokenizer
     from utterances import SEGMENTATIONS, read_utterances, resegment
 
@@ -316,7 +316,7 @@ def test_splices_keep_tokens_with_their_frames(trained, scripts):
         assert u.begins[0] >= 0 and u.begins[-1] <= len(u.frames) and u.frames.max() < corpus.training_frames
 
 
-def test_phones_are_heard_in_the_order_of_the_sentence(trained, scripts):
+def test_aligned_phones_are_in_the_order_of_the_sentence(trained, scripts):
     from corpus import Corpus
     from phonemes import read_phone_set
 
@@ -360,8 +360,8 @@ def test_codec_speaks_what_is_held_out_at_its_length(trained):
     assert (trained.parent / "guess" / "00097.wav").exists()
 
 
-def test_twins(trained, scripts):
-    """PyTorch's whole sequences are what the engine computes in steps, with the exported weights and voices."""
+def test_pytorch_equals_the_engine(trained, scripts):
+    """PyTorch on whole sequences equals the engine in steps, with the exported weights and voices."""
     import torch
     from lm import Learner
     from model import Mimi

@@ -1,4 +1,4 @@
-"""TTSModel: voices, options, seeds, streams that are left, and what it refuses."""
+"""TTSModel: voices, options, seeds, abandoned streams, and invalid arguments."""
 
 import sys
 import threading
@@ -57,7 +57,7 @@ def test_a_seed_gives_the_same_speech_on_any_number_of_threads(model, voice, mon
         ([], "", 4),  # a system that says nothing
     ],
 )
-def test_threads_are_as_many_as_physical_cores_within_limits(monkeypatch, tmp_path, siblings, limit, cores):
+def test_default_threads_are_the_physical_cores_within_limits(monkeypatch, tmp_path, siblings, limit, cores):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     for cpu, line in enumerate(siblings):
         topology = tmp_path / f"devices/system/cpu/cpu{cpu}/topology"
@@ -68,7 +68,7 @@ def test_threads_are_as_many_as_physical_cores_within_limits(monkeypatch, tmp_pa
     assert _cores(tmp_path) == cores
 
 
-def test_int8_speaks_on_any_number_of_threads_and_nearly_as_f32_does(model, voice, tiny_model):
+def test_int8_is_close_to_f32_on_any_number_of_threads(model, voice, tiny_model):
     rounded = TTSModel.load(config=tiny_model, precision="int8", threads=2)
     speech = rounded.generate(TEXT, voice, temperature=0)
     ops.set_threads(1)
@@ -79,14 +79,14 @@ def test_int8_speaks_on_any_number_of_threads_and_nearly_as_f32_does(model, voic
     assert np.corrcoef(speech[first], exact[first])[0, 1] > 0.99
 
 
-def test_a_stream_yields_frames_and_is_what_generate_gives(model, voice, overlap):
+def test_a_stream_yields_the_frames_of_generate(model, voice, overlap):
     frames = list(model.generate_stream(TEXT, voice, seed=1))
     assert {frame.shape for frame in frames} == {(1920,)}
     assert np.array_equal(np.concatenate(frames), model.generate(TEXT, voice, seed=1))
 
 
 def test_pauses_are_silent_to_the_sample(model, voice, overlap):
-    """One at the start, one at the end, one between chunks that are as without it; and a gap."""
+    """A pause at the start, at the end and between chunks, which does not change the chunks; and a gap."""
     hello, world = (model.generate(text, voice, temperature=0) for text in ("Hello.", "World."))
 
     def silence(seconds):
@@ -99,7 +99,7 @@ def test_pauses_are_silent_to_the_sample(model, voice, overlap):
     assert np.array_equal(model.generate("[pause:1s]", voice), silence(1))
 
 
-def test_streams_side_by_side_do_not_disturb_each_other(model, voice, overlap):
+def test_concurrent_streams_are_independent(model, voice, overlap):
     alone = [model.generate(TEXT, voice, seed=seed) for seed in (1, 2)]
     both = list(zip(*(model.generate_stream(TEXT, voice, seed=seed) for seed in (1, 2)), strict=False))
     for i, whole in enumerate(alone):
@@ -108,7 +108,7 @@ def test_streams_side_by_side_do_not_disturb_each_other(model, voice, overlap):
 
 
 @pytest.mark.parametrize("frames", [0, 1, 5])
-def test_a_stream_that_is_left_leaves_no_thread(model, voice, overlap, frames):
+def test_an_abandoned_stream_leaves_no_thread(model, voice, overlap, frames):
     before = threading.active_count()
     stream = model.generate_stream(TEXT, voice)
     for _ in range(frames):
@@ -118,8 +118,8 @@ def test_a_stream_that_is_left_leaves_no_thread(model, voice, overlap, frames):
 
 
 @pytest.mark.parametrize("cores", [2, 5])
-def test_ahead_the_flow_lm_has_half_of_the_cores(cores):
-    """And the decoder the others; on two, both as soon as the next latent is there."""
+def test_ahead_the_flow_lm_uses_half_of_the_cores(cores):
+    """The decoder uses the other half. With two cores it gets both as soon as the next latent is ready."""
     ready, made, decoded = threading.Event(), [], []
 
     def items():
@@ -147,7 +147,7 @@ def test_ahead_the_flow_lm_has_half_of_the_cores(cores):
 
 
 @pytest.mark.parametrize("faster", [False, True], ids=["in turn", "ahead"])
-def test_the_faster_way_is_found_and_kept(monkeypatch, faster):
+def test_the_faster_schedule_is_chosen(monkeypatch, faster):
     now, schedule = [0.0], Schedule()
     monkeypatch.setattr("pockettts.schedule.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
@@ -163,7 +163,7 @@ def test_the_faster_way_is_found_and_kept(monkeypatch, faster):
     assert all(len(schedule.seconds[way]) >= BLOCK * BLOCKS // 2 - BLOCKS for way in (False, True))
 
 
-def test_frames_of_a_slow_reader_say_nothing():
+def test_frames_of_a_slow_reader_do_not_count():
     schedule = Schedule()
     for _ in schedule.run(iter(range(40)), lambda item: item, lambda item: True):
         threading.Event().wait(0.001)
@@ -181,7 +181,7 @@ def test_threads_of_a_team():
     assert ops.get_threads() == 2
 
 
-def test_an_error_in_the_thread_ahead_arrives():
+def test_an_error_of_the_ahead_thread_is_raised():
     def items():
         yield 1
         raise ValueError("boom")
@@ -205,7 +205,7 @@ def test_options_change_the_speech(model, voice):
     assert np.abs(clamped[:n] - still[:n]).max() < np.abs(free[:n] - still[:n]).max() / 10
 
 
-def test_options_of_the_model_hold_where_a_text_has_none(model, voice, tiny_model):
+def test_the_model_has_default_options(model, voice, tiny_model):
     cold = TTSModel.load(config=tiny_model, temperature=0, max_tokens=20, seed=None)
     assert (cold.options.temperature, cold.options.eos_threshold, cold.options.max_tokens) == (
         0,
@@ -223,12 +223,12 @@ def test_options_of_the_model_hold_where_a_text_has_none(model, voice, tiny_mode
     {"temperature": -1}, {"temperature": float("nan")}, {"lsd_decode_steps": 0}, {"lsd_decode_steps": 10**9},
     {"eos_threshold": float("inf")}, {"noise_clamp": 0}, {"threads": 0}, {"precision": "int4"}, {"temperature": "hot"},
 ])  # fmt: skip
-def test_options_that_make_no_sense(tiny_model, option):
+def test_invalid_options(tiny_model, option):
     with pytest.raises(OptionError, match=next(iter(option))):
         TTSModel.load(config=tiny_model, **option)
 
 
-def test_what_else_is_refused(model, voice, tiny_model, samples):
+def test_other_invalid_arguments(model, voice, tiny_model, samples):
     with pytest.raises(OptionError, match="one"):
         TTSModel.load("english", config=tiny_model)
     with pytest.raises(ConfigError, match="english"):
@@ -248,7 +248,7 @@ def test_what_else_is_refused(model, voice, tiny_model, samples):
         model.get_voice_state(VoiceState(voice.layers[:1]))
 
 
-def test_a_voice_from_a_file_an_array_and_a_state_speak_alike(model, voice, samples, tmp_path):
+def test_voices_from_a_file_an_array_and_a_state_are_equal(model, voice, samples, tmp_path):
     soundfile.write(tmp_path / "voice.wav", samples, model.sample_rate, subtype="FLOAT")
     voice.save(tmp_path / "voice.safetensors")
     expected = model.generate(TEXT, voice, seed=3)
@@ -271,7 +271,7 @@ def test_without_the_weights_for_it_cloning_says_what_to_do(model, samples, monk
 
 
 def test_a_text_of_many_chunks_takes_no_more_memory_than_one(model, voice):
-    """Nothing is made before it is asked for: the first frame of a long text comes at once."""
+    """Text is processed lazily: the first frame of a long text comes immediately."""
     stream = model.generate_stream("A sentence of some length, to be spoken. " * 2000, voice)
     assert len(next(stream)) == 1920
     stream.close()
@@ -281,8 +281,8 @@ def test_errors_share_a_base():
     assert issubclass(VoiceError, PocketTTSError)
 
 
-def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice, monkeypatch):
-    """The Python that runs for each frame, in calls, and what a frame leaves in memory: chunks do not know of each other."""
+def test_the_cost_per_second_does_not_grow_with_the_length(model, voice, monkeypatch):
+    """The number of Python calls per frame and the memory per frame are constant, since chunks are independent."""
     monkeypatch.setattr(model.schedule, "ahead", False)  # in two threads the peak is a matter of chance
 
     def cost(sentences):
@@ -313,7 +313,7 @@ def test_an_hour_costs_a_second_what_ten_seconds_do(model, voice, monkeypatch):
     assert long[2] < 1.2 * short[2]
 
 
-def test_what_can_not_be_a_voice_is_not_in_the_message(tiny_model):
+def test_messages_do_not_contain_invalid_voices(tiny_model):
     model = TTSModel.load(config=tiny_model)
     with pytest.raises(PocketTTSError) as error:
         model.get_voice_state(b"RIFF" * 100_000)

@@ -1,4 +1,4 @@
-"""A recording is encoded once; an entry that is not what was written is made again; nothing depends on there being a cache."""
+"""A recording is encoded only once; damaged entries are replaced; everything works without a cache."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def model(tiny_model, folder):
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """How many recordings were encoded so far."""
+    """The number of recordings encoded so far."""
     count, encode = [], MimiEncoder.encode
     monkeypatch.setattr(MimiEncoder, "encode", lambda *args: count.append(1) or encode(*args))
     return count
@@ -53,7 +53,7 @@ def test_the_second_time_nothing_is_encoded(model, encoded, recording, tiny_mode
     assert len(encoded) == 3
 
 
-def test_what_is_wrong_with_a_recording_is_said_each_time(model, encoded, recording, caplog):
+def test_problems_of_a_recording_are_reported_each_time(model, encoded, recording, caplog):
     soundfile.write(recording, np.zeros(24_000), 24_000)
     for _ in range(2):
         caplog.clear()
@@ -81,7 +81,7 @@ def flip(path):
 @pytest.mark.parametrize("harm", [
     flip, lambda path: os.truncate(path, 3000), lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"RIFF" * 9),
 ])  # fmt: skip
-def test_damaged_entries_are_made_again(model, encoded, recording, folder, harm):
+def test_damaged_entries_are_replaced(model, encoded, recording, folder, harm):
     first = model.get_voice_state(recording)
     (entry,) = folder.iterdir()
     harm(entry)
@@ -89,7 +89,7 @@ def test_damaged_entries_are_made_again(model, encoded, recording, folder, harm)
     assert len(encoded) == 2
 
 
-def test_foreign_entries_are_made_again(model, encoded, recording, folder):
+def test_entries_of_other_recordings_are_replaced(model, encoded, recording, folder):
     first = model.get_voice_state(recording)
     (entry,) = folder.iterdir()
     other = model.get_voice_state(SPEECH / "him.ogg")
@@ -100,7 +100,7 @@ def test_foreign_entries_are_made_again(model, encoded, recording, folder):
     assert same(model.get_voice_state(recording), first) and len(encoded) == 4
 
 
-def test_the_oldest_make_room(model, encoded, folder, tmp_path, monkeypatch):
+def test_the_least_recently_used_entries_are_removed(model, encoded, folder, tmp_path, monkeypatch):
     recordings = [tmp_path / f"{n}.wav" for n in range(4)]
     for n, path in enumerate(recordings):
         soundfile.write(path, np.full(48_000, 0.1 * n), 24_000)
@@ -109,7 +109,7 @@ def test_the_oldest_make_room(model, encoded, folder, tmp_path, monkeypatch):
     (folder / ".left-by-a-crash.safetensors").write_bytes(bytes(10_000))
     os.utime(folder / ".left-by-a-crash.safetensors", (1, 1))
     os.utime(entry, (2, 2))
-    monkeypatch.setattr(voice_cache, "MOST", int(3.5 * entry.stat().st_size))
+    monkeypatch.setattr(voice_cache, "MAX_BYTES", int(3.5 * entry.stat().st_size))
     for path in (recordings[1], recordings[2], recordings[0], recordings[3]):
         model.get_voice_state(path)
     assert len(list(folder.iterdir())) == 3 and len(encoded) == 4
@@ -119,7 +119,7 @@ def test_the_oldest_make_room(model, encoded, folder, tmp_path, monkeypatch):
     assert len(encoded) == 5
 
 
-def test_without_a_place_to_write_it_works_the_same(tiny_model, encoded, recording, tmp_path, monkeypatch, caplog):
+def test_a_read_only_cache_works(tiny_model, encoded, recording, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").touch()
     monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "file" / "assets"))
     model = TTSModel.load(config=tiny_model)
@@ -127,14 +127,14 @@ def test_without_a_place_to_write_it_works_the_same(tiny_model, encoded, recordi
     assert len(encoded) == 2 and not [record for record in caplog.records if record.levelname != "DEBUG"]
 
 
-def test_it_can_be_left_out(tiny_model, encoded, recording, folder):
+def test_the_cache_can_be_disabled(tiny_model, encoded, recording, folder):
     model = TTSModel.load(config=tiny_model, cache=False)
     for _ in range(2):
         model.get_voice_state(recording)
     assert len(encoded) == 2 and not folder.exists()
 
 
-def test_a_recording_that_changes_while_it_is_read_is_not_kept(model, encoded, recording, folder, monkeypatch):
+def test_a_recording_that_changes_while_it_is_read_is_not_cached(model, encoded, recording, folder, monkeypatch):
     encode = MimiEncoder.encode
     monkeypatch.setattr(
         MimiEncoder, "encode", lambda *args: shutil.copy(SPEECH / "him.ogg", recording) and encode(*args)
@@ -143,7 +143,7 @@ def test_a_recording_that_changes_while_it_is_read_is_not_kept(model, encoded, r
     assert not folder.exists()
 
 
-def test_weights_that_cannot_clone_find_nothing(model, recording, monkeypatch):
+def test_weights_without_cloning_find_no_entries(model, recording, monkeypatch):
     monkeypatch.setattr(model.voices, "encoder", None)
     with pytest.raises(VoiceError, match="can't be cloned"):
         model.get_voice_state(recording)

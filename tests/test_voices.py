@@ -1,4 +1,4 @@
-"""The catalogue, and voice files: official, our own, and damaged."""
+"""The catalogue, and voice files: official files, files of this package, and damaged files."""
 
 import os
 from dataclasses import replace
@@ -27,7 +27,7 @@ def rows(layers=8, count=5, heads=1, dim=64, seed=0):
 
 
 def official(layers, room=0, old=False, dtype=np.float32):
-    """Tensors as the official package stores them: NaN in unused rows, an offset, or in older files its length."""
+    """Tensors in the official format: NaN in unused rows, and an offset, or a tensor of that length in older files."""
     tensors = {}
     for n, layer in enumerate(layers):
         cache = np.pad(layer[:, None], [(0, 0), (0, 0), (0, room), (0, 0), (0, 0)], constant_values=np.nan)
@@ -44,7 +44,7 @@ def stored(path, tensors, **metadata):
 
 
 def says(path, words, call):
-    """The call fails with one line that names the path and has those words."""
+    """Assert that the call fails with one line that has the path and these words."""
     with pytest.raises(VoiceError) as error:
         call()
     assert str(path) in str(error.value) and words in str(error.value) and "\n" not in str(error.value)
@@ -55,7 +55,7 @@ def says(path, words, call):
 
 @pytest.mark.parametrize("room", [0, 995])
 @pytest.mark.parametrize("old", [False, True])
-def test_reads_official_states_of_every_age(tmp_path, old, room):
+def test_reads_official_states_of_every_release(tmp_path, old, room):
     state = read_voice(stored(tmp_path / "x.safetensors", official(rows(), room, old)))
     assert state.offset == 5 and state.model is None and len(state.layers) == 8
     for layer, expected in zip(state.layers, rows(), strict=True):
@@ -63,7 +63,7 @@ def test_reads_official_states_of_every_age(tmp_path, old, room):
         np.testing.assert_array_equal(layer, expected)
 
 
-def test_reads_padding_of_none(tmp_path):
+def test_reads_states_with_zero_padding(tmp_path):
     tensors = official(rows())
     tensors |= {ATTENTION.format(n) + "pad": np.zeros(1, np.int64) for n in range(8)}
     assert read_voice(stored(tmp_path / "x.safetensors", tensors)).offset == 5
@@ -96,11 +96,11 @@ def test_reads_prompts_of_the_first_release(tmp_path):
     voice = read_voice(stored(tmp_path / "x.safetensors", {"audio_prompt": prompt}))
     assert isinstance(voice, PromptEmbedding)
     np.testing.assert_array_equal(check_prompt(voice, CONFIG, "x"), prompt[0])
-    says("x", "112 wide; english is 1024", lambda: check_prompt(voice, load_config("english"), "x"))
+    says("x", "width 112; english has 1024", lambda: check_prompt(voice, load_config("english"), "x"))
 
 
 def broken(**changes):
-    """An official state with the tensors of layer 3 changed; None takes one away."""
+    """An official state with changed tensors of layer 3; None removes a tensor."""
     tensors = official(rows(), room=2)
     for name, value in changes.items():
         tensors.pop(ATTENTION.format(3) + name, None)
@@ -133,10 +133,10 @@ NAN[1, 0, 4, 0, 63] = np.nan
         (broken(offset=np.array([8])), "is 8, but there are 7 rows"),
         (broken(offset=np.array([0])), "is 0, but"),
         (broken(offset=np.array([-1])), "is -1, but"),
-        (broken(offset=np.array(5)), "is no offset"),
-        (broken(offset=np.array([5, 5])), "is no offset"),
-        (broken(offset=np.array([5.0])), "is no offset"),
-        (broken(offset=None, current_end=np.array(5.0)), "is no offset"),
+        (broken(offset=np.array(5)), "is not an offset"),
+        (broken(offset=np.array([5, 5])), "is not an offset"),
+        (broken(offset=np.array([5.0])), "is not an offset"),
+        (broken(offset=None, current_end=np.array(5.0)), "is not an offset"),
         (broken(offset=None, current_end=np.zeros(9)), "is 9, but there are 7 rows"),
         (broken(pad=np.array([2])), "padded"),
         ({"audio_prompt": np.zeros((40, 112), np.float32)}, "not [1, T, d_model]"),
@@ -144,7 +144,7 @@ NAN[1, 0, 4, 0, 63] = np.nan
         ({"audio_prompt": np.full((1, 4, 112), np.nan, np.float32)}, "has NaN"),
     ],
 )
-def test_files_that_hold_no_voice(tmp_path, tensors, words):
+def test_files_without_a_voice(tmp_path, tensors, words):
     path = stored(tmp_path / "x.safetensors", tensors)
     says(path, words, lambda: read_voice(path))
 
@@ -217,7 +217,7 @@ def test_states_of_this_model():
     check(VoiceState(rows(6, heads=16)), load_config("english"), lambda: "ff00", "x")  # no grouped queries, no attn_dim
 
 
-def test_a_model_of_two_names_takes_states_of_both():
+def test_states_are_shared_by_two_names_of_a_model():
     """`english` and `english_2026-10` are the same weights."""
     check(VoiceState(rows(), "english_2m", "ff00"), CONFIG, lambda: "ff00", "x")
 
@@ -227,7 +227,7 @@ def test_a_model_of_two_names_takes_states_of_both():
 
 @pytest.fixture
 def fetched(monkeypatch):
-    """What is asked of the hub, which gives its last part as the path."""
+    """The requested sources. The simulated hub returns the last part of each as its path."""
     asked = []
     monkeypatch.setattr(hub, "local_path", lambda source: asked.append(str(source)) or Path(str(source).split("/")[-1]))
     return asked
@@ -284,11 +284,11 @@ def test_finds_files(tmp_path, monkeypatch, fetched):
         ("a\nb", "no voice called"),
     ],
 )
-def test_voices_that_are_not_there(tmp_path, monkeypatch, fetched, voice, words):
+def test_missing_voices(tmp_path, monkeypatch, fetched, voice, words):
     monkeypatch.chdir(tmp_path)
     says("", words, lambda: voices.find(voice, CONFIG))
     assert not fetched
 
 
-def test_voice_that_another_model_has(fetched):
+def test_a_voice_of_another_model(fetched):
     says("b6369a24", "has no voice called 'giovanni'", lambda: voices.find("giovanni", load_config("b6369a24")))

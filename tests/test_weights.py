@@ -1,4 +1,4 @@
-"""Tensors by name: what is missing or does not fit is named; precisions; packing; the names of training checkpoints."""
+"""Tensors by name: missing and wrong ones are named; precisions; packing; the names of training checkpoints."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def bf16(x):
 
 
 def tensor(x, dtype="F32"):
-    """x as a tensor of that dtype, and the values that it then has."""
+    """x as a tensor of this dtype, and the rounded values."""
     array = {"F32": x, "BF16": bf16(x), "F16": x.astype(np.float16), "F64": x.astype(np.float64)}[dtype]
     stored = Tensor(dtype, array)
     return stored, stored.float32()
@@ -38,9 +38,9 @@ def weights():
 
 
 @pytest.mark.parametrize("get", ["vector", "table", "matrix"])
-def test_what_does_not_fit_is_named(weights, get):
+def test_wrong_tensors_are_named(weights, get):
     for name, shape, words in [
-        ("w", (4, 3), "x.file: 'a.w' is [3, 4], the config wants [4, 3]"),
+        ("w", (4, 3), "x.file: 'a.w' is [3, 4], but the config requires [4, 3]"),
         ("w", (3, 4, 2), "[3, 4, 2]"),
         ("c", (3, 4), "x.file has no tensor 'a.c'"),
     ]:
@@ -49,12 +49,12 @@ def test_what_does_not_fit_is_named(weights, get):
         assert words in str(error.value) and "\n" not in str(error.value)
 
 
-def test_whole_numbers_are_no_weights(weights):
+def test_integers_are_not_weights(weights):
     with pytest.raises(WeightsError, match="'n' is of type I64"):
         weights.vector("n", 3)
 
 
-def test_what_nothing_asked_for_is_named(weights):
+def test_unused_tensors_are_named(weights):
     with pytest.raises(WeightsError, match="x.file: 'a.b', 'a.w', 'n' are not in the model"):
         weights.finish()
     (weights / "a").vector("b", 3)
@@ -88,7 +88,7 @@ def test_tables_stay_in_the_file(dtype, is_view):
 
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F16", "F64"])
 @pytest.mark.parametrize("precision", [None, "f32", "bf16"])
-def test_matrices_have_the_precision_that_is_asked_for(dtype, precision):
+def test_matrices_have_the_requested_precision(dtype, precision):
     stored, values = tensor(numbers(20, 33), dtype)
     matrix = Weights({"w": stored}, "x", precision).matrix("w", 20, 33).matrix
     assert matrix.format == ("bf16" if precision == "bf16" or (precision is None and dtype == "BF16") else "f32")
@@ -112,7 +112,7 @@ def test_matrices_have_the_precision_that_is_asked_for(dtype, precision):
         ("mimi.quantizer.output_proj.weight", 64, False),
     ],
 )
-def test_int8_is_for_the_backbone_and_what_is_wide_in_the_decoder(dtype, name, n, rounded):
+def test_int8_applies_to_the_backbone_and_wide_decoder_matrices(dtype, name, n, rounded):
     stored, values = tensor(numbers(n, 33), dtype)
     matrix = Weights({name: stored}, "x", "int8").matrix(name, n, 33).matrix
     assert matrix.format == ("int8" if rounded else {"F32": "f32", "BF16": "bf16"}[dtype])
@@ -151,7 +151,7 @@ def test_matrices_are_packed_when_first_used(weights):
     assert vars(packed)["matrix"]
 
 
-def test_a_kernel_becomes_a_matrix_with_the_taps_side_by_side():
+def test_a_convolution_kernel_becomes_a_matrix():
     kernel = numbers(5, 3, 4)  # [N, C, width]
     matrix = Weights({"w": tensor(kernel)[0]}, "x").matrix("w", 5, 3, 4).matrix
     rows = ops.linear(np.eye(12, dtype=np.float32), matrix).T.reshape(5, 4, 3)
@@ -232,7 +232,7 @@ def test_weight_norm_is_folded(tmp_path):
     np.testing.assert_allclose(read["mimi.decoder.model.0.conv.weight"].array, g * v / norms, rtol=1e-6)
 
 
-def test_half_a_weight_norm_is_named(tmp_path):
+def test_an_incomplete_weight_norm_is_named(tmp_path):
     save_file({"decoder.weight_g": numbers(4, 1, 1)}, tmp_path / "m")
     with pytest.raises(WeightsError, match="no 'decoder.weight_v'"):
         read_mimi(tmp_path / "m")

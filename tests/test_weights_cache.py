@@ -1,4 +1,4 @@
-"""Weights are packed once; an entry that is not what this start would make is made again; nothing depends on there being a cache."""
+"""Weights are packed only once; stale and damaged files are replaced; everything works without a cache."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def config(tiny_model, tmp_path):
 
 @pytest.fixture
 def packed(monkeypatch):
-    """How often weights were packed so far."""
+    """The number of times that weights were packed so far."""
     count, pack = [], Weights.pack
     monkeypatch.setattr(Weights, "pack", lambda self: count.append(1) or pack(self))
     return count
@@ -54,7 +54,7 @@ def test_the_second_time_nothing_is_packed(config, folder, packed, precision):
     assert len(packed) == 2
 
 
-def test_each_precision_has_its_own(config, folder, packed):
+def test_each_precision_has_its_own_entry(config, folder, packed):
     for _ in range(2):
         for precision in (None, "f32", "int8"):
             TTSModel.load(config=config, precision=precision)
@@ -81,7 +81,7 @@ def overwrite(at, what):
     lambda entry, weights: (os.unlink(entry), os.mkdir(entry)),
     lambda entry, weights: os.utime(weights, ns=(0, 10**18)),       # the source has changed
 ], ids=["cut short", "empty", "too long", "checksum", "head", "no head", "a matrix", "a folder", "source"])  # fmt: skip
-def test_what_is_not_right_is_made_again(config, folder, packed, change):
+def test_invalid_entries_are_replaced(config, folder, packed, change):
     expected = speech(config)
     (entry,) = folder.iterdir()
     change(entry, config.with_name("model.safetensors"))
@@ -92,7 +92,7 @@ def test_what_is_not_right_is_made_again(config, folder, packed, change):
         assert len(packed) == 2
 
 
-def test_an_entry_of_another_model_is_not_taken(config, folder, packed, tmp_path):
+def test_an_entry_of_another_model_is_not_used(config, folder, packed, tmp_path):
     other = shutil.copytree(config.parent, tmp_path / "other") / "config.yaml"
     TTSModel.load(config=config)
     (mine,) = folder.iterdir()
@@ -103,7 +103,7 @@ def test_an_entry_of_another_model_is_not_taken(config, folder, packed, tmp_path
     assert len(packed) == 3
 
 
-def test_a_new_revision_takes_the_place_of_the_old_one(config, folder, packed):
+def test_a_new_revision_replaces_the_old_one(config, folder, packed):
     for commit in ("a" * 40, "b" * 40):
         TTSModel.load(
             config=shutil.copytree(config.parent, config.parent.parent / "snapshots" / commit) / "config.yaml"
@@ -111,7 +111,7 @@ def test_a_new_revision_takes_the_place_of_the_old_one(config, folder, packed):
     assert len(packed) == 2 and len(list(folder.iterdir())) == 1
 
 
-def test_together_entries_stay_below_a_limit(config, folder, monkeypatch):
+def test_the_total_size_is_limited(config, folder, monkeypatch):
     TTSModel.load(config=config)
     (old,) = folder.iterdir()
     monkeypatch.setattr(weights_cache, "MAX_BYTES", old.stat().st_size)
@@ -123,14 +123,14 @@ def test_together_entries_stay_below_a_limit(config, folder, monkeypatch):
     assert new != old
 
 
-def test_small_models_are_not_kept(config, folder, monkeypatch):
+def test_small_models_are_not_cached(config, folder, monkeypatch):
     monkeypatch.undo()
     TTSModel.load(config=config)
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("obstacle", ["no folder can be made", "no file can be made"])
-def test_without_a_place_to_write_it_works_all_the_same(config, folder, packed, obstacle, monkeypatch):
+def test_a_read_only_cache_works(config, folder, packed, obstacle, monkeypatch):
     folder.parent.mkdir(parents=True)
     if obstacle == "no folder can be made":
         folder.write_text("a file")
@@ -139,7 +139,7 @@ def test_without_a_place_to_write_it_works_all_the_same(config, folder, packed, 
     assert np.isfinite(speech(config)).all() and len(packed) == 1
 
 
-def test_processes_at_the_same_time(config, folder, packed):
+def test_concurrent_processes(config, folder, packed):
     processes = [subprocess.Popen([sys.executable, "-c", LOAD.format(str(config))]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     (entry,) = folder.iterdir()
@@ -147,7 +147,7 @@ def test_processes_at_the_same_time(config, folder, packed):
     assert not packed  # what they left is whole
 
 
-def test_what_was_read_of_a_file_can_be_given_back(config):
+def test_memory_of_a_mapped_file_can_be_released(config):
     tensors = read_safetensors(config.with_name("model.safetensors"))
     before = {name: tensor.array.copy() for name, tensor in tensors.items()}
     for tensor in tensors.values():

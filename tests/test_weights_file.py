@@ -1,4 +1,4 @@
-"""Safetensors files, whole and damaged."""
+"""Safetensors files, valid and damaged."""
 
 import json
 import struct
@@ -71,11 +71,11 @@ DATA = bytes(16)
     [
         ({"a": entry()}, bytes(7), "truncated"),
         ({"a": entry()}, bytes(9), "1 bytes belong to no tensor"),
-        ({"a": entry(), "b": entry(offsets=(4, 12))}, DATA, "the place of 'b'"),  # overlap
-        ({"a": entry(), "b": entry(offsets=(12, 20))}, DATA, "the place of 'b'"),  # gap
-        ({"a": entry(offsets=(-8, 0))}, DATA, "the place of 'a'"),
-        ({"a": entry(offsets=(8, 0))}, DATA, "the place of 'a'"),
-        ({"a": entry(shape=(3,))}, DATA, "the place of 'a'"),
+        ({"a": entry(), "b": entry(offsets=(4, 12))}, DATA, "the offsets of 'b'"),  # overlap
+        ({"a": entry(), "b": entry(offsets=(12, 20))}, DATA, "the offsets of 'b'"),  # gap
+        ({"a": entry(offsets=(-8, 0))}, DATA, "the offsets of 'a'"),
+        ({"a": entry(offsets=(8, 0))}, DATA, "the offsets of 'a'"),
+        ({"a": entry(shape=(3,))}, DATA, "the offsets of 'a'"),
         ({"a": entry(shape=(2**40, 2**40))}, DATA, "impossible shape"),
         ({"a": entry(shape=(-1, -2))}, DATA, "impossible shape"),
         ({"a": entry(shape=(True, 2))}, DATA, "impossible shape"),

@@ -1,4 +1,4 @@
-"""The Wyoming protocol over a real socket, with its own client."""
+"""The Wyoming protocol over a real socket, with the official client."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def server(model):
 
 
 def talk(server, *events, until=AudioStop):
-    """Send events; what comes back, up to and with an event of one kind, or an end."""
+    """Send events; returns the events received, up to and including one of the given kind or the end of the connection."""
 
     async def talking():
         async with connected(server) as client:
@@ -71,7 +71,7 @@ def expected(model, text, voice="alba"):
 
 
 def sound(events):
-    """The PCM between a start and a stop, which say and hold what they should."""
+    """The PCM between the start and stop events, whose fields are checked."""
     start, *chunks, stop = events
     assert AudioStart.from_event(start) == AudioStart(24000, 2, 1, timestamp=AudioStart.from_event(start).timestamp)
     assert AudioStop.is_type(stop.type) and len(chunks) > 1
@@ -96,7 +96,7 @@ def test_describe(server, model):
 
 
 def test_voices_of_several_models(model, tiny_model, tmp_path):
-    """Each has the language of its model, and a name by which it is found; an own voice is one of each."""
+    """Each voice has the language of its model and a name that selects it. An own voice is listed for each model."""
     shutil.copy(SPEECH / "her.ogg", tmp_path / "her.ogg")
     french = load(tiny_model)
     french.config = replace(french.config, name="french", language="french")
@@ -121,8 +121,8 @@ def test_voices_of_several_models(model, tiny_model, tmp_path):
         assert "there is no voice 'french/nobody'" in Error.from_event(answer).text
 
 
-def test_it_is_found_by_itself(model):
-    """Another program looks into the network's directory: on the loopback, so that no network is needed."""
+def test_service_discovery(model):
+    """Another program finds the server by service discovery, on the loopback interface, so that no network is needed."""
     from zeroconf import ServiceBrowser, ServiceStateChange, Zeroconf
 
     found, gone = {}, []
@@ -142,7 +142,7 @@ def test_it_is_found_by_itself(model):
         wait_for(lambda: gone == ["den._wyoming._tcp.local."])
 
 
-def test_a_machine_without_such_a_network_serves_all_the_same(model, monkeypatch, caplog):
+def test_without_service_discovery_the_server_still_works(model, monkeypatch, caplog):
     def nothing(*_, **__):
         raise OSError(19, "No such device")
 
@@ -174,7 +174,7 @@ def test_synthesize(server, model):
     )  # one connection, several requests
 
 
-def test_text_that_comes_bit_by_bit_is_spoken_sentence_by_sentence(server, model):
+def test_streamed_text_is_spoken_sentence_by_sentence(server, model):
     first, second = "This is the first of the sentences.", " And here comes another one, the last"
 
     async def talking():
@@ -201,7 +201,7 @@ def test_streaming_without_text_ends_too(server):
     assert [event.type for event in events] == ["synthesize-stopped"]
 
 
-def test_where_text_is_cut():
+def test_sentence_boundaries_of_streamed_text():
     def pieces(*texts):
         return list(_sentences(iter(texts), find_language("en")))
 
@@ -217,9 +217,10 @@ def test_where_text_is_cut():
 @pytest.mark.parametrize("event, words", [
     (Synthesize(" "), "nothing to speak"), (Synthesize("word " * 5000), "too long"),
     (Synthesize(TEXT, voice=SynthesizeVoice(name="nobody")), "no voice 'nobody'"),
+    (Synthesize(5), "does not follow the protocol"),
     (Synthesize(TEXT, voice=SynthesizeVoice(name="/etc/passwd")), "no voice"),
 ])  # fmt: skip
-def test_mistakes_are_answered(server, event, words):
+def test_errors_are_sent_as_events(server, event, words):
     [answer] = talk(server, event)
     assert words in Error.from_event(answer).text
 
@@ -229,7 +230,7 @@ def test_mistakes_are_answered(server, event, words):
     b'{"type": "x", "data_length": 1e99}\n', b'{"type": "x", "payload_length": 99999999999}\n', b'{"type": "x", "data_length": -1}\n',
     b"x" * 300_000, b"[" * 100_000 + b"\n",
 ])  # fmt: skip
-def test_what_is_no_event_ends_the_connection(server, model, data):
+def test_an_invalid_event_ends_the_connection(server, model, data):
     with socket.create_connection(("127.0.0.1", server.wyoming_port), timeout=20) as connection:
         answer = b""
         with suppress(ConnectionError):  # it may hang up before everything is sent
@@ -242,7 +243,7 @@ def test_what_is_no_event_ends_the_connection(server, model, data):
     assert sound(talk(server, Synthesize("Hi."))) == expected(model, "Hi.")
 
 
-def test_who_leaves_frees_the_place(server):
+def test_a_disconnect_frees_the_slot(server):
     async def leaving():
         async with connected(server) as client:
             await client.write_event(Synthesize(LONG).event())
@@ -260,7 +261,7 @@ def test_a_port_that_is_taken(model):
         Server([Source.of(model)], Settings(port=0, wyoming_port=taken.getsockname()[1], voice="alba"))
 
 
-def test_live_answers_end_before_the_server_does(model):
+def test_in_flight_responses_finish_before_shutdown(model):
     with serving(model, wyoming_port=0, drain_seconds=20) as server:
         server.wyoming_port = int(server.wyoming.address.rpartition(":")[2])
 

@@ -1,1 +1,1 @@
-"""Benchmarks: the speed of a model on this machine, compared with the limits of the hardware."""
+"""Benchmarks: the speed of a model on this machine, compared with the machine's roofline."""

@@ -1,7 +1,7 @@
-"""The benchmark: the speed of a model on this machine, compared with the limits of memory and arithmetic.
+"""Measure the speed of a model on this machine, and compare each measure with its roofline limit.
 
-The model has random weights at real sizes and is written when the benchmark starts. Each round measures everything once, including the
-limits of the machine, so noise affects all measurements alike. Figures are medians; limits come from the fastest rounds.
+The model has random weights at real sizes, generated for the run. Each round measures everything once, including the machine's limits,
+so noise of the machine affects all of them. Figures are medians; limits come from the fastest rounds.
 """
 
 import os
@@ -31,15 +31,15 @@ from .roofline import Needs, Speeds, Work
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets of the old town."
 ROUNDS = 7  # after one warm-up round
-FRAMES, TOKENS = 25, 100  # per measurement: frames generated, tokens prefilled
+FRAMES, TOKENS = 25, 100  # frames to generate and tokens to prefill in one measurement
 VOICE_SECONDS = 10  # length of the voice prompt
 STREAMS = (1, 2, 4, 8, 16)  # numbers of concurrent streams
 STREAM_ROUNDS = 3
-Report = dict[str, Any]  # figures, serializable as JSON
-EOS_THRESHOLD = -1e9  # EOS in the first frame, then this many frames:
+Report = dict[str, Any]  # figures that can be stored as JSON
+EOS_THRESHOLD = -1e9  # EOS comes at once, so a text has about FRAMES_AFTER_EOS frames
 FRAMES_AFTER_EOS = 60
-UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}  # figures of streams: unit, and units per second
-MEASURES = {  # name: description, unit, and units per second (or byte)
+UNITS = {"rtf": ("", 1), "ttfa": ("ms", 1e3), "late": ("ms", 1e3)}  # measures of streams: unit, units per second
+MEASURES = {  # label, unit, units per second (per byte for "memory")
     "lm": ("flow LM", "ms a frame", 1e3),
     "flow_net": ("flow net", "ms a frame", 1e3),
     "mimi": ("Mimi decoder", "ms a frame", 1e3),
@@ -59,10 +59,10 @@ def run(
     threads: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Measure a model with the shapes of this config. Returns the report for `table`, serializable as JSON. Raises PocketTTSError."""
+    """Measure a model with the shapes of this config. Returns the report for `table`. Raises PocketTTSError."""
     values: dict[str, list[float]] = defaultdict(list)
 
-    def turns(what: str, *measures: Callable[[], dict[str, float]]) -> None:
+    def run_rounds(what: str, *measures: Callable[[], dict[str, float]]) -> None:
         for i in range(ROUNDS + 1):
             progress(f"{what}, round {i} of {ROUNDS}")
             for measure in measures:
@@ -71,13 +71,13 @@ def run(
 
     progress("making a model of random weights")
     with random_model.temporary(config, TEXT) as path:
-        # Now, while this process is small: the system counts its memory as its child's.
-        turns("fresh processes", start_python, lambda: speak_afresh(path, precision, threads))
+        # First, while this process is small: the system counts the parent's memory in the child's peak.
+        run_rounds("new processes", start_python, lambda: speak_in_new_process(path, precision, threads))
         subject, needs = Subject(path, precision, threads), Needs(config, precision or "bf16")
         tokens = len(subject.model.tokenizer.encode(TEXT))
         lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
         speeds = Speeds({"the flow LM": lm.bytes, "the decoder": decoder.bytes, "both": lm.plus(decoder).bytes})
-        turns(
+        run_rounds(
             "one process",
             subject.load,
             subject.frames,
@@ -101,10 +101,10 @@ def run_streams(
     threads: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Measure n texts spoken concurrently by an engine, and the same texts one after the other. All requests start at the same time.
+    """Measure concurrent streams of an engine, compared with the same texts in turn. All texts are requested at the same time.
 
     A block is due when a player that started with the first block has played all blocks before it. Returns the report for
-    `streams_table`.
+    `streams_table`. Raises PocketTTSError.
     """
     progress("making a model of random weights")
     with random_model.temporary(config, TEXT) as path:
@@ -152,11 +152,11 @@ def _circumstances(config: Config, precision: str | None, rounds: int) -> Report
 
 
 def streams_table(report: Report) -> str:
-    """The report of `run_streams` for people."""
+    """The report of `run_streams` as text."""
     lines = [
         *_heading(report),
-        f"medians of {report['rounds']} rounds; RTF of all streams together; first audio in ms (in brackets the last stream's);",
-        "late: ms between when a block was due and when it came, at worst\n",
+        f"medians of {report['rounds']} rounds; RTF of all streams together; first audio in ms (in parentheses: last stream);",
+        "late: the most ms that a block came after it was due\n",
         f"{'streams':>7}{'RTF in turn':>13}{'at once':>9}{'limit':>8}{'gain':>7}{'first audio in turn':>22}{'at once':>16}{'late':>8}",
     ]
     for row in report["streams"]:
@@ -169,7 +169,7 @@ def streams_table(report: Report) -> str:
 
 
 def _with_last(row: Report, name: str) -> str:
-    """The median of a figure, with that of the last stream in brackets."""
+    """The median of a figure, and that of the last stream in parentheses."""
     return f"{row[name]['median']:.0f} ({row[name + '_last']['median']:.0f})"
 
 
@@ -185,7 +185,7 @@ def _heading(report: Report) -> list[str]:
 
 
 def table(report: Report) -> str:
-    """The report for people, and for docs/speed.md."""
+    """The report of `run` as text, for the terminal and docs/speed.md."""
     reads = "; ".join(f"{_spread(row)} for the {row['MB']:.3g} MB of {name}" for name, row in report["read"].items())
     rows = [
         [
@@ -202,14 +202,14 @@ def table(report: Report) -> str:
             *_heading(report),
             f"reads, GB/s: {reads}",
             f"multiplies, G operations/s: {'; '.join(f'{_spread(row)} in {name}' for name, row in report['multiply'].items())}",
-            f"medians of {report['rounds']} rounds (least - most); limits at the fastest reads and multiplications\n",
+            f"medians of {report['rounds']} rounds (minimum - maximum); limits from the fastest reads and multiplications\n",
             markdown([report["model"], "measured", "limit", "ratio", "limited by"], rows),
         ]
     )
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table for a terminal and for docs/speed.md alike."""
+    """A Markdown table that is also readable in a terminal."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join(
@@ -218,12 +218,12 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def spread(values: list[float]) -> str:
-    """Median, minimum and maximum."""
+    """Median, minimum and maximum as text."""
     return f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
 
 
 def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[str, tuple[float, str]]:
-    """The lower limit of each measure (seconds, bytes or a ratio), and the resource that sets it."""
+    """The roofline limit of each measure (in seconds, bytes or 1), and the resource that sets it."""
 
     def limit(work: Work, loop: str = "both") -> tuple[float, str]:
         return work.limit(*(max(values[name]) for name in (loop, "f32", "int8")))
@@ -243,7 +243,7 @@ def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[s
     first = sum(limit(work)[0] for work in (needs.backbone(tokens, VOICE_ROWS), lm, flow_net, decoder))
     return limits | {
         "ttfa": (first, "both, in turn"),
-        "start": (min(values["python"]) + first, "Python with NumPy, then that"),
+        "start": (min(values["python"]) + first, "start of Python and NumPy, then both"),
     }
 
 
@@ -264,7 +264,7 @@ def _spread(row: Report) -> str:
     return spread([row["median"], row["least"], row["most"]])
 
 
-# --- the measurements --------------------------------------------------------------------------------------------------------
+# --- measures ----------------------------------------------------------------------------------------------------------------
 
 
 class Subject:
@@ -273,12 +273,12 @@ class Subject:
     def __init__(self, path: Path, precision: str | None, threads: int | None) -> None:
         self.path, self.precision, self.threads = path, precision, threads
         self.model = self._load()
-        self.prompt = siren(VOICE_SECONDS, self.model.sample_rate)
+        self.prompt = test_tone(VOICE_SECONDS, self.model.sample_rate)
         self.voice = self.model.get_voice_state(self.prompt)
 
     def load(self) -> dict[str, float]:
-        """Load the model again, from the page cache."""
-        del self.model  # there may not be room for two
+        """Load the model again. Its file is in the system's page cache."""
+        del self.model  # memory may not hold two
         start = time.perf_counter()
         self.model = self._load()
         return {"load": time.perf_counter() - start}
@@ -293,8 +293,8 @@ class Subject:
         )
 
     def frames(self) -> dict[str, float]:
-        """Frames of the flow LM: the backbone with its EOS logit, then the flow net."""
-        lm, state = self.model.flow_lm, self._heard()
+        """Frames of the flow LM: the backbone with the EOS logit, then the flow net."""
+        lm, state = self.model.flow_lm, self._voice_caches()
         noise = np.zeros_like(lm.bos_emb)
         latent = lm.sample(lm.step(None, state), noise)
         times = [time.perf_counter()]
@@ -317,7 +317,7 @@ class Subject:
         return {"mimi": (time.perf_counter() - start) / FRAMES}
 
     def prefill(self) -> dict[str, float]:
-        lm, state = self.model.flow_lm, self._heard()
+        lm, state = self.model.flow_lm, self._voice_caches()
         start = time.perf_counter()
         lm.prefill(lm.embed_text(list(range(TOKENS))), state)
         return {"prefill": (time.perf_counter() - start) / TOKENS}
@@ -336,7 +336,7 @@ class Subject:
         return {"ttfa": first, "rtf": (time.perf_counter() - start) / (samples / self.model.sample_rate)}
 
     def in_turn(self, n: int) -> dict[str, float]:
-        """Request n texts at the same time; speak them one after the other."""
+        """Request n texts at the same time; speak them in turn."""
         start, samples, first = time.perf_counter(), 0, []
         for _ in range(n):
             blocks = self.model.generate_stream(TEXT, self.voice, frames_after_eos=FRAMES_AFTER_EOS)
@@ -354,7 +354,7 @@ class Subject:
         options, rate = self.model.options.replace(frames_after_eos=FRAMES_AFTER_EOS), self.model.sample_rate
 
         def read(stream: Stream) -> tuple[int, float]:
-            """The number of samples, and the largest delay of a block."""
+            """The number of samples, and the longest delay of a block in seconds."""
             samples, late, first = 0, 0.0, None
             for block in stream:
                 first = first or time.perf_counter()
@@ -375,25 +375,25 @@ class Subject:
             "late": max(late),
         }
 
-    def _heard(self) -> list[KVCache]:
+    def _voice_caches(self) -> list[KVCache]:
         return KVCache.restore(self.voice.layers, TOKENS + FRAMES)
 
 
-def siren(seconds: float, rate: int) -> np.ndarray:
-    """A synthetic voice prompt, float32 [samples]; random weights need no real speech."""
+def test_tone(seconds: float, rate: int) -> np.ndarray:
+    """A voice prompt for random weights: a tone of varying pitch and level, float32 [samples]."""
     t = np.arange(int(seconds * rate)) / rate
     return (0.3 * np.sin(2 * np.pi * (120 + 6 * t) * t) * (0.6 + 0.4 * np.sin(6 * np.pi * t))).astype(np.float32)
 
 
 def start_python() -> dict[str, float]:
-    """A process that only imports NumPy."""
+    """Start a process that only imports NumPy."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import numpy"], check=True, stdin=subprocess.DEVNULL, capture_output=True)
     return {"python": time.perf_counter() - start}
 
 
-def speak_afresh(path: Path, precision: str | None, threads: int | None) -> dict[str, float]:
-    """Run the command in a new process, with a voice file."""
+def speak_in_new_process(path: Path, precision: str | None, threads: int | None) -> dict[str, float]:
+    """Run the `pockettts` command in a new process, with a voice file. Returns `measure_process`."""
     command: list[str | Path] = [
         sys.executable,
         "-m",
@@ -415,14 +415,14 @@ def speak_afresh(path: Path, precision: str | None, threads: int | None) -> dict
     ]
     for name, value in {"--precision": precision, "--threads": threads}.items():
         command += [name, str(value)] if value else []
-    return watch(command)
+    return measure_process(command)
 
 
-def watch(command: list[str | Path]) -> dict[str, float]:
-    """Seconds from a process's start to its first byte on stdout, and the most bytes that it had in memory.
+def measure_process(command: list[str | Path]) -> dict[str, float]:
+    """Run a command. Returns the seconds to its first byte on stdout, and its peak memory in bytes.
 
-    It may keep its byte code, which an installed package has: without, compiling takes as long as importing NumPy.
-    Raises PocketTTSError if it fails, or writes nothing.
+    Python may write byte code, as an installed package has it; compiling takes as long as importing NumPy.
+    Raises PocketTTSError if the command fails or writes nothing.
     """
     start, env = time.perf_counter(), os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(
@@ -441,22 +441,21 @@ def watch(command: list[str | Path]) -> dict[str, float]:
                 process.kill()
     if process.returncode or not sound:
         raise PocketTTSError(
-            f"a fresh process that should speak ended with {process.returncode} ({message[-200:] or 'no message'}): "
-            "if memory is short, take a smaller model"
+            f"the command in a new process failed with exit code {process.returncode} ({message[-200:] or 'no message'}): "
+            "if memory is short, use a smaller model"
         )
     return {"start": seconds, "memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)}
 
 
 def cpu() -> str:
-    """The name of the processor, as the system reports it."""
+    """The name of the CPU."""
     try:
         if sys.platform == "darwin":
             return subprocess.run(
                 ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True
             ).stdout.strip()
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))
-        )  # or the board's
+        # "Model" is the name of an ARM board.
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model")))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

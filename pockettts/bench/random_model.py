@@ -1,4 +1,4 @@
-"""A model of random weights at real sizes, in files like a real one, so that benchmarks need no download."""
+"""A model with random weights at real sizes, in the files of a real model, so that benchmarks need no download."""
 
 import dataclasses
 import json
@@ -23,16 +23,16 @@ from ..storage.files import cannot_write
 from ..storage.hub import assets_in
 from ..voices.state import VoiceState
 
-VOICE_ROWS = 126  # rows in the KV caches for a voice of 10 seconds, including `bos_before_voice`
-LEAST_BINS = 400  # tokens; a smaller vocabulary has no room for all bytes and the words of a text
-BLOCK = 1 << 20  # random numbers drawn at a time, to limit memory use
+VOICE_ROWS = 126  # KV cache rows of a voice of 10 seconds, including `bos_before_voice`
+LEAST_BINS = 400  # tokens; enough for all bytes and the words of a text
+BLOCK = 1 << 20  # random numbers to generate at a time, to save memory
 
 
 @contextmanager
 def temporary(config: Config, text: str) -> Iterator[Path]:
-    """Write a model into a temporary folder. When the context ends, the folder and all cache files of the model are deleted.
+    """A model written by `write` to a temporary folder. The folder and the model's cache files are removed at the end of the block.
 
-    Raises WeightsError if the disk is full.
+    Raises WeightsError if it can't be written.
     """
     with ExitStack() as stack:
         try:
@@ -41,7 +41,7 @@ def temporary(config: Config, text: str) -> Iterator[Path]:
             path = write(config, folder, text)
         except OSError as error:
             raise WeightsError(
-                f"{cannot_write('a model of random weights', error)} (the environment variable TMPDIR)"
+                f"{cannot_write('a model with random weights', error)} (the environment variable TMPDIR)"
             ) from None
         yield path
 
@@ -49,7 +49,7 @@ def temporary(config: Config, text: str) -> Iterator[Path]:
 def write(config: Config, folder: Path, text: str) -> Path:
     """Write the model of a config, in bf16: NAME.yaml, weights.safetensors, tokenizer.json, voice.safetensors.
 
-    The official package reads them as well. Each word and each mark of `text` is a token. Returns the YAML file. Raises OSError.
+    The official package can read them too. Each word and punctuation mark of `text` is a token. Returns the YAML file. Raises OSError.
     """
     rng = np.random.default_rng(0)
     table = config.flow_lm.lookup_table
@@ -62,29 +62,29 @@ def write(config: Config, folder: Path, text: str) -> Path:
     VoiceState([rng.standard_normal(rows, np.float32) for _ in range(t.num_layers)], None).save(
         folder / "voice.safetensors"
     )
-    facts = dataclasses.asdict(config)
-    for name in list(facts)[list(facts).index("name") :]:  # our own keys, which the official package does not know
-        del facts[name]
-    facts |= dict(weights_path="weights.safetensors", weights_path_without_voice_cloning=None)
-    facts["mimi"]["weights_path"] = facts["flow_lm"]["weights_path"] = None
-    facts["flow_lm"]["lookup_table"] |= dict(tokenizer="tokenizers", tokenizer_path="tokenizer.json")
+    content = dataclasses.asdict(config)
+    for name in list(content)[list(content).index("name") :]:  # keys that the official package does not know
+        del content[name]
+    content |= dict(weights_path="weights.safetensors", weights_path_without_voice_cloning=None)
+    content["mimi"]["weights_path"] = content["flow_lm"]["weights_path"] = None
+    content["flow_lm"]["lookup_table"] |= dict(tokenizer="tokenizers", tokenizer_path="tokenizer.json")
     path = folder / f"{config.name}.yaml"
-    path.write_text(yaml.safe_dump(facts), "utf-8")
+    path.write_text(yaml.safe_dump(content), "utf-8")
     return path
 
 
 def shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """The tensors of the model's official file by name, in the order in which the graph asks for them."""
-    noted, mimi = _Shapes(), config.mimi
-    w = cast(Weights, noted)  # no layer multiplies by its matrix here
+    """The shapes of the tensors in the model's official file, by name, in the order in which the graph requests them."""
+    recorded, mimi = _Shapes(), config.mimi
+    w = cast(Weights, recorded)  # no layer uses its weights here
     FlowLM(w / "flow_lm", config.flow_lm, mimi.latent_dim, mimi.voice_dim)
     MimiDecoder(w / "mimi", mimi)
     MimiEncoder(w / "mimi", mimi)
-    return noted.shapes
+    return recorded.shapes
 
 
 class _Shapes:
-    """Stands in for `Weights` while a graph is built: records the tensors that the layers request, and returns zeros."""
+    """Replaces `Weights` while a graph is built: records the requested shapes and returns zeros."""
 
     def __init__(self, scope: str = "", shapes: dict[str, tuple[int, ...]] | None = None) -> None:
         self.scope, self.shapes = scope, {} if shapes is None else shapes
@@ -94,7 +94,7 @@ class _Shapes:
 
     def vector(self, name: str, *shape: int) -> np.ndarray:
         self.shapes[self.scope + name] = shape
-        return np.zeros(shape, np.float32)  # zero pages take no memory until they are written to
+        return np.zeros(shape, np.float32)  # takes no memory until it is written to
 
     matrix = upsampling_matrix = table = vector
 
@@ -104,7 +104,7 @@ class _Shapes:
 
 
 def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.random.Generator) -> None:
-    """Write a safetensors file of bf16, tensor by tensor: the safetensors library needs all tensors in memory at once."""
+    """Write a safetensors file of bf16. The library for that would need the whole file in memory."""
     header, end = {}, 0
     for name, shape in shapes.items():
         start, end = end, end + 2 * math.prod(shape)
@@ -114,7 +114,7 @@ def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.rando
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for shape in shapes.values():
-            # Sounds stay neither silent nor beyond all bounds: vectors (norms, biases) are about 1, matrices keep lengths.
+            # Activations neither vanish nor explode: vectors (norms, biases) are about 1, and matrices preserve norms.
             spread, middle = (math.prod(shape[1:]) ** -0.5, 0) if len(shape) > 1 else (0.2, 1)
             for i in range(0, math.prod(shape), BLOCK):
                 numbers = rng.standard_normal(min(BLOCK, math.prod(shape) - i), np.float32) * np.float32(
@@ -124,7 +124,7 @@ def _write_weights(shapes: dict[str, tuple[int, ...]], path: Path, rng: np.rando
 
 
 def _write_tokenizer(n_bins: int, text: str, path: Path) -> None:
-    """Write a vocabulary: all bytes, the words and marks of a text, and unused words to fill it up."""
+    """Write a vocabulary of all bytes, of the words and punctuation of a text, and of numbers that fill it up."""
     words = re.findall(r"\w+|[^\w\s]", text)
     pieces = [
         "<unk>",

@@ -1,4 +1,4 @@
-"""The roofline: the lower limit of each measure, from bytes / memory bandwidth and operations / arithmetic throughput."""
+"""The roofline of a model: the bytes it must read and the operations it must do, divided by the machine's measured speeds."""
 
 import math
 import time
@@ -13,14 +13,20 @@ from ..model.shapes import CodecTransformerShape
 from ..weights.packed import has_int8
 from . import random_model
 
-LARGEST_READ = 1 << 28  # bytes; larger than any cache
-AT_ONCE = 1 << 25  # minimum bytes to read per call, so that thread synchronization is negligible
-SPAN = 0.02  # seconds per measurement
+LARGEST_READ = 1 << 28  # bytes; larger than any CPU cache
+LEAST_READ = 1 << 25  # bytes to read in one call, so that the synchronization of threads does not count
+SPAN = 0.02  # seconds of one measurement
 Tensors = dict[str, tuple[int, ...]]
 
 
 class Work(NamedTuple):
-    """A cost: bytes to read (weights, keys and values), and float and int8 operations of matrix products (two per multiply-add)."""
+    """The work of a computation.
+
+    Attributes:
+        bytes: bytes to read: weights (once), keys and values.
+        flops: operations of float matrix products, two per multiply-add.
+        int8: operations of int8 matrix products.
+    """
 
     bytes: float
     flops: float
@@ -33,24 +39,24 @@ class Work(NamedTuple):
         return Work(*map(sum, zip(self, *others, strict=True)))
 
     def limit(self, bandwidth: float, fma: float, int8: float) -> tuple[float, str]:
-        """The minimum time in seconds at these rates (per second), and the resource that sets it."""
+        """The least time in seconds at these bytes and operations per second, and the resource that limits it."""
         return max((self.bytes / bandwidth, "memory"), (self.flops / fma + self.int8 / int8, "arithmetic"))
 
 
 class Needs:
-    """The cost of each part of a model, counted from the shapes of its tensors."""
+    """The work of a model's parts, counted from the shapes of its tensors."""
 
     def __init__(self, config: Config, precision: str) -> None:
         self.config, self.tensors = config, random_model.shapes(config)
         self.width = 4 if precision == "f32" else 2  # bytes per weight
-        self.lm_width = 4 if precision == "f32" else 1.5  # of the flow LM: bf16 packed in 12 bits
-        self.int8 = precision == "int8"  # of the matrices that `has_int8` names
+        self.lm_width = 4 if precision == "f32" else 1.5  # bytes per weight of the flow LM, compressed to 12 bits
+        self.int8 = precision == "int8"  # for the matrices of `has_int8`
 
     def part(self, *prefixes: str) -> Tensors:
         return {name: shape for name, shape in self.tensors.items() if name.startswith(prefixes)}
 
     def backbone(self, rows: int, before: int) -> Work:
-        """`rows` rows through the flow LM's transformer, with `before` rows in the KV cache."""
+        """`rows` rows through the flow LM's transformer, after `before` earlier ones."""
         layers = numbers(self.part("flow_lm.transformer."))
         others = numbers(self.part("flow_lm.input_linear.", "flow_lm.out_norm.", "flow_lm.z_proj.", "flow_lm.out_eos."))
         t = self.config.flow_lm.transformer
@@ -98,12 +104,12 @@ class Needs:
         return Work(in_int8 + self.width * others, 2 * rows * others, 2 * rows * in_int8)
 
     def _transformer(self, prefix: str, t: CodecTransformerShape) -> Work:
-        """One of Mimi's transformers over one frame, with a full window."""
+        """One frame of a transformer of Mimi, with a full attention window."""
         rows = self.config.mimi.upsampling
         return self._matrices(self.part(prefix), rows).plus(Work(0, rows * 4.0 * t.context * t.d_model * t.num_layers))
 
     def _seanet(self, prefix: str, rows: int) -> Work:
-        """A SEANet over one frame of `rows` rows."""
+        """One frame of a SEANet; `rows` is the number of its input rows."""
         kernels = {
             name: shape for name, shape in self.part(prefix).items() if len(shape) == 3
         }  # in the order of the layers
@@ -119,21 +125,21 @@ class Needs:
 
 
 def numbers(tensors: Tensors) -> int:
-    """The total number of weights."""
+    """The total number of elements."""
     return sum(math.prod(shape) for shape in tensors.values())
 
 
 def _outputs(name: str, shape: tuple[int, ...]) -> int:
-    """The number of outputs of the matrix made from a tensor; 0 if it is not a matrix."""
+    """The number of outputs of a tensor's matrix; 0 if it is not a matrix."""
     if len(shape) < 2:
         return 0
     return shape[1] * shape[2] // 2 if "convtr" in name else shape[0]
 
 
 class Speeds:
-    """The memory bandwidth and arithmetic throughput of this machine, with all threads of the kernels.
+    """Measures how fast this machine reads and multiplies on the kernels' threads.
 
-    loops: what is read before the same is read again, in bytes by name. What fits a cache comes faster.
+    loops: sizes of buffers to read repeatedly, in bytes, by name. A buffer that fits a CPU cache is read faster.
     """
 
     def __init__(self, loops: dict[str, float]) -> None:
@@ -144,8 +150,8 @@ class Speeds:
         """Bytes per second by loop, and operations per second as "f32" and "int8"."""
         found = {}
         for name, size in self.loops.items():
-            ops.read_all(self.buffer[: size // 4], 1)  # load it into the cache, if it fits
-            found[name] = _per_second(ops.read_all, self.buffer[: size // 4], 1 + AT_ONCE // size)
+            ops.read_all(self.buffer[: size // 4], 1)  # into the CPU cache, if it fits
+            found[name] = _per_second(ops.read_all, self.buffer[: size // 4], 1 + LEAST_READ // size)
         return found | {
             "f32": _per_second(ops.multiply_all, 100_000),
             "int8": _per_second(ops.multiply_all, 100_000, True),

@@ -1,1 +1,1 @@
-"""Long texts to sound files: documents, subtitles and batches, on this machine or on a Dask cluster; interrupted and resumed."""
+"""Documents, subtitles and batches to sound files, on this machine or on a Dask cluster. Interrupted work can be resumed."""

@@ -1,9 +1,10 @@
-"""Many texts at once: files and a folder for what becomes of them, and JSON lines as piper takes them."""
+"""Batches: several files with an output folder, and JSON lines in the format of piper."""
 
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ VOICE_KEYS = ("voice", "speaker", "speaker_id")  # of a JSON line, the first tha
 
 
 def expanded(names: Iterable[str]) -> list[str]:
-    """Files, and the documents in folders. Raises OptionError for what is neither."""
+    """The given files and the documents in the given folders. If some files exist, the missing ones stay in the list and fail later.
+
+    Raises OptionError: a folder has no documents, or none of the files exists.
+    """
+    names = list(names)
     found: list[str] = []
     for name in names:
         if os.path.isdir(name):
@@ -26,7 +31,7 @@ def expanded(names: Iterable[str]) -> list[str]:
             if not inside:
                 raise OptionError(f"{name} has no documents: give a folder with {', '.join(SUFFIXES)} files")
             found += inside
-        elif os.path.exists(name):
+        elif os.path.exists(name) or any(map(os.path.exists, names)):
             found.append(name)
         else:
             raise OptionError(f"{name} does not exist: check the path; a text is given in quotes, or as --text")
@@ -34,7 +39,7 @@ def expanded(names: Iterable[str]) -> list[str]:
 
 
 def of_files(names: list[str], folder: str, suffix: str, read: Callable[[str], Document], job: Job) -> Iterator[Job]:
-    """A job for each file, with an output of its name in a folder. job: has what they share."""
+    """One job per file. The output has the name of the file, in `folder`. `job` holds the settings that all jobs share."""
     used: set[str] = set()
     for name in names:
         stem, number = Path(name).stem or "output", 1
@@ -50,29 +55,41 @@ def _reading(read: Callable[[str], Document], name: str) -> Callable[[], Documen
 
 
 def of_json_lines(
-    lines: Iterable[bytes], folder: str, suffix: str, job: Job, known: Callable[[str], bool]
+    lines: Iterable[bytes], folder: str, suffix: str, job: Job, known: Callable[[str], bool], names: Sequence[str]
 ) -> Iterator[Job]:
-    """A job for each line such as {"text": "Hello.", "speaker": "alba", "output_file": "hello.wav"}.
+    """One job per line, such as {"text": "Hello.", "speaker": "alba", "output_file": "hello.wav"}.
 
-    Only the text is needed. Without a file name, the number of the line is one. A line that makes no sense is a job that fails.
+    Only `text` is required. The default file name is the number of the line. An invalid line becomes a job that fails.
+
+    Args:
+        known: whether there is a voice of this name.
+        names: of the voices, in the order that numbers count them from 0.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
             name = f"line {number}"
             try:
-                yield _of_line(line, name, os.path.join(folder, f"{number:04}{suffix}"), folder, job, known)
+                yield _of_line(line, name, os.path.join(folder, f"{number:04}{suffix}"), folder, job, known, names)
             except TextError as error:
                 yield replace(job, name=name, output=os.path.join(folder, f"{number:04}{suffix}"), read=_raising(error))
 
 
-def _of_line(line: bytes, name: str, output: str, folder: str, job: Job, known: Callable[[str], bool]) -> Job:
+def _of_line(
+    line: bytes,
+    name: str,
+    output: str,
+    folder: str,
+    job: Job,
+    known: Callable[[str], bool],
+    names: Sequence[str],
+) -> Job:
     try:
         given = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise TextError(f'{name} is no JSON ({error}): write {{"text": "..."}}') from None
     if not isinstance(given, dict) or not isinstance(given.get("text"), str):
         raise TextError(f'{name} has no text: write {{"text": "..."}}')
-    voice = next((str(given[key]) for key in VOICE_KEYS if given.get(key) is not None), "")
+    voice = _voice(given, known, names)
     if voice and not known(voice):
         raise TextError(
             f"{name}: there is no voice called {voice[:40]!r}: take one of `pockettts voices`, or name it by --voice-map"
@@ -82,8 +99,18 @@ def _of_line(line: bytes, name: str, output: str, folder: str, job: Job, known: 
         if not isinstance(file, str) or not file.strip():
             raise TextError(f"{name}: output_file is not the name of a file")
         output = os.path.join(folder, file)
+        with suppress(OSError):  # writing says what is wrong
+            os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
     document = Document([Chapter("", given["text"])])
     return replace(job, name=name, output=output, read=lambda: document, voice=voice or job.voice)
+
+
+def _voice(given: dict[str, Any], known: Callable[[str], bool], names: Sequence[str]) -> str:
+    """The voice of a line. A number, as piper uses, is looked up in --voice-map and then in the list of voices."""
+    voice = next((given[key] for key in VOICE_KEYS if given.get(key) is not None), "")
+    if isinstance(voice, int) and not isinstance(voice, bool) and not known(str(voice)) and 0 <= voice < len(names):
+        return names[voice]
+    return str(voice)
 
 
 def _raising(error: TextError) -> Callable[[], Any]:
@@ -94,7 +121,7 @@ def _raising(error: TextError) -> Callable[[], Any]:
 
 
 def voice_map(given: Iterable[str]) -> dict[str, str]:
-    """Voices by the names that texts have for them, of `Ann=alba,Bob=marius` or of JSON files. Raises OptionError."""
+    """Parse --voice-map: `Ann=alba,Bob=marius`, or the path of a JSON file. Raises OptionError."""
     voices: dict[str, str] = {}
     for part in given:
         if os.path.isfile(part) and part.lower().endswith(".json"):

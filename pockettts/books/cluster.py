@@ -1,11 +1,11 @@
-"""Chunks on the workers of a Dask cluster (`pip install 'pockettts[dask]'`), in order, none lost and none twice.
+"""Speak chunks on the workers of a Dask cluster (`pip install 'pockettts[dask]'`). The results keep their order.
 
-A chunk gives the same samples wherever and however often it is spoken, so a worker that died or hangs is simply done without: its
-chunks go to others, and what comes first counts. Each worker reads the weights from its own cache; only texts go out, and sound comes
-back. Voices that are files of this machine are sent once to each worker.
+A chunk has the same samples on every worker and in every attempt. So if a worker dies or hangs, its chunks are given to other workers,
+and the first result is used. Each worker reads the weights from its own cache. The client sends text and receives sound. Voices that are
+files on the client are sent once to each worker.
 
-Why Dask: pure Python, one scheduler and any number of workers by `dask scheduler` and `dask worker`, late ones welcome, on x86-64 and
-ARM64. Ray would bring 70 MB of binaries to each machine for an object store that this needs not.
+Dask is pure Python and runs on x86-64 and ARM64. Workers can join at any time. Ray would add 70 MB of binaries to each machine for an
+object store that is not needed here.
 """
 
 import hashlib
@@ -26,15 +26,16 @@ from .. import __version__
 from ..errors import OptionError, PocketTTSError
 from .speaker import SENT, Order, Setup, Spoken, VersionError
 
-TRIES = 5  # of a chunk, with workers that die or fail
-AHEAD = 3  # chunks a thread that are given out
-FIRST_PATIENCE = 600.0  # seconds for a chunk until the first is there: workers may have to download a model
-PATIENCE = 60.0  # seconds from then on, or SLOWNESS times the slowest chunk so far
-SLOWNESS = 5.0
-RECONNECT = 600.0  # seconds that a scheduler may be away
-CONNECT = 10.0  # seconds until it is clear that there is no scheduler
+TRIES = 5  # of a chunk, if workers die or fail
+AHEAD = 3  # submitted chunks per thread
+FIRST_PATIENCE = 600.0  # seconds to wait for the first chunk: workers may have to download a model
+PATIENCE = 60.0  # seconds to wait for later chunks, or SLOWNESS times the duration of the slowest chunk so far
+SLOWNESS = 15.0  # AHEAD chunks share a thread, and each may take five times as long as any before
+SUSPICION = 600.0  # seconds during which other workers are preferred to one that was late
+RECONNECT = 600.0  # seconds to wait for a scheduler that restarts
+CONNECT = 10.0  # seconds to wait for the first connection
 FETCH_PATIENCE = 60.0  # seconds to fetch the sound of a chunk
-WORKERS_AGE = 1.0  # seconds that the list of workers is good for
+WORKERS_AGE = 1.0  # seconds after which the list of workers is read again
 
 T = TypeVar("T")
 logger = logging.getLogger("pockettts")
@@ -42,11 +43,12 @@ logger = logging.getLogger("pockettts")
 
 @dataclass
 class _Ticket:
-    """An order on its way.
+    """An order that was submitted, and its state.
 
     Attributes:
-        given: when, and to how many workers in turn.
-        futures: of its tries that are under way, by key.
+        given: when it was last submitted, in seconds of `monotonic`.
+        tries: how often it was submitted.
+        futures: those that are running, by key.
     """
 
     item: Any
@@ -59,7 +61,7 @@ class _Ticket:
 
 
 class Cluster:
-    """Speaks orders on a Dask cluster; a `Crew`.
+    """Speak orders on a Dask cluster. Implements `Crew`.
 
     Args:
         address: of the scheduler, such as tcp://host:8786.
@@ -84,8 +86,8 @@ class Cluster:
         self.setup, self._files = _portable(setup)
         self.address, self.reconnect = address, reconnect
         self.first_patience, self.patience = first_patience, patience
-        self._slowest = 0.0  # seconds from giving out a chunk to its sound
-        self._suspects: set[str] = set()  # workers that let a chunk wait
+        self._slowest = 0.0  # seconds: the longest time that a chunk took so far
+        self._suspects: dict[str, float] = {}  # workers that were late, and when
         self._told: set[str] = set()
         self._numbers = count()
         self._finished: Queue[tuple[_Ticket, str, Spoken | BaseException | None]] = Queue()
@@ -126,12 +128,13 @@ class Cluster:
     # --- chunks --------------------------------------------------------------------------------------------------------------
 
     def _give(self, ticket: _Ticket) -> None:
-        """Give an order out, to a worker that is not known to hang."""
+        """Submit an order, if possible to a worker that is not suspected to hang."""
         if ticket.is_done or ticket.order is None:
             return
         key = f"pockettts-{id(self)}-{next(self._numbers)}"
-        good = [worker for worker in self._workers() if worker not in self._suspects]
-        where = {"workers": good, "allow_other_workers": True} if self._suspects and good else {}
+        suspects = {worker for worker, when in self._suspects.items() if monotonic() - when < SUSPICION}
+        good = [worker for worker in self._workers() if worker not in suspects]
+        where = {"workers": good, "allow_other_workers": True} if suspects and good else {}
         ticket.given, ticket.tries = monotonic(), ticket.tries + 1
         try:
             from .worker import speak_on_worker
@@ -145,11 +148,11 @@ class Cluster:
         future.add_done_callback(lambda done: self._start_fetch(ticket, key, done))
 
     def _start_fetch(self, ticket: _Ticket, key: str, future: Any) -> None:
-        """Fetch a result in a thread of its own: a worker that hangs must not hold up the results of others."""
+        """Fetch a result in a separate thread, so that a worker that hangs does not block the results of the others."""
         Thread(target=self._fetch, args=(ticket, key, future), daemon=True).start()
 
     def _fetch(self, ticket: _Ticket, key: str, future: Any) -> None:
-        """Put what became of a try into the queue: the sound, an error, or None if the cluster lost it."""
+        """Put the result of a try into the queue: the sound, an error, or None if the cluster lost it."""
         result: Spoken | BaseException | None = None
         try:
             if future.status == "finished":  # the sound is still on the worker
@@ -161,7 +164,7 @@ class Cluster:
         self._finished.put((ticket, key, result))
 
     def _wait(self, tickets: "deque[_Ticket]") -> None:
-        """Until a chunk is there, or something has to be done about those that are not."""
+        """Process one result. If there is none for 0.2 seconds, check the connection and the chunks that are late."""
         try:
             ticket, key, result = self._finished.get(timeout=0.2)
         except Empty:
@@ -180,7 +183,7 @@ class Cluster:
 
     def _accept(self, ticket: _Ticket, result: Spoken) -> None:
         ticket.result, ticket.is_done = result, True
-        self._slowest = max(self._slowest, monotonic() - ticket.given)
+        self._slowest = max(self._slowest, result.work)
         others, ticket.futures = ticket.futures, {}
         for other in others.values():
             other.release()
@@ -202,7 +205,7 @@ class Cluster:
         self._give(ticket)
 
     def _look_after(self, tickets: "deque[_Ticket]") -> None:
-        """Give chunks that wait for too long to other workers as well."""
+        """Submit chunks that are late to other workers too."""
         limit = max(self.patience, SLOWNESS * self._slowest) if self._slowest else self.first_patience
         late = [ticket for ticket in tickets if not ticket.is_done and monotonic() - ticket.given > limit]
         if not late:
@@ -224,7 +227,7 @@ class Cluster:
                         logger.warning(
                             "the worker %s let a chunk wait for %d seconds: others get its chunks too", worker, limit
                         )
-                    self._suspects.add(worker)
+                    self._suspects[worker] = monotonic()
             self._give(ticket)
 
     # --- the cluster ---------------------------------------------------------------------------------------------------------
@@ -251,7 +254,7 @@ class Cluster:
             )
 
     def _reconnect(self, tickets: "deque[_Ticket]") -> None:
-        """Wait for the scheduler, and give out again what was under way."""
+        """Wait for the scheduler, and submit unfinished chunks again."""
         self._tell(f"away {next(self._numbers)}", f"the scheduler {self.address} is away: waiting for it")
         self._close()
         end = monotonic() + self.reconnect
@@ -272,7 +275,7 @@ class Cluster:
         return bool(self._client.status == "running" and self._client.scheduler is not None)
 
     def _workers(self) -> dict[str, Any]:
-        """What the scheduler knows of each worker, by address."""
+        """The workers by address, as the scheduler describes them. The list is at most WORKERS_AGE seconds old."""
         when, workers = self._seen
         if monotonic() - when > WORKERS_AGE:
             self._seen = monotonic(), (workers := self._asked_workers())
@@ -287,7 +290,7 @@ class Cluster:
             return {}
 
     def _holders(self, tickets: "Iterable[_Ticket]") -> dict[str, str]:
-        """Which worker has each try under way, by key: it speaks it, or keeps its sound."""
+        """The worker of each running future, by key: it speaks the chunk or holds its result."""
         futures = [future for ticket in tickets for future in ticket.futures.values()]
         holders: dict[str, str] = {}
         try:
@@ -302,7 +305,7 @@ class Cluster:
         return max(4, AHEAD * threads)
 
     def _tell(self, what: str, message: str) -> None:
-        """A warning that is given once, at once."""
+        """Log a warning once, without delay."""
         if what not in self._told:
             self._told.add(what)
             logger.warning("%s", message)
@@ -315,7 +318,7 @@ class Cluster:
 
 
 def _portable(setup: Setup) -> tuple[Setup, dict[str, bytes]]:
-    """A setup in which voices that are files here go by their content, and those files."""
+    """A setup whose voice files are named by a hash of their content, and the content of these files by name."""
     files: dict[str, bytes] = {}
     voices = {}
     for name, source in setup.voices.items():

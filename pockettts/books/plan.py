@@ -1,4 +1,4 @@
-"""What becomes of a document: its sound files, and the chunks of each in order."""
+"""Plan the sound files of a document, and the chunks of each file in order."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,14 +17,14 @@ Split = Callable[[str], Iterator[Chunk | Pause]]  # see `chunks.split_text`
 
 @dataclass(frozen=True)
 class Job:
-    """A text and what is to become of it.
+    """A text and the output that is to be made of it.
 
     Attributes:
         name: of the source, for messages.
         output: the sound file.
-        read: gives the document. Raises TextError.
+        read: returns the document. Raises TextError.
         voice: who speaks; "": the usual voice.
-        by_chapter: a file for each chapter, with names made of `output`.
+        by_chapter: make one file per chapter; `output` is the pattern for their names.
         chapters: the numbers of the chapters that are wanted, such as "3-7,12"; None: all.
     """
 
@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Track:
-    """A sound file to be made, of chapters or of subtitles. number: of the first chapter in the document, from 1."""
+    """A sound file to be made from chapters or subtitles. number: the index of its first chapter in the document, from 1."""
 
     path: str
     chapters: tuple[Chapter, ...]
@@ -48,7 +48,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Piece:
-    """Silence, and a chunk after it; at the end of a file only silence.
+    """A chunk with the silence before it. The last piece of a file may have silence only.
 
     Attributes:
         number: of the chunk in the file, from 0.
@@ -64,7 +64,7 @@ class Piece:
 
 
 def chosen(given: str, count: int) -> list[int]:
-    """The chapters that `3-7,12` names, from 0, in order. Raises OptionError."""
+    """The indices, from 0 and in order, of chapters such as `3-7,12`. Raises OptionError."""
     found: set[int] = set()
     for part in given.split(","):
         match = re.fullmatch(r"\s*(\d{1,6})?\s*(-)?\s*(\d{1,6})?\s*", part)
@@ -79,18 +79,18 @@ def chosen(given: str, count: int) -> list[int]:
 
 
 def with_chapters(document: Document, given: str | None) -> Document:
-    """A document with the chapters that are wanted. Raises OptionError."""
+    """The document with the selected chapters only. Raises OptionError."""
     if given is None:
         return document
     return replace(document, chapters=[document.chapters[n] for n in chosen(given, len(document.chapters))])
 
 
 def tracks(job: Job, document: Document, count: int) -> list[Track]:
-    """The sound files of a job. Raises TextError if there are no chapters to tell apart.
+    """The sound files of a job. Raises TextError if the document has one chapter only and should be split.
 
     Args:
-        document: with the chapters that are wanted.
-        count: how many chapters there are in all.
+        document: with the selected chapters.
+        count: the number of chapters before the selection.
     """
     if not job.by_chapter:
         return [Track(job.output, tuple(document.chapters), cues=document.cues)]
@@ -111,8 +111,8 @@ def pieces(track: Track, split: Split, usual: str, known: Callable[[str], bool] 
 
     Args:
         split: makes chunks of a text.
-        usual: the voice of what has no mark.
-        known: whether there is a voice of this name; None: marks of voices are text.
+        usual: the voice of text without a mark.
+        known: whether a voice has this name; None: marks of voices are text.
     """
     number, silence, part = 0, 0.0, 0
     texts = [(cue.text, cue.speaker) for cue in track.cues] or [(chapter.text, "") for chapter in track.chapters]

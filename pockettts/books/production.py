@@ -1,8 +1,8 @@
-"""From jobs to sound files: who speaks gets chunk after chunk, and what comes back is written down, tagged, and kept for `--resume`.
+"""From jobs to sound files. A crew speaks the chunks; the results are written, tagged, and recorded for `--resume`.
 
     jobs --plan--> pieces --Crew--> Spoken --Production--> files
 
-The pieces of all jobs are one stream, so that a cluster has work beyond the end of a file.
+The pieces of all jobs form one stream, so a cluster does not idle at the end of a file.
 """
 
 import logging
@@ -23,23 +23,24 @@ from ..sound.tags import Chapter as Mark
 from ..sound.tags import Tags
 from ..words.alignment import Word
 from .plan import Job, Piece, Split, Track, pieces, tracks, with_chapters
-from .resume import ResumeState
+from .resume import Note, ResumeState
 from .speaker import Crew, Order, Spoken
 
-FASTEST = 1.5  # times that the speech of a subtitle is sped up to end before the next begins
-CHAPTERS_LEFT = 0.05  # seconds of a chapter, below which it has no mark
+FASTEST = 1.5  # the largest factor by which a subtitle is sped up to end before the next begins
+SILENCE = 60  # seconds of silence that are written at once
+SHORTEST = 0.05  # seconds; a shorter chapter gets no mark
 
 logger = logging.getLogger("pockettts")
 
 
 @dataclass
 class Work:
-    """A job under way.
+    """A job in progress.
 
     Attributes:
-        document: with the chapters that are wanted.
-        state: how far it is.
-        failed: what went wrong; nothing more is spoken then.
+        document: with the selected chapters.
+        state: the progress, for `--resume`.
+        failed: the error that ended the job.
     """
 
     job: Job
@@ -60,7 +61,7 @@ class Work:
 
 
 class Observer(Protocol):
-    """Is told how the work goes on."""
+    """Is notified of the progress."""
 
     def begin(self, work: Work) -> None: ...
     def piece(self, work: Work, track: int, piece: Piece, seconds: float, spent: float) -> None: ...
@@ -70,15 +71,15 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Style:
-    """What holds for all jobs.
+    """Settings that all jobs share.
 
     Attributes:
         split: makes chunks of a text.
-        known: whether there is a voice of this name.
+        known: whether a voice has this name.
         check: raises TextError for a text that can't be spoken.
-        facts: what must be the same for `--resume`, of a job and its texts; with the seed, which may be None.
+        facts: of a job and its texts: the values that `--resume` requires to be unchanged, with the seed, which may be None.
         writer: `loudness` and `volume` for a `Writer`.
-        heard: is given the sound while it is made, such as a loudspeaker.
+        heard: an output that gets the sound immediately, such as a loudspeaker.
         with_marks: `[voice:NAME]` changes the voice.
     """
 
@@ -92,18 +93,18 @@ class Style:
     with_marks: bool = True
 
 
-# What passes through a crew: the work, the number of the track, and the piece; None: the track ends. A job that could not begin has
-# an error in place of the work; one that ends, a track of -1.
+# The items that pass through a crew: the work, the index of the track, and the piece. The piece None ends a track; the track -1 ends a
+# job. A job that could not begin is sent with its error.
 Item = tuple[Work | Job, int, Piece | None | PocketTTSError]
 
 
 class Production:
-    """Makes the files of jobs, one after the other.
+    """Make the files of jobs, in order.
 
     Args:
-        crew: who speaks.
-        resume: go on where an earlier run was interrupted. What has an output and no resume file is finished.
-        skip_finished: with `resume`, go on to the next job where there is nothing to go on from; else that is an error.
+        crew: speaks the chunks.
+        resume: continue interrupted jobs. A job with an output and without a journal is finished.
+        skip_finished: with `resume`, skip finished jobs; otherwise a job without a journal is an error.
     """
 
     def __init__(
@@ -116,9 +117,9 @@ class Production:
         self._begun: Work | None = None
 
     def run(self, jobs: Iterable[Job]) -> list[tuple[Job, PocketTTSError]]:
-        """Work through the jobs; those that fail are returned with their errors, and cost the others nothing.
+        """Run the jobs, and return those that failed with their errors. A failed job does not stop the others.
 
-        Raises KeyboardInterrupt, after what was spoken is in its file.
+        Raises KeyboardInterrupt, after the finished chunks are in their file.
         """
         try:
             for item, spoken in self.crew.speak(self._items(jobs)):
@@ -131,7 +132,7 @@ class Production:
             raise
         return self.failures
 
-    # --- what there is to speak ---------------------------------------------------------------------------------------------
+    # --- input: items in order ---------------------------------------------------------------------------------------------
 
     def _items(self, jobs: Iterable[Job]) -> Iterator[tuple[Item, Order | None]]:
         for job in jobs:
@@ -149,7 +150,7 @@ class Production:
                 yield (work, -1, error), None
 
     def _open(self, job: Job) -> Work | None:
-        """The work of a job; None if it was finished before."""
+        """Open a job. Returns None if an earlier run finished it."""
         import secrets
 
         whole = job.read()
@@ -189,7 +190,7 @@ class Production:
                 yield (work, number, piece), order
             yield (work, number, None), None
 
-    # --- what was spoken ----------------------------------------------------------------------------------------------------
+    # --- output: results in order ----------------------------------------------------------------------------------------------------
 
     def _take(self, item: Item, spoken: Spoken | PocketTTSError | None) -> None:
         work, number, piece = item
@@ -237,7 +238,7 @@ class Production:
         return self._output
 
     def _close(self, work: Work, number: int) -> None:
-        """A file is whole."""
+        """Finish a file."""
         output = self._opened(work, number)
         output.finish()
         self._output = None
@@ -249,11 +250,11 @@ class Production:
         self._begun = None
 
     def _interrupt(self) -> None:
-        """What was spoken until Ctrl-C becomes a file, if it is a chunk at least."""
+        """After Ctrl-C: write the file with the chunks so far, if there is at least one."""
         output, self._output = self._output, None
         if output is not None:
             if output.work.state.chunks:
-                output.finish()
+                output.finish(is_whole=False)
             else:
                 output.abandon()
         if self._begun is not None:
@@ -270,7 +271,7 @@ class Production:
 
 
 class _Output:
-    """A sound file that is being written."""
+    """An open sound file."""
 
     def __init__(self, work: Work, number: int, style: Style, observer: Observer) -> None:
         self.work, self.number, self.track, self.style, self.observer = (
@@ -289,13 +290,12 @@ class _Output:
             Writer(self.track.path, style.sample_rate, tags=_tags(work, number), **style.writer)
         )
         self._has_chapters = len(self.track.chapters) > 1 and form.name not in ("wav", "aac")
-        self._starts = list(work.state.starts)
-        for block in work.state.blocks():
-            self._writer.write(block)
-            self.samples += len(block)
+        self._starts: dict[int, int] = {}  # of chapters, the first sample
+        for note, data in work.state.pieces():
+            self._append(note, data)
 
     def add(self, piece: Piece, spoken: Spoken | None) -> None:
-        """Write a piece and note it in the resume file."""
+        """Write a piece, and record it in the journal."""
         if self.track.cues:
             if self._cue_pieces and piece.part != self._cue_pieces[0].part:
                 self._end_cue()
@@ -308,59 +308,75 @@ class _Output:
             if self.part >= 0:
                 self.observer.chapter(self.work, self.number, self.part)
             self.part = piece.part
-            if all(part != piece.part for part, _ in self._starts):
-                self._starts.append((piece.part, self.samples + len(silence)))
-                self.work.state.starts = self._starts
         data = pcm16(silence) + (spoken.pcm if spoken else b"")
         for word in spoken.words if spoken else ():
             self._note_word(word, (self.samples + len(silence)) / self.style.sample_rate)
-        self._append(data)
+        note = Note(piece.part, len(silence), piece.voice if piece.chunk else self._writer.speaker)
         if piece.chunk is not None:
-            self.work.state.add(data, piece.chunk.characters)
+            self._keep(note, data, piece.chunk.characters, 1)
+        else:
+            self._append(note, data)
+            self._play(data)
 
     def _end_cue(self) -> None:
-        """Write the speech of a subtitle at its time, faster if it would not end before the next."""
+        """Write the speech of a subtitle at its time. It is sped up if it would end after the start of the next."""
         rate = self.style.sample_rate
         parts, self._cue_pieces = self._cue_pieces, []
         speech, self._speech = self._speech, []
         cue = self.track.cues[parts[0].part]
         following = self.track.cues[parts[0].part + 1] if parts[0].part + 1 < len(self.track.cues) else None
-        blocks = []
+        blocks: list[np.ndarray] = []
+        words: list[Word] = []  # in seconds since the cue, at the speed of the model
         for piece, spoken in zip(parts, speech, strict=True):
             pause = 0.0 if piece is parts[0] else piece.silence
-            blocks += [np.zeros(round(pause * rate), np.float32), from_pcm16(spoken.pcm)]
+            blocks.append(np.zeros(round(pause * rate), np.float32))
+            before = sum(map(len, blocks)) / rate
+            words += [replace(word, start=word.start + before, end=word.end + before) for word in spoken.words]
+            blocks.append(from_pcm16(spoken.pcm))
         samples = np.concatenate(blocks)
         start = max(self.samples, round(cue.start * rate))
         room = round(following.start * rate) - start if following else len(samples)
-        if len(samples) > room:
-            samples = _sped_up(samples, min(FASTEST, len(samples) / max(1, room)), rate)
+        speed = min(FASTEST, max(1.0, len(samples) / max(1, room)))
+        if speed > 1:
+            samples = _sped_up(samples, speed, rate)
         if len(samples) > room + rate // 10:
             late = (len(samples) - room) / rate
             logger.warning(
                 "%.40r at %.1f s takes %.1f s more than there is: the next begins later", cue.text, cue.start, late
             )
-        data = pcm16(np.concatenate([np.zeros(start - self.samples, np.float32), samples]))
-        for spoken in speech[:1]:
-            for word in spoken.words:
-                self._note_word(word, start / rate)
-        self._append(data)
-        self.work.state.add(data, sum(piece.chunk.characters for piece in parts if piece.chunk), len(parts))
+        for word in words:
+            self._note_word(replace(word, start=word.start / speed, end=word.end / speed), start / rate)
+        voice = parts[0].voice
+        while (missing := start - self.samples) > 0:
+            lead = min(missing, SILENCE * rate)
+            self._keep(Note(parts[0].part, lead, voice), bytes(2 * lead), 0, 0)
+        characters = sum(piece.chunk.characters for piece in parts if piece.chunk)
+        self._keep(Note(parts[0].part, 0, voice), pcm16(samples), characters, len(parts))
+
+    def _keep(self, note: Note, data: bytes, characters: int, chunks: int) -> None:
+        """Write sound, and record it in the journal."""
+        self._append(note, data)
+        self._play(data)
+        self.work.state.add(data, characters, note, chunks)
 
     def _note_word(self, word: Word, offset: float) -> None:
         self.work.words.append(replace(word, start=word.start + offset, end=word.end + offset))
 
-    def _append(self, data: bytes) -> None:
-        block = from_pcm16(data)
-        self._writer.write(block)
+    def _append(self, note: Note, data: bytes) -> None:
+        self._starts.setdefault(note.part, self.samples + note.lead)
+        self._writer.speaker = note.voice
+        self._writer.write(from_pcm16(data))
+        self.samples += len(data) // 2
+
+    def _play(self, data: bytes) -> None:
         if self.style.heard is not None:
-            self.style.heard.write(block)
+            self.style.heard.write(from_pcm16(data))
             if hasattr(self.style.heard, "flush"):
                 self.style.heard.flush()
-        self.samples += len(block)
 
-    def finish(self) -> None:
-        """Write the file with what there is."""
-        if self._cue_pieces:
+    def finish(self, is_whole: bool = True) -> None:
+        """Finish the file. is_whole: False after Ctrl-C; then a subtitle of which chunks are missing is dropped."""
+        if self._cue_pieces and is_whole:
             self._end_cue()
         if self.part >= 0:
             self.observer.chapter(self.work, self.number, self.part)
@@ -369,16 +385,17 @@ class _Output:
         self._stack.close()
 
     def abandon(self) -> None:
-        """Leave no file."""
+        """Discard the file."""
         error = PocketTTSError("abandoned")
         self._stack.__exit__(type(error), error, None)
 
     def _marks(self) -> list[Mark]:
-        ends = [start for _, start in self._starts[1:]] + [self.samples]
+        starts = sorted(self._starts.items())
+        ends = [start for _, start in starts[1:]] + [self.samples]
         marks: list[Mark] = []
-        for (part, start), end in zip(self._starts, ends, strict=True):
+        for (part, start), end in zip(starts, ends, strict=True):
             title = self.track.chapters[part].title or (self.work.document.title if not part else "")
-            if end - start >= CHAPTERS_LEFT * self.style.sample_rate:
+            if end - start >= SHORTEST * self.style.sample_rate:
                 first = start if marks else 0
                 marks.append(
                     Mark(
@@ -396,7 +413,7 @@ def _sped_up(samples: np.ndarray, factor: float, sample_rate: int) -> np.ndarray
 
 
 def _tags(work: Work, number: int) -> Tags:
-    """What a sound file says about the document. number: of the file, from 0."""
+    """The tags of a sound file. number: the index of the file, from 0."""
     document, track = work.document, work.tracks[number]
     is_part = work.job.by_chapter
     return Tags(

@@ -1,50 +1,62 @@
-"""What was spoken of a long text so far, so that `--resume` can go on from there: a file beside the output.
+"""The journal: a file beside the output from which `--resume` continues.
 
-The sound is kept as 16-bit PCM, whatever format the output has: encoded anew, with what follows, it gives the same bytes as if
-nobody had interrupted. Before it comes a header with JSON: what was spoken how, and how far that got.
+It keeps the sound as 16-bit PCM in all formats. A resumed run encodes it again, so the output has the same bytes as without the
+interruption. The file starts with a JSON header: the facts that must not change, and the progress. Then each chunk follows: four numbers
+(`_FRAME`), the name of the voice, and the sound.
 """
 
 import json
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any, BinaryIO, NamedTuple
 
 from ..errors import OptionError, TextError
-from ..sound.encode import from_pcm16
 from ..storage.files import cannot_write
 
 HEADER = 32768  # bytes
-BLOCK = 65536  # bytes read at once
-STATE = ("facts", "chapter", "chunks", "characters", "starts", "size")  # in the header
+HASHED = {"text", "lexicon", "voice map"}  # facts whose values are no use in a message
+STATE = ("facts", "chapter", "chunks", "characters", "size")  # in the header
+_FRAME = struct.Struct("<4I")  # chapter, samples of silence, bytes of the speaker's name, bytes of sound
+
+
+class Note(NamedTuple):
+    """A piece of sound: its chapter within the file, from 0; the samples of silence at its start; and its voice."""
+
+    part: int
+    lead: int
+    voice: str
 
 
 class ResumeState:
-    """The journal of an output. It is written chunk by chunk, and removed when the text is finished.
+    """The journal of an output. It is written after each chunk, and removed when the output is finished.
 
-    facts: what must be the same to go on: text, voice, options; numbers, strings or None by name. chapter: how many files are
-    finished. chunks: how many of the next one are. characters: of all that is spoken. starts: of chapters of the present file, the
-    index and the first sample; none if there are too many of them to keep.
+    Attributes:
+        facts: text, voice and options, which must be the same to continue: numbers, strings or None by name.
+        chapter: the number of finished files.
+        chunks: the number of finished chunks of the next file.
+        characters: the number of all finished characters.
     """
 
     def __init__(self, output: str | Path, facts: dict[str, Any]) -> None:
         self.path, self.facts = Path(f"{output}.resume"), facts
         self.chapter = self.chunks = self.characters = self._size = 0
-        self.starts: list[tuple[int, int]] = []
         self._file: BinaryIO | None = None
-        self.is_begun = False  # there is something to go on from
+        self.is_begun = False  # whether it has a finished chunk
 
     def reopen(self) -> None:
-        """Go on where the last run ended; a seed that is None is then that run's.
+        """Continue the last run, or begin if it has no finished chunk. A seed of None becomes the seed of that run.
 
-        Raises OptionError: there is no journal, or it is of another text, or of other options.
+        Raises OptionError: there is no journal, or it belongs to another text or other options, or another run uses it.
         """
         try:
-            self._file = open(self.path, "r+b")  # noqa: SIM115 (until `close`)
-            header = json.loads(self._file.read(HEADER))
-            facts, self.chapter, self.chunks, self.characters, self.starts, self._size = map(header.__getitem__, STATE)
+            self._file = _locked(open(self.path, "r+b"))  # noqa: SIM115 (until `close`)
+            content = self._file.read(HEADER)
+            if not content:  # the last run was interrupted before its first chunk
+                return
+            header = json.loads(content)
+            facts, self.chapter, self.chunks, self.characters, self._size = map(header.__getitem__, STATE)
         except FileNotFoundError:
             raise OptionError(
                 f"{self.path} is not there, so there is nothing to go on from: leave --resume out"
@@ -58,56 +70,92 @@ class ResumeState:
             self.facts["seed"] = facts.get("seed")
         for name, value in self.facts.items():
             if facts.get(name) != value:
-                was = "" if name == "text" else f" (it was {facts.get(name)!r:.50})"
+                was = "" if name in HASHED else f" (it was {facts.get(name)!r:.50})"
                 raise OptionError(
                     f"{self.path} was begun with another {name.replace('_', ' ')}{was}: take that, or leave --resume out"
                 )
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """The sound of the present file so far, float32 [samples]."""
-        if self._file is not None:
-            self._file.seek(HEADER)
-            for start in range(0, self._size, BLOCK):
-                yield from_pcm16(self._file.read(min(BLOCK, self._size - start)))
+    def pieces(self) -> Iterator[tuple[Note, bytes]]:
+        """The pieces of the unfinished file: notes, and 16-bit samples. Raises OptionError if the journal is damaged."""
+        end = HEADER + self._size
+        if self._file is None:
+            return
+        self._file.seek(HEADER)
+        while self._file.tell() < end:
+            frame = self._file.read(_FRAME.size)
+            part, lead, name, size = _FRAME.unpack(frame) if len(frame) == _FRAME.size else (0, 0, 0, end)
+            if self._file.tell() + name + size > end:
+                raise OptionError(f"{self.path} is damaged: remove it, and leave --resume out")
+            voice = self._file.read(name).decode("utf-8", "replace")
+            yield Note(part, lead, voice), self._file.read(size)
 
-    def add(self, data: bytes, characters: int, chunks: int = 1) -> None:
-        """Chunks were spoken, of so many characters: 16-bit samples."""
+    def add(self, data: bytes, characters: int, note: Note, chunks: int = 1) -> None:
+        """Record finished chunks.
+
+        Args:
+            data: 16-bit samples.
+            characters, chunks: how many were spoken.
+
+        Raises TextError: it can't be written. OptionError: another run uses the journal.
+        """
         try:
             if self._file is None:
-                self._file = open(self.path, "w+b")  # noqa: SIM115
+                self.path.touch()
+                self._file = _locked(open(self.path, "r+b"))  # noqa: SIM115
+                self._file.truncate(0)
+            voice = note.voice.encode()
+            frame = _FRAME.pack(note.part, note.lead, len(voice), len(data)) + voice + data
             self._file.seek(HEADER + self._size)
-            self._file.write(data)
+            self._file.write(frame)
             self.chunks, self.characters, self._size = (
                 self.chunks + chunks,
                 self.characters + characters,
-                self._size + len(data),
+                self._size + len(frame),
             )
             self._note()
         except OSError as error:
             raise TextError(cannot_write(self.path, error)) from None
 
     def next_chapter(self) -> None:
-        self.chapter, self.chunks, self.starts, self._size = self.chapter + 1, 0, [], 0
+        """Record that a file is finished."""
+        self.chapter, self.chunks, self._size = self.chapter + 1, 0, 0
         if self._file is not None:
-            self._note()
-            self._file.truncate(HEADER)
+            try:
+                self._note()
+                self._file.truncate(HEADER)
+            except OSError as error:
+                raise TextError(cannot_write(self.path, error)) from None
 
     def _note(self) -> None:
-        """The header is written last: until then, what came before counts."""
+        """Write the header. This is the last step: until then the journal has its old state."""
         assert self._file is not None
-        state = [self.facts, self.chapter, self.chunks, self.characters, self.starts, self._size]
+        state = [self.facts, self.chapter, self.chunks, self.characters, self._size]
         header = json.dumps(dict(zip(STATE, state, strict=True))).encode()
-        if len(header) > HEADER:
-            header = json.dumps(dict(zip(STATE, state, strict=True)) | {"starts": []}).encode()
         self._file.seek(0)
         self._file.write(header.ljust(HEADER))
         self._file.flush()
         self.is_begun = True
 
     def close(self, finished: bool) -> None:
-        """Keep it for the next run; or remove it, if the text is finished or nothing could be written down."""
+        """Close the journal. It is removed if the output is finished, or if it has no chunk."""
         if self._file is not None:
-            with suppress(OSError):  # what the disk had no room for, and nobody counts on
+            with suppress(OSError):  # the disk is full; the header does not count these bytes
                 self._file.close()
         if finished or self._file is not None and not self.is_begun:
             self.path.unlink(missing_ok=True)
+
+
+def _locked(file: BinaryIO) -> BinaryIO:
+    """Lock an open journal, so that two runs can't write to it. Raises OptionError if another run has locked it."""
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise OptionError(
+            f"{file.name} is in use: another run makes the same file; wait for it, or take another name"
+        ) from None
+    except (ImportError, OSError):  # some network file systems have no locks
+        pass
+    return file

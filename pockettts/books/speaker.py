@@ -1,4 +1,4 @@
-"""One chunk of a book spoken: the same samples on any machine, since its noise depends on seed, chunk and attempt alone."""
+"""Speak a single chunk. Its noise depends only on the seed, the chunk and the attempt, so every machine makes the same samples."""
 
 import logging
 import threading
@@ -32,11 +32,11 @@ class VersionError(PocketTTSError):
 
 @dataclass(frozen=True)
 class Setup:
-    """How to speak; what each machine of a cluster needs to know.
+    """The model, voices and options. Each machine of a cluster gets one.
 
     Attributes:
         model: a name, the path or address of a config, or a config.
-        voices: the name, path or address of each voice, by what texts call it, in small letters; "" is the usual one.
+        voices: the name, path or address of each voice, by its name in texts (lower case); "" is the default voice.
         options: for `TTSModel.load`.
         verify: speak chunks with faults again.
         with_words: find the times of words.
@@ -53,7 +53,7 @@ class Setup:
 
 
 class Order(NamedTuple):
-    """A chunk to be spoken. number: of the chunk in its file."""
+    """A chunk to be spoken. number: the index of the chunk in its file."""
 
     chunk: Chunk
     number: int
@@ -62,13 +62,13 @@ class Order(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """A chunk that was spoken.
+    """The result of an order.
 
     Attributes:
         pcm: 16-bit samples.
-        words: with their times in seconds since its start, if they are wanted.
-        work: seconds that it took.
-        messages: warnings of another machine; those of this one are in the log.
+        words: words with their times in seconds from the start of the chunk, if `Setup.with_words`.
+        work: the processing time in seconds.
+        messages: the warnings of a worker. Warnings of this machine are in the log.
     """
 
     pcm: bytes
@@ -81,7 +81,7 @@ T = TypeVar("T")
 
 
 class Crew(Protocol):
-    """Who speaks orders: this machine, or a cluster. Items without an order pass through in their place."""
+    """Speaks orders on this machine or on a cluster. Results keep the order of the items; items without an order have no result."""
 
     def speak(
         self, items: "Iterable[tuple[T, Order | None]]"
@@ -89,7 +89,7 @@ class Crew(Protocol):
 
 
 class Speaker:
-    """A model and its voices, loaded when they are needed, once each."""
+    """A model and its voices. Each is loaded once, when it is first needed."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -118,7 +118,7 @@ class Speaker:
         return self._states[source]
 
     def speak(self, order: Order) -> Spoken:
-        """Speak a chunk. Raises what loading the model and the voice raise."""
+        """Speak a chunk. Raises the errors of `TTSModel.load` and `TTSModel.get_voice_state`."""
         with self._lock:
             model, start = self.model, perf_counter()
             options: Options = model.options.without_level().replace(seed=order.seed, verify=self.setup.verify)
@@ -133,7 +133,7 @@ class Speaker:
 
 
 class ThisMachine:
-    """Speaks orders one after the other."""
+    """Speaks orders one by one."""
 
     def __init__(self, setup: Setup) -> None:
         self.speaker = Speaker(setup)

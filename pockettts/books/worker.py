@@ -1,14 +1,18 @@
-"""What runs on a worker of a Dask cluster. It keeps its model from chunk to chunk."""
+"""The code that runs on a worker of a Dask cluster. It keeps the model between chunks, and speaks all chunks in one thread.
+
+Dask runs tasks in several threads. Each of them would start its own OpenMP threads, and the idle ones would slow down the active ones.
+"""
 
 import logging
 import os
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from distributed import WorkerPlugin
+from distributed import WorkerPlugin, get_worker
 
 from .. import __version__
 from .speaker import SENT, Order, Setup, Speaker, Spoken, VersionError
@@ -18,20 +22,27 @@ VOICES = Path(tempfile.gettempdir()) / f"pockettts-voices-{os.getuid() if hasatt
 logger = logging.getLogger("pockettts")
 
 _speakers: dict[str, Speaker] = {}
-_lock = threading.Lock()
+_thread = ThreadPoolExecutor(1, "pockettts")
 
 
 def speak_on_worker(setup: Setup, order: Order, version: str) -> Spoken:
-    """Speak a chunk in the process of a worker, which keeps its model. Raises what `Speaker.speak` raises."""
+    """Speak a chunk in the process of a worker. Without `setup.threads`, it uses as many threads as the Dask worker has.
+
+    Raises the errors of `Speaker.speak`, and VersionError.
+    """
     if version != __version__:
         raise VersionError(f"a worker has pockettts {__version__}, but this is {version}: install the same everywhere")
+    threads = setup.threads or get_worker().state.nthreads
+    return _thread.submit(_speak, replace(setup, threads=threads), order).result()
+
+
+def _speak(setup: Setup, order: Order) -> Spoken:
     key = repr(setup)
-    with _lock:
-        if key not in _speakers:
-            _speakers.clear()  # of another run
-            voices = {name: _own_file(source) for name, source in setup.voices.items()}
-            _speakers[key] = Speaker(replace(setup, voices=voices))
-        speaker = _speakers[key]
+    if key not in _speakers:
+        _speakers.clear()  # of another run
+        voices = {name: _own_file(source) for name, source in setup.voices.items()}
+        _speakers[key] = Speaker(replace(setup, voices=voices))
+    speaker = _speakers[key]
     messages = _Messages()
     logger.addHandler(messages)
     try:
@@ -41,7 +52,7 @@ def speak_on_worker(setup: Setup, order: Order, version: str) -> Spoken:
 
 
 class _Messages(logging.Handler):
-    """Collects the warnings of a thread."""
+    """Collects the warnings of the current thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -54,7 +65,7 @@ class _Messages(logging.Handler):
 
 
 class VoicesPlugin(WorkerPlugin):
-    """Puts the files of voices on each worker, also on those that come late. files: their content by name."""
+    """Copies voice files to each worker, also to those that join later. files: their content by name."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files

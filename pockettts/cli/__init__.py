@@ -101,17 +101,26 @@ def _run(argv: list[str]) -> None:
 
 def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
     """Raise OptionError for an unknown option, before argparse complains about what follows it."""
+    known = parser._option_string_actions
     for word in given:
         if word == "--":
             return
         option = word.split("=")[0] if word.startswith("--") else word[:2]
-        is_number = re.fullmatch(r"-\.?\d.*", word)
-        if word.startswith("-") and word != "-" and not is_number and option not in parser._option_string_actions:
-            from ..config.parse import near
+        is_text = not word.startswith("-") or re.fullmatch(
+            r"-|-\.?\d.*|-+\s.*", word, re.DOTALL
+        )  # a number, or an item of a list
+        if not is_text and option not in known:
+            parser.error(f"{word!r}: no such option{_similar_option(option, list(known))}")
 
-            similar = near(option, [name for name in parser._option_string_actions if name.startswith("--")], 1)
-            advice = f"; did you mean {similar[0]}?" if similar and option.startswith("--") else ""
-            parser.error(f"{word!r}: no such option{advice}")
+
+def _similar_option(option: str, known: list[str]) -> str:
+    """Advice for an unknown option: the known one that starts like it, or else is most similar to it."""
+    from ..config.parse import near
+
+    name, names = option[2:], [other[2:] for other in known if other.startswith("--")]
+    is_name = re.fullmatch(r"[\w-]+", name)
+    similar = is_name and ([other for other in names if other.startswith(name)] or near(name, names, 1))
+    return f"; did you mean --{similar[0]}?" if similar else ""
 
 
 def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:

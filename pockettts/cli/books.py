@@ -1,8 +1,7 @@
-"""Documents, subtitles and batches for `pockettts generate`: what the options mean, and what is shown of the work."""
+"""Documents, subtitles and batches for `pockettts generate`: the options, the list of chapters, and the setup of the work."""
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -62,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def find_files(args: argparse.Namespace) -> list[str]:
-    """The files that are to be spoken, of --file or in place of a text; `args.words` has what is left. Raises OptionError."""
+    """The files to be spoken: those of --file, or those given as arguments, which are removed from `args.words`. Raises OptionError."""
     from ..books.batch import expanded
     from ..reading.documents import SUFFIXES
 
@@ -86,7 +85,7 @@ def find_files(args: argparse.Namespace) -> list[str]:
 
 
 def check_options(args: argparse.Namespace, files: list[str]) -> None:
-    """Raise OptionError for options that don't go together."""
+    """Raise OptionError for options that can't be combined."""
     if len(files) > 1 and args.directory is None and not args.list:
         raise OptionError(f"{len(files)} files need a folder for what becomes of them: give --output-dir DIR")
     if args.directory is not None and (args.output is not None or args.stream or args.play):
@@ -108,9 +107,20 @@ def check_options(args: argparse.Namespace, files: list[str]) -> None:
 
 
 def list_chapters(files: list[str], read: Any) -> None:
-    """Print a table of chapters with their words and minutes, at 150 words a minute."""
+    """Print a table of chapters with their words and minutes, at 150 words a minute. Raises TextError if a file can't be read.
+
+    Of several files, those that can be read are listed first.
+    """
+    failed = 0
     for number, name in enumerate(files):
-        document = read(name)
+        try:
+            document = read(name)
+        except TextError as error:
+            if len(files) == 1:
+                raise
+            failed += 1
+            print_message(f"pockettts: {error}")
+            continue
         if len(files) > 1:
             print(f"{chr(10) * bool(number)}{name}")
         about = [
@@ -128,6 +138,8 @@ def list_chapters(files: list[str], read: Any) -> None:
             print(f"{n:4}  {words:8,} words  {words / 150:7.1f} min  {title}")
         total = sum(words for _, words, _ in rows)
         print(f"      {total:8,} words  {total / 150:7.1f} min  in all")
+    if failed:
+        raise TextError(f"{failed} of {len(files)} can't be read, the others are listed")
 
 
 def read_file(args: argparse.Namespace, name: str) -> "Document":
@@ -137,9 +149,12 @@ def read_file(args: argparse.Namespace, name: str) -> "Document":
 
 
 class Voices:
-    """The voices that texts may name: those of the model, and those of --voice-map.
+    """The voices that a text can use: those of the model, and those of --voice-map.
 
-    `sources` has their names, paths or addresses, by what texts call them in small letters; "" is the usual one.
+    Attributes:
+        names: of the model's voices, in order.
+        map: the voices of --voice-map, by name in lower case.
+        sources: the name, path or address of each voice, by its name in texts (lower case); "" is the default voice.
     """
 
     def __init__(self, args: argparse.Namespace, config: "Config") -> None:
@@ -147,8 +162,9 @@ class Voices:
         from ..voices import catalogue
 
         usual = catalogue.default_voice(config) if args.voice is None else args.voice
-        self._map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
-        self.sources = {name.lower(): name for name in catalogue.names(config)} | self._map | {"": usual}
+        self.map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
+        self.names = catalogue.names(config)
+        self.sources = {name.lower(): name for name in self.names} | self.map | {"": usual}
         self._config = config
 
     def known(self, name: str) -> bool:
@@ -156,10 +172,10 @@ class Voices:
         return name.lower() in self.sources
 
     def check(self) -> None:
-        """Raise VoiceError or DownloadError if the usual voice, or one of the map, is not there."""
+        """Raise VoiceError or DownloadError if the default voice, or a voice of --voice-map, does not exist."""
         from ..voices.loader import find
 
-        for source in dict.fromkeys([self.sources[""], *self._map.values()]):
+        for source in dict.fromkeys([self.sources[""], *self.map.values()]):
             find(source, self._config)
 
 
@@ -169,8 +185,8 @@ def speak_files(
     """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed.
 
     Args:
-        player: the loudspeaker; None: nobody listens.
-        heard: what is given the sound for it.
+        player: the loudspeaker, if the sound is played.
+        heard: the output that gets the sound for the loudspeaker.
     """
     from ..books.production import Production, Style
     from ..reading.normalize import find_reading
@@ -185,7 +201,7 @@ def speak_files(
         split=_splitter(args, config, reading),
         known=voices.known,
         check=_checker(reading),
-        facts=partial(_facts, args, config.name),
+        facts=partial(_facts, args, config.name, voices),
         writer={"loudness": args.loudness, "volume": 1.0 if args.volume is None else args.volume},
         heard=heard,
         with_marks=not args.verbatim,
@@ -221,7 +237,9 @@ def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: 
         except OSError as error:
             raise OptionError(f"--output-dir {args.directory}: can't make this folder ({error.strerror})") from None
     if args.json_input:
-        yield from of_json_lines(sys.stdin.buffer, args.directory or "", form.suffix, shared, voices.known)
+        yield from of_json_lines(
+            _lines_of_stdin(), args.directory or "", form.suffix, shared, voices.known, voices.names
+        )
     elif args.directory is not None:
         yield from of_files(files, args.directory, form.suffix, read, shared)
     else:
@@ -229,8 +247,17 @@ def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: 
         yield Job(files[0], path, partial(read, files[0]), by_chapter=args.split is not None, chapters=args.chapters)
 
 
+def _lines_of_stdin() -> Iterator[bytes]:
+    """The lines of stdin, as they arrive. Raises OptionError: stdin is closed."""
+    try:
+        with open(0, "rb", closefd=False) as file:
+            yield from file
+    except OSError as error:
+        raise OptionError(f"--json-input: can't read stdin ({error.strerror}): give lines of JSON there") from None
+
+
 def _crew(args: argparse.Namespace, config: "Config", voices: Voices) -> "Crew":
-    """This machine, or the cluster."""
+    """This machine, or a cluster."""
     from ..books.speaker import ThisMachine
 
     setup = _setup(args, config, voices)
@@ -244,7 +271,7 @@ def _crew(args: argparse.Namespace, config: "Config", voices: Voices) -> "Crew":
 
 
 def local_speaker(args: argparse.Namespace, config: "Config", voices: Voices) -> "Speaker":
-    """The model and the voices for what is spoken here and at once."""
+    """The model and the voices for speech that is streamed."""
     from ..books.speaker import Speaker
 
     voices.check()
@@ -268,7 +295,7 @@ def _setup(args: argparse.Namespace, config: "Config", voices: Voices) -> "Setup
 
 
 def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
-    """What makes chunks of a text. The tokenizer is loaded with the first."""
+    """The function that splits a text into chunks. It loads the tokenizer at its first call."""
     from ..options import Options
     from ..reading.chunks import split_text
     from ..reading.tokenizer import load_tokenizer
@@ -292,15 +319,16 @@ def _checker(reading: Any) -> Any:
     return lambda text: check(text, reading)
 
 
-def _facts(args: argparse.Namespace, model: str, job: "Job", texts: list[str]) -> dict[str, Any]:
-    """What must be the same for --resume."""
+def _facts(args: argparse.Namespace, model: str, voices: Voices, job: "Job", texts: list[str]) -> dict[str, Any]:
+    """The values that --resume requires to be unchanged."""
     import json
     from hashlib import sha256
 
     from ..reading.lexicon import find_lexicon
 
     facts = {"text": sha256("\0".join(texts).encode()).hexdigest(), "model": args.model or model}
-    options = {"split", "precision", "verify", "verbatim", "emoji", "voice_map", *NUMBERS} - {"threads", *LEVEL}
+    options = {"split", "precision", "verify", "verbatim", "emoji", *NUMBERS} - {"threads", *LEVEL}
     entries = find_lexicon("" if args.verbatim else args.lexicon).entries
+    facts["voice map"] = sha256(json.dumps(voices.map, sort_keys=True).encode()).hexdigest() if voices.map else None
     facts["lexicon"] = sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
     return facts | {"voice": job.voice or args.voice} | {option: getattr(args, option) for option in sorted(options)}

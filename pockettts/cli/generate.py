@@ -400,8 +400,10 @@ def _follow(job: _Job) -> None:
 def _lines() -> Iterator[tuple[str | TextError, bool]]:
     """Lines of stdin with something to say, as they come, and whether none is waiting behind them.
 
-    A line that is not UTF-8 is an error in its place. Raises TextError if stdin is UTF-16, as its first bytes say.
+    A line that is neither UTF-8 nor, if stdin begins with its byte order mark, UTF-16 is an error in its place.
     """
+    from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+    from io import TextIOWrapper
     from queue import SimpleQueue
     from threading import Thread
 
@@ -411,13 +413,14 @@ def _lines() -> Iterator[tuple[str | TextError, bool]]:
 
     def read() -> None:
         with open(0, "rb", closefd=False) as file:
-            for number, line in enumerate(file, 1):
+            lines: Iterable[bytes] = file
+            if file.peek(2)[:2] in (BOM_UTF16_BE, BOM_UTF16_LE):
+                lines = (line.encode() for line in TextIOWrapper(file, "utf-16", errors="replace"))
+            for number, line in enumerate(lines, 1):
                 try:
                     queue.put(decoded(line, "stdin" if number == 1 else f"line {number} of stdin").strip())
                 except TextError as error:
                     queue.put(error)
-                    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                        break
         queue.put(None)
 
     Thread(target=read, daemon=True).start()

@@ -51,7 +51,7 @@ class Progress:
         self.work += perf_counter() - start
 
     def add(self, characters: int, audio: float, work: float, where: str) -> None:
-        """A chunk was spoken, at such a place of the book."""
+        """Record a finished chunk. where: its place in the book, for the line."""
         self.done += characters
         self.audio += audio
         self.work += work
@@ -64,12 +64,12 @@ class Progress:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     def _left(self) -> float:
-        """Seconds until the end, as fast as so far."""
+        """The remaining seconds at the speed so far."""
         spent = perf_counter() - self._start
         return max(0.0, spent * (self.total - self.done) / max(1, self.done - self.before))
 
     def outlook(self) -> str:
-        """How far it is, how fast, and how long it will take."""
+        """The share that is done, the remaining time and the speed."""
         speed = self.audio / max(perf_counter() - self._start, 1e-9)
         words = f"{round(self.words * self._share):,} of {self.words:,} words, " if self.words else ""
         return f"{words}{self._share:.0%}, {clock(self._left())} left, {speed:.1f} times real-time"
@@ -91,7 +91,7 @@ class Progress:
         return line + spoken
 
     def clear(self) -> None:
-        """Make room for a line."""
+        """Clear the changing line."""
         if self._width:
             print_message(" " * self._width, end="\r")
             self._width = 0
@@ -111,7 +111,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def held_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
-    """What is skipped and retried is said at the end, not between the lines of the progress; what waits, at once."""
+    """Collect warnings, such as skipped pages and retried chunks, and print them at the end, not between the lines of progress."""
     held: list[logging.LogRecord] = []
 
     class Holder(logging.Handler):
@@ -138,11 +138,11 @@ def held_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
 
 
 class BookProgress:
-    """Shows how the work goes on: a line that changes on a terminal, and one for each chapter. Writes --timestamps at the end.
+    """Show the progress: a changing line on a terminal, and one line per chapter. Write --timestamps at the end.
 
     Args:
-        count: how many texts there are; 0: one, or nobody knows.
-        has_words: times are those of words, not of chunks.
+        count: the number of texts; 0: a single text, or unknown.
+        has_words: --timestamps has the times of words, not of chunks.
     """
 
     def __init__(self, args: argparse.Namespace, sample_rate: int, count: int, has_words: bool) -> None:
@@ -203,7 +203,7 @@ class BookProgress:
         if interrupted:
             if work.state.is_begun:
                 print_message(
-                    f"{work.job.output}: {clock(progress.audio)} of audio, not to the end: with --resume the same command goes on from there"
+                    f"{work.job.output}: {clock(progress.audio)} of audio so far; run the same command with --resume to continue"
                 )
             return
         first, last = work.tracks[0].path, work.tracks[-1].path

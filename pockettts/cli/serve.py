@@ -1,4 +1,4 @@
-"""`pockettts serve`: many voices at once over HTTP, until SIGTERM or Ctrl-C."""
+"""`pockettts serve`: text to speech over HTTP, until SIGTERM or Ctrl-C."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ SETTINGS = (
     "host", "port", "zeroconf", "voice", "max_streams", "max_queue", "max_models", "max_text", "max_seconds", "drain_seconds",
     "remote_voices", "allow_uploads", "max_uploaded",
 )  # fmt: skip
-CONFIGS = (".yaml", ".yml", ".json")  # what files of models end in
+CONFIGS = (".yaml", ".yml", ".json")  # suffixes of configs
 MB = 1 << 20
 
 logger = logging.getLogger("pockettts")
@@ -39,15 +39,15 @@ logger = logging.getLogger("pockettts")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is all (default: %(default)s)"
+        "--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 means all (default: %(default)s)"
     )
-    _add(parser, Number("port", int, 0, 65535, "0 takes a free one"), 8000, "-p")
+    _add(parser, Number("port", int, 0, 65535, "the port; 0 takes a free one"), 8000, "-p")
     add_official_options(parser)
     parser.add_argument(
         "--wyoming",
         type=within(Number("wyoming", int, 0, 65535, "")),
         metavar="PORT",
-        help="speak Home Assistant's protocol, Wyoming, on this port too; needs pip install 'pockettts[wyoming]'",
+        help="also serve Home Assistant's protocol, Wyoming, on this port; needs pip install 'pockettts[wyoming]'",
     )
     parser.add_argument(
         "--zeroconf",
@@ -58,62 +58,68 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "needs pip install 'pockettts[zeroconf]'",
     )
     parser.add_argument(
-        "-v", "--voice", "--default-voice", help="of requests that name none, as for `pockettts generate`"
+        "-v", "--voice", "--default-voice", help="the voice of requests that name none, as for `pockettts generate`"
     )
     parser.add_argument(
         "--voices-dir",
         metavar="DIR",
-        help="recordings and .safetensors voices, each a voice by its file name (default: those of `pockettts voices`)",
+        help="a folder of recordings and .safetensors files, each a voice named after its file (default: that of `pockettts voices`)",
     )
     _add_models(parser)
     add_precision(parser)
     add_reading_options(parser)
     add_numbers(parser, *NUMBERS)
-    _add(parser, Number("max-streams", int, 1, 256, "texts to speak at once"), 8)
-    _add(parser, Number("max-queue", int, 0, 1000, "texts that may wait for that; the rest is told to come again"), 32)
+    _add(parser, Number("max-streams", int, 1, 256, "texts that are spoken at once"), 8)
+    _add(parser, Number("max-queue", int, 0, 1000, "texts that wait for a place; more than that get 503"), 32)
     parser.add_argument(
         "--max-models",
         type=within(Number("max-models", int, 1, 1000, "")),
         metavar="N",
-        help="models in memory at once; the one that was not used for longest goes (default: all)",
+        help="models in memory at once; the least recently used one is dropped (default: all)",
     )
     _add(parser, Number("max-text", int, 1, 1_000_000, "characters of a text"), 20_000)
-    _add(parser, Number("max-upload", int, 1, 1000, "MB of an uploaded voice"), 20)
+    _add(parser, Number("max-upload", int, 1, 1000, "size of an uploaded voice, MB"), 20)
     parser.add_argument(
         "--allow-uploads",
         action="store_true",
-        help="let requests add voices to the folder of voices (POST /v1/audio/voices), and remove these",
+        help="let requests add voices to the folder of voices (POST /v1/audio/voices), and remove the added ones",
     )
     _add(parser, Number("max-uploaded", int, 1, 100_000, "voices that requests may add"), 100)
-    _add(parser, Number("max-seconds", float, 1, 86_400, "for a request, from its arrival to its last byte"), 1800)
-    _add(parser, Number("drain-seconds", float, 0, 3600, "for live answers to end, when the server is stopped"), 30)
+    _add(
+        parser,
+        Number("max-seconds", float, 1, 86_400, "time limit of a request, from its arrival to its last byte"),
+        1800,
+    )
+    _add(
+        parser, Number("drain-seconds", float, 0, 3600, "time for responses in progress when the server is stopped"), 30
+    )
     parser.add_argument(
         "--api-key",
         metavar="KEY",
-        help="what requests must show as `Authorization: Bearer KEY`; better set "
-        "POCKETTTS_API_KEY, which `ps` does not show",
+        help="the key that requests must send as `Authorization: Bearer KEY`; the environment variable POCKETTTS_API_KEY does the same "
+        "and is not visible in `ps`",
     )
     parser.add_argument(
         "--cors",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="let web pages of this origin use the server, such as https://chat.example; `*` is all; repeatable",
+        help="let web pages of this origin use the server, such as https://chat.example; `*` means all; repeatable",
     )
     parser.add_argument(
         "--voice-map",
         action="append",
         default=[],
         metavar="NAME=VOICE,...",
-        help="what names of other systems stand for; OpenAI's, such as alloy, have a voice already; repeatable",
+        help="voices for the names of other systems; OpenAI's names, such as alloy, work without it; repeatable",
     )
     parser.add_argument(
         "--remote-voices",
         action="store_true",
-        help="let requests name voices by address (https://, hf://); never one of this machine or its network",
+        help="let requests name voices by URL (https://, hf://), but never one of this machine or its network",
     )
     parser.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="a line for each request (default: text)"
+        "--log-format", choices=("text", "json"), default="text", help="of the line for each request (default: text)"
     )
 
 
@@ -129,9 +135,13 @@ def _add(parser: argparse.ArgumentParser, number: Number, default: float, *names
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
-    """The options that say which models: as those of other commands, but repeatable."""
+    """The options that choose models: those of other commands, but repeatable."""
     for flags, metavar, about in (
-        (("--variant", "--model", "--language"), "NAME", "a model of `pockettts models`; repeatable: requests choose"),
+        (
+            ("--variant", "--model", "--language"),
+            "NAME",
+            "a model of `pockettts models`; repeatable: requests choose among them",
+        ),
         (("--config",), "YAML", "a model of your own: a path, hf:// or https://; repeatable"),
     ):
         parser.add_argument(*flags, dest="models", action="append", metavar=metavar, help=about)
@@ -149,7 +159,7 @@ def run(args: argparse.Namespace) -> None:
 
     for option, package in ((args.wyoming, "wyoming"), (args.zeroconf, "zeroconf")):
         if option is not None and not find_spec(package):
-            raise OptionError(f"--{package} needs a package that is not here: pip install 'pockettts[{package}]'")
+            raise OptionError(f"--{package} needs a package that is not installed: pip install 'pockettts[{package}]'")
     if args.zeroconf is not None and args.wyoming is None:
         raise OptionError("--zeroconf announces the Wyoming port: give that too, such as --wyoming 10200")
     configs = _configs(args)
@@ -157,7 +167,7 @@ def run(args: argparse.Namespace) -> None:
         find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     if key and args.wyoming is not None:
-        logger.warning("the Wyoming protocol has no keys: whoever reaches port %d may speak", args.wyoming)
+        logger.warning("the Wyoming protocol has no keys: anyone who reaches port %d may speak", args.wyoming)
     settings = Settings(
         wyoming_port=args.wyoming,
         max_upload=args.max_upload * MB,
@@ -180,7 +190,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _configs(args: argparse.Namespace) -> list["Config"]:
-    """The models, in the order in which they are given; those of a folder come last. Raises ConfigError, OptionError."""
+    """The models in the given order; those of a folder come last. Raises ConfigError, OptionError."""
     from ..config.load import load_config
     from ..default import default_config
 
@@ -242,7 +252,7 @@ def _voices_dir(args: argparse.Namespace) -> Path | None:
 
 
 def _voice_map(args: argparse.Namespace, configs: list["Config"]) -> dict[str, str]:
-    """What --voice-map says: names elsewhere -> names here."""
+    """The pairs of --voice-map: names in other systems -> names here. Raises OptionError."""
     from ..voices.folders import VoiceFolder
     from ..voices.loader import names
 
@@ -258,7 +268,7 @@ def _voice_map(args: argparse.Namespace, configs: list["Config"]) -> dict[str, s
 
 
 def _set_up_log(format: str, quiet: bool) -> Callable[[str], None]:
-    """Let requests be logged, and everything in this format. Returns what says other things."""
+    """Log requests, in this format. Returns a function that prints other messages."""
     if format == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(_Json())
@@ -275,7 +285,7 @@ def _set_up_log(format: str, quiet: bool) -> Callable[[str], None]:
 
 
 class _Json(logging.Formatter):
-    """A line that is an object: `time` (seconds since 1970), `level`, and a request's fields or a `message`."""
+    """Formats a record as a JSON object: `time` (seconds since 1970), `level`, and the fields of a request or a `message`."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", None) or {"message": record.getMessage()}

@@ -1,4 +1,4 @@
-"""`pockettts voices`: the voices of a model, and your own, which you add and remove here."""
+"""`pockettts voices`: lists the voices of a model and your own, and adds and removes your own."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from .common import add_model_options, config_of, print_message
 if TYPE_CHECKING:
     from ..voices.folders import VoiceFolder
 
-MAX_BYTES = 100 << 20  # of a recording to add: a voice needs no more than 30 seconds
+MAX_BYTES = 100 << 20  # of a recording to add; a voice needs no more than 30 seconds
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "       pockettts voices add FILE [--name NAME]\n"
         "       pockettts voices remove NAME"
     )
-    parser.add_argument("action", nargs="?", choices=("list", "add", "remove"), help="what to do (default: list them)")
+    parser.add_argument("action", nargs="?", choices=("list", "add", "remove"), help="what to do (default: list)")
     parser.add_argument(
-        "what", nargs="?", metavar="FILE|NAME", help="to add: a recording or .safetensors voice; to remove: its name"
+        "what",
+        nargs="?",
+        metavar="FILE|NAME",
+        help="add: a recording or a .safetensors voice; remove: the name of a voice",
     )
-    parser.add_argument("--name", help="of the voice that is added (default: the file's name)")
-    parser.add_argument("--force", action="store_true", help="replace a voice of this name")
+    parser.add_argument("--name", help="the name of the added voice (default: that of the file)")
+    parser.add_argument("--force", action="store_true", help="replace a voice of the same name")
     parser.add_argument(
         "--voices-dir",
         metavar="DIR",
@@ -59,7 +62,7 @@ def _list(args: argparse.Namespace, own: "VoiceFolder") -> None:
 
 
 def _add(args: argparse.Namespace, own: "VoiceFolder") -> None:
-    """Copy a file into the folder, after a look whether it can be a voice."""
+    """Copy a file into the folder, if it can be a voice."""
     from ..sound.files import read
     from ..sound.formats import RECORDINGS
     from ..storage import hub

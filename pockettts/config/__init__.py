@@ -1,1 +1,1 @@
-"""What a model is: the schema of its config, and the configs of the known models."""
+"""Model configs: the schema, and the configs of the known models."""

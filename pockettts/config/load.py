@@ -46,8 +46,8 @@ def load_config(source: str | Path) -> Config:
         source: a name of `model_names`, or the path, `https://` or `hf://` URL of a .yaml or .json file.
 
     Raises:
-        ConfigError: no such model, or the file does not describe one.
-        DownloadError: no such file.
+        ConfigError: the model is unknown, or the file does not describe a model.
+        DownloadError: the file does not exist or can't be downloaded.
     """
     text, known = str(source), _known()
     if source in known:
@@ -70,7 +70,7 @@ def load_config(source: str | Path) -> Config:
 
 
 def is_downloaded(config: Config) -> bool:
-    """Whether the model works without a network: its weights, with or without voice cloning, and its tokenizer are here."""
+    """Whether the model works without a network: its weights (with or without voice cloning) and its tokenizer are on this machine."""
     bundles = [path for path in (config.weights_path, config.weights_path_without_voice_cloning) if path]
     return (not bundles or any(map(is_cached, bundles))) and all(map(is_cached, _parts(config)))
 
@@ -78,18 +78,18 @@ def is_downloaded(config: Config) -> bool:
 def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
     """Download what a model needs to work without a network: weights, tokenizer, and voices.
 
-    It asks the hub for the weights with voice cloning, even if those without it are here.
+    It requests the weights with voice cloning, even if those without it are already on this machine.
 
     Args:
         config: the model.
-        voices: names of the catalogue, URLs or paths; none: the default voice.
+        voices: names of the catalogue, URLs or paths; empty: the default voice.
 
     Returns:
         The files: the weights first, the voices last.
 
     Raises:
-        DownloadError, GatedError: as `hub.local_path`.
-        VoiceError: a name, but the model has no voices.
+        DownloadError, GatedError: as in `hub.local_path`.
+        VoiceError: `voices` has a name, but the model has no voices.
     """
     wanted = list(voices) or ([config.default_voice] if config.default_voice else [])
     sources = _parts(config) + [_voice_source(config, voice) for voice in wanted]
@@ -100,7 +100,7 @@ def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
 
 
 def _parts(config: Config) -> list[str]:
-    """The files of a model besides the single file of weights."""
+    """The files of a model other than the single weights file."""
     parts = (config.flow_lm.weights_path, config.mimi.weights_path, config.flow_lm.lookup_table.tokenizer_path)
     return [path for path in parts if path]
 

@@ -1,4 +1,4 @@
-"""Parse untrusted YAML into dataclasses. An unknown key, a missing key and a value of the wrong type are errors."""
+"""Parse untrusted YAML into dataclasses. Unknown keys, missing keys and values of the wrong type are errors."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ _TYPES: dict[Any, str] = {int: "a whole number", float: "a number", str: "text",
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """One of our own JSON files as the dataclass `kind`. Unlike `read_yaml` it does not import PyYAML, which takes long."""
+    """A JSON file of this package as the dataclass `kind`. Unlike `read_yaml`, it does not import PyYAML, which is slow."""
     return _section(kind, json.loads(path.read_text("utf-8")), "")
 
 
@@ -44,7 +44,7 @@ def _parsed(content: bytes) -> Any:
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):  # a few of them can expand to terabytes
+            if self.check_event(yaml.AliasEvent):  # a few aliases can expand to terabytes
                 raise ConfigError("aliases (*name) are not allowed; write the values out")
             return super().compose_node(parent, index)
 
@@ -60,7 +60,7 @@ def _parsed(content: bytes) -> Any:
 
 
 def show(value: Any) -> str:
-    """`value` for a message: short, even if the value is long or deep."""
+    """`value` as text for a message: short, even if the value is long or deeply nested."""
     return reprlib.repr(value)
 
 
@@ -106,10 +106,10 @@ def _value(kind: Any, value: Any, key: str) -> Any:
     if get_origin(kind) is dict:
         pairs = value.items() if isinstance(value, dict) else [(None, None)]
         if not all(isinstance(old, str) and len(old) == 1 and isinstance(new, str) for old, new in pairs):
-            raise ConfigError(f"{key}: must be single characters and what replaces each, in quotes, not {show(value)}")
+            raise ConfigError(f"{key}: must be single characters with their replacements, in quotes, not {show(value)}")
         return value
     if isinstance(value, str) and kind in (int, float) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        value = float(value)  # YAML takes 1e-4 for text
+        value = float(value)  # YAML reads 1e-4 as text
     if kind is float and type(value) is int and abs(value) < 1e300:
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""The schema of a model's config: frozen dataclasses with the names, types and defaults of the official configs; and its rules.
+"""The schema of a model config: frozen dataclasses with the names, types and defaults of the official configs, and the checks.
 
 Source: pocket_tts/utils/config.py of the official package.
 """
@@ -46,7 +46,7 @@ class LookupTableConfig(LookupTableShape):
 
 @dataclass(frozen=True, kw_only=True)
 class FlowLMConfig(FlowLMShape):
-    """The flow LM and where its weights are."""
+    """The flow LM, and the path of its weights."""
 
     dtype: str
     lookup_table: LookupTableConfig
@@ -55,7 +55,7 @@ class FlowLMConfig(FlowLMShape):
 
 @dataclass(frozen=True, kw_only=True)
 class MimiConfig(MimiShape):
-    """The codec and where its weights are."""
+    """The codec, and the path of its weights."""
 
     dtype: str
     weights_path: str | None = None
@@ -77,38 +77,38 @@ class Config:
     model_recommended_frames_after_eos: int | None = None
     default_temperature: float = 0.3
     default_eos_threshold: float = -4.0
-    # Not in the official configs: the official package has these facts in its code.
-    name: str = ""  # without one in the file: the name of the file without its extension
-    description: str | None = None  # a sentence for people
+    # Not in the official configs: the official package has these in its code.
+    name: str = ""  # if the file has none: the file name without its extension
+    description: str | None = None  # one sentence for the list of models
     language: str | None = None
     default_voice: str | None = None
-    voices_path: str | None = None  # of the voice states; {voice} stands for the name
-    voice_names: list[str] | None = None  # its voices; None: all of the catalogue
+    voices_path: str | None = None  # path of the voice states, with {voice} in place of the name
+    voice_names: list[str] | None = None  # the model's voices; None: the whole catalogue
     parameters: int | None = None  # number of weights in the file, including the voice encoder
     alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] pairs whose attention follows the spoken text
     alignment_lead: int | None = None  # frames by which these heads are ahead of the sound; None: 0
-    voice_cloning: bool = True  # False: this model can not clone a recording
+    voice_cloning: bool = True  # False: this model can't clone voices
 
 
 def problems(config: Config) -> Iterator[str]:
     """The errors in the values of a config, one line each."""
-    yield from itertools.chain(_nonsense(config), _contradictions(config))
+    yield from itertools.chain(_invalid_values(config), _contradictions(config))
 
 
-def _nonsense(section: Any, prefix: str = "") -> Iterator[str]:
+def _invalid_values(section: Any, prefix: str = "") -> Iterator[str]:
     """The errors in single values."""
     for f in dataclasses.fields(section):
         value, key = getattr(section, f.name), prefix + f.name
         least, most = _RANGES.get(f.name, (1, 10**6))
         if dataclasses.is_dataclass(value):
-            yield from _nonsense(value, key + ".")
+            yield from _invalid_values(value, key + ".")
         for number in value if isinstance(value, (list, tuple)) else [value]:
-            if type(number) in (int, float) and not least <= number <= most:  # NaN is neither
+            if type(number) in (int, float) and not least <= number <= most:  # or NaN
                 yield f"{key}: {show(number)} makes no sense; give a number from {least:,} to {most:,}"
         if value not in (choices := _CHOICES.get(f.name, (value,))):
             yield f"{key}: {show(value)} is not known; use {either(choices)}"
         if f.name == "voices_path" and value and "{voice}" not in value:
-            yield f"{key}: {show(value)} has no {{voice}} in it; write that where the voice's name goes"
+            yield f"{key}: {show(value)} has no {{voice}} in it; write that in place of the voice's name"
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -130,20 +130,20 @@ def _contradictions(config: Config) -> Iterator[str]:
             (f"mimi.{seanet}.channels", net.channels, "mono", 1),
         ]
         if net.compress > net.n_filters:
-            yield f"mimi.{seanet}.compress: {net.compress} is more than n_filters ({net.n_filters}); choose less"
-    outer = mimi.outer_dim or net.dimension  # of the decoder, the last of the two
+            yield f"mimi.{seanet}.compress: {net.compress} is more than n_filters ({net.n_filters}); choose a smaller one"
+    outer = mimi.outer_dim or net.dimension  # `net` is now the decoder's
     equals += [
         ("mimi.quantizer.output_dimension", mimi.quantizer.output_dimension, "mimi.outer_dim", outer),
         ("mimi.channels", mimi.channels, "mono", 1),
     ]
     if outer % net.dimension:
-        yield f"mimi.outer_dim: {outer} is no multiple of {width} ({net.dimension}); change one of them"
+        yield f"mimi.outer_dim: {outer} is not a multiple of {width} ({net.dimension}); change one of them"
     for key, value, other, wanted in equals:
         if value != wanted:
             yield f"{key}: {value} is not {other} ({wanted}); make them equal"
     for key, dim, heads in attentions:
         if dim % (2 * heads):
-            yield f"{key}.num_heads: {dim} numbers do not make {heads} heads of pairs; change one of them"
+            yield f"{key}.num_heads: a width of {dim} can't be split into {heads} heads of even width; change one of them"
     if lm.transformer.num_heads % (lm.transformer.num_kv_heads or 1):
         yield f"flow_lm.transformer.num_kv_heads: must divide num_heads ({lm.transformer.num_heads}); choose a divisor"
     for n, place in enumerate(config.alignment_heads or []):
@@ -152,8 +152,8 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield f"alignment_heads[{n}]: {[*place]} is not [layer, head], below {sizes[0]} and {sizes[1]}; correct it"
     stride = mimi.sample_rate / mimi.seanet.hop_length / mimi.frame_rate
     if not stride.is_integer():
-        yield f"mimi.frame_rate: sample_rate / it / product of ratios is {stride:g}; make that a whole number"
+        yield f"mimi.frame_rate: sample_rate / frame_rate / product of ratios is {stride:g}; it must be a whole number"
     if lm.weights_path and not mimi.weights_path:
-        yield "mimi.weights_path: missing; add it, since there is flow_lm.weights_path"
+        yield "mimi.weights_path: missing; add it, since flow_lm.weights_path requires it"
     if mimi.weights_path and not (lm.weights_path or config.weights_path):
-        yield "flow_lm.weights_path: missing; add it, since there is mimi.weights_path"
+        yield "flow_lm.weights_path: missing; add it, since mimi.weights_path requires it"

@@ -1,21 +1,22 @@
-/* bf16 weights in 12 bits, without loss, for one row of x at a time: then the product waits for memory.
+/* Lossless compression of bf16 weights to 12 bits, for products with one row of x, which are bound by memory bandwidth.
  *
- * Weights of a layer have few exponents. So the low byte of each weight is stored as it is, and the high byte (sign and 7 bits of the
- * exponent) as a 4-bit code into a table of 16 bytes: the 8 most frequent values, each with either sign. A k (one row of a panel, its NR
- * weights) with a high byte that is not in the table is an exception: it is also stored uncompressed. A panel is
+ * The weights of a layer have few different exponents. So the low byte of each weight is stored as it is, and the high byte (sign and 7
+ * bits of the exponent) as a 4-bit code into a table of 16 bytes: the 8 most frequent values, each with either sign. A row k of a panel
+ * (NR weights) is an exception if the table lacks one of its high bytes: it is also stored uncompressed. A panel is
  *
- *   HEAD12 words     the table, 16 bytes; word 4: the distance in words to the panel's exceptions
- *   K / UNIT units   REG low bytes, REG more low bytes, and REG bytes of codes: those of the first in the low halves, of the second in
- *                    the high halves. Low bytes interleaved with high bytes are UNIT rows of the bf16 layout of gemm.h
+ *   HEAD12 words     the table, 16 bytes; word 4: the offset of the panel's exceptions, in words from the start of the panel
+ *   K / UNIT units   REG low bytes, REG more low bytes, and REG bytes of codes: low 4 bits for the first low bytes, high 4 bits for the
+ *                    second. Low bytes interleaved with high bytes are UNIT rows of the bf16 layout of gemm.h
  *
- * and its exceptions, after all panels, are records of ESCAPE words: k, then the NR / 2 words of that row; the word NO_ROW ends them.
+ * The exceptions are stored after all panels, as records of ESCAPE words: k, then the NR / 2 words of that row. The word NO_ROW ends the
+ * records of a panel.
  */
 #ifndef POCKETTTS_BF16_12_H
 #define POCKETTTS_BF16_12_H
 
 #include "simd.h"
 
-#define UNIT (8 / NV) /* rows of a panel, k .. k + UNIT, that are 4 registers of bf16 */
+#define UNIT (8 / NV) /* rows of a panel that fill 4 registers with bf16 */
 #define HEAD12 16
 #define PANEL12(K) (HEAD12 + (K) / UNIT * (3 * VL))
 #define CAN_COMPRESS(K) ((K) % UNIT == 0 && (K) <= (1 << 17) / NR)
@@ -26,14 +27,14 @@
 INLINE vb low_bytes(vb a, vb b) { return pack((vh)a & 255, (vh)b & 255); }
 INLINE vb high_bytes(vb a, vb b) { return pack((vh)a >> 8, (vh)b >> 8); }
 
-/* The table of a panel in each 16-byte lane of a register. */
+/* Load the table of a panel into each 16-byte lane of a register. */
 INLINE vb load_table(const uint32_t *panel) {
     vb r;
     for (int i = 0; i < REG; i += 16) memcpy((char *)&r + i, panel, 16);
     return r;
 }
 
-/* The words of one unit. */
+/* Decompress one unit to bf16 words. */
 INLINE void decompress_unit(const uint32_t *unit, vb table, vu words[4]) {
     const vb low0 = load_u8(unit), low1 = load_u8(unit + VL), codes = load_u8(unit + 2 * VL);
     const vb high0 = lookup(table, codes & 15), high1 = lookup(table, codes >> 4);
@@ -41,7 +42,7 @@ INLINE void decompress_unit(const uint32_t *unit, vb table, vu words[4]) {
     words[2] = (vu)unpack_lo(low1, high1), words[3] = (vu)unpack_hi(low1, high1);
 }
 
-/* A whole panel: words [K][NR/2]. */
+/* Decompress a panel to words [K][NR/2]. */
 static void decompress_panel(const uint32_t *panel, long K, vu *words) {
     const vb table = load_table(panel);
     const uint32_t *escape = panel + panel[4];
@@ -50,12 +51,12 @@ static void decompress_panel(const uint32_t *panel, long K, vu *words) {
     for (; escape[0] != NO_ROW; escape += ESCAPE) memcpy((word *)words + escape[0] * (NR / 2), escape + 1, NR / 2 * 4);
 }
 
-/* The 8 high bytes without sign of a table, as words to compare with. */
+/* Broadcast each of the 8 high bytes without sign of a table to a vector of 16-bit words, for comparisons. */
 INLINE void load_tops(const uint8_t *table, vh tops[8]) {
     for (int i = 0; i < 8; i++) tops[i] = (vh){0} + (uint16_t)(table[i] << 8);
 }
 
-/* Are all high bytes of a row in the table? */
+/* Whether all high bytes of a row are in the table. */
 INLINE int in_table(const uint32_t *row, const vh tops[8]) {
     uint64_t known[REG / 8], all = ~(uint64_t)0;
     for (int v = 0; v < NV / 2; v++) {
@@ -68,9 +69,9 @@ INLINE int in_table(const uint32_t *row, const vh tops[8]) {
     return all == ~(uint64_t)0;
 }
 
-/* The table for a panel of bf16 words [K][NR/2]; returns the number of exceptions. */
+/* Choose the table for a panel of bf16 words [K][NR/2]; returns the number of exceptions. */
 static long choose_table(const uint32_t *words, long K, uint8_t table[16]) {
-    int counts[4][128] = {{0}}; /* four, since counting one value twice in a row is slow */
+    int counts[4][128] = {{0}}; /* four tables: incrementing one counter twice in a row is slow */
     long exceptions = 0;
     vh tops[8];
     for (long i = 0; i < K * NR / 2; i++) {
@@ -96,7 +97,7 @@ INLINE vb codes_of(vb high, const uint8_t *table) {
     return codes;
 }
 
-/* bf16 words [K][NR/2] -> panel, whose table is there already, and its exceptions at `escape`. */
+/* Compress bf16 words [K][NR/2] to `panel`, which already has its table, and write the exceptions to `escape`. */
 static void compress_panel(const uint32_t *words, long K, uint32_t *panel, uint32_t *escape) {
     const uint8_t *table = (const uint8_t *)panel;
     vh tops[8];
@@ -119,7 +120,8 @@ static void compress_panel(const uint32_t *words, long K, uint32_t *panel, uint3
     }
 }
 
-/* Are the exceptions of a panel valid: in order, each k below K, and within the `room` words from the panel on? For untrusted files. */
+/* Whether the exceptions of a panel are valid: k ascending and below K, and all within `room` words from the start of the panel. The
+ * panel may come from an untrusted file. */
 static int exceptions_valid(const uint32_t *panel, long room, long K) {
     long at = panel[4], last = -1;
     for (; at < room && panel[at] != NO_ROW; last = panel[at], at += ESCAPE)

@@ -2,18 +2,18 @@
  *
  *   y [T, N] = (x [T, K] w [N, K]^T + bias) * scale + add          float32; w packed in panels of NR outputs
  *
- * A row of x begins ldx floats after the one before it. ldx may be less than K: rows that overlap make a convolution a product.
+ * ldx is the row stride of x in floats. It may be less than K: with overlapping rows, a convolution is a matrix product.
  *
- *   format    a panel, in 32-bit words
+ *   format    layout of a panel, in 32-bit words
  *   f32       [K][NR]             one float each
  *   bf16      [K][NR/2]           output c in the low half, c + NR/2 in the high half. (Two k in a word would need twice the registers,
  *                                 which leaves too few for six rows on AVX2.)
- *   bf16_12   see bf16_12.h       for one row
- *   int8      [DEPTH8(K) + 1][NR] four consecutive k as signed bytes; in the last row each output's scale, a float. x is rows in int8
- *                                 (see rows.h), ldx in words
+ *   bf16_12   see bf16_12.h       for products with one row
+ *   int8      [DEPTH8(K) + 1][NR] four consecutive k as signed bytes; the last row holds each output's scale, a float. x is rows in int8
+ *                                 (see rows.h), and ldx counts words
  *
- * Arithmetic is strict: every output is acc = fma(w[k], x[k], acc) for k = 0, 1, 2, ..., in every tile. So a row has the same bits
- * alone or among others, on any number of threads, and with f32 or the same bf16 weights.
+ * The order of operations is fixed: every tile computes acc = fma(w[k], x[k], acc) for k = 0, 1, 2, ... So the result for a row has the
+ * same bits alone or in a batch, on any number of threads, and with f32 or the same weights in bf16.
  */
 #ifndef POCKETTTS_GEMM_H
 #define POCKETTTS_GEMM_H
@@ -24,10 +24,11 @@
 
 #include <stdlib.h>
 
-/* --- inner loops: acc[m][v] = sum over k of w[k][v] * x[m][k] for `mr` rows of x and `np` neighbouring panels ---
+/* --- inner loops: acc[m][v] = sum over k of w[k][v] * x[m][k] for `mr` rows of x and `np` adjacent panels ---
  *
- * Of each panel the first `nv` vectors are computed: NV, or NV / 2 where no more outputs exist. mr, np and nv are literals at every call,
- * so the loops over rows and vectors are unrolled and acc lives in registers. `panel` is the size of a panel in words. On the way lines are fetched into the cache for later: from `ahead` on, `stride` bytes further at each k.
+ * `nv` vectors are computed of each panel: NV, or NV / 2 if there are no more outputs. mr, np and nv are constants at every call, so the
+ * loops over rows and vectors are unrolled, and acc stays in registers. `panel` is the size of a panel in words. The loops also prefetch
+ * memory that is needed later: at `ahead`, and `stride` bytes further for each k.
  */
 
 typedef vf Sums[NV * MAX_PANELS];
@@ -54,7 +55,7 @@ INLINE void tile_f32(const int mr, const int np, const int nv, const uint32_t *P
     }
 }
 
-/* The weights of one k: words of two bf16 -> nv vectors of floats. */
+/* Convert the weights of one k: words of two bf16 -> nv vectors of floats. */
 INLINE void bf16_to_f32(const int nv, const vu *words, vf w[NV]) {
     UNROLL for (int v = 0; v < NV / 2; v++) {
         w[v] = (vf)(words[v] << 16);
@@ -76,7 +77,7 @@ INLINE void tile_bf16(const int mr, const int np, const int nv, const uint32_t *
                       const char *ahead, long stride, Sums *acc) {
     zero_sums(mr, np, nv, acc);
     long k = 0;
-    for (; k + 1 < K; k += 2, ahead += 2 * stride, P += NR) { /* two k are a cache line */
+    for (; k + 1 < K; k += 2, ahead += 2 * stride, P += NR) { /* two k fill a cache line */
         UNROLL for (int p = 0; p < np; p++) __builtin_prefetch(ahead + p * panel * 4);
         step_bf16(mr, np, nv, P, panel, x + k, ldx, acc);
         step_bf16(mr, np, nv, P + NR / 2, panel, x + k + 1, ldx, acc);
@@ -84,7 +85,7 @@ INLINE void tile_bf16(const int mr, const int np, const int nv, const uint32_t *
     if (k < K) step_bf16(mr, np, nv, P, panel, x + k, ldx, acc);
 }
 
-/* UNIT steps of panel p from k on. If some of the rows are exceptions, `escapes` is 1; the next exception is at *escape. */
+/* UNIT steps of panel p, starting at k. `escapes` is 1 if some of these rows are exceptions; the next exception is at *escape. */
 INLINE void step_bf16_12(const int mr, const int p, const int escapes, const uint32_t *P, vb table, const uint32_t **escape, long k,
                          const float *x, long ldx, Sums *acc) {
     vu unit[4];
@@ -107,7 +108,7 @@ INLINE void tile_bf16_12(const int mr, const int np, const int nv, const uint32_
     UNROLL for (int p = 0; p < np; p++) table[p] = load_table(P + p * panel), escape[p] = P + p * panel + P[p * panel + 4];
     P += HEAD12;
     for (long k = 0; k < K; k += UNIT, ahead += UNIT * stride, P += 3 * VL) {
-        long stop = K; /* units without exceptions, up to the next one with some */
+        long stop = K; /* the next unit with exceptions */
         UNROLL for (int p = 0; p < np; p++) stop = escape[p][0] < stop ? escape[p][0] / UNIT * UNIT : stop;
         for (; k < stop; k += UNIT, ahead += UNIT * stride, P += 3 * VL) {
             UNROLL for (int p = 0; p < np; p++) {
@@ -120,7 +121,7 @@ INLINE void tile_bf16_12(const int mr, const int np, const int nv, const uint32_
     }
 }
 
-/* total[m][v] = sum over k of w[k][v] * x[m][k] of int8, exact. */
+/* Exact int8 sums: total[m][v] = sum over k of w[k][v] * x[m][k]. */
 INLINE void sum_int8(const int mr, const int np, const int nv, const uint32_t *P, long panel, const word *x, long ldx, long D,
                      const char *ahead, long stride, vi total[][NV * MAX_PANELS]) {
     UNROLL for (int m = 0; m < mr; m++) EACH_VECTOR(p, v) total[m][v] = (vi){0} - (int32_t)x[m * ldx + D + 1] * WEIGHT_OFFSET;
@@ -138,7 +139,7 @@ INLINE void sum_int8(const int mr, const int np, const int nv, const uint32_t *P
 }
 
 #if HAVE_MMLA
-/* The same for two rows and more, by pairs of rows and pairs of outputs, 8 k at a time; an odd row is paired with itself. One panel. */
+/* The same for one panel and two or more rows, in pairs of rows and pairs of outputs, 8 k at a time. An odd row is paired with itself. */
 INLINE void sum_int8_pairs(const int mr, const int nv, const uint32_t *P, const word *x, long ldx, long D, const char *ahead, long stride,
                            vi total[][NV * MAX_PANELS]) {
     vi acc[(MR + 1) / 2][2 * NV];
@@ -161,7 +162,7 @@ INLINE void sum_int8_pairs(const int mr, const int nv, const uint32_t *P, const 
 }
 #endif
 
-/* The sums times the scales of w and x, each step rounded. */
+/* The int8 sums, multiplied by the scales of w and of x, each product rounded. */
 INLINE void tile_int8(const int mr, const int np, const int nv, const uint32_t *P, long panel, const float *rows, long ldx, long K,
                       const char *ahead, long stride, Sums *acc) {
     const long D = DEPTH8(K);
@@ -183,9 +184,9 @@ INLINE void tile_int8(const int mr, const int np, const int nv, const uint32_t *
     }
 }
 
-/* --- from a tile to memory --- */
+/* --- store a tile --- */
 
-/* y = (sum + bias) * scale + add; a null pointer leaves its step out. scale and add may have one row for all: ld is 0 then. */
+/* y = (sum + bias) * scale + add; a null pointer skips its step. ld is 0 if one row of scale or add serves all rows. */
 typedef struct {
     const float *bias;  /* [N] */
     const float *scale; /* [1 or T, N] */
@@ -193,7 +194,7 @@ typedef struct {
     long ld_scale, ld_add;
 } Epilogue;
 
-/* The epilogue from that row and column on. */
+/* The epilogue of the outputs from `row` and `col` on. */
 INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
     Epilogue r = *e;
     if (r.bias) r.bias += col;
@@ -202,7 +203,7 @@ INLINE Epilogue epilogue_at(const Epilogue *e, long row, long col) {
     return r;
 }
 
-/* Store `mr` rows of one panel, whose sums begin at vector `first`; n of its columns exist (the last panel of a matrix may be padded). */
+/* Store `mr` rows of one panel, whose sums begin at vector `first`. The panel has n columns (the last one of a matrix may be padded). */
 INLINE void store_tile(const int mr, const int nv, const int first, Sums *acc, const Epilogue *e, float *y, long ldy, long n) {
     UNROLL for (int v = 0; v < nv; v++) {
         const long at = v * VL;
@@ -232,9 +233,9 @@ INLINE void store_tile(const int mr, const int nv, const int first, Sums *acc, c
     }
 }
 
-/* --- tiles as functions: LOOP_RxP is R rows times P neighbouring panels, of which n columns exist; LOOP_Rxhalf half a panel ---
+/* --- tiles as functions: LOOP_RxP multiplies R rows with P adjacent panels, which have n columns; LOOP_Rxhalf with half a panel ---
  *
- * Each is a function of its own: inlined into one another they need more registers than there are. */
+ * They are not inlined: together they would need more registers than there are. */
 
 #define DEFINE_TILE(LOOP, ROWS, PANELS) DEFINE_TILE_(LOOP, ROWS, PANELS, PANELS, NV)
 #define DEFINE_TILE_(LOOP, ROWS, NAME, PANELS, VECTORS)                                                                       \
@@ -270,8 +271,8 @@ typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const ch
 
 /* --- products with one panel, and with several --- */
 
-/* NAME_rows: y [T, n] = rows of x times one panel, in tiles of at most MR rows, as equal as can be: 16 rows are 6 + 5 + 5, not 6 + 6 + 4.
- * Each tile fetches its part of the panel at `next`, of STEP bytes a k, into the cache. */
+/* NAME_rows: y [T, n] = rows of x times one panel, in tiles of at most MR rows and nearly equal height: 16 rows are 6 + 5 + 5, not
+ * 6 + 6 + 4. Each tile prefetches its share of the panel at `next`, which has STEP bytes per k. */
 #define DEFINE_ROWS(NAME, LOOP, STEP)                                                                                         \
     DEFINE_TILES(LOOP)                                                                                                        \
     static void NAME##_rows(const uint32_t *P, const float *x, long ldx, long T, long K, const char *next, const Epilogue *e, \
@@ -287,8 +288,8 @@ typedef void (*Tile)(const uint32_t *, long, const float *, long, long, const ch
         }                                                                                                                     \
     }
 
-/* NAME: y [T, n] = rows of x times `panels` neighbouring panels. One row takes several panels at a time, whose weights are fetched AHEAD
- * bytes before they are needed; more rows take one panel after the other. */
+/* NAME: y [T, n] = rows of x times `panels` adjacent panels. One row is multiplied with several panels at a time, whose weights are
+ * prefetched AHEAD bytes in advance; several rows with one panel at a time. */
 #define AHEAD 512
 #define DEFINE_PANELS(NAME, LOOP, STEP)                                                                                       \
     DEFINE_TILE(LOOP, 1, 2)                                                                                                   \
@@ -317,7 +318,7 @@ DEFINE_ROWS(panels_bf16, tile_bf16, NR * 2)
 DEFINE_ROWS(tiles_int8, tile_int8, NR * 4)
 
 #if HAVE_AMX
-#define AMX_ROWS 4 /* for fewer, register tiles are about as fast */
+#define AMX_ROWS 4 /* for fewer rows, register tiles are about as fast */
 /* y [T, n] = rows of x in int8 times one panel. */
 static void amx_rows(const uint32_t *P, const float *rows, long ldx, long T, long K, const Epilogue *e, float *y, long ldy, long n) {
     const long D = DEPTH8(K);
@@ -356,7 +357,7 @@ DEFINE_PANELS(panels_f32, tile_f32, NR * 4)
 DEFINE_PANELS(panels_bf16, tile_bf16, NR * 2)
 DEFINE_PANELS(panels_int8, tile_int8, NR * 4)
 
-/* Up to 3 rows read compressed weights; for more the panel is decompressed first, unless there is no memory. */
+/* Up to 3 rows read the compressed weights. For more rows the panel is decompressed first, unless malloc fails. */
 DEFINE_TILE(tile_bf16_12, 1, 1)
 DEFINE_TILE(tile_bf16_12, 2, 1)
 DEFINE_TILE(tile_bf16_12, 3, 1)

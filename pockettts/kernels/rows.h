@@ -1,6 +1,6 @@
-/* Operations on rows of floats: sums, activations, softmax, dot products, rounding to int8; and loops that measure the machine.
+/* Operations on rows of floats: sums, activations, softmax, dot products, int8 quantization; and the probes of the roofline benchmark.
  *
- * The order of every sum depends on its length alone, so a row has the same bits wherever it lies and whoever computes it.
+ * The order of a sum depends only on its length, so the result for a row has the same bits at any address and on any thread.
  */
 #ifndef POCKETTTS_ROWS_H
 #define POCKETTTS_ROWS_H
@@ -63,7 +63,7 @@ INLINE vf elu_v(vf x) {
     return max_f32(zero, x) + (exp_v(min_f32(zero, x)) - 1.0f);
 }
 
-/* y[i] = f(x[i]) for i < n; y may be x. The last n % VL floats go through the same vector code: the bits do not depend on the place. */
+/* y[i] = f(x[i]) for i < n; y may alias x. The last n % VL floats use the same vector code, so the bits do not depend on the position. */
 #define DEFINE_ROW(NAME, F)                                                                                                   \
     static void NAME(const float *x, float *y, long n) {                                                                      \
         long i = 0;                                                                                                           \
@@ -103,8 +103,8 @@ static float softmax_exp(float *w, long n) {
     return r;
 }
 
-/* scores[p] = scale * dot(q, keys[p]) for p < n: q [D]; keys, n rows of D floats, ld floats apart. VL rows at a time: their sums run
- * side by side and are added over the lanes together. */
+/* scores[p] = scale * dot(q, keys[p]) for p < n: q [D]; keys: n rows of D floats, with a row stride of ld floats. VL rows are processed
+ * at a time: their sums are independent, and `hsums` adds the lanes of all of them together. */
 static void dot_rows(const float *q, const float *keys, long n, long ld, long D, float scale, float *scores) {
     long p = 0;
 #ifdef HAVE_HSUMS
@@ -131,7 +131,7 @@ static void dot_rows(const float *q, const float *keys, long n, long ld, long D,
     }
 }
 
-/* y += sum over p < n of w[p] * values[p]: y [D], values [n, D]. Up to 8 vectors of y stay in registers over all rows. */
+/* y += sum over p < n of w[p] * values[p]: y [D], values [n, D]. Up to 8 vectors of y stay in registers for all rows. */
 #define ADD_ROWS(COUNT)                                                                                                       \
     for (; i + (COUNT) * VL <= D; i += (COUNT) * VL) {                                                                        \
         vf s[COUNT];                                                                                                          \
@@ -152,24 +152,24 @@ static void add_weighted_rows(const float *w, const float *values, long n, long 
 
 /* --- int8 ---
  *
- * A row of x in int8 is ROW8(K) words: DEPTH8(K) words of four consecutive k each, signed bytes within -127 .. 127 (zeros after the last
- * k); its scale, a float; the sum of its bytes. x[k] is about byte[k] * scale. Sums of products are exact in 32 bits up to K = MAX_K8, so their order, and with
- * it the instruction set, does not matter.
+ * A quantized row of x has ROW8(K) words: DEPTH8(K) words of four consecutive k each, signed bytes within -127 .. 127 (padded with
+ * zeros); its scale, a float; the sum of its bytes. x[k] is about byte[k] * scale. Sums of products are exact in 32 bits up to
+ * K = MAX_K8, so the result does not depend on their order or on the instruction set.
  */
 #define DEPTH8(K) ((((K) + 3) / 4 + DEPTH_UNIT - 1) / DEPTH_UNIT * DEPTH_UNIT)
 #define ROW8(K) (DEPTH8(K) + 2)
 #define MAX_K8 65536
 
-/* Floats within -127 .. 127 rounded to integers, ties to even; the first n of them also as bytes at q. */
+/* Round floats within -127 .. 127 to integers, ties to even. Returns them, and stores the first n as bytes at q. */
 INLINE vi round_f32(vf v, int8_t *q, long n) {
     ROUNDED(v);
-    const vi whole = (vi)(v + 12582912.0f) - 0x4b400000; /* 1.5 * 2^23 leaves no bit for a fraction */
+    const vi whole = (vi)(v + 12582912.0f) - 0x4b400000; /* adding 1.5 * 2^23 rounds the fraction */
     const v8 bytes = narrow(whole);
     memcpy(q, &bytes, n);
     return whole;
 }
 
-/* x [K] -> row, in int8. The same bits on every machine; a row of zeros has scale 0. */
+/* Quantize x [K] to `row`, with the same bits on every machine. A row of zeros has scale 0. */
 static void quantize_row(const float *x, long K, uint32_t *row) {
     const long D = DEPTH8(K), vectors = K / VL * VL;
     int8_t *q = (int8_t *)row;
@@ -191,21 +191,21 @@ static void quantize_row(const float *x, long K, uint32_t *row) {
     memcpy(row + D + 1, &sum, 4);
 }
 
-/* --- what the machine can do, for the roofline of `pockettts bench` --- */
+/* --- probes for the roofline of `pockettts bench` --- */
 
-/* Read n floats: their sum, in 8 vectors. */
+/* Sum of n floats, read with 8 independent vector sums. */
 static float read_probe(const float *x, long n) {
     vf s[8] = {{0}};
-    __asm__ volatile("" ::: "memory"); /* read them again at each call */
+    __asm__ volatile("" ::: "memory"); /* read memory again at each call */
     for (long i = 0; i + 8 * VL <= n; i += 8 * VL) UNROLL for (int v = 0; v < 8; v++) s[v] += load(x + i + v * VL);
     for (int v = 1; v < 8; v++) s[0] += s[v];
     return hsum(s[0]);
 }
 
 #define PROBE_SUMS (MR < 8 ? MR * NV : 8 * NV) /* independent sums, enough to hide the latency */
-#define PROBE_OPS (PROBE_SUMS * VL) /* products a round */
+#define PROBE_OPS (PROBE_SUMS * VL) /* multiply-adds per round */
 
-/* PROBE_SUMS * VL multiply-adds a round, in registers. */
+/* PROBE_OPS float multiply-adds per round, in registers. */
 static float fma_probe(long rounds) {
     vf s[PROBE_SUMS];
     const vf zero = {0}, a = zero + 0.999f, b = zero + 0.001f;
@@ -215,11 +215,11 @@ static float fma_probe(long rounds) {
     return hsum(s[0]);
 }
 
-/* PROBE_SUMS * VL times 4 products of bytes a round, with x from the cache as in a tile. */
+/* 4 * PROBE_OPS byte multiply-adds per round; x is read from the cache, as in a tile. */
 static float dot_probe(long rounds) {
     vi s[PROBE_SUMS] = {{0}}, w[NV];
     int32_t x[64 + PROBE_SUMS / NV] = {0}, weights[NR] = {0};
-    __asm__ volatile("" : : "r"(x), "r"(weights) : "memory"); /* their values are unknown to the compiler */
+    __asm__ volatile("" : : "r"(x), "r"(weights) : "memory"); /* hides their values from the compiler */
     UNROLL for (int v = 0; v < NV; v++) w[v] = (vi)load_u32((const uint32_t *)weights + v * VL);
     for (long i = 0; i < rounds; i++) {
         UNROLL for (int v = 0; v < NV; v++) w[v] += 1;

@@ -1,14 +1,14 @@
-/* Vectors of one instruction set, and every #if that depends on it. To add an instruction set: add a branch to each ladder below,
- * a name in `cpu_supports`, and a line of compiler flags in setup.py.
+/* Vector types and operations of each instruction set. Every #if that depends on the instruction set is here. To add one: add a branch
+ * to each ladder below, a name in `cpu_supports`, and a line of compiler flags in setup.py.
  *
  * The code is written with the vector types of GCC and Clang, so one source serves SSE, AVX2, AVX-512 and NEON. `_ops.pyx` is
  * compiled once for each instruction set and includes these headers:
  *
  *   simd.h     this file: vector types and what differs between instruction sets
- *   rows.h     operations on rows: sums, activations, softmax, dot products, rounding to int8
+ *   rows.h     operations on rows: sums, activations, softmax, dot products, int8 quantization
  *   bf16_12.h  bf16 weights in 12 bits
  *   gemm.h     matrix products in register tiles
- *   threads.h  how many threads a kernel uses
+ *   threads.h  number of threads of a kernel
  *
  *   VL  floats in a vector
  *   NV  vectors across a panel of weights
@@ -38,7 +38,7 @@
 
 /* --- sizes of vectors and tiles --- */
 
-#if defined(__AVX512F__) || defined(EMULATE_512) /* EMULATE_512: its shapes in other instructions, see scripts/test_emulated.sh */
+#if defined(__AVX512F__) || defined(EMULATE_512) /* EMULATE_512: its sizes without its instructions, see scripts/test_emulated.sh */
 #define VL 16
 #define NV 2
 #define MR 14
@@ -70,8 +70,8 @@
 #else
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
-/* Stops the compiler from fusing the multiplication before it with the addition after it, which it might do in one tile and not in
- * another: the bits would depend on the tile. */
+/* Keeps the compiler from fusing the multiplication before it with the addition after it. It might fuse them in one tile and not in
+ * another, and the bits would depend on the tile. */
 #if defined(EMULATE_512)
 #define ROUNDED(r) __asm__("" : "+m"(r))
 #elif defined(__x86_64__) || defined(__i386__)
@@ -126,8 +126,8 @@ INLINE vf min_f32(vf a, vf b) { return select_f32(a < b, a, b); }
 /* --- bytes, in lanes of 16 ---
  *
  *   lookup(table, i)   table[i[j]] for each byte j, i < 16; every 16-byte lane of `table` holds the same 16 bytes
- *   unpack_lo, _hi     interleave the bytes of a and b: of the lower, of the upper half of each lane
- *   pack(a, b)         the inverse: 16-bit words below 256 as bytes, lane by lane a's, then b's
+ *   unpack_lo, _hi     interleave the bytes of a and b from the lower (upper) half of each lane
+ *   pack(a, b)         the inverse: 16-bit words below 256 as bytes; each lane holds a's, then b's
  */
 
 #if defined(__AVX512BW__) && VL == 16
@@ -169,7 +169,7 @@ INLINE vb pack(vh a, vh b) {
 /* --- products of signed bytes within -127 .. 127 ---
  *
  *   dot4(acc, w, x)  acc += w[0] x[0] + w[1] x[1] + w[2] x[2] + w[3] x[3] in each 32-bit lane, exact
- *   WEIGHT_OFFSET    what dot4 adds to each w, for instructions with one unsigned operand; the caller subtracts OFFSET * sum(x)
+ *   WEIGHT_OFFSET    dot4 adds it to each w if the instruction has an unsigned operand; the caller subtracts WEIGHT_OFFSET * sum(x)
  */
 
 #define WEIGHT_OFFSET 0
@@ -218,7 +218,7 @@ INLINE vi dot4(vi acc, vi w, vi x) {
 
 /* --- matrix units for signed bytes: ARM's i8mm, Intel's AMX ---
  *
- *   DEPTH_UNIT  words that they take at a time: rows of bytes are filled up with zeros to a multiple
+ *   DEPTH_UNIT  words that they process at a time: rows of bytes are padded with zeros to a multiple of it
  */
 
 #if defined(__ARM_FEATURE_MATMUL_INT8)
@@ -240,7 +240,7 @@ INLINE vi second_row(vi a, vi b) { return (vi)vzip2q_s64((int64x2_t)a, (int64x2_
 #define HAVE_MMLA 0
 #define HAVE_AMX 1
 #define DEPTH_UNIT 16
-#ifdef EMULATE_AMX /* its instructions in C, to test what is built on them */
+#ifdef EMULATE_AMX /* AMX instructions in C, to test the code that uses them */
 static __thread struct {
     int rows[8], colsb[8];
     uint8_t data[8][16][64];
@@ -283,8 +283,8 @@ typedef struct { /* the operand of ldtilecfg */
     uint8_t rows[16];
 } TileConfig;
 
-/* sums[m][c] = sum over k of x[m][k] w[k][c], exact, for r0 + r1 <= 16 + 16 rows of x and the 32 outputs of a panel of int8 weights; D
- * words deep, a multiple of 16. Tiles 0 .. 3 hold sums, 4 and 5 rows of x, 6 and 7 weights. */
+/* sums[m][c] = sum over k of x[m][k] w[k][c], exact, for r0 + r1 <= 16 + 16 rows of x and the 32 outputs of a panel of int8 weights. D is
+ * the depth in words, a multiple of 16. Tiles 0 .. 3 hold sums, 4 and 5 rows of x, 6 and 7 weights. */
 static void amx_multiply(const int r0, const int r1, const word *x, long ldx, const uint32_t *w, long D, int32_t sums[][32]) {
     TileConfig config __attribute__((aligned(64)));
     memset(&config, 0, sizeof config);
@@ -321,7 +321,7 @@ static void amx_multiply(const int r0, const int r1, const word *x, long ldx, co
 #define DEPTH_UNIT 1
 #endif
 
-/* Integers within -127 .. 127 as bytes. */
+/* Convert integers within -127 .. 127 to bytes. */
 INLINE v8 narrow(vi v) {
 #if defined(__AVX2__) && VL == 8 /* GCC 12 would extract them one by one */
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
@@ -331,7 +331,7 @@ INLINE v8 narrow(vi v) {
 #endif
 }
 
-/* --- sum over the lanes of a vector: by halves, in the same order on every instruction set with this VL --- */
+/* --- sum over the lanes of a vector: halves are added, in the same order on every instruction set with this VL --- */
 
 INLINE float hsum(vf v) {
     UNROLL for (int half = VL / 2; half; half /= 2)
@@ -345,7 +345,7 @@ INLINE float hsum(vf v) {
 #endif
 #endif
 #ifdef HAVE_HSUMS
-/* Elements i0 .. i3 of each 16-byte lane of a and b together; those of b count from 4. */
+/* Picks elements i0 .. i3 in each 16-byte lane: 0 .. 3 are a's, 4 .. 7 are b's. */
 #if VL == 16
 #define AT(i, lane) ((i) < 4 ? (i) + 4 * (lane) : (i) + 12 + 4 * (lane))
 #define SHUFFLE(a, b, i0, i1, i2, i3)                                                                                         \
@@ -383,10 +383,10 @@ INLINE vf hsums(const vf s[VL]) {
 }
 #endif
 
-/* --- does this CPU run the build for an instruction set? Called in the "base" build, before another one is loaded --- */
+/* --- CPU detection: called in the "base" build, before another build is loaded --- */
 
 #if defined(__x86_64__) && defined(__linux__)
-/* AMX with int8, which Linux grants to a process that asks. */
+/* Whether the CPU has AMX with int8 and Linux grants it to this process, which must ask for it. */
 static int amx_granted(void) {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     const int tile_and_int8 = 3 << 24, request = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
@@ -397,6 +397,7 @@ static int amx_granted(void) {
 static int amx_granted(void) { return 0; }
 #endif
 
+/* Whether this CPU supports the build for an instruction set. */
 static int cpu_supports(const char *isa) {
 #if defined(__x86_64__) || defined(__i386__)
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -407,7 +408,7 @@ static int cpu_supports(const char *isa) {
     if (!strcmp(isa, "avx512amx")) return avx512 && __builtin_cpu_supports("avx512vnni") && amx_granted();
     if (!strcmp(isa, "avx512vnni")) return avx512 && __builtin_cpu_supports("avx512vnni");
     if (!strcmp(isa, "avx512")) return avx512;
-    /* GCC 11 and earlier do not know the name. */
+    /* cpuid, since GCC 11 and earlier do not know the name "avxvnni" */
     if (!strcmp(isa, "avxvnni")) return avx2 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 4 & 1);
     if (!strcmp(isa, "avx2")) return avx2;
 #elif defined(__aarch64__) && defined(__APPLE__)

@@ -1,16 +1,15 @@
-/* How many threads a kernel uses, around what OpenMP does: one budget for all callers, fewer threads while the others come late, and
- * processes that fork.
+/* Number of threads of a kernel. This adds to OpenMP: one budget for all callers, fewer threads while helpers are late, support for fork.
  *
  *   const int threads = region_begin(work);
  *   if (threads == 1) ... without a region ...
- *   else { ... a parallel region of so many threads ...; region_end(); }
+ *   else { ... a parallel region with that many threads ...; region_end(); }
  *
- * Every calling thread has a team of its own in OpenMP. Teams together have no more helpers than the process may use, since a helper
- * without a core makes its whole team wait; who finds none left works alone. A thread keeps its helpers until team_release.
+ * Every calling thread has its own team in OpenMP. A helper without a core makes its whole team wait, so all teams together have at most
+ * as many helpers as the process may use. A caller that finds none left works alone. A thread keeps its helpers until team_release.
  *
- * A region waits for its slowest thread. On a core that another process keeps busy, a helper gets its turn some milliseconds late, and the
- * region waits that long. So regions are timed: one that takes much longer than its work usually does is late, and for a while the regions
- * after it use one thread less. If the next try is late again at once, the while is doubled.
+ * A region waits for its slowest thread. If another process keeps a core busy, the helper on that core runs some milliseconds late, and
+ * the region waits for it. So regions are timed. A region is late if it takes much longer than its work usually does; the regions after
+ * it then use one thread less for some time. If the next try with one thread more is soon late again, that time doubles.
  */
 #ifndef POCKETTTS_THREADS_H
 #define POCKETTTS_THREADS_H
@@ -25,25 +24,25 @@
 #endif
 
 #define MAX_THREADS 64
-#define SMALL_WORK (1 << 17) /* below some 3 us a kernel runs without a region */
-#define LATE 0.0003          /* a region is late if it takes these seconds more than 4 times as long as its work usually does; */
-#define HOLD 2               /* then fewer threads are used for so many times what it took, */
-#define SOON 4               /* and for twice as long as before if that much time had not passed since the last try, */
-#define LONGEST_HOLD 0.5     /* at most so many seconds */
+#define SMALL_WORK (1 << 17) /* kernels below this cost, about 3 us, run without a region */
+#define LATE 0.0003          /* seconds; a region is late if it takes longer than 4 times its usual time + LATE */
+#define HOLD 2               /* after a late region of s seconds, one thread less is used for HOLD * s seconds, */
+#define SOON 4               /* or twice as long as last time if it came less than SOON * s seconds after the last try, */
+#define LONGEST_HOLD 0.5     /* but at most for this many seconds */
 
 typedef struct {
     int size;          /* threads wanted */
-    int missing;       /* of these, threads that are not used for now */
-    double pace;       /* usual seconds of a region for a unit of work; 0: not known yet */
+    int missing;       /* threads of these that are not used at present */
+    double pace;       /* usual seconds per unit of work; 0: not known yet */
     double hold;       /* seconds from a late region to the next try with one thread more */
-    double next_try, last_try; /* when they are */
-    double begun, work; /* of the present region */
+    double next_try, last_try; /* times of these tries */
+    double begun, work; /* start time and cost of the current region */
 } TeamState;
 
-static int process_threads = 1;             /* for threads without a number of their own; and the budget */
-static int helpers_taken = 0;               /* by all teams; atomic */
-static __thread const int *own_threads = 0; /* how many threads the calling thread's kernels use; NULL: process_threads */
-static __thread int helpers = 0;            /* of the calling thread's team */
+static int process_threads = 1;             /* default number of threads of a kernel, and the limit of all teams together */
+static int helpers_taken = 0;               /* helpers of all teams; atomic */
+static __thread const int *own_threads = 0; /* number of threads for kernels of the calling thread; NULL: process_threads */
+static __thread int helpers = 0;            /* helpers of the calling thread's team */
 static __thread TeamState team = {0, 0, 0, 0, 0, 0, 0, 0};
 static pthread_key_t team_key;
 
@@ -53,17 +52,17 @@ static double seconds_now(void) {
     return now.tv_sec + 1e-9 * now.tv_nsec;
 }
 
-/* Threads that the calling thread wants. */
+/* Number of threads that the calling thread asks for. */
 static int team_size(void) {
     const int n = own_threads ? *own_threads : process_threads;
     return !HAVE_OPENMP || n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
 }
 
-/* Threads that the calling thread gets, itself included. */
+/* Number of threads that the calling thread gets, including itself. */
 static int team_grant(void) {
     const int wanted = team_size() - 1;
     if (wanted == 0) return 1;
-    if (wanted < helpers) { /* OpenMP ends the others when the smaller team is opened */
+    if (wanted < helpers) { /* OpenMP ends the other helpers when the smaller team starts */
         __atomic_sub_fetch(&helpers_taken, helpers - wanted, __ATOMIC_RELAXED);
         helpers = wanted;
     } else if (wanted > helpers) {
@@ -79,7 +78,7 @@ static int team_grant(void) {
 
 /* --- late regions --- */
 
-/* Threads for a region that begins at `now`, of a team of `size`; 1: no region. */
+/* Number of threads for a region that begins at `now`, of a team of `size`; 1: no region. */
 static int team_begin(TeamState *t, int size, double work, double now) {
     if (size != t->size) {
         const TeamState fresh = {size, 0, 0, 0, 0, 0, 0, 0};
@@ -93,7 +92,7 @@ static int team_begin(TeamState *t, int size, double work, double now) {
     return size - t->missing;
 }
 
-/* The region is over. */
+/* End the region at `now`. */
 static void team_end(TeamState *t, double now) {
     const double seconds = now - t->begun, pace = seconds / t->work;
     if (t->pace && seconds > LATE + 4 * t->pace * t->work) {
@@ -102,14 +101,14 @@ static void team_end(TeamState *t, double now) {
         if (t->hold > LONGEST_HOLD) t->hold = LONGEST_HOLD;
         t->next_try = now + t->hold;
         if (t->missing < t->size - 1) t->missing++;
-    } else { /* a mean that follows fast regions at once and slow ones slowly */
+    } else { /* a running mean that adapts fast to fast regions and slowly to slow ones */
         t->pace += (pace - t->pace) * (!t->pace ? 1 : pace < t->pace ? 0.5 : 0.02);
     }
 }
 
-/* --- around a region --- */
+/* --- begin and end of a region --- */
 
-/* Threads for a kernel of so much work; more than 1: open a region of so many, then call region_end. */
+/* Number of threads for a kernel with this cost. If more than 1: open a region with that many, then call region_end. */
 static int region_begin(long work) {
     const int size = work < SMALL_WORK ? 1 : team_grant();
     return size < 2 ? 1 : team_begin(&team, size, work, seconds_now());
@@ -117,19 +116,18 @@ static int region_begin(long work) {
 
 static void region_end(void) { team_end(&team, seconds_now()); }
 
-/* Inside a region: wait until every thread has finished its part of the loop before. (In Cython, a loop inside a region may end without
- * waiting.) */
+/* Inside a region: wait until all threads have finished the previous loop. (Cython may not wait at the end of a loop in a region.) */
 static inline void barrier(void) {
 #ifdef _OPENMP
 #pragma omp barrier
 #endif
 }
 
-/* --- the end of a team --- */
+/* --- end of a team --- */
 
-/* The calling thread's helpers end, and others may have as many. libgomp cannot do without: it spins no more while all its teams have more
- * threads than there are cores, and a process forked from a thread with a team waits for threads that are not there. LLVM's libomp shares
- * its threads among teams, and renews them after a fork. */
+/* End the calling thread's helpers, so that other callers can use as many. libgomp needs this: it stops spinning while all its teams
+ * together have more threads than there are cores, and a process forked from a thread with a team waits for threads that do not exist.
+ * LLVM's libomp shares its threads among teams and creates them again after a fork. */
 static void team_release(void) {
 #if defined(_OPENMP) && !defined(__clang__) && __GNUC__ >= 9
     if (helpers) omp_pause_resource_all(omp_pause_soft);
@@ -139,9 +137,9 @@ static void team_release(void) {
 }
 
 static void thread_ended(void *its_helpers) { __atomic_sub_fetch(&helpers_taken, *(int *)its_helpers, __ATOMIC_RELAXED); }
-static void child_begins(void) { helpers_taken = 0; } /* other threads do not exist in it */
+static void child_begins(void) { helpers_taken = 0; } /* the child has no other threads */
 
-/* To be called once, when the module is loaded. */
+/* Call once, when the module is loaded. */
 static void init_threads(void) {
     pthread_key_create(&team_key, thread_ended);
     pthread_atfork(team_release, 0, child_begins);

@@ -57,11 +57,11 @@ class FlowLM:
         return self.embed_proj(x) if self.embed_proj else x
 
     def embed_voice(self, latents: np.ndarray) -> np.ndarray:
-        """Mimi latents of a voice prompt, not normalised, [T, voice_dim] -> embeddings [T, d_model]."""
+        """Mimi latents of a voice prompt, not normalized, [T, voice_dim] -> embeddings [T, d_model]."""
         return ops.linear(latents, self.speaker_proj.matrix)
 
     def prefill(self, x: np.ndarray, state: list[KVCache]) -> None:
-        """Run embeddings [T, d_model] through the backbone, to extend the KV caches only."""
+        """Run embeddings [T, d_model] through the backbone, only to extend the KV caches."""
         if len(x):
             self.transformer(x, state, wanted=[])
 
@@ -102,5 +102,5 @@ class FlowLM:
         return float(self.out_eos(hidden)[0, 0])
 
     def sample(self, hidden: np.ndarray, noise: np.ndarray, steps: int = 1) -> np.ndarray:
-        """hidden [n, z_dim or d_model], noise [n, latent_dim] -> latents of n frames [n, latent_dim], normalised."""
+        """hidden [n, z_dim or d_model], noise [n, latent_dim] -> normalized latents of n frames [n, latent_dim]."""
         return self.sampler(partial(self.flow_net, hidden), noise, steps)

@@ -7,7 +7,7 @@ from .layers import ConcatenatedLinear, Linear, Weights, residual_mlp
 from .shapes import FlowNetShape
 
 TIME_CONDITIONS = {"lsd": 2, "flow_matching": 1, "drifting": 0, "pointwise": 0}
-FREQUENCIES = 128  # of a timestep's embedding, half of its width
+FREQUENCIES = 128  # half the width of a timestep embedding
 
 
 class TimestepEmbedder:
@@ -82,7 +82,7 @@ class FlowNet:
         return self._times[times]
 
     def __call__(self, cond: np.ndarray, times: tuple[float, ...], x: np.ndarray) -> np.ndarray:
-        """cond [B, cond_dim], x [B, latent_dim] -> [B, latent_dim]. `times` has the length that the sampler needs."""
+        """cond [B, cond_dim], x [B, latent_dim] -> [B, latent_dim]. times: TIME_CONDITIONS[type] of them, in [0, 1]."""
         y = self.cond_embed(cond, add=self.embed_times(times) if times else None, activation="silu")  # [B, dim]
         y = self.modulations(y)  # [B, (3 depth + 2) dim]; each adaLN_modulation begins with this silu
         modulations = [y[:, at : at + self.dim] for at in range(0, y.shape[1], self.dim)]

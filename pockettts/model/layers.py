@@ -1,4 +1,4 @@
-"""Linear layers, norms and embeddings: a kernel call each."""
+"""Linear layers, norms and embeddings, each one kernel call."""
 
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ W = TypeVar("W", bound="Weights")
 
 
 class Weights(Protocol):
-    """The source of a layer's weights, by official name. It raises an error for a missing tensor or a wrong shape."""
+    """The source of a layer's weights, by official name. It raises WeightsError for a missing tensor or a wrong shape."""
 
     def __truediv__(self: W, scope: str | int) -> W: ...
 
@@ -57,7 +57,7 @@ class Linear:
 
 
 class ConcatenatedLinear(Linear):
-    """Several linear layers with the same input as one: their outputs [T, n_i], concatenated."""
+    """Several linear layers with the same input, as one layer. The outputs [T, n_i] are concatenated."""
 
     def __init__(self, ws: list[Weights], n_in: int, n_outs: list[int]) -> None:
         self.weight = ws[0].concatenate(ws[1:], "weight", [(n, n_in) for n in n_outs])
@@ -65,7 +65,7 @@ class ConcatenatedLinear(Linear):
 
 
 def layer_norm(w: Weights, dim: int, eps: float = 1e-5) -> ops.Norm:
-    """arXiv 1607.06450, over the channels of each row."""
+    """LayerNorm over the channels of each row (arXiv 1607.06450)."""
     return ops.Norm(w.vector("weight", dim), w.vector("bias", dim), eps)
 
 

@@ -12,7 +12,7 @@ from .transformer import ProjectedTransformer
 
 
 class MimiDecoder:
-    """Latents [T, latent_dim], not normalised -> samples [T * frame_size]."""
+    """Latents [T, latent_dim], not normalized -> samples [T * frame_size]."""
 
     def __init__(self, w: Weights, shape: MimiShape) -> None:
         seanet, q = shape.decoder_seanet or shape.seanet, shape.quantizer
@@ -39,7 +39,7 @@ class MimiDecoder:
 
 
 class MimiEncoder:
-    """Samples -> latents [T, inner_dim], not normalised. Only for cloning a voice."""
+    """Samples -> latents [T, inner_dim], not normalized. Only for voice cloning."""
 
     def __init__(self, w: Weights, shape: MimiShape) -> None:
         self.frame_size = shape.frame_size

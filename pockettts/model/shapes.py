@@ -1,4 +1,4 @@
-"""The sizes of a model, with the names that the official configs use. Layers take these, so the graph knows no files.
+"""The sizes of a model, with the names of the official configs. Layers take these, so the graph does not depend on files.
 
 Source: pocket_tts/utils/config.py of the official package.
 """
@@ -111,8 +111,8 @@ class MimiShape:
     quantizer: QuantizerShape
     inner_dim: int | None = None  # width of the encoder's output; None: seanet.dimension
     outer_dim: int | None = None  # width of the upsampling's input; None: that of the decoder's SEANet
-    decoder_seanet: SEANetShape | None = None  # None: as the encoder's
-    decoder_transformer: CodecTransformerShape | None = None  # None: as the encoder's
+    decoder_seanet: SEANetShape | None = None  # None: the same as the encoder's
+    decoder_transformer: CodecTransformerShape | None = None  # None: the same as the encoder's
 
     @property
     def frame_size(self) -> int:
@@ -131,5 +131,5 @@ class MimiShape:
 
     @property
     def voice_dim(self) -> int:
-        """Width of what the encoder makes of a voice prompt."""
+        """Width of the encoder's output for a voice prompt."""
         return self.inner_dim or self.seanet.dimension

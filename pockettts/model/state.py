@@ -57,7 +57,7 @@ class KVCache:
     def restore(cls, layers: Sequence[np.ndarray], room: int) -> list["KVCache"]:
         """Caches without a context window, from the rows [2, T, H_kv, D] of each layer, with room for `room` more rows.
 
-        All caches share one block of memory: the system backs a large block with huge pages, which takes a quarter of the time.
+        All caches share one block of memory: the system backs a large block with huge pages, so this takes a quarter of the time.
         """
         _, n, heads, dim = layers[0].shape
         block = np.empty((len(layers), 2, heads, n + room, dim), np.float32)

@@ -32,7 +32,7 @@ class TransformerLayer:
 
 
 class Transformer:
-    """A stack of layers over one KV cache each."""
+    """A stack of layers, each with its own KV cache."""
 
     def __init__(self, w: Weights, num_layers: int, **layer: Any) -> None:
         self.layers = [TransformerLayer(w / "layers" / i, **layer) for i in range(num_layers)]
@@ -43,7 +43,7 @@ class Transformer:
     def __call__(
         self, x: np.ndarray, state: Sequence[KVCache | BatchedCaches], wanted: Sequence[int] | np.ndarray | None = None
     ) -> np.ndarray:
-        """x [T, d_model] -> [T, d_model], or only the rows in `wanted`: for the others the last layer makes keys and values only."""
+        """x [T, d_model] -> [T, d_model], or only the rows in `wanted`: for other rows the last layer computes only keys and values."""
         for layer, cache in zip(self.layers, state, strict=True):
             x = layer(x, cache, wanted if layer is self.layers[-1] else None)
         return x  # [T, d_model]

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from io import BytesIO
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import TextError
 from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_loosely, decode_page, is_plausible
-from .plain import split_chapters
+from .plain import split_chapters, without_licence
 from .subtitles import Cue, is_subtitles, read_cues
 
 MAX_BYTES = 64 * 1024 * 1024  # of text, more than any book has; /dev/zero has no end
@@ -53,6 +54,7 @@ ARCHIVES = {  # files in a ZIP archive that say what it is
     "word/document.xml": "a Word document", "xl/workbook.xml": "an Excel file", "ppt/presentation.xml": "a PowerPoint file",
     "AndroidManifest.xml": "an Android app", "META-INF/MANIFEST.MF": "a Java archive", "content.xml": "an OpenDocument file",
 }  # fmt: skip
+MAX_BEFORE = 3  # words before the heading of a chapter that belong to it
 BLOCK_TAGS = r"<(?:h[1-6]|p|div|section|article|main|table|ul|ol|head|title|meta|body|header|blockquote|center|!--)\b"
 
 if TYPE_CHECKING:
@@ -268,7 +270,7 @@ class _Parser:
         title = next((text_of(element) for element in root.iter() if local_name(element) == "title"), "")
         language = root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
         authors = [meta.get("content", "") for meta in root.iter("meta") if meta.get("name", "").lower() == "author"]
-        blocks = read_tree(root, Notes({"": root}), self.apparatus)
+        blocks = _without_licence(read_tree(root, Notes({"": root}), self.apparatus))
         return Document(_at_headings(blocks), title, ", ".join(authors), language)
 
     def _markdown(self, text: str) -> Document:
@@ -343,7 +345,10 @@ def _chapters_of_book(book: "Book") -> list[Chapter]:
     Of an entry that leads to a place within a page, only one of the first levels begins a chapter. Without a table of contents, a
     page without a heading continues the chapter before it; a book with one heading a page at most is split at its pages.
     """
-    blocks = [block for page in book.pages for block in page.blocks]
+    blocks = _without_licence([block for page in book.pages for block in page.blocks])
+    kept = set(map(id, blocks))
+    for page in book.pages:
+        page.blocks = [block for block in page.blocks if id(block) in kept]
     firsts = {id(page.blocks[0]): page for page in book.pages if page.blocks}
     titles = _listed_titles(book)
     headed = sum(any(block.level for block in page.blocks) for page in book.pages)
@@ -351,14 +356,25 @@ def _chapters_of_book(book: "Book") -> list[Chapter]:
         return _at_headings(blocks)
     chapters: list[tuple[str, list[Block]]] = [("", [])]
     for block in blocks:
-        page = firsts.get(id(block))
+        first_page = firsts.get(id(block))
         listed = titles.get(id(block))
-        heading = _heading_near_start(page.blocks) if page else None
-        if listed is not None or page is not None and heading is not None and (not titles or heading.level < 3):
+        heading = _heading_near_start(first_page.blocks) if first_page else None
+        if heading is not None and heading is not block and id(heading) in titles:
+            heading = None  # its chapter begins there
+        if listed is not None or heading is not None and (not titles or heading.level < 3):
             own = _title(heading) if heading is not None else _title(block) if block.level else ""
             chapters.append((listed or own, []))
         chapters[-1][1].append(block)
     return [Chapter(title, _text(part)) for title, part in chapters]
+
+
+def _without_licence(blocks: list[Block]) -> list[Block]:
+    """The blocks of a book without the licence of Project Gutenberg."""
+    if not any("project gutenberg" in block.text.lower() for block in blocks):
+        return blocks
+    for block, text in zip(blocks, without_licence([block.text for block in blocks]), strict=True):
+        block.text = text
+    return [block for block in blocks if block.text]
 
 
 def _listed_titles(book: "Book") -> dict[int, str]:
@@ -368,16 +384,28 @@ def _listed_titles(book: "Book") -> dict[int, str]:
     counts = Counter(entry.depth for entry in book.contents)
     depth = min((depth for depth, count in sorted(counts.items()) if count > 2), default=1)
     titles: dict[int, str] = {}
+    seen: set[str] = set()
     for entry in book.contents:
-        page = pages.get(entry.place)
-        if page is None or not page.blocks:
+        if (page := pages.get(entry.place)) is None or not page.blocks:
             continue
-        block = places.get(
-            (entry.place, entry.fragment), None if entry.fragment and entry.depth > depth else page.blocks[0]
-        )
-        if block is not None and (entry.depth <= depth or block is page.blocks[0]):
+        # Of a place that is not there, the page counts, but only once: the others may lead to notes that are left out.
+        is_first, start = entry.place not in seen, page.blocks[0]
+        seen.add(entry.place)
+        block = places.get((entry.place, entry.fragment)) if entry.fragment else start
+        if block is None and is_first and entry.depth <= depth:
+            block = start
+        if block is not None and id(start) not in titles and _is_at_start(block, page.blocks):
+            block = start
+        if block is not None and (entry.depth <= depth or block is start):
             titles.setdefault(id(block), entry.title)
     return titles
+
+
+def _is_at_start(block: Block, blocks: list[Block]) -> bool:
+    """Whether a block is a heading before which a page has only a few words, such as the number of a chapter."""
+    before = list(islice(takewhile(lambda other: other is not block, blocks), MAX_BEFORE + 1))
+    words = sum(len(other.text.split()) for other in before)
+    return block.level > 0 and words <= MAX_BEFORE and not any(other.level for other in before)
 
 
 def _heading_near_start(blocks: list[Block]) -> Block | None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
+from itertools import islice
 from posixpath import basename, dirname, join, normpath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -26,7 +27,9 @@ from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_page
 from .markup import (
     CONTENTS_TITLE,
+    COPYRIGHT_TITLE,
     HEADINGS,
+    INDEX_TITLE,
     PARTS,
     Notes,
     attribute,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 MAX_FILES = 100_000  # in an archive
 MAX_PAGES = 10_000
+MAX_ENTRIES = 10_000  # of a table of contents
 MAX_PAGE = 16 << 20  # bytes, unpacked; the longest novels have some 4 MB
 MAX_COVER = 8 << 20  # bytes
 GUIDE_PARTS = PARTS | {"copyright", "notes"}  # of the guide of EPUB 2, which has names of its own
@@ -56,6 +60,8 @@ PART_HOLDERS = {
     "ul",
     "ol",
 }  # what a landmark leads into; else only to a place
+MIN_LINKS = 5  # of a page that is nothing but links
+MAX_TITLED_COPYRIGHT = 1000  # words of a page that only its title calls a copyright page
 FONTS = (
     "http://www.idpf.org/2008/embedding",
     "http://ns.adobe.com/pdf/enc#RC",
@@ -124,6 +130,7 @@ def read_epub(name: str, content: bytes, max_bytes: int, apparatus: Apparatus = 
     except BROKEN:
         archive = _salvaged(content, max_bytes)
         if not archive.namelist():
+            archive.close()
             raise TextError(
                 f"{name} is damaged, protected, or no EPUB: download it again, give another, or save its text as .txt"
             ) from None
@@ -240,7 +247,7 @@ class _Reader:
             book.contents, landmarks = self._contents(package, items, opf)
             landmarks += _guide(package, opf)
             book.cover = self._cover(package, items, opf, roots)
-            roots = self._without_apparatus(roots, landmarks)
+            roots = self._without_apparatus(roots, landmarks, book.contents)
         if not roots:
             self.warn("it has no list of pages that can be read: all pages are read, in the order of their names")
             roots = self._roots(name for name in _natural(self.names.values()) if name.lower().endswith(PAGES))
@@ -360,7 +367,7 @@ class _Reader:
         return entries, landmarks
 
     def _without_apparatus(
-        self, roots: "dict[str, Element]", landmarks: list[tuple[str, str, str]]
+        self, roots: "dict[str, Element]", landmarks: list[tuple[str, str, str]], contents: list[Entry]
     ) -> "dict[str, Element]":
         """The pages without tables of contents, indexes and copyright pages. Parts of pages go to `skipped_parts`."""
         pages = {place.lower(): place for place in roots}
@@ -383,7 +390,11 @@ class _Reader:
             ):
                 left_out.add(place)
         for place, root in roots.items():
-            if is_contents(root, 0.6) and _is_titled_contents(root):
+            if is_contents(root, 0.6) and _is_titled_contents(root) or is_contents(root, 0.8, MIN_LINKS):
+                left_out.add(place)
+        for entry in contents:
+            place = pages.get(entry.place)
+            if place is not None and not entry.fragment and _is_titled_apparatus(entry.title, roots[place]):
                 left_out.add(place)
         return (
             {place: root for place, root in roots.items() if place not in left_out}
@@ -411,18 +422,22 @@ class _Reader:
     def _cover_places(
         self, package: "Element", items: "_Items", opf: str, roots: "dict[str, Element]"
     ) -> Iterator[str]:
+        pages: list[str] = []  # with a picture that is the cover
         yield from (item.place for item in items if "cover-image" in item.properties)
         for meta in package.iter():
             if local_name(meta) == "meta" and attribute(meta, "name").lower() == "cover":
                 named = items.get(attribute(meta, "content"))
-                yield named.place if named else _place(opf, attribute(meta, "content"))
+                if named and not named.is_image and named.is_page:
+                    pages.append(named.place.lower())
+                else:
+                    yield named.place if named else _place(opf, attribute(meta, "content"))
         yield from (
             item.place for item in items if item.id.lower() in ("cover", "cover-image", "coverimage") and item.is_image
         )
-        pages = [place for kind, place, _ in _guide(package, opf) if kind == "cover"]
+        pages += [place for kind, place, _ in _guide(package, opf) if kind == "cover"]
         first = next(iter(roots), None)
         if first is not None and len(text_of(roots[first]).split()) < 20:
-            pages.append(first)
+            pages.append(first.lower())
         trees = {place.lower(): root for place, root in roots.items()}
         for page in pages:
             root = trees.get(page)
@@ -528,7 +543,7 @@ def _guide(package: "Element", opf: str) -> list[tuple[str, str, str]]:
 
 def _nav_entries(nav: "Element", place: str) -> list[Entry]:
     entries = []
-    for link in nav.iter("a"):
+    for link in islice(nav.iter("a"), MAX_ENTRIES):
         target, fragment = resolve(place, link.get("href", ""))
         depth = sum(1 for parent in link.iterancestors() if local_name(parent) in ("ol", "ul"))
         if target:
@@ -538,9 +553,7 @@ def _nav_entries(nav: "Element", place: str) -> list[Entry]:
 
 def _ncx_entries(tree: "Element", place: str) -> list[Entry]:
     entries = []
-    for point in tree.iter():
-        if local_name(point) != "navpoint":
-            continue
+    for point in islice((point for point in tree.iter() if local_name(point) == "navpoint"), MAX_ENTRIES):
         label = next((text_of(inner) for inner in point if local_name(inner) == "navlabel"), "")
         source = next((attribute(inner, "src") for inner in point if local_name(inner) == "content"), "")
         depth = 1 + sum(1 for parent in point.iterancestors() if local_name(parent) == "navpoint")
@@ -560,6 +573,16 @@ def _starts_with(root: "Element", name: str) -> bool:
         ):
             return False
     return False
+
+
+def _is_titled_apparatus(title: str, root: "Element") -> bool:
+    """Whether a page is what its line in the table of contents calls it: contents, an index or a copyright page."""
+    title = title.strip(" .:")
+    if COPYRIGHT_TITLE.fullmatch(title):
+        return len(text_of(root).split()) < MAX_TITLED_COPYRIGHT
+    if INDEX_TITLE.fullmatch(title):
+        return is_contents(root, 0.2)
+    return CONTENTS_TITLE.fullmatch(title) is not None and is_contents(root, 0.6)
 
 
 def _is_titled_contents(root: "Element") -> bool:

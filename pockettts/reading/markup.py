@@ -48,6 +48,8 @@ RAW = {
     "xmp",
 }  # no tags inside, up to the end tag
 
+LISTING_CLASSES = {"codehilite", "highlight", "programlisting", "sourcecode"}  # of <pre>, or of what is around it
+NAVIGATION = {"navigation", "search", "contentinfo"}  # roles of what belongs to the web page and not to the text
 # Values of epub:type and role (without "doc-"), and classes and ids, of what is no part of the text.
 MARKS = {"noteref", "pagebreak", "backlink", "annoref"}
 NOTES = {"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"}
@@ -68,6 +70,7 @@ PARTS = {
 }
 MARK_CLASSES = {
     "footnote-back", "footnote-backref", "footnotes-sep", "pagebreak", "page-number", "pageno", "pagenum", "pagenumber",
+    "lnum", "line-number", "linenum", "linenumber",
 }  # fmt: skip
 REFERENCE_CLASSES = {"fnanchor", "footnote-ref", "footnote-reference", "noteref", "sdfootnoteanc", "sdendnoteanc"}
 NOTE_CLASSES = {"endnote", "endnotes", "footnote", "footnotes", "footnote-item", "_idfootnote", "_idfootnotes"}
@@ -78,10 +81,20 @@ CONTENTS_TITLE = re.compile(
     r"contenidos?|inhoud(?:sopgave)?",
     re.I,
 )
+INDEX_TITLE = re.compile(
+    r"(?:general |subject )?index|register|(?:stichwort|sach|personen)verzeichnis|index g[ée]n[ée]ral|[íi]ndice (?:alfab[ée]tico|anal[íi]tico|"
+    r"remissivo|onom[áa]stico)|trefwoordenregister",
+    re.I,
+)
+COPYRIGHT_TITLE = re.compile(
+    r"(?:copyright|imprint|impressum|mentions l[ée]gales|droits d.auteur|colofon|colof[óo]n|cr[ée]ditos|cr[ée]dits)(?: page| notice|\W+\d{4})?",
+    re.I,
+)
 MAX_COPYRIGHT = 3000  # words; who marks more than that as a copyright page has marked too much
 
 NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[ivxl]{1,5}|[a-z]|[*\u2020\u2021\u00a7\u00b6]{1,3})\s*[\])}]?[.:]?", re.I)
 RAISED_MARK = r"[*\u2020\u2021\u00a7\u00b6]{1,3}|[\[(]\w{1,3}[\])]|\d{1,3}(?:[,\u2013-]\d{1,3})+"
+PERMALINK = re.compile(r"\d{1,5}|[#\u00a7\u00b6\U0001f517]?")
 BRACKETED = re.compile(r"\s*[\[({].*[\])}]\s*")
 RETURN = re.compile(
     r"[\s\[\](){}.:\u21a9\u21b5\u2191^\ufe0e\ufe0f\u2934\u21d1\u2190\u00ab]*(?:\d{1,4}|[a-z]|back|return|top)?[\s\])}.:]*",
@@ -99,9 +112,11 @@ SUPERSCRIPT = str.maketrans(
     "0123456789+-\u2212n", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207b\u207f"
 )
 SUBSCRIPT = str.maketrans("0123456789", "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089")
-TABLE_GAP = ", "
+TABLE_GAP = "\ue011"  # between the cells of a table; it becomes ", "
 KEPT = "\ue010"  # stands for "[" in code, where a number in brackets is no mark
 
+_GAPS = re.compile(f"[ {TABLE_GAP}]*{TABLE_GAP}[ {TABLE_GAP}]*")
+_END_GAPS = re.compile(f"(?m)^[ {TABLE_GAP}]*{TABLE_GAP}|{TABLE_GAP}[ {TABLE_GAP}]*$")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
 _ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]{1,40})\s+(?:"([^"&%<]{0,200})"|'([^'&%<]{0,200})')\s*>""")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[]*\[.{0,20000}?\]\s*>", re.I | re.S)
@@ -339,11 +354,13 @@ def _is_raised(link: "Element") -> bool:
     return around or any(local_name(inner) == "sup" for inner in link)
 
 
-def is_contents(element: "Element", least: float = 0.5) -> bool:
-    """Whether an element is mostly links within the book, as a table of contents is."""
-    whole = len(text_of(element))
+def is_contents(element: "Element", least: float = 0.5, count: int = 3) -> bool:
+    """Whether so much of an element's text is links within the book, and so many, as in a table of contents. Headings don't count."""
+    titles = (inner for inner in element.iter() if local_name(inner) in HEADINGS or local_name(inner) == "title")
+    bare = sum(len(text_of(title)) for title in titles if next(title.iter("a"), None) is None)
+    whole = len(text_of(element)) - bare
     links = [len(text_of(a)) for a in element.iter("a") if a.get("href") and "://" not in a.get("href", "")]
-    return len(links) >= 3 and sum(links) >= least * whole > 0
+    return len(links) >= count and sum(links) >= least * whole > 0
 
 
 # --- text ------------------------------------------------------------------------------------------------------------------------
@@ -393,6 +410,8 @@ class _Reader:
             return self._skip_contents(element)
         if tag == "code" and self._pre and self.blocks[-1].text.strip() == "":  # a listing
             return True
+        if tag == "pre" and _is_listing(element):
+            return True
         if not element.attrib:
             return element in self._notes.notes and element is not self._within
         given, named = kinds(element), classes(element)
@@ -416,6 +435,8 @@ class _Reader:
         """Whether an element is a table of contents, an index, a copyright page or the like."""
         if tag == "case":  # of epub:switch
             return any(local_name(other) == "default" for other in element.itersiblings())
+        if given & NAVIGATION or tag == "a" and _is_permalink(element):
+            return True
         if given & PARTS:
             return not _is_too_long(element, given)
         if tag not in CONTAINERS:
@@ -566,6 +587,21 @@ class _Reader:
         block.text += text
 
 
+def _is_listing(pre: "Element") -> bool:
+    """Whether a <pre> is a listing of a program, by its class or that of what is around it."""
+    around = [parent for parent, _ in zip(pre.iterancestors(), range(2), strict=False)]
+    return any(classes(element) & LISTING_CLASSES for element in [pre, *around])
+
+
+def _is_permalink(link: "Element") -> bool:
+    """Whether a link leads to where it stands, as the paragraph numbers and signs do by which others link to a paragraph."""
+    name = link.get("href", "").partition("#")[2]
+    if not name or not link.get("href", "").startswith("#") or not PERMALINK.fullmatch(text_of(link)):
+        return False
+    around = [link, *(parent for parent, _ in zip(link.iterancestors(), range(3), strict=False))]
+    return any(name in (element.get("id"), element.get("name")) for element in around)
+
+
 def _note_blocks(note: "Element", notes: Notes, apparatus: Apparatus) -> list[Block]:
     """A note without its mark and the links back."""
     reader = _Reader(notes, apparatus, within=note)
@@ -602,7 +638,8 @@ def finished(blocks: Iterable[Block]) -> list[Block]:
         text = block.text.replace(KEPT + KEPT, "")
         if "[" in text or "{" in text:
             text = IN_TEXT.sub("", ILLUSTRATION.sub(r"\1", text))
-        lines = (re.sub(r"[ \u00a0]{2,}", " ", line).strip(" ,\t") for line in text.replace(KEPT, "[").split("\n"))
+        text = _GAPS.sub(", ", _END_GAPS.sub("", text))
+        lines = (re.sub(r"[ \u00a0]{2,}", " ", line).strip(" \t") for line in text.replace(KEPT, "[").split("\n"))
         block.text = "\n".join(line for line in lines if line not in ("", "-"))
         ids += block.ids
         if block.text:

@@ -13,17 +13,30 @@ HEADING = re.compile(
     rf"(?:(?:{NAMES})\s+[\w-]+(?:\s*[.:\u2013\u2014-].{{0,80}})?|\d{{1,3}}\.\s+(?:{NAMES})|{SINGLE})\s*[.:]?", re.I
 )
 NUMBER = re.compile(r"(?:\d{1,3}|[IVXLC]{1,8})\.?")
-# The lines around a text of Project Gutenberg, and what stands before and after them.
-GUTENBERG = re.compile(
-    r"(?:.*?^\*\*\* ?START OF TH(?:E|IS) PROJECT GUTENBERG[^\n]*$)?(.*?)(?:^\*\*\* ?END OF TH(?:E|IS) PROJECT GUTENBERG.*)?",
-    re.S | re.M,
+# The lines around a text of Project Gutenberg: its licence stands before the first and after the last.
+_MARKED = r"OF (?:THE|THIS) PROJECT GUTENBERG(?:[^*\n]|\n(?!\s*\n)){0,300}(?:\*\*\*)?"
+LICENCE_ENDS = re.compile(rf"^[ \t]*\*\*\* ?START {_MARKED}", re.M)
+LICENCE_STARTS = re.compile(
+    rf"^[ \t]*(?:\*\*\* ?END {_MARKED}|End of (?:the )?Project Gutenberg(?:'s|\u2019s)? [^\n]{{1,200}}$)", re.M
 )
+
+
+def without_licence(texts: list[str]) -> list[str]:
+    """Paragraphs of a book, in order, without the licence of Project Gutenberg. What is left out is "" in its place."""
+    starts = ((n, match.end()) for n, text in enumerate(texts) if (match := LICENCE_ENDS.search(text)))
+    first, start = next(starts, (0, 0))
+    ends = ((n, match.start()) for n, text in enumerate(texts) if n >= first and (match := LICENCE_STARTS.search(text)))
+    last, end = next(ends, (len(texts), None))
+    kept = [""] * len(texts)
+    for number in range(first, min(last + 1, len(texts))):
+        kept[number] = texts[number][start if number == first else 0 : end if number == last else None].strip("\n")
+    return kept
 
 
 def split_chapters(text: str) -> list[tuple[str, str]]:
     """(title, text) of each chapter, the title being its first line; what stands before the first has no title."""
-    if "PROJECT GUTENBERG" in text and (match := GUTENBERG.fullmatch(text)):
-        text = match[1].strip("\n") + "\n"
+    if "PROJECT GUTENBERG" in text:
+        text = without_licence([text])[0] + "\n"
     lines = text.splitlines()
     starts = _starts(lines, HEADING) or _numbered(lines)
     if not starts:

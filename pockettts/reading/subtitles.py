@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..errors import TextError
 
+MAX_HOURS = 24
 TIMES = re.compile(r"(?m)^\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}).*$")
 SPEAKER = re.compile(r"<v(?:\.[\w.-]+)*\s+([^>\n]{1,80})>")
 
@@ -40,7 +41,12 @@ def read_cues(text: str, name: str) -> list[Cue]:
             cues.append(Cue(_seconds(mark[1]), _seconds(mark[2]), spoken, speaker[1].strip() if speaker else ""))
     if not cues:
         raise TextError(f"{name} has no subtitles with text: check the file")
-    return sorted(cues, key=lambda cue: cue.start)
+    cues.sort(key=lambda cue: cue.start)
+    if cues[-1].start > MAX_HOURS * 3600:
+        raise TextError(
+            f"{name} has a text after {cues[-1].start / 3600:.0f} hours: at most {MAX_HOURS} hours are spoken"
+        )
+    return cues
 
 
 def _seconds(clock: str) -> float:

@@ -1,7 +1,7 @@
-"""`pockettts serve`: many voices at once over HTTP.
+"""`pockettts serve`: text to speech over HTTP, many texts at once.
 
-From the outside in: `wsgi` (sockets) -> `middleware` (keys, log) -> `app` (routes) -> `requests` (what is asked), `models` and `voices`
-(who speaks), `responses` (what is given) -> the engine.
+The layers, from the outside in: `wsgi` (sockets) -> `middleware` (keys, log) -> `app` (routes) -> `requests` (parses bodies), `models`,
+`voices`, `responses` -> the engine.
 """
 
 import logging
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from .wyoming import WyomingServer
 
 logger = logging.getLogger("pockettts.server")
-_OTHERS = 4  # threads that are left when all places are taken: to say so, and for /health
+_OTHERS = 4  # threads beside those that speak, for /health and for 503 when all places are taken
 
 
 class Server:
-    """Models at an address, from when it is made; `run` answers.
+    """A server that listens as soon as it is made; `run` answers the requests.
 
     Args:
-        sources: the models; the first one is loaded now, and speaks where a request names none of them.
+        sources: the models. The first one is loaded now; it speaks for requests that name none of them.
 
     Raises:
-        OptionError: the address can't be had, or two models have the same name.
-        PocketTTSError: the first model or its default voice can't be had.
+        OptionError: the server can't listen on the address, or two models have the same name.
+        PocketTTSError: the first model or its default voice can't be loaded.
     """
 
     def __init__(self, sources: Sequence[Source], settings: Settings) -> None:
@@ -66,7 +66,7 @@ class Server:
         return self.web.addresses + ([self.wyoming.address] if self.wyoming else [])
 
     def run(self) -> None:
-        """Answer until `web.stop()`; live answers then have `drain_seconds` to end."""
+        """Answer requests until `web.stop()`. Responses in progress then have `drain_seconds` to end."""
         assert self.web is not None
         try:
             if self.wyoming:
@@ -80,7 +80,7 @@ class Server:
             if self.wyoming:
                 self.wyoming.close()
             if not (self.web.drain(self.settings.drain_seconds) and self.app.responses.drain(until - monotonic())):
-                logger.warning("some answers had not ended after %g seconds", self.settings.drain_seconds)
+                logger.warning("some responses had not ended after %g seconds", self.settings.drain_seconds)
         finally:
             self._close()
 
@@ -93,7 +93,7 @@ class Server:
 
 
 def _announced(name: str, host: str, port: int) -> "Announcement | None":
-    """The Wyoming server in the network's directory; None, with a warning, if this machine has no such network."""
+    """Announce the Wyoming server in the local network. Returns None, with a warning, if that fails."""
     from .discovery import Announcement
 
     try:
@@ -106,13 +106,13 @@ def _announced(name: str, host: str, port: int) -> "Announcement | None":
 
 
 def serve(sources: Sequence[Source], settings: Settings, ready: Callable[[list[str]], None] = print) -> int:
-    """Serve until SIGTERM or Ctrl-C; a second one does not wait for live answers.
+    """Serve until SIGTERM or Ctrl-C. A second signal does not wait for responses in progress.
 
     Args:
         sources: the models, as for Server.
-        ready: is called with the addresses.
+        ready: called with the addresses when the server listens.
 
-    Returns: the signal's number. Raises as Server.
+    Returns the number of the signal. Raises as Server does.
     """
     server = Server(sources, settings)
     caught: list[int] = []

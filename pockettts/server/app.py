@@ -30,15 +30,15 @@ _PAGE = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
                                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",  # ask each time, as bottle can say that nothing has changed: files of two releases never mix
+    "Cache-Control": "no-cache",  # browsers ask each time (the answer may be 304), so files of two releases never mix
 }  # fmt: skip
-OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # names that clients look for; the first model answers to them
-SPARE = 4  # answers whose speech is made, but that were not taken yet
+OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # clients look for these names; they mean the first model
+SPARE = 4  # responses whose audio is complete but not sent yet
 logger = logging.getLogger("pockettts.server")
 
 
 class App:
-    """The server as a WSGI application: `app.wsgi`. `stopping` makes it turn new texts away."""
+    """The server as a WSGI application, `app.wsgi`. While `stopping` is set, it refuses new texts."""
 
     def __init__(self, models: Models, engine: Engine, settings: Settings) -> None:
         self.models, self.engine, self.settings = models, engine, settings
@@ -77,9 +77,12 @@ class App:
     # --- speech ----------------------------------------------------------------------------------------------------------
 
     def speak(self, read: Callable[..., Speech]) -> Response | bytes:
-        """Sound as it is made, or all of it. `read` knows the request's body.
+        """Speak the text of a request: streamed, or whole.
 
-        The headers leave with the first of the sound, so that until then an error can be answered as one.
+        The headers are sent with the first audio, so an error before that gets its own status.
+
+        Args:
+            read: parses the request's body.
         """
         client = self._client()
         speech = read(bottle.request, self.settings, lambda name: self.models.entry(name).options)
@@ -105,7 +108,7 @@ class App:
             answer.close()
 
     def speak_form(self) -> Response | bytes:
-        """The official server's route, with its file name for browsers that save the answer."""
+        """The official server's route, with its file name for browsers that save the audio."""
         answer = self.speak(from_form)
         bottle.response.headers["Content-Disposition"] = "attachment; filename=generated_speech.wav"
         return answer
@@ -119,7 +122,7 @@ class App:
     # --- voices ----------------------------------------------------------------------------------------------------------
 
     def list_voices(self) -> dict[str, Any]:
-        """The voices of the model that the query names, or of the first."""
+        """The voices of the model that the query names, by default of the first model."""
         names = self.models.entry(bottle.request.query.getunicode("model")).names
         own = names.own.voices()
         voices: list[dict[str, Any]] = []
@@ -150,7 +153,7 @@ class App:
 
     def _check_uploads(self) -> None:
         if not self.settings.allow_uploads:
-            raise errors.RequestError("this server keeps no voices of its clients: start it with --allow-uploads", 403)
+            raise errors.RequestError("this server takes no uploaded voices: start it with --allow-uploads", 403)
 
     # --- the rest --------------------------------------------------------------------------------------------------------
 
@@ -170,13 +173,13 @@ class App:
             ("pockettts_info", "gauge", "What is served.", [("", {"model": self.models.first.name, "version": __version__}, 1)]),
             ("pockettts_model_loaded", "gauge", "Whether a model is in memory.", loaded),
             ("pockettts_requests_total", "counter", "Requests, by route and status.", self.wsgi.requests.samples()),
-            ("pockettts_broken_answers_total", "counter", "Answers that ended midway, by route.", self.wsgi.broken.samples()),
-            ("pockettts_streams", "gauge", "Texts that are spoken now, and that wait for it.",
+            ("pockettts_broken_answers_total", "counter", "Responses that ended midway, by route.", self.wsgi.broken.samples()),
+            ("pockettts_streams", "gauge", "Texts that are being spoken (live) or waiting (queued).",
              [("", {"state": "live"}, stats.live), ("", {"state": "queued"}, stats.queued)]),
             ("pockettts_streams_total", "counter", "Texts, by how they ended.", [("", {"end": end}, n) for end, n in ended.items()]),
-            ("pockettts_audio_seconds_total", "counter", "Sound made.", [("", {}, stats.audio)]),
-            ("pockettts_ttfa_seconds", "histogram", "From a text's arrival to its first sound.", buckets(stats.ttfa)),
-            ("pockettts_rtf", "histogram", "Seconds that it took to make a second of sound.", buckets(stats.rtf)),
+            ("pockettts_audio_seconds_total", "counter", "Seconds of audio made.", [("", {}, stats.audio)]),
+            ("pockettts_ttfa_seconds", "histogram", "Seconds from the arrival of a text to its first audio.", buckets(stats.ttfa)),
+            ("pockettts_rtf", "histogram", "Processing time / audio time.", buckets(stats.rtf)),
             ("pockettts_voice_cache_bytes", "gauge", "Voice states in memory.", [("", {}, cached)]),
         )  # fmt: skip
         return "".join(family(*figures) for figures in families)
@@ -186,20 +189,20 @@ class App:
         return openapi()
 
     def list_models(self) -> dict[str, Any]:
-        """In OpenAI's shape; some clients of servers like it look for `models`."""
+        """In OpenAI's form. Some clients, such as Open WebUI, look for `models` instead of `data`."""
         models = [model_object(name, entry.config) for name, entry in self.models.entries.items()]
         return {"object": "list", "data": models, "models": models}
 
     def show_model(self, name: str) -> dict[str, Any]:
         if name not in self.models.entries and name not in OPENAI_MODELS:
             known = ", ".join(self.models.entries)
-            raise errors.RequestError(f"there is no model {name[:60]!r} here: there is {known}", 404, "model")
+            raise errors.RequestError(f"there is no model {name[:60]!r} here: use {known}", 404, "model")
         return model_object(name, self.models.entry(name).config)
 
     # --- errors ----------------------------------------------------------------------------------------------------------
 
     def _plugin(self, handler: Callable[..., Any]) -> Callable[..., Any]:
-        """Around each handler: which route it was, and errors as answers."""
+        """Wraps each handler: notes the route for the log, and turns errors into responses."""
 
         def handle(*args: str, **kwargs: str) -> object:
             bottle.request.environ["pockettts.client"].figures["route"] = bottle.request.route.rule
@@ -211,20 +214,20 @@ class App:
                 raise
             except Exception:
                 logger.exception("unexpected error in %s", bottle.request.path)
-                return self._error(500, "an unexpected error; the server's log says more")
+                return self._error(500, "an unexpected error; the server's log has the details")
 
         return handle
 
     def _http_error(self, error: bottle.HTTPError) -> bytes:
         """Bottle's own errors: no such route or file, or another method."""
-        what = str(error.body)
-        if error.status_code == 404:
-            what = "there is nothing here"
-        elif error.status_code == 405:
+        status, what = error.status_code, str(error.body)
+        if status in (403, 404):  # 403: a path that leads out of the folder of static files
+            status, what = 404, "there is nothing here"
+        elif status == 405:
             allowed = self.wsgi.allowed(bottle.request.path)
             bottle.response.headers["Allow"] = allowed
             what = f"{bottle.request.method[:20]} is not allowed here: use {allowed}"
-        return self._error(error.status_code, f"{what}; /openapi.json lists the routes")
+        return self._error(status, f"{what}; /openapi.json lists the routes")
 
     def _error(self, status: int, message: str, param: str | None = None) -> bytes:
         bottle.request.environ["pockettts.client"].figures["error"] = message
@@ -252,7 +255,7 @@ def model_object(name: str, config: Config) -> dict[str, Any]:
 
 @cache
 def openapi() -> bytes:
-    """The description of all this, as JSON."""
+    """The OpenAPI description of the server, as JSON."""
     description = yaml.safe_load((Path(__file__).parent / "openapi.yaml").read_text("utf-8"))
     description["info"]["version"] = __version__
     options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.least, "maximum": n.most,

@@ -1,4 +1,4 @@
-"""The Wyoming server in the local network's directory (mDNS, as `_wyoming._tcp.local.`), where Home Assistant looks for it."""
+"""Announces the Wyoming server in the local network (mDNS, `_wyoming._tcp.local.`), where Home Assistant looks for it."""
 
 import logging
 import socket
@@ -13,20 +13,20 @@ logger = logging.getLogger("pockettts.server")
 
 
 class Announcement:
-    """Says where the server is, from when it is made until `close`.
+    """Announces the server from construction until `close`.
 
     Args:
-        name: under which it is found; one that is taken gets a number.
-        host, port: where the server listens. A host that stands for all addresses is announced as these.
+        name: of the service. If another machine has announced the same name, a number is appended.
+        host, port: where the server listens. For a host that means all addresses, each address is announced.
 
-    Raises OSError: this machine can't send to its network's directory.
+    Raises OSError if this machine can't send multicast messages.
     """
 
     def __init__(self, name: str, host: str, port: int) -> None:
         addresses = _addresses(host)
         if all(ip_address(address).is_loopback for address in addresses):
             logger.warning(
-                "%s is announced, but only this machine reaches it: other machines need --host 0.0.0.0", host
+                "%s is announced, but only this machine can reach it: use --host 0.0.0.0 for other machines", host
             )
         everywhere = ip_address(addresses[0]) != ip_address(host) if _is_ip(host) else False
         self._zeroconf = Zeroconf(interfaces=InterfaceChoice.All if everywhere else addresses)
@@ -38,13 +38,13 @@ class Announcement:
             raise
 
     def close(self) -> None:
-        """Take it back."""
+        """Withdraw the announcement."""
         self._zeroconf.unregister_all_services()
         self._zeroconf.close()
 
 
 def _addresses(host: str) -> list[str]:
-    """The addresses of a host, of version 4 where there are some. Raises OSError."""
+    """The IPv4 addresses of a host, or else its IPv6 addresses. Raises OSError."""
     if _is_ip(host) and ip_address(host).is_unspecified:
         found = [str(own.ip) for adapter in ifaddr.get_adapters() for own in adapter.ips if own.is_IPv4]
         return [address for address in found if not ip_address(address).is_loopback] or ["127.0.0.1"]

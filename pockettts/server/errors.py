@@ -7,13 +7,13 @@ from ..errors import AudioError, BusyError, OptionError, PocketTTSError, TextErr
 
 _STATUS = {TextError: 422, OptionError: 422, VoiceError: 422, AudioError: 422, BusyError: 503}
 _OFFICIAL_400 = (None, "voice", "voice_url", "voice_wav")  # wrong values for which the official server answers 400
-RETRY_AFTER = "1"  # seconds: about one sentence
+RETRY_AFTER = "1"  # seconds; speaking a sentence takes about as long
 
 
 class RequestError(PocketTTSError):
     """A request that is answered with an error.
 
-    status: HTTP's; 422 is a value that makes no sense. param: the field that is to blame.
+    status: of HTTP; 422 means a wrong value. param: the field with the wrong value.
     """
 
     def __init__(self, message: str, status: int = 422, param: str | None = None) -> None:

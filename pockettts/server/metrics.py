@@ -1,4 +1,4 @@
-"""Figures in Prometheus' text format, which is simple enough to need no library."""
+"""Metrics in the text format of Prometheus, which is simple enough without a library."""
 
 import threading
 from collections import Counter
@@ -10,7 +10,7 @@ Sample = tuple[str, dict[str, str], float]  # a suffix of the name, labels, a va
 
 
 class Tally:
-    """A counter with labels, which any thread may add to."""
+    """A counter with labels. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,7 +26,7 @@ class Tally:
 
 
 def family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> str:
-    """The lines of one figure; kind is counter, gauge or histogram."""
+    """The lines of one metric; kind is counter, gauge or histogram."""
     lines = [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
     return (
         "\n".join(lines + [f"{name}{suffix}{_labels(labels)} {value:.10g}" for suffix, labels, value in samples]) + "\n"
@@ -34,7 +34,7 @@ def family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> str:
 
 
 def buckets(histogram: Histogram) -> list[Sample]:
-    """The samples of a histogram, whose counts are of all values up to each bound."""
+    """The samples of a histogram with cumulative counts."""
     bounds = [f"{bound:g}" for bound in histogram.bounds] + ["+Inf"]
     counts = [*histogram.counts, histogram.count]
     samples: list[Sample] = [("_bucket", {"le": bound}, count) for bound, count in zip(bounds, counts, strict=True)]

@@ -1,4 +1,4 @@
-"""What holds for every request: who may ask, web pages from elsewhere, one line in the log, figures."""
+"""What applies to every request: the API key, CORS, one line in the log, and the counters of /metrics."""
 
 import hmac
 import logging
@@ -15,9 +15,9 @@ from .responses import Client
 from .settings import Settings
 
 logger = logging.getLogger("pockettts.requests")
-_OPEN = ("/", "/docs", "/health", "/openapi.json")  # and /static/: they need no key
+_OPEN = ("/", "/docs", "/health", "/openapi.json")  # these and /static/ need no key
 _METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
-_PLAIN = ("client", "method", "path", "status")  # what the log shows without its name
+_PLAIN = ("client", "method", "path", "status")  # values that the log shows without their names
 
 
 Environ: TypeAlias = dict[str, Any]
@@ -27,13 +27,13 @@ App: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 class Middleware:
     """A WSGI application around another one.
 
-    `environ["pockettts.client"]` is the Client; the inner application may add to its `figures`, and say which route it was.
+    `environ["pockettts.client"]` is the Client. The inner application adds to its `figures`, among them the route.
     """
 
     def __init__(self, app: Bottle, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.requests, self.broken = Tally(), Tally()
-        self.cut_off = "the client left"  # why an answer ends before its end, if nothing failed
+        self.cut_off = "the client left"  # why a response ended early, if nothing failed
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         client = Client()
@@ -58,7 +58,7 @@ class Middleware:
             and not (path in _OPEN or path.startswith("/static/"))
             and not self._knows_the_key(environ)
         ):
-            return _refused(path, 401, "this server wants its key: send `Authorization: Bearer KEY`")
+            return _refused(path, 401, "this server needs an API key: send `Authorization: Bearer KEY`")
         if int(environ.get("CONTENT_LENGTH") or 0) > self.settings.max_body:
             return _refused(path, 413, f"the body is larger than {self.settings.max_body / 2**20:.1f} MB: send less")
         app: App = self.app
@@ -83,7 +83,7 @@ class Middleware:
         )
 
     def _for_origin(self, environ: Environ) -> list[tuple[str, str]]:
-        """Headers that let a web page from elsewhere read the answer, if it may."""
+        """CORS headers, which let web pages of allowed origins read the response."""
         origin, allowed = environ.get("HTTP_ORIGIN"), self.settings.cors
         if not allowed:
             return []
@@ -96,7 +96,7 @@ class Middleware:
         return headers
 
     def log(self, environ: Environ, client: Client, status: int, size: int, error: str | None) -> None:
-        """One line for a request that has ended."""
+        """Write one line for a request that has ended."""
         figures = client.figures
         route = figures.pop("route", "other")
         self.requests.add(route=route, status=str(status))
@@ -116,7 +116,7 @@ class Middleware:
 
 
 class _Answer:
-    """A body that tells the log when it has ended, and how."""
+    """The body of a response; it writes the log line when it ends."""
 
     def __init__(self, front: Middleware, environ: Environ, client: Client) -> None:
         self.front, self.environ, self.client = front, environ, client
@@ -139,11 +139,11 @@ class _Answer:
             self.body.close()
         error = self.error or (None if self.whole else self.front.cut_off)
         self.front.log(self.environ, self.client, self.status, self.size, error)
-        self.environ.clear()  # bottle keeps the last one of each thread, and an upload with it
+        self.environ.clear()  # bottle keeps the last environ of each thread, and with it an upload
 
 
 def _options(allowed: str, cors: bool, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
-    """The answer to OPTIONS: which methods there are; where web pages from elsewhere may ask, what these may send."""
+    """The response to OPTIONS: the methods, and with CORS the headers that browsers ask for in a preflight."""
     headers = [("Allow", allowed)]
     if cors:
         headers += [
@@ -165,5 +165,5 @@ def _refused(path: str, status: int, message: str) -> App:
 
 
 def _printable(line: str) -> str:
-    """Nothing that a client sends makes a second line, or moves a terminal's cursor."""
+    """The line without control characters, so no client can add lines to the log or move the cursor of a terminal."""
     return "".join(c if c.isprintable() else "?" for c in line)

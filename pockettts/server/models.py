@@ -1,4 +1,4 @@
-"""The models of a server: loaded when they are first asked for, and dropped when there are too many."""
+"""The models of a server: loaded at their first use, and dropped when there are too many in memory."""
 
 import gc
 import logging
@@ -17,7 +17,7 @@ from .errors import RequestError
 from .settings import Settings
 from .voices import VoiceNames, Voices
 
-LOOK = 0.25  # seconds between two looks whether a client that waits for a model has left
+LOOK = 0.25  # seconds between checks whether a client that waits for a model has left
 
 Loaded: TypeAlias = tuple[TTSModel, VoiceState | None]
 
@@ -34,7 +34,7 @@ class Source:
 
     @classmethod
     def of(cls, model: TTSModel) -> "Source":
-        """A model that is loaded already."""
+        """A source for a model that is already loaded."""
         return cls(model.config, model.options, lambda: model)
 
 
@@ -42,11 +42,11 @@ class Entry:
     """A model of the server, loaded or not.
 
     Attributes:
-        name: what requests call it.
-        names: of its voices.
-        config, options: what it is, and its defaults.
-        first: whether it is the first of the server.
-        loaded: the model and the state of its default voice; None in place of a state that can't be had.
+        name: the name that requests use.
+        names: the names of its voices.
+        config, options: its config and its default options.
+        first: whether it is the first model of the server.
+        loaded: the model and the state of its default voice (None if that can't be loaded); None if the model is not in memory.
     """
 
     def __init__(self, source: Source, settings: Settings, voices: Voices, first: bool) -> None:
@@ -54,9 +54,9 @@ class Entry:
         self.names = VoiceNames(source.config, settings, voices.own, first)
         self.loaded: Loaded | None = None
         self._load = source.load
-        self._users = 0  # answers that need the model
-        self._used = 0.0  # when one needed it last
-        self._leaving = False  # another model waits for its place
+        self._users = 0  # responses that use the model now
+        self._used = 0.0  # time of the last use
+        self._leaving = False  # takes no more texts, because another model needs its place
 
     def load(self, voices: Voices) -> Loaded:
         """The model and the state of its default voice. Raises PocketTTSError."""
@@ -68,16 +68,16 @@ class Entry:
             except PocketTTSError as error:
                 if self.first:
                     raise
-                logger.warning("%s: its default voice %s can't be had (%s)", self.name, default, error)
-        return model, None  # other voices may be there
+                logger.warning("%s: the default voice %s can't be loaded (%s)", self.name, default, error)
+        return model, None  # other voices may work
 
 
 class Models:
-    """At most `settings.max_models` models at once; the first is loaded now. Any thread may use them.
+    """At most `settings.max_models` models in memory; the first is loaded now. Thread-safe.
 
     Raises:
         OptionError: two models have the same name.
-        PocketTTSError: the first model or its default voice can't be had.
+        PocketTTSError: the first model or its default voice can't be loaded.
     """
 
     def __init__(self, sources: Sequence[Source], settings: Settings, voices: Voices) -> None:
@@ -90,22 +90,22 @@ class Models:
             self.entries[source.config.name] = Entry(source, settings, voices, not self.entries)
         self.first = next(iter(self.entries.values()))
         self.first.loaded = self.first.load(voices)
-        self._change = threading.Condition()  # of all that the entries hold
-        self._changing = False  # a thread loads a model, or waits for a place to do so
+        self._change = threading.Condition()  # guards the state of all entries
+        self._changing = False  # a thread is loading a model, or waits for a place for it
 
     def entry(self, name: str | None) -> Entry:
-        """The model that a request asks for: by its name, else the first, as for OpenAI's `tts-1` and whatever else clients send."""
+        """The model of this name; for any other name, such as OpenAI's `tts-1`, the first model."""
         return self.entries.get(name or "", self.first)
 
     def acquire(self, entry: Entry, until: float, gone: Callable[[], bool]) -> Loaded:
-        """The model and its default voice, loaded if need be. It stays in memory until `release`.
+        """The model and the state of its default voice, loaded if necessary. It stays in memory until `release`.
 
         Args:
-            until: wait no longer, in the time of `monotonic`.
-            gone: whether nobody waits for it any more.
+            until: when to stop waiting, in the time of `monotonic`.
+            gone: says whether the client has left.
 
         Raises:
-            BusyError: other models are needed all the time.
+            BusyError: the other models were in use until then.
             RequestError: the client has left, or the model can't be loaded.
         """
         with self._change:
@@ -129,22 +129,22 @@ class Models:
                 self._change.notify_all()
 
     def release(self, entry: Entry) -> None:
-        """Once for each `acquire`: the model is not needed any more."""
+        """Give the model back; once for each `acquire`."""
         with self._change:
             entry._users -= 1
             entry._used = monotonic()
             self._change.notify_all()
 
     def _loaded(self, entry: Entry) -> Loaded:
-        if entry.loaded:  # it was about to leave, and is needed again
+        if entry.loaded:  # it was marked as leaving, and is needed again
             return entry.loaded
         start = monotonic()
         try:
             loaded = entry.load(self.voices)
-        except PocketTTSError as error:  # its reasons are the operator's
+        except PocketTTSError as error:  # the client does not get the reason: it may contain paths
             logger.warning("%s", error)
             raise RequestError(
-                f"the model {entry.name} can't be had now; the server's log says why", 502, "model"
+                f"the model {entry.name} can't be loaded now; the server's log says why", 502, "model"
             ) from None
         logger.info("%s: loaded in %.1f seconds", entry.name, monotonic() - start)
         return loaded
@@ -161,7 +161,7 @@ class Models:
     def _make_room(self, entry: Entry, until: float, gone: Callable[[], bool]) -> None:
         """Drop models until there is a place for this one.
 
-        The one that was not used for longest goes; if all are in use, it takes no more texts from now on, so the wait has an end.
+        The least recently used model is dropped. If all are in use, that one takes no more texts from now on, so the wait ends.
         """
         try:
             while not entry.loaded:
@@ -182,7 +182,7 @@ class Models:
         assert entry.loaded is not None
         self.voices.forget(entry.loaded[0])
         entry.loaded = None
-        gc.collect()  # now: the next model is about to need the memory
+        gc.collect()  # now, because the next model needs the memory
 
     def _wait(self, until: float, gone: Callable[[], bool]) -> None:
         if gone():

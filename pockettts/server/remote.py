@@ -1,4 +1,4 @@
-"""Files from addresses that a stranger names: never from this machine or its network, never more than so many bytes."""
+"""Downloads from URLs in requests: only from public addresses, and only up to a size."""
 
 import http.client
 import ipaddress
@@ -13,12 +13,12 @@ from .errors import RequestError
 
 _HUB = re.compile(r"hf://([\w.-]+)/([\w.-]+)/([^@\\]+)(?:@([^@\\]+))?")
 _REDIRECTS = 5
-_SECONDS = 30  # for all of it
+_SECONDS = 30  # for the whole download
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is of the open internet, also if it is one of version 4 in clothes of version 6."""
+    """Whether an IP address is public. An IPv4 address that is embedded in an IPv6 address is judged as IPv4."""
     ip = ipaddress.ip_address(address)
     if ip.version == 6:
         inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.ip_address(ip.packed[12:]) if ip in _NAT64 else None)
@@ -30,13 +30,13 @@ def is_public(address: str) -> bool:
 
 
 def fetch(url: str, most: int, allowed: Callable[[str], bool] = is_public) -> bytes:
-    """A file of at most `most` bytes from `http://`, `https://` or `hf://`, without anybody's token.
+    """Download a file of at most `most` bytes from `http://`, `https://` or `hf://`, without an access token.
 
-    Each host is resolved once, all its addresses are checked, and one of these is what the connection goes to: so a name
-    that changes its mind in between gains nothing. That holds for each redirect.
+    Each host name is resolved once. All its addresses are checked, and the connection goes to one of them, so a name server can't
+    give another address after the check (DNS rebinding). The same holds for each redirect.
 
     Raises:
-        Refusal: not such an address, one that is not allowed, no such file, too large, too slow.
+        RequestError: the URL is of another kind or not allowed, there is no such file, or it is too large or too slow.
     """
     until = time.monotonic() + _SECONDS
     try:
@@ -59,7 +59,7 @@ def fetch(url: str, most: int, allowed: Callable[[str], bool] = is_public) -> by
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise RequestError(f"{url[:200]}: the download failed ({reason}); check the address") from None
-    raise RequestError(f"{url[:200]}: too many redirects; give the address that they lead to")
+    raise RequestError(f"{url[:200]}: too many redirects; give the final URL")
 
 
 def _web_address(url: str) -> str:
@@ -78,11 +78,11 @@ def _web_address(url: str) -> str:
 def _connect(target: str, url: str, allowed: Callable[[str], bool]) -> http.client.HTTPConnection:
     parts = urlsplit(target)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RequestError(f"{url[:200]}: not an address that can be fetched; use https:// or hf://")
+        raise RequestError(f"{url[:200]}: this URL can't be downloaded; use https:// or hf://")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     found = [str(info[4][0]) for info in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
     if not found or not all(map(allowed, found)):
-        raise RequestError(f"{url[:200]}: not on the open internet; give a public address, or upload the file")
+        raise RequestError(f"{url[:200]}: not a public address; give a public one, or upload the file")
     plain = socket.create_connection((found[0], port), timeout=_SECONDS / 3)
     connection = http.client.HTTPConnection(parts.hostname, parts.port)
     try:

@@ -1,4 +1,4 @@
-"""Bodies of requests -> what is to be spoken, and how: the dialects of this server, of the official one and of OpenAI."""
+"""Parses the bodies of requests, in the forms of this server, of the official server, of OpenAI and of Kokoro-FastAPI."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ SPEECH_OPTIONS = {field.name: NUMBERS[field.name] for field in fields(Options) i
     "lsd_steps": NUMBERS["lsd_decode_steps"],
     "volume_multiplier": NUMBERS["volume"],
 }
-_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # no voice has such a name
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{100,}")  # longer than the name of any voice
 
 
 OptionsOf: TypeAlias = Callable[[str | None], Options]  # the defaults of the model that a request names
@@ -30,14 +30,14 @@ OptionsOf: TypeAlias = Callable[[str | None], Options]  # the defaults of the mo
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """What a client wants to hear.
+    """A parsed request for speech.
 
     Attributes:
-        model: a name; None: the server's first.
-        voice: a name or an address; the content of a file; None: the default.
+        voice: a name or a URL (str), the content of a file (bytes), or None for the default voice.
+        model: a name; None: the first model of the server.
         format: of the audio.
         wrapping: bare audio, OpenAI's server-sent events, or JSON objects with audio and the times of words.
-        whole: send the answer when it is complete.
+        whole: send the response when it is complete.
         words: send the times of words.
     """
 
@@ -53,7 +53,7 @@ class Speech:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A voice to add: the content of a file, and the suffix of its name."""
+    """A voice to add: its name, the content of a file, and the suffix of the file's name."""
 
     name: str
     data: bytes
@@ -62,7 +62,7 @@ class Upload:
 
 
 def from_json(request: bottle.BaseRequest, settings: Settings, own: OptionsOf, whole: bool = False) -> Speech:
-    """The body of /generate (whole) and /stream: a whole WAV, or bare samples."""
+    """The body of /generate (whole: a WAV) and of /stream (PCM)."""
     data = _json(request)
     return Speech(**_common(data, "text", settings, own), format="wav" if whole else "pcm", whole=whole)
 
@@ -85,10 +85,10 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -
 
 
 def from_openai(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
-    """The body of /v1/audio/speech. What else OpenAI knows, such as `instructions`, is passed over.
+    """The body of /v1/audio/speech. Other fields of OpenAI's, such as `instructions`, are ignored.
 
-    A WAV is sent when it is complete, so that its header has its length, unless the request wants a stream: players that know no
-    WAV of unknown length do not ask for one.
+    A WAV is sent when it is complete, with its length in its header, because some players need that. A request that asks for a
+    stream gets a stream.
     """
     data = _json(request)
     format = _format(data)
@@ -96,7 +96,7 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: OptionsOf)
     stream, words = _flag(data, "stream"), bool(_flag(data, "timestamps"))
     if words and stream_format != "sse":
         raise RequestError(
-            "timestamps come with stream_format sse: ask for that, or take /dev/captioned_speech", param="timestamps"
+            "timestamps need stream_format sse: set that, or use /dev/captioned_speech", param="timestamps"
         )
     bare = stream_format != "sse"
     whole = bare and (stream is False or (format == "wav" and stream is None and stream_format is None))
@@ -122,10 +122,10 @@ def from_captioned(request: bottle.BaseRequest, settings: Settings, own: Options
 
 
 def from_upload(request: bottle.BaseRequest, settings: Settings) -> Upload:
-    """The body of POST /v1/audio/voices, as OpenAI's: `name`, a file `audio_sample`, and maybe `consent`, which is not kept."""
+    """The body of POST /v1/audio/voices, as OpenAI's: `name`, a file `audio_sample`, and optionally `consent`, which is ignored."""
     data, upload = _form(request), request.files.get("audio_sample")
     if not data.get("name"):
-        raise RequestError("name is missing: give the voice one", param="name")
+        raise RequestError("name is missing: give the voice a name", param="name")
     content = upload.file.read(settings.max_upload + 1) if upload is not None else b""
     if not content:
         raise RequestError("audio_sample is missing: send a recording as a file", param="audio_sample")
@@ -136,7 +136,7 @@ def from_upload(request: bottle.BaseRequest, settings: Settings) -> Upload:
 
 
 def _common(data: dict[str, Any], text: str, settings: Settings, own: OptionsOf) -> dict[str, Any]:
-    """The fields of Speech that all JSON bodies have. text: the name of the text's field."""
+    """The attributes of Speech that all JSON bodies set. text: the name of the field with the text."""
     model = _string(data, "model")
     return {
         "text": _text(data, text, settings),
@@ -147,14 +147,16 @@ def _common(data: dict[str, Any], text: str, settings: Settings, own: OptionsOf)
 
 
 def _form(request: bottle.BaseRequest) -> dict[str, str]:
-    """The fields of a form that are not empty: browsers send empty ones."""
+    """The fields of a form, without the empty ones that browsers send."""
     try:
         forms, _ = request.forms, request.files
         data = {name: forms.getunicode(name) for name in forms}
     except bottle.HTTPError:
-        raise RequestError("the body is no form that can be read: send multipart/form-data", 400) from None
+        raise RequestError("the body is not a form that can be read: send multipart/form-data", 400) from None
     except (UnicodeError, ValueError):
-        raise RequestError("the form is not UTF-8: give a file that is uploaded a file name", 400) from None
+        data = {"": None}
+    if None in data.values():
+        raise RequestError("the form is not UTF-8: send an uploaded file with a file name", 400)
     return {name: value for name, value in data.items() if value}
 
 
@@ -162,7 +164,7 @@ def _format(data: dict[str, Any]) -> str:
     wanted = _string(data, "response_format") or "mp3"
     if wanted not in SERVED:
         raise RequestError(
-            f"response_format {wanted[:20]!r} is not offered: take {', '.join(SERVED)}", 400, "response_format"
+            f"response_format {wanted[:20]!r} is not offered: use {', '.join(SERVED)}", 400, "response_format"
         )
     try:
         SERVED[wanted].check()
@@ -174,7 +176,7 @@ def _format(data: dict[str, Any]) -> str:
 def _choice(data: dict[str, Any], name: str, *choices: str) -> str | None:
     value = _string(data, name)
     if value is not None and value not in choices:
-        raise RequestError(f"{name} {value[:20]!r} is not known: take {' or '.join(choices)}", param=name)
+        raise RequestError(f"{name} {value[:20]!r} is not known: use {' or '.join(choices)}", param=name)
     return value
 
 
@@ -191,7 +193,7 @@ def _json(request: bottle.BaseRequest) -> dict[str, Any]:
         raise RequestError(f"the body is {kind[:60]}: send JSON, with `Content-Type: application/json`", 415)
     try:
         data = json.loads(request.body.read())
-    except (ValueError, RecursionError) as error:  # also of bad UTF-8, and of numbers of 5,000 digits
+    except (ValueError, RecursionError) as error:  # ValueError also for bad UTF-8 and numbers of 5,000 digits
         raise RequestError(f"the body is not JSON ({str(error)[:100]})", 400) from None
     if not isinstance(data, dict):
         raise RequestError("the body is not a JSON object", 400)
@@ -219,7 +221,7 @@ def _text(data: dict[str, Any], name: str, settings: Settings, status_if_blank: 
 
 
 def _voice(data: dict[str, Any], settings: Settings) -> str | bytes | None:
-    """A name or an address; or a recording or voice state in base64, with or without `data:...;base64,` before it."""
+    """A name or a URL (str); or the bytes of a recording or voice state, which come in base64, with or without `data:...;base64,`."""
     voice = data.get("voice")
     if isinstance(voice, dict):  # OpenAI's custom voices
         voice = voice.get("id")
@@ -248,16 +250,21 @@ def _limited(content: bytes, settings: Settings, name: str) -> bytes:
 
 
 def _too_large(settings: Settings, name: str) -> RequestError:
-    return RequestError(f"{name} is larger than {settings.max_upload / 2**20:g} MB: 30 seconds are enough", 413, name)
+    return RequestError(
+        f"{name} is larger than {settings.max_upload / 2**20:g} MB: a recording of 30 seconds is enough", 413, name
+    )
 
 
 def _numbers(data: dict[str, str]) -> dict[str, float]:
     """The options of speech among the fields of a form, as numbers."""
-    try:
-        return {name: SPEECH_OPTIONS[name].kind(value) for name, value in data.items() if name in SPEECH_OPTIONS}
-    except ValueError:
-        name = next(name for name in data if name in SPEECH_OPTIONS and not re.fullmatch(r"[-+.\deE]+", data[name]))
-        raise RequestError(f"{name} {data[name][:20]!r}: give {SPEECH_OPTIONS[name].range}", param=name) from None
+    numbers = {}
+    for name in data.keys() & SPEECH_OPTIONS.keys():
+        option = SPEECH_OPTIONS[name]
+        try:
+            numbers[name] = option.kind(data[name])
+        except ValueError:  # not a number, or one with thousands of digits
+            raise RequestError(f"{name} {data[name][:20]!r}: give {option.range}", param=name) from None
+    return numbers
 
 
 def _options(data: dict[str, Any], own: Options) -> Options:

@@ -1,4 +1,4 @@
-"""Texts that are being spoken to clients: each for as long as its client is there, takes what it gets, and has time left."""
+"""The responses with speech. Each one ends early if its client leaves, stops reading, or exceeds the time of a request."""
 
 import base64
 import json
@@ -20,13 +20,13 @@ from .errors import RequestError
 from .models import Entry, Models
 from .requests import Speech
 
-STALLED = 60  # seconds that a client may take nothing, before it is hung up on
-_LOOK = 0.05  # seconds between two looks at each client
+STALLED = 60  # seconds without reading, after which a client is disconnected
+_LOOK = 0.05  # seconds between checks of each client
 
 
 @dataclass
 class Client:
-    """Who asked. `figures` are for the log."""
+    """The client of a request. `figures` go to the log."""
 
     gone: Callable[[], bool] = lambda: False
     hang_up: Callable[[], None] = lambda: None
@@ -35,7 +35,7 @@ class Client:
 
 
 class Responses:
-    """All answers that are being given; at most `most` at once, whatever keeps them from ending."""
+    """All responses with speech that are in progress: at most `most`."""
 
     def __init__(self, engine: Engine, models: Models, most: int, max_seconds: float) -> None:
         self.engine, self.models, self.max_seconds = engine, models, max_seconds
@@ -47,13 +47,13 @@ class Responses:
         self._watcher.start()
 
     def start(self, speech: Speech, client: Client) -> "Response":
-        """An answer that has its first sound. The caller closes it.
+        """A response that has its first audio. The caller closes it.
 
-        This may take a while: the model may have to be loaded, and the voice cloned.
+        This may take a while, because the model may have to be loaded and the voice cloned.
 
         Raises:
-            BusyError: no place, neither to speak nor to wait.
-            PocketTTSError: whatever else comes up before there is any sound.
+            BusyError: there is no place, neither to speak nor to wait.
+            PocketTTSError: any other error before the first audio.
         """
         if not self._places.acquire(blocking=False):
             raise BusyError("all places are taken: try again in a moment")
@@ -61,16 +61,15 @@ class Responses:
         held = False
         try:
             if isinstance(speech.voice, str):
-                entry.names.find(speech.voice)  # a voice that is not there is no reason to load a model
+                entry.names.find(speech.voice)  # raises for an unknown voice, before a model is loaded
             model, default = self.models.acquire(entry, client.arrived + self.max_seconds, client.gone)
             held = True
             state = self.models.voices.state(model, entry.names, default, speech.voice)
             if client.gone():
                 raise RequestError("the client left", 499)
             stream = self.engine.submit(model, speech.text, state, speech.options, speech.words)
-            answer = Response(
-                self, entry, model, stream, replace(speech, voice=None), client
-            )  # an upload has done its work
+            speech = replace(speech, voice=None)  # an upload need not stay in memory
+            answer = Response(self, entry, model, stream, speech, client)
         except BaseException:
             if held:
                 self.models.release(entry)
@@ -87,7 +86,7 @@ class Responses:
         return answer
 
     def end(self, answer: "Response") -> None:
-        """Called by the answer, once."""
+        """Called once by each response when it ends."""
         with self._change:
             self._live.discard(answer)
             self._change.notify_all()
@@ -95,19 +94,19 @@ class Responses:
         self._places.release()
 
     def drain(self, seconds: float) -> bool:
-        """Wait for all answers to end, for so long. Returns whether they did."""
+        """Wait up to so many seconds for all responses to end. Returns whether they did."""
         with self._change:
             return self._change.wait_for(lambda: not self._live, seconds)
 
     def close(self) -> None:
-        """End the thread that looks after them."""
+        """End the thread that checks the clients."""
         with self._change:
             self._closing = True
             self._change.notify_all()
         self._watcher.join()
 
     def _watch(self) -> None:
-        """Cut off who is gone, stuck or late: their own threads may be waiting for the engine, or for them."""
+        """End the responses of clients that left, stopped reading or ran out of time. Their own threads may be blocked."""
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._live or self._closing)
@@ -121,9 +120,9 @@ class Responses:
 
 
 class Response:
-    """One text on its way to one client: an iterator over bytes in the format that was asked for. Closing it frees its place.
+    """The speech for one client: an iterator over bytes in the requested format. Closing it frees its place.
 
-    What it raises midway must not look like an end to the client; with server-sent events, an error is the last of them.
+    An error that it raises midway must not look like the end of the audio to the client. Server-sent events end with an error event.
     """
 
     def __init__(
@@ -133,11 +132,11 @@ class Response:
         self._answers, self._model, self._stream, self._speech, self._client = answers, model, stream, speech, client
         self._rate = model.sample_rate
         self._until = client.arrived + answers.max_seconds
-        self._given: float | None = None  # when the client was given something that it may not have taken yet
+        self._given: float | None = None  # when bytes were handed over that the client may not have read yet
         self._cut: RequestError | None = None
         self._closed = False
         self._samples = 0
-        self._told = 0  # words that were sent
+        self._told = 0  # number of words that were sent
         self._unit = "word" if self._model.config.alignment_heads else "chunk"
         self._pieces: Generator[bytes, None, None] = {
             "audio": self._audio,
@@ -147,7 +146,7 @@ class Response:
         self._first = b""
 
     def begin(self) -> None:
-        """Wait for the first sound."""
+        """Wait for the first audio."""
         self._first = next(self._pieces, b"")
         self._client.figures["ttfa"] = monotonic() - self._client.arrived
 
@@ -165,7 +164,7 @@ class Response:
         for block in self._stream:
             self._samples += len(block)
             yield block
-        if self._cut:  # that has ended the stream
+        if self._cut:  # `look` has ended the stream
             raise self._cut
 
     def _encoded(self, format: str) -> Generator[bytes, None, None]:
@@ -184,14 +183,14 @@ class Response:
             yield from self._encoded(self._speech.format)
 
     def _whole(self) -> bytes:
-        """All of the audio; a WAV has its length in its header."""
+        """All of the audio. A WAV has its length in its header."""
         if self._speech.format != "wav":
             return b"".join(self._encoded(self._speech.format))
         pcm = b"".join(self._encoded("pcm"))
         return wav_header(self._rate, len(pcm) // 2) + pcm
 
     def _events(self) -> Generator[bytes, None, None]:
-        """OpenAI's server-sent events; those with words, `speech.audio.words`, are ours."""
+        """OpenAI's server-sent events, and `speech.audio.words`, which is an extension."""
         begun = False
         try:
             for piece in self._encoded(self._speech.format):
@@ -216,7 +215,7 @@ class Response:
             yield _event({"type": "speech.audio.words", "unit": self._unit, "words": told})
 
     def _captions(self) -> Generator[bytes, None, None]:
-        """Kokoro-FastAPI's objects: one, or lines with one each. Times are seconds since the start of the speech."""
+        """Kokoro-FastAPI's JSON: one object, or one in each line. Times are seconds since the start of the speech."""
         if self._speech.whole:
             yield self._caption(self._whole())
             return
@@ -236,25 +235,25 @@ class Response:
         return json.dumps(told).encode()
 
     def _new_words(self) -> list[Word]:
-        """The words that were found since the last call."""
+        """The words that were timed since the last call."""
         words = self._stream.words[self._told :] if self._speech.words else []
         self._told += len(words)
         return words
 
     def look(self) -> None:
-        """End it if nobody listens, or nobody should any more. Called by another thread."""
+        """End the response if the client left, stopped reading, or ran out of time. Called by another thread."""
         now = monotonic()
         if self._cut:
             return
         if self._client.gone():
             self._cut = RequestError("the client left", 499)
         elif now > self._until:
-            status = 413 if self._samples else 503  # clients come again after a 503
+            status = 413 if self._samples else 503  # clients try again after a 503
             self._cut = RequestError(
                 f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", status
             )
         elif self._given is not None and now - self._given > STALLED:
-            self._cut = RequestError(f"the client took nothing for {STALLED} seconds", 499)
+            self._cut = RequestError(f"the client did not read for {STALLED} seconds", 499)
         else:
             return
         self._stream.close()

@@ -1,4 +1,4 @@
-"""Voices as requests name them: own voices and those of the catalogue by name, uploads, and addresses if the operator allows them.
+"""The voices of requests: own voices and the catalogue by name, uploads, and URLs if the operator allows them.
 
 No request ever names a file of this machine: a name is looked up in a list, and never becomes part of a path.
 """
@@ -20,12 +20,12 @@ from . import remote
 from .errors import RequestError
 from .settings import Settings
 
-CACHE_BYTES = 256 << 20  # of voice states; one is 3 to 10 MB for most models
+CACHE_BYTES = 256 << 20  # of voice states; a state has 3 to 10 MB for most models
 MAX_WAITING = 8  # requests that wait while a voice is cloned or loaded
 
 logger = logging.getLogger("pockettts.server")
 
-# OpenAI's voices, and the voices that come near: one of the catalogue, one of the bundled model.
+# OpenAI's voices with similar ones: one of the catalogue and one of the bundled model.
 OPENAI_VOICES = {
     "alloy": ("alba", "heart"),
     "ash": ("marius", "michael"),
@@ -44,16 +44,16 @@ OPENAI_VOICES = {
 
 
 class VoiceNames:
-    """The names by which requests find the voices of one model. The model need not be loaded.
+    """The names of the voices of one model. The model need not be loaded.
 
     Attributes:
-        default: the voice of requests that name none: a name, or what the operator gave.
+        default: the voice of requests that name none: a name, or the operator's `--voice`.
 
     Args:
         config: the model.
         settings: of the server.
         own: the folder of own voices.
-        first: whether it is the first model of the server, for which the operator has chosen the voice.
+        first: whether it is the first model of the server, to which the operator's `--voice` belongs.
     """
 
     def __init__(self, config: Config, settings: Settings, own: VoiceFolder, first: bool) -> None:
@@ -64,17 +64,17 @@ class VoiceNames:
         self.default: str = catalogue.default_voice(config) if given is None or is_of_another_model else given
 
     def all(self) -> list[str]:
-        """All names: own voices first."""
+        """All names, own voices first."""
         mine = list(self.own.voices())
         return mine + [name for name in self._catalogue if name not in mine]
 
     def find(self, name: str) -> str:
-        """What a request calls a voice -> one of `all`, the default, or an address.
+        """Resolve the name of a voice in a request to one of `all`, the default, or a URL.
 
-        The order: names of this server; names that the operator has mapped; OpenAI's names. These speak with the voice that the
-        operator has chosen as the default, or else with one that comes near.
+        The order: names of this server; names that the operator has mapped; OpenAI's names. The latter stand for the operator's
+        `--voice` if there is one, and otherwise for a similar voice.
 
-        Raises RequestError: there is no such voice, or addresses are not allowed.
+        Raises RequestError: there is no such voice, or URLs are not allowed.
         """
         names = self.all()
         if name in names:
@@ -86,10 +86,10 @@ class VoiceNames:
             near = () if self._settings.voice is not None else OPENAI_VOICES[name]
             return next((voice for voice in near if voice in names), self.default)
         if "://" not in name:
-            raise RequestError(f"there is no voice {name[:60]!r}: take one of {', '.join(names[:30])}", param="voice")
+            raise RequestError(f"there is no voice {name[:60]!r}: use one of {', '.join(names[:30])}", param="voice")
         if not self._settings.remote_voices:
             raise RequestError(
-                "this server takes no voices by address: upload the file, or start it with --remote-voices",
+                "this server takes no voices by URL: upload the file, or start it with --remote-voices",
                 403,
                 "voice",
             )
@@ -97,13 +97,13 @@ class VoiceNames:
 
 
 class Voices:
-    """The voice states of all models: those in use lately are kept, up to CACHE_BYTES."""
+    """The voice states of all models. The most recently used ones are cached, up to CACHE_BYTES."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.own = settings, VoiceFolder(settings.voices_dir)
         self._cache: OrderedDict[Hashable, VoiceState] = OrderedDict()
-        self._lock = threading.Lock()  # of the cache
-        self._work = threading.Lock()  # one voice at a time: cloning takes all cores, and memory
+        self._lock = threading.Lock()  # guards the cache
+        self._work = threading.Lock()  # cloning takes all cores and much memory, so one voice at a time
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
 
     @property
@@ -112,7 +112,7 @@ class Voices:
             return sum(map(_size, self._cache.values()))
 
     def default_state(self, model: TTSModel, names: VoiceNames) -> VoiceState:
-        """The state of a model's default voice. Raises PocketTTSError if it can't be had."""
+        """The state of a model's default voice. Raises PocketTTSError if it can't be loaded."""
         own = self.own.find(names.default)
         state = model.get_voice_state(own.path if own else names.default)
         if own:
@@ -125,12 +125,12 @@ class Voices:
         """The state of a voice.
 
         Args:
-            model, names, default: the model, the names of its voices, and the state of its default voice, if it can be had.
-            voice: a name, an address, the content of a sound file or of a .safetensors state; or None, the default voice.
+            model, names, default: the model, the names of its voices, and the state of its default voice if that could be loaded.
+            voice: a name, a URL, the content of a sound file or of a .safetensors state; None: the default voice.
 
         Raises:
-            RequestError, VoiceError, AudioError: no such voice, or none that can be used.
-            BusyError: too many others wait for theirs.
+            RequestError, VoiceError, AudioError: there is no such voice, or it can't be used.
+            BusyError: too many requests wait for a new voice.
         """
         asked = voice
         if not isinstance(voice, bytes):
@@ -143,12 +143,12 @@ class Voices:
             return state
         try:
             return self._made(model, key, own or voice)
-        except DownloadError as error:  # its reasons are the operator's
+        except DownloadError as error:  # the client does not get the reason: it may contain paths
             logger.warning("%s", error)
             if default and asked in OPENAI_VOICES and asked not in self.settings.voice_map:
-                return default  # a client that sends this name has not chosen a voice
+                return default  # programs send these names by default; nobody chose this voice
             raise RequestError(
-                f"the voice {voice!s} can't be had now; the server's log says why", 502, "voice"
+                f"the voice {voice!s} can't be loaded now; the server's log says why", 502, "voice"
             ) from None
 
     def add(self, model: TTSModel, taken: Collection[str], name: str, data: bytes, suffix: str) -> OwnVoice:
@@ -159,11 +159,13 @@ class Voices:
             suffix: of the file's name at the client.
 
         Raises:
-            VoiceError: not a name.
-            RequestError: the name is taken, the folder is full, or the file can't be written.
+            RequestError: the name can't be used or is taken, the folder is full, or the file can't be written.
             RequestError, BusyError: as `state`, for a file that is no voice.
         """
-        name = check_name(name)
+        try:
+            name = check_name(name)
+        except VoiceError as error:
+            raise RequestError(str(error), param="name") from None
         if name in taken or name in OPENAI_VOICES or name in self.settings.voice_map:
             raise RequestError(f"there is a voice {name!r} already: take another name", 409, "name")
         key = _key(model, data)
@@ -187,18 +189,18 @@ class Voices:
             raise _not_written(error) from None
         if self.own.find(name):
             raise RequestError(
-                f"the voice {name[:60]!r} was not uploaded: only the operator can remove it", 403, "voice"
+                f"the voice {name[:60]!r} was not uploaded: only the operator of the server can remove it", 403, "voice"
             )
         raise RequestError(f"there is no uploaded voice {name[:60]!r}", 404, "voice")
 
     def forget(self, model: TTSModel) -> None:
-        """Drop what is kept for a model."""
+        """Drop the cached states of a model."""
         with self._lock:
             for key in [key for key in self._cache if isinstance(key, tuple) and key[0] == id(model)]:
                 del self._cache[key]
 
     def _made(self, model: TTSModel, key: Hashable, voice: OwnVoice | str | bytes) -> VoiceState:
-        """A new state, kept under the key."""
+        """Make a state and cache it under the key."""
         if not self._waiting.acquire(blocking=False):
             raise BusyError("too many new voices at once: try again in a moment")
         try:
@@ -210,7 +212,7 @@ class Voices:
             self._waiting.release()
 
     def _heard(self, model: TTSModel, voice: OwnVoice | str | bytes) -> VoiceState:
-        """The state that a model makes of a voice. Messages do not name files of this machine."""
+        """The state that a model makes of a voice. Error messages do not contain paths of this machine."""
         known_as = (
             voice.path.name if isinstance(voice, OwnVoice) else "the upload" if isinstance(voice, bytes) else voice
         )

@@ -1,7 +1,7 @@
-"""waitress, taught what it lacks: errors in JSON, keep-alive after a streamed answer, hanging up, and an end in good order.
+"""waitress with some additions: errors in JSON, keep-alive after a streamed response, disconnecting a client, a graceful end.
 
-It reads requests and sends answers in one thread, and runs the application in others: a slow client holds no more than its
-own thread, with 64 KB of sound. It notices when a client leaves, even while nothing is sent.
+One thread reads requests and sends responses; others run the application. A slow client blocks only its own thread, with 64 KB of
+audio in the buffer. The server notices when a client leaves, even while nothing is sent.
 """
 
 import socket
@@ -19,17 +19,16 @@ from waitress.task import ErrorTask, WSGITask
 
 from . import errors
 
-_BUFFER = 64 << 10  # bytes that wait for a client, beyond those in the kernel
-_PATIENCE = 30  # seconds without a byte of a request or an answer, after which a connection is closed
-_TOO_MUCH = (
-    4  # bodies up to so many times the limit are read to their end, so that the client sees why they were refused
-)
+_BUFFER = 64 << 10  # bytes buffered for a client, in addition to those in the kernel
+_PATIENCE = 30  # seconds without a byte in either direction, after which a connection is closed
+# Bodies of up to so many times the limit are read to their end: a client that still sends would not see the response.
+_TOO_MUCH = 4
 
 
 class WebServer:
     """A WSGI application on a host and port.
 
-    Raises OSError if it can't have that port.
+    Raises OSError if it can't listen on that port.
     """
 
     def __init__(self, app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, max_body: int) -> None:
@@ -56,13 +55,13 @@ class WebServer:
             self._turn()
 
     def stop(self) -> None:
-        """End `run`, from a signal's handler or another thread."""
+        """End `run`. Called by a signal handler or another thread."""
         self._stopping = True
-        with suppress(OSError):  # it may have ended by itself at this very moment
+        with suppress(OSError):  # it may have ended at this moment
             self._listening[0].pull_trigger()
 
     def drain(self, seconds: float) -> bool:
-        """Take no more connections, and let live answers end, for so long. Returns whether they all did."""
+        """Take no more connections, and wait up to so many seconds for responses to end. Returns whether all did."""
         for item in self._listening:
             wasyncore.dispatcher.close(item)
         until = monotonic() + seconds
@@ -71,7 +70,7 @@ class WebServer:
         return not busy
 
     def close(self) -> None:
-        """Hang up on whoever is left, and end all threads."""
+        """Disconnect the remaining clients, and end all threads."""
         for channel in self._channels():
             channel.handle_close()
         self._dispatcher.shutdown(timeout=2)
@@ -88,7 +87,7 @@ class WebServer:
 
 
 class _Parser(HTTPRequestParser):
-    """Reads a body that is too large to its end, but keeps nothing of it: who still sends would not see why it is refused."""
+    """Reads a body that is too large to its end without keeping it, so that the client sees the response."""
 
     def received(self, data: bytes) -> int:
         count: int = super().received(data)
@@ -104,7 +103,7 @@ class _Parser(HTTPRequestParser):
 
 
 class _Nowhere:
-    """As much of waitress's buffers as is used of a body's."""
+    """A buffer that counts bytes and drops them, with the methods that waitress calls."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -123,12 +122,16 @@ class _Nowhere:
 
 
 class _ErrorTask(ErrorTask):
-    """What waitress refuses by itself: a request that is no HTTP, or too large."""
+    """The response to a request that waitress refuses itself: not HTTP, or too large."""
 
     def execute(self) -> None:
         error = self.request.error
-        path = getattr(self.request, "path", "/")  # there is none before the first line has been read
-        line, headers, body = errors.answer(path, error.code, f"{error.reason}: {error.body}")
+        path = getattr(self.request, "path", "/")  # not set before the first line has been read
+        message = f"{error.reason}: {error.body}"
+        if error.code == 413:  # waitress's message has its own limit
+            limit = self.channel.adj.max_request_body_size / _TOO_MUCH
+            message = f"the body is larger than {limit / 2**20:.1f} MB: send less"
+        line, headers, body = errors.answer(path, error.code, message)
         self.status = line
         self.response_headers.extend(headers.items())
         self.set_close_on_finish()
@@ -143,7 +146,7 @@ class _Task(WSGITask):
         return environ
 
     def set_close_on_finish(self) -> None:
-        """Not after a chunked answer: its end is marked, so the connection can go on. (`Connection: close` comes before.)"""
+        """Does nothing after a chunked response: its end is marked, so the connection can be used again."""
         if not self.chunked_response:
             super().set_close_on_finish()
 
@@ -154,6 +157,6 @@ class _Channel(HTTPChannel):
     error_task_class = _ErrorTask
 
     def hang_up(self) -> None:
-        """From any thread. The main one then closes the channel, and wakes who waits to write to it."""
+        """Disconnect the client; thread-safe. The main thread then closes the channel and wakes the thread that writes to it."""
         with suppress(OSError, AttributeError):  # it may be closed, or be None by now
             self.socket.shutdown(socket.SHUT_RDWR)

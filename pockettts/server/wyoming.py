@@ -1,6 +1,6 @@
-"""The Wyoming protocol, by which Home Assistant and its satellites speak: describe, synthesize, and synthesize while text comes.
+"""The Wyoming protocol of Home Assistant and its satellites: describe, synthesize, and synthesize while text arrives.
 
-It has no keys: whoever reaches the port may speak. Each connection has a thread; what it asks for goes the way of HTTP's requests.
+The protocol has no keys: anyone who reaches the port may speak. Each connection has a thread. Requests use the same `Responses` as HTTP.
 """
 
 import logging
@@ -31,16 +31,16 @@ from .requests import Speech
 from .responses import Client, Responses
 
 KYUTAI = Attribution("Kyutai", "https://huggingface.co/kyutai/pocket-tts")
-PATIENCE = 300  # seconds that a connection may be idle, or take nothing of an answer
-AT_LEAST = 20  # characters of text that is spoken before the rest has come
+PATIENCE = 300  # seconds that a connection may be idle, or not read
+AT_LEAST = 20  # characters; shorter sentences wait for the next one
 
 logger = logging.getLogger("pockettts.requests")
 
 
 class WyomingServer:
-    """Listens from when it is made; `start` answers, in threads of its own, until `close`.
+    """A server that listens as soon as it is made; from `start` to `close` it answers in its own threads.
 
-    Raises OSError if it can't have that port.
+    Raises OSError if it can't listen on that port.
     """
 
     def __init__(self, answers: Responses, host: str, port: int, max_text: int, places: int) -> None:
@@ -58,7 +58,7 @@ class WyomingServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Take no more connections. Who is answered is so to the end."""
+        """Take no more connections. Responses in progress go on."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -69,7 +69,7 @@ class WyomingServer:
         return int(self._server.server_address[1])
 
     def info(self) -> Info:
-        """All voices of all models, each with the language of its model."""
+        """The voices of all models, each with the language of its model."""
         voices = []
         for entry in self.models.entries.values():
             own = entry.names.own.voices()
@@ -83,7 +83,7 @@ class WyomingServer:
         )
 
     def find(self, voice: SynthesizeVoice | None) -> tuple[Entry, str | None]:
-        """The model and the voice that a client asks for, by a name of `info` or else by a language; None: the default voice."""
+        """The model and the voice of a request, which names a voice of `info` or a language. A voice of None is the default voice."""
         name, language = (voice.name, voice.language) if voice else (None, None)
         others = [entry for entry in self.models.entries.values() if not entry.first]
         for entry in others if name else ():
@@ -99,7 +99,7 @@ class WyomingServer:
 
 
 def _full_name(entry: Entry, voice: str) -> str:
-    """What a voice is called among those of all models."""
+    """The name of a voice in `info`, unique among all models."""
     return voice if entry.first else f"{entry.name}/{voice}"
 
 
@@ -125,7 +125,7 @@ class _Listener(ThreadingTCPServer):
 class _Connection(StreamRequestHandler):
     timeout = PATIENCE
     disable_nagle_algorithm = True
-    wbufsize = -1  # an event is written in pieces, and then flushed
+    wbufsize = -1  # buffered: an event is written in pieces, and then flushed
 
     def handle(self) -> None:
         assert isinstance(self.server, _Listener)
@@ -134,7 +134,7 @@ class _Connection(StreamRequestHandler):
             return
         try:
             self._talk(wyoming)
-        except OSError:  # it left
+        except OSError:  # the client left
             pass
         finally:
             wyoming.places.release()
@@ -159,16 +159,18 @@ class _Connection(StreamRequestHandler):
                 self._send(Error(str(error), type(error).__name__))
                 return
             except (KeyError, TypeError, AttributeError):
-                self._send(Error("this event is not what the protocol says", "protocol"))
+                self._send(Error("this event does not follow the protocol", "protocol"))
                 return
 
     def _speak(self, wyoming: WyomingServer, texts: Iterator[str], voice: SynthesizeVoice | None) -> None:
-        """Texts, one after the other, as one sound."""
+        """Speak texts one after the other, as one audio stream."""
         entry, name = wyoming.find(voice)
         rate = entry.config.mimi.sample_rate
         begun, left = False, wyoming.max_text
         for text in texts:
-            if not isinstance(text, str) or len(text) > left:
+            if not isinstance(text, str):
+                raise TypeError("text is not a string")
+            if len(text) > left:
                 raise RequestError(f"the text is too long: at most {wyoming.max_text:,} characters")
             left -= len(text)
             if begun and not text.strip():
@@ -193,7 +195,7 @@ class _Connection(StreamRequestHandler):
         try:
             while (event := read_event(reader)) is not None:
                 yield event
-        except (AttributeError, LookupError, TypeError, RecursionError):  # JSON, but no event
+        except (AttributeError, LookupError, TypeError, RecursionError):  # JSON, but not an event
             return
 
     def _send(self, event: Eventable) -> None:
@@ -218,7 +220,7 @@ class _Connection(StreamRequestHandler):
 
 
 class _Bounded:
-    """A stream of which no more is read at once than an event may have. Raises ValueError, which `read_event` takes for an end."""
+    """A stream that limits the size of an event. Beyond it, it raises ValueError, which `read_event` treats as the end."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self._most = file, most
@@ -236,7 +238,7 @@ class _Bounded:
 
 
 def _texts(events: Iterator[Event]) -> Iterator[str]:
-    """The text of a streaming request, up to its end. The whole text that comes along is for servers that can't stream."""
+    """The pieces of text of a streaming request. Clients also send the whole text, for servers that can't stream; it is ignored."""
     for event in events:
         if SynthesizeChunk.is_type(event.type):
             yield SynthesizeChunk.from_event(event).text
@@ -245,12 +247,12 @@ def _texts(events: Iterator[Event]) -> Iterator[str]:
 
 
 def _sentences(texts: Iterator[str], language: Language) -> Iterator[str]:
-    """Text in pieces that can be spoken: whole sentences, as soon as they are there."""
+    """The text in pieces that can be spoken: whole sentences, as soon as they are complete."""
     waiting = ""
     for text in texts:
         waiting += text
         ends = [end for end in sentence_ends(waiting, language) if end > AT_LEAST]
-        if ends and not waiting.lstrip().startswith("<speak"):  # a document is one piece
+        if ends and not waiting.lstrip().startswith("<speak"):  # an SSML document is one piece
             yield waiting[: ends[-1]]
             waiting = waiting[ends[-1] :]
     if waiting.strip():

@@ -1,1 +1,1 @@
-"""From samples to bytes: files, streams, formats, speed, playback."""
+"""Sound: files, streams, formats, loudness, speed and playback."""

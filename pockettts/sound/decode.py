@@ -1,6 +1,6 @@
-"""Decode sound files of any kind into blocks of samples: with libsndfile, or with PyAV if libsndfile can't read the format.
+"""Read sound files of any kind as blocks of samples, with libsndfile, or with PyAV if libsndfile can't read the kind.
 
-The content decides the format, not the name. FFmpeg gets known formats only, and may not open other files or addresses.
+The kind is detected from the content, not from the name. FFmpeg gets only kinds from a list, and opens no other file or address.
 """
 
 import os
@@ -20,8 +20,8 @@ from ..errors import AudioError
 from .formats import has_extra
 
 _BLOCK = 65536  # samples to read at once
-_STREAMED = 2_000_000_000  # bytes; a WAV header that claims more was written before the length was known
-_ENDLESS = 2**62  # samples; libsndfile's length of a FLAC without one
+_STREAMED = 2_000_000_000  # bytes; a WAV header with more was written before the length was known
+_ENDLESS = 2**62  # samples; libsndfile's count for a FLAC without a length
 _LIBMPG123 = re.compile(rb"\s*(\[\S*libmpg123/|Note: |Warning: )")
 _stderr_lock = threading.Lock()
 
@@ -42,7 +42,7 @@ def opened(path: str | Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
 
 
 def _av_kind(start: bytes) -> str | None:
-    """The format of a file that starts with these bytes, if only PyAV can read it."""
+    """The kind of a file with these first bytes, if libsndfile can't read that kind; else None."""
     if start[4:8] == b"ftyp":
         return "MP4 (m4a)"
     if start.startswith(b"\x1a\x45\xdf\xa3"):
@@ -86,7 +86,7 @@ def _av_blocks(container: Any) -> Iterator[np.ndarray]:
 def _with_sndfile(path: str | Path, file: FileIO) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     import soundfile
 
-    # Given a name, libsndfile trusts the extension; given a descriptor, it looks at the content.
+    # With a name, libsndfile would trust its suffix; with a descriptor, it detects the kind from the content.
     source = _mended_wav(file) or file.fileno()
     try:
         with _quiet(file), soundfile.SoundFile(source, closefd=False) as sound:
@@ -106,7 +106,7 @@ def _sndfile_blocks(sound: Any) -> Iterator[np.ndarray]:
         while len(block := sound.read(frames, dtype="float32", always_2d=True)):
             yield block
         return
-    # A FLAC that was piped. SoundFile raises an error instead of returning the last block, so this calls its lower layer.
+    # A piped FLAC. SoundFile raises an error instead of returning the last block, so this calls libsndfile directly.
     block = np.empty((frames, sound.channels), np.float32)
     pointer = soundfile._ffi.cast("float *", block.ctypes.data)
     while count := soundfile._snd.sf_readf_float(sound._file, pointer, frames):
@@ -114,13 +114,13 @@ def _sndfile_blocks(sound: Any) -> Iterator[np.ndarray]:
 
 
 def _is_cut_off(sound: Any) -> bool:
-    """Whether a file is shorter than its header says. libsndfile only logs this."""
+    """Whether a file is shorter than its header says, which libsndfile only logs."""
     sizes = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", sound.extra_info)
     return sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED
 
 
 class _Patched:
-    """A read-only file with some bytes replaced. libsndfile reads it through callbacks."""
+    """A readable file with some bytes replaced. libsndfile reads it through callbacks."""
 
     def __init__(self, file: FileIO, patches: dict[int, bytes]) -> None:
         self._file, self._patches = file, patches
@@ -142,13 +142,13 @@ class _Patched:
         return self._file.tell()
 
     def write(self, data: bytes) -> int:
-        raise OSError("this file is only read")
+        raise OSError("this file is read-only")
 
 
 def _mended_wav(file: FileIO) -> _Patched | None:
-    """A WAV that was piped, so that its header has the length 0 or the largest there is, with its true length.
+    """A piped WAV, whose header has the length 0 or the largest possible one, with its true length.
 
-    None if the file is something else. A length of 0 before other chunks is meant.
+    None for any other file. A length of 0 is correct if only whole chunks follow.
     """
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -182,9 +182,9 @@ def _has_chunks(file: FileIO, at: int, end: int) -> bool:
 
 @contextmanager
 def _quiet(file: FileIO) -> Iterator[None]:
-    """Without the messages that libmpg123, inside libsndfile, prints on stderr about an MP3, and offers no way to stop.
+    """Suppress the messages about MP3 files that libmpg123, inside libsndfile, prints on stderr; it has no option for that.
 
-    What others print meanwhile comes a little later.
+    Other output to stderr is delayed until the end of the block.
     """
     file.seek(0)
     start = file.read(3)
@@ -196,7 +196,7 @@ def _quiet(file: FileIO) -> Iterator[None]:
     with _stderr_lock, tempfile.TemporaryFile() as messages:
         try:
             stderr = os.dup(2)
-        except OSError:  # it is closed
+        except OSError:  # stderr is closed
             yield
             return
         try:

@@ -1,10 +1,10 @@
-"""The encoder: blocks of samples in, bytes of a format out. Files, stdout and HTTP all write through it.
+"""The encoder: blocks of samples to bytes of a format. Files, stdout and HTTP all use it.
 
     encoder = Encoder("mp3", 24_000)
     data = b"".join(encoder.write(block) for block in blocks) + encoder.close()
 
-A file that can seek asks for `seekable=True` and writes `encoder.patches` over its start afterwards: there are the lengths
-that nobody knew before. The same samples give the same bytes, however they are cut into blocks.
+For a file that can seek, pass `seekable=True` and write `encoder.patches` to it afterwards: they hold the lengths, which are not known
+before the end. The same samples give the same bytes for any block size.
 """
 
 import os
@@ -19,19 +19,19 @@ import numpy as np
 
 from ..errors import AudioError
 from .formats import FORMATS, Format
-from .tags import Tags, list_info
+from .tags import Tags, iso_639_2, list_info
 
-_SAMPLES = 32768  # to encode at once: given minutes, libsndfile's Vorbis overruns the stack
-_UNKNOWN = 0xFFFFFFFF  # the size of a WAV that is still being made
+_SAMPLES = 32768  # samples to encode at once: with minutes, libsndfile's Vorbis encoder overflows the stack
+_UNKNOWN = 0xFFFFFFFF  # size in the header of an unfinished WAV
 _SET_OGG_PAGE_LATENCY_MS = 0x1302  # a command of libsndfile, from sndfile.h
-_PAGE_MS = 100.0  # of an Ogg page in a stream; libsndfile's own is a second
-_FRAGMENT_US = 160_000  # of MP4 in a stream
+_PAGE_MS = 100.0  # length of an Ogg page in a stream; libsndfile's default is a second
+_FRAGMENT_US = 160_000  # length of an MP4 fragment in a stream
 _SERIAL = b"tts1"
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def pcm16(block: np.ndarray) -> bytes:
-    """Samples of -1 to 1 (beyond that, clipped) as 16-bit little-endian PCM.
+    """Samples, clipped to -1 .. 1, as 16-bit little-endian PCM.
 
     Source: `pocket_tts.data.audio.StreamingWAVWriter`: times 32767, truncated.
     """
@@ -40,44 +40,44 @@ def pcm16(block: np.ndarray) -> bytes:
 
 
 def from_pcm16(data: bytes) -> np.ndarray:
-    """Samples, float32, of which `pcm16` makes these bytes again."""
+    """The inverse of `pcm16`: float32 samples that it converts to these bytes."""
     numbers = np.frombuffer(data, "<i2").astype(np.float32)
     return (numbers + np.sign(numbers) / 2) / 32767
 
 
 def wav_header(sample_rate: int, samples: int | None = None, trailer: int = 0) -> bytes:
-    """The 44 bytes before 16-bit mono PCM.
+    """The 44-byte header of a WAV with 16-bit mono PCM.
 
     Args:
         sample_rate: in Hz.
-        samples: how many follow; None: a stream whose length is not known yet.
-        trailer: bytes of other chunks after the samples.
+        samples: the number of samples; None: a stream of unknown length.
+        trailer: the size in bytes of other chunks after the samples.
     """
     size = _UNKNOWN if samples is None else min(2 * samples, _UNKNOWN)
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", min(size + 36 + trailer, _UNKNOWN), b"WAVE"),
-        *(b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16),  # PCM, one channel, ..., bytes and bits a sample
+        *(b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16),  # PCM, one channel, ..., bytes and bits per sample
         *(b"data", size),
     )
 
 
 class Encoder:
-    """Mono sound in a format of `FORMATS`, with 16 bits a sample where the format keeps samples.
+    """Encodes mono sound in a format of `FORMATS`, with 16 bits per sample in lossless formats.
 
     Args:
         form: a format or its name.
         sample_rate: in Hz.
-        seekable: the bytes go to a file whose start can be written again (`patches`). Otherwise they are a stream: short
-            pages, fragments, and a WAV whose header says that its length is unknown.
-        tags: for a WAV (LIST INFO) and the chapters of an M4A or M4B, and only where it is seekable. They may be replaced
-            (`encoder.tags = ...`) until `close`. `tags.write_tags` adds all other tags to the finished file.
+        seekable: the bytes go to a file whose start can be overwritten (`patches`). Otherwise they are a stream, with short pages
+            or fragments, and a WAV header with an unknown length.
+        tags: written to seekable files only: the LIST INFO of a WAV, and the language and chapters of an M4A or M4B. Until `close`
+            they can be replaced (`encoder.tags = ...`), except the language. `tags.write_tags` adds all other tags to the finished file.
 
     Attributes:
-        patches: after `close`, pairs of an offset and the bytes that belong there.
+        patches: after `close`, pairs of an offset and the bytes to write there.
 
     Raises:
-        AudioError: the extra of the format is not installed, or it does not have this sample rate.
+        AudioError: the format's extra is not installed, or the format does not support this sample rate.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Encoder:
         self.tags = tags or Tags()
         self.patches: list[tuple[int, bytes]] = []
         self._sink = _Sink(seekable)
-        self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink)
-        self._pcm = bytearray()  # samples that are not encoded yet
+        self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink, self.tags)
+        self._pcm = bytearray()  # not encoded yet
         has_time = seekable and self.form.writer != "pcm"
         self._least = 2 * _SAMPLES if has_time else 1  # bytes to encode at once
         self._lock = threading.Lock()
         self._filter: Callable[[bytes], bytes] = _same_serial if self.form.container == "OGG" else bytes
 
     def write(self, block: np.ndarray) -> bytes:
-        """Take float32 [samples]; returns the bytes that are ready, maybe none."""
+        """Take float32 [samples]; returns the bytes that are ready, possibly none."""
         self._pcm += pcm16(block)
         while len(self._pcm) >= self._least:
             piece = bytes(self._pcm[: 2 * _SAMPLES])
@@ -104,7 +104,7 @@ class Encoder:
         return self._filter(self._sink.take())
 
     def close(self) -> bytes:
-        """Return the rest. Call it once, also after an error: it frees the memory of the libraries."""
+        """Returns the rest. Call this once, also to abandon a sound, since it frees the memory of the libraries."""
         if self._pcm:
             piece, self._pcm = bytes(self._pcm), bytearray()
             self._call(self._writer.write, piece)
@@ -113,9 +113,9 @@ class Encoder:
         return self._filter(self._sink.take())
 
     def _call(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Call a library where no signal handler runs: KeyboardInterrupt in a callback from C would be lost.
+        """Call a library in a thread, where no signal handler runs: a KeyboardInterrupt in a callback from C would be lost.
 
-        The lock is for a second Ctrl-C, which may come while the first waits for the thread.
+        The lock is for a second Ctrl-C, which may come while the first one waits for the thread.
         """
         if self.form.writer == "pcm" or threading.current_thread() is not threading.main_thread():
             call(*arguments)
@@ -142,7 +142,7 @@ class Encoder:
 
 
 class _Sink:
-    """The file that the libraries write to. Bytes that were already taken can't change; writes to them are kept as patches."""
+    """The file that the libraries write to. Bytes that `take` has returned can't be changed: later writes to them become patches."""
 
     def __init__(self, seekable: bool) -> None:
         self.can_seek = seekable
@@ -157,7 +157,7 @@ class _Sink:
 
     def write(self, data: bytes) -> int:
         data, count = bytes(data), len(data)
-        before = max(0, min(count, self._taken - self._at))  # bytes of it that were taken
+        before = max(0, min(count, self._taken - self._at))  # bytes in the taken part
         if before:
             self.patches.append((self._at, data[:before]))
         if before < count:
@@ -178,17 +178,17 @@ class _Sink:
 
 
 class _Writer(Protocol):
-    """Encodes 16-bit PCM into a sink."""
+    """Encodes 16-bit PCM to a sink."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None: ...
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None: ...
     def write(self, pcm: bytes) -> None: ...
     def close(self, tags: Tags) -> None: ...
 
 
 class _Pcm:
-    """WAV, and raw samples without a header."""
+    """Writes WAV, or samples without a header."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None:
         self._sink, self._is_wav, self._sample_rate, self._size = sink, form.name == "wav", sample_rate, 0
         if self._is_wav:
             sink.write(wav_header(sample_rate))
@@ -206,18 +206,18 @@ class _Pcm:
 
 
 class _Sndfile:
-    """The formats that libsndfile writes."""
+    """Writes the formats of libsndfile."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None:
         import soundfile
 
         options = {} if sink.can_seek else form.stream_options
         try:
             self._file = soundfile.SoundFile(sink, "w", sample_rate, 1, form.codec, format=form.container, **options)
         except soundfile.LibsndfileError:
-            raise AudioError(f"{form.name} can't hold {sample_rate:,} samples a second: take wav") from None
+            raise AudioError(f"{form.name} does not support {sample_rate:,} samples per second: use wav") from None
         if form.container == "OGG" and not sink.can_seek:
-            # Let an Ogg page hold 100 ms. SoundFile has no name for this, so it takes what is beneath it.
+            # Limit Ogg pages to 100 ms. SoundFile has no option for this, so this calls libsndfile directly.
             latency = soundfile._ffi.new("double *", _PAGE_MS)
             soundfile._snd.sf_command(self._file._file, _SET_OGG_PAGE_LATENCY_MS, latency, 8)
 
@@ -229,15 +229,15 @@ class _Sndfile:
 
 
 class _Av:
-    """The formats that PyAV (FFmpeg) writes: AAC, as ADTS or in MP4."""
+    """Writes AAC with PyAV (FFmpeg), as ADTS or in MP4."""
 
-    def __init__(self, form: Format, sample_rate: int, sink: _Sink) -> None:
+    def __init__(self, form: Format, sample_rate: int, sink: _Sink, tags: Tags) -> None:
         import av
         from av.codec.context import Flags
 
         self._av, self._is_mp4, self._sink = av, form.container == "ipod", sink
         self._sample_rate, self._samples = sample_rate, 0
-        options = {"fflags": "+bitexact"}  # no version, no time: the same sound is the same bytes
+        options = {"fflags": "+bitexact"}  # no version and no time, for reproducible bytes
         if not sink.can_seek:
             options |= {"fflags": "+bitexact+flush_packets", "movflags": "+empty_moov+default_base_moof",
                         "frag_duration": str(_FRAGMENT_US)}  # fmt: skip
@@ -246,11 +246,13 @@ class _Av:
             self._container: Any = av.open(target, "w", form.container, container_options=options)
             stream: Any = self._container.add_stream(form.codec, rate=sample_rate, layout="mono")
             stream.bit_rate = form.bit_rate
+            if tags.language and self._is_mp4:
+                stream.metadata["language"] = iso_639_2(tags.language)
             self._stream = stream
             self._stream.codec_context.flags |= Flags.bitexact
             self._container.start_encoding()
         except (av.FFmpegError, ValueError):
-            raise AudioError(f"{form.name} can't hold {sample_rate:,} samples a second: take wav") from None
+            raise AudioError(f"{form.name} does not support {sample_rate:,} samples per second: use wav") from None
 
     def write(self, pcm: bytes) -> None:
         samples = np.frombuffer(pcm, "<i2")[None]  # [1, samples]: one channel, packed
@@ -278,13 +280,13 @@ class _WriteOnly:
         self.write = sink.write
 
 
-_WRITERS: dict[str, Callable[[Format, int, _Sink], _Writer]] = {"pcm": _Pcm, "sndfile": _Sndfile, "av": _Av}
+_WRITERS: dict[str, Callable[[Format, int, _Sink, Tags], _Writer]] = {"pcm": _Pcm, "sndfile": _Sndfile, "av": _Av}
 
 
 def _same_serial(pages: bytes) -> bytes:
-    """Whole Ogg pages with a serial number that is always the same, where libsndfile takes one from the clock.
+    """Set the serial number of whole Ogg pages to a constant, for reproducible bytes: libsndfile takes it from the clock.
 
-    So the same sound is the same bytes. The number is under each page's checksum. Source: RFC 3533, section 6.
+    The number is covered by each page's checksum. Source: RFC 3533, section 6.
     """
     out, at = [], 0
     while at < len(pages):
@@ -297,6 +299,6 @@ def _same_serial(pages: bytes) -> bytes:
 
 
 def _ogg_checksum(page: bytes) -> bytes:
-    """CRC-32 as zlib's, except that bits come in the other order, it starts at 0 and is not inverted at the end."""
+    """CRC-32 like zlib's, except that the bit order is reversed, it starts at 0, and it is not inverted at the end."""
     mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return mirrored.to_bytes(4, "big").translate(_MIRRORED)

@@ -1,4 +1,4 @@
-"""Read sound files into float32 samples, and write samples to files and streams. Always mono."""
+"""Sound in and out: files of any kind to float32 samples, and samples to files and streams. Always mono."""
 
 import logging
 import math
@@ -17,25 +17,25 @@ from ..storage.files import cannot_write, is_stream, open_stream, whole_file
 from .decode import opened
 from .encode import Encoder, from_pcm16, pcm16
 from .formats import FORMATS, Format, of_path
-from .loudness import Loudness, level_blocks
+from .loudness import Loudness, balance, level_blocks
 from .tags import Tags, check_cover, missing_extra, write_tags
 
 _BLOCK = 65536  # samples to read at once
 _RATES = range(1_000, 768_001)  # Hz
-_LOUDEST = 100.0  # full scale is 1; larger values are not sound
+_LOUDEST = 100.0  # full scale is 1; larger numbers are not sound
 
 logger = logging.getLogger("pockettts")
 
 
 def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -> tuple[np.ndarray, bool]:
-    """The sound of a file, channels averaged, resampled to `sample_rate` Hz.
+    """Read a sound file, with channels averaged, resampled to `sample_rate` Hz.
 
-    wav, flac, ogg, opus, mp3, aiff and others; with the extra av also m4a, aac, webm and others.
+    It reads wav, flac, ogg, opus, mp3, aiff and others; with the extra av also m4a, aac, webm and others.
 
-    Returns: float32 [samples], and whether the file holds more than the `max_seconds` that were read.
+    Returns: float32 [samples], and whether the file is longer than the `max_seconds` that were read.
 
     Raises:
-        AudioError: no such file, or one that holds no sound, or damaged sound.
+        AudioError: the file does not exist, has no sound, or is damaged.
     """
     if not os.path.isfile(path):
         what = "is not a file" if os.path.exists(path) else "does not exist"
@@ -43,7 +43,7 @@ def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -
     try:
         with opened(path) as (rate, blocks):
             if rate not in _RATES:
-                raise AudioError(f"{path} has {rate:,} samples a second: give a file with 8,000 to 48,000")
+                raise AudioError(f"{path} has {rate:,} samples per second: give a file with 8,000 to 48,000")
             audio, cut = _mono(path, blocks, math.inf if max_seconds is None else int(max_seconds * rate))
     except OSError as error:
         raise AudioError(f"{path} can't be read ({error.strerror or error}): check it, or give another") from None
@@ -52,16 +52,16 @@ def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -
 
         audio = soxr.resample(audio, rate, sample_rate, "VHQ")
     if len(audio) == 0:
-        raise AudioError(f"{path} holds no sound: give a file of a few seconds")
+        raise AudioError(f"{path} has no sound: give a file of a few seconds")
     return audio, cut
 
 
 def _mono(path: str | Path, blocks: Iterator[np.ndarray], limit: float) -> tuple[np.ndarray, bool]:
-    """The first `limit` samples of blocks [samples, channels], channels averaged; and whether there are more."""
+    """The first `limit` samples of blocks [samples, channels], with channels averaged, and whether there are more."""
     parts, count = [np.zeros(0, np.float32)], 0
     for block in blocks:
-        if not np.abs(block).max(initial=0) <= _LOUDEST:  # also true for NaN
-            raise AudioError(f"{path} holds numbers that are no sound (NaN or far above 1): save it as 16-bit wav")
+        if not np.abs(block).max(initial=0) <= _LOUDEST:  # True for NaN too
+            raise AudioError(f"{path} has values that are not sound (NaN or far above 1): save it as 16-bit wav")
         parts.append(block.mean(axis=1))
         count += len(block)
         if count > limit:
@@ -70,10 +70,10 @@ def _mono(path: str | Path, blocks: Iterator[np.ndarray], limit: float) -> tuple
 
 
 def end_on_pause(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A voice prompt, float32 [samples], cut after its last loud 20 ms, faded out over 20 ms, with 80 ms of silence.
+    """Cut a voice prompt, float32 [samples], after its last loud 20 ms, fade it out over 20 ms, and add 80 ms of silence.
 
-    Loud is what is less than 35 dB below the loudest 20 ms. A prompt that stops on speech makes the model go on with
-    it; a long silence delays the first word.
+    Loud means less than 35 dB below the loudest 20 ms. If a prompt ends within speech, the model continues it; a long
+    silence delays the first word.
 
     Source: `pocket_tts.data.audio_utils.end_on_pause`.
     """
@@ -86,25 +86,25 @@ def end_on_pause(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     end = (loud[-1] + 1) * width
     fade = min(int(0.02 * sample_rate), end)
     pause = np.zeros(int(0.08 * sample_rate), np.float32)
-    rise = np.arange(fade) * float(np.float32(1 / max(1, fade - 1)))  # rounded as torch.linspace is, from both ends
+    rise = np.arange(fade) * float(np.float32(1 / max(1, fade - 1)))  # rounded like torch.linspace, from both ends
     fall = np.where(np.arange(fade) < fade // 2, 1 - rise, rise[::-1]).astype(np.float32)
     return np.concatenate([audio[: end - fade], audio[end - fade : end] * fall, pause])
 
 
 class StreamWriter:
-    """Sound into an open binary stream, each block sent at once, in a format of `FORMATS` (see `encode.Encoder`).
+    """Writes sound to an open binary stream, in a format of `FORMATS` (see `encode.Encoder`). Each block is sent immediately.
 
         with StreamWriter(sys.stdout.buffer, 24_000) as stream:
             stream.write(block)
 
-    What the stream raises (`BrokenPipeError`) passes through. The stream is left open.
+    Errors of the stream (`BrokenPipeError`) are raised. The stream stays open.
     """
 
     def __init__(self, stream: BinaryIO, sample_rate: int, form: str | Format = "wav") -> None:
         self._stream, self._encoder = stream, Encoder(form, sample_rate)
 
     def __enter__(self) -> "StreamWriter":
-        self.write(np.zeros(0, np.float32))  # a header goes out before there is sound
+        self.write(np.zeros(0, np.float32))  # send the header before the first sound
         return self
 
     def write(self, block: np.ndarray) -> None:
@@ -123,29 +123,30 @@ class StreamWriter:
 
 
 class Writer:
-    """A sound file that appears whole or not at all, in the format that its extension names.
+    """Writes a sound file in the format of its extension, completely or not at all.
 
         with Writer("hello.wav", 24_000) as file:
             file.write(block)
 
-    Opening it shows at once whether it can be written. Memory stays flat, however long the sound. A stream such as /dev/stdout,
-    a FIFO or /dev/null is written in place, block by block; without an extension it gets a WAV of unknown length.
+    If the file can't be written, the start of the block raises the error. Memory use is constant. A stream such as /dev/stdout, a FIFO
+    or /dev/null is written in place, block by block; without an extension it gets a WAV of unknown length.
 
     Args:
         path: the file. Its extension is one of `formats.extensions()`.
         sample_rate: in Hz.
-        tags: what the file says about itself. They may be replaced (`file.tags = ...`) until the end of the block, when the
-            times of chapters are known. Streams have none.
-        loudness: the integrated loudness in LUFS that the whole file is brought to. The sound is kept in an unnamed file
-            beside `path` until its loudness is known; a stream gets what `loudness.Loudness` makes of it as it comes.
-        volume: a factor on top of that. Peaks are limited, so that nothing clips.
+        tags: the tags of the file. They can be replaced (`file.tags = ...`) until the end of the block, when the times of chapters
+            are known. Streams have no tags.
+        loudness: target integrated loudness of the whole file in LUFS. The sound is stored in an unnamed file beside `path` until
+            its loudness is known; a stream is adjusted by `loudness.Loudness` while it is written.
+        volume: an additional factor. Peaks are limited, so that nothing clips.
 
     Attributes:
-        samples: how many were written so far.
+        samples: the number of samples written so far.
+        speaker: the speaker of the next blocks. With `loudness`, all speakers of a file are made equally loud.
 
     Raises:
-        AudioError: an extension that is not known, an extra that is not installed, or a file that can't be written.
-        BrokenPipeError: nobody reads the stream any more.
+        AudioError: the extension is unknown, an extra is not installed, or the file can't be written.
+        BrokenPipeError: the reader of the stream has closed it.
     """
 
     def __init__(
@@ -159,9 +160,11 @@ class Writer:
     ) -> None:
         self.path, self.sample_rate, self.samples = Path(path), sample_rate, 0
         self.tags = tags or Tags()
+        self.speaker = ""
+        self._speakers: list[tuple[int, str]] = []  # (first sample, name) of each part
         self._loudness, self._volume = loudness, volume
         self._is_stream = is_stream(path)
-        # /dev/null has no extension. A folder can't be written, which is what `whole_file` will say.
+        # /dev/null has no extension. For a folder, `whole_file` raises the error.
         is_wav = os.path.isdir(path) or self._is_stream and not Path(path).suffix
         self._form = FORMATS["wav"] if is_wav else of_path(path)
 
@@ -173,6 +176,8 @@ class Writer:
 
     def write(self, block: np.ndarray) -> None:
         """Append float32 [samples]."""
+        if not self._speakers or self._speakers[-1][1] != self.speaker:
+            self._speakers.append((self.samples, self.speaker))
         with self._explained():
             self._write(block)
         self.samples += len(block)
@@ -183,10 +188,10 @@ class Writer:
 
     @contextmanager
     def _opened(self) -> Iterator[Callable[[np.ndarray], None]]:
-        """Open the file; return the function that writes a block."""
+        """Open the file. Yields the function that writes blocks; the file is complete at the end."""
         with whole_file(self.path) as place:
             with open_stream(place) if self._is_stream else open(place, "wb") as file:
-                encoder = Encoder(self._form, self.sample_rate, seekable=not self._is_stream)
+                encoder = Encoder(self._form, self.sample_rate, seekable=not self._is_stream, tags=self.tags)
 
                 def write(block: np.ndarray) -> None:
                     file.write(encoder.write(block))
@@ -209,7 +214,7 @@ class Writer:
 
     @contextmanager
     def _levelled(self, write: Callable[[np.ndarray], None], place: Path) -> Iterator[Callable[[np.ndarray], None]]:
-        """What writes blocks at the loudness that is asked for."""
+        """Yield the function that writes blocks with the requested loudness."""
         if self._loudness is None and self._volume == 1:
             yield write
         elif self._is_stream or self._loudness is None:
@@ -219,11 +224,15 @@ class Writer:
         else:
             with TemporaryFile(dir=place.parent) as spool:
                 yield lambda block: _append(spool, block)
-                for block in level_blocks(partial(_blocks_of, spool), self.sample_rate, self._loudness, self._volume):
+                read = partial(_blocks_of, spool)
+                if len({name for _, name in self._speakers}) > 1:
+                    factors = balance(_parts_of(spool, self._speakers), self.sample_rate)
+                    read = partial(_balanced, spool, self._speakers, factors)
+                for block in level_blocks(read, self.sample_rate, self._loudness, self._volume):
                     write(block)
 
     def _checked_tags(self) -> Tags:
-        """The tags that can be written. What can't is no reason to lose the sound, so the log says what is missing."""
+        """The tags that can be written. Others are left out with a warning, so that the sound is not lost."""
         tags = self.tags
         if tags.cover and (why := check_cover(tags.cover)):
             logger.warning("%s: %s, and is left out", self.path, why)
@@ -240,6 +249,20 @@ class Writer:
             raise
         except OSError as error:
             raise AudioError(cannot_write(self.path, error)) from None
+
+
+def _parts_of(spool: BinaryIO, speakers: list[tuple[int, str]]) -> Iterator[tuple[str, np.ndarray]]:
+    """The blocks of a file of 16-bit samples, float32 [samples], each with its speaker. speakers: (first sample, name) of each part."""
+    ends = [2 * start for start, _ in speakers[1:]] + [spool.seek(0, os.SEEK_END)]
+    for (start, name), end in zip(speakers, ends, strict=True):
+        for at in range(2 * start, end, 2 * _BLOCK):
+            spool.seek(at)
+            yield name, from_pcm16(spool.read(min(2 * _BLOCK, end - at)))
+
+
+def _balanced(spool: BinaryIO, speakers: list[tuple[int, str]], factors: dict[str, float]) -> Iterator[np.ndarray]:
+    for name, block in _parts_of(spool, speakers):
+        yield block * np.float32(factors[name])
 
 
 def _append(spool: BinaryIO, block: np.ndarray) -> None:

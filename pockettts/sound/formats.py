@@ -1,4 +1,4 @@
-"""The table of sound formats: for files, stdout and HTTP, and for every text that lists them."""
+"""The table of sound formats, for files, stdout, HTTP, and all texts that list them."""
 
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -10,17 +10,17 @@ from ..errors import AudioError
 
 @dataclass(frozen=True)
 class Format:
-    """A format that speech can be written in.
+    """An output format.
 
     Attributes:
-        name: of `response_format` over HTTP, and in messages.
-        extensions: of files, with the dot, in lower case; the first is the usual one. Empty: no file has this format.
-        media_type: for HTTP.
-        writer: what encodes it: "pcm" (this package), "sndfile" (libsndfile) or "av" (PyAV).
-        container, codec: what the writer calls them.
-        stream_options: further arguments for the writer of a stream.
-        bit_rate: bits a second, for writers that take one.
-        is_served: it makes sense as an endless stream, so HTTP offers it.
+        name: the `response_format` over HTTP, and the name in messages.
+        extensions: file extensions with the dot, in lower case; the first is the usual one. Empty: not a file format.
+        media_type: the media type over HTTP.
+        writer: the encoder: "pcm" (this package), "sndfile" (libsndfile) or "av" (PyAV).
+        container, codec: their names in the encoder's library.
+        stream_options: more arguments of the encoder for a stream.
+        bit_rate: bits per second, for encoders that take one.
+        is_served: whether HTTP offers it: it can be played as a stream.
         extra: the optional dependencies that it needs, as in `pip install 'pockettts[av]'`.
     """
 
@@ -40,19 +40,19 @@ class Format:
         return self.extensions[0] if self.extensions else ""
 
     def is_available(self) -> bool:
-        """Whether the extra that it needs is installed."""
+        """Whether its extra is installed."""
         return self.extra is None or has_extra(self.extra)
 
     def check(self) -> "Format":
-        """The format itself. Raises AudioError where its extra is not installed."""
+        """The format itself. Raises AudioError if its extra is not installed."""
         if not self.is_available():
             raise AudioError(f"{self.name} needs the extra {self.extra}: pip install 'pockettts[{self.extra}]'")
         return self
 
 
-# A stream of MP3 has a constant bit rate, level 0.5: 80 kbit/s at 24 kHz. Players find the length of any other kind by a table
-# at its start, which is only known at its end. An opus stream is Ogg Opus, as OpenAI's is. AAC at 64 kbit/s is transparent
-# for a mono voice at 24 kHz.
+# An MP3 stream has a constant bit rate, level 0.5: 80 kbit/s at 24 kHz. With a variable one, players need a table at the start for
+# the length, and it is only known at the end. An opus stream is Ogg Opus, like OpenAI's. AAC at 64 kbit/s is transparent for a mono
+# voice at 24 kHz.
 _CONSTANT: dict[str, str | float] = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
 
 FORMATS: dict[str, Format] = {
@@ -71,7 +71,7 @@ FORMATS: dict[str, Format] = {
 }
 SERVED: dict[str, Format] = {name: form for name, form in FORMATS.items() if form.is_served}
 
-# Recordings that are taken as voices, in a folder of them. What a file holds decides how it is read, not its name.
+# Extensions of recordings in a voice folder. How a file is read depends on its content, not on its name.
 READ_BY_SNDFILE = (
     ".wav",
     ".wave",
@@ -97,24 +97,24 @@ def has_extra(extra: str) -> bool:
 
 
 def extensions() -> list[str]:
-    """The usual extension of each format that files can have."""
+    """The usual extension of each file format."""
     return [form.suffix for form in FORMATS.values() if form.extensions]
 
 
 def names(conjunction: str = "or") -> str:
-    """The formats of files as a phrase: "wav, mp3 or flac"."""
+    """The file formats as a phrase: "wav, mp3 or flac"."""
     *most, last = (suffix[1:] for suffix in extensions())
     return f"{', '.join(most)} {conjunction} {last}"
 
 
 def of_path(path: str | Path) -> Format:
-    """The format of a file by its extension, in any case.
+    """The format of a file, by its extension in upper or lower case.
 
     Raises:
-        AudioError: an extension that is not known, or a format whose extra is not installed.
+        AudioError: the extension is unknown, or the format's extra is not installed.
     """
     suffix = Path(path).suffix.lower()
     for form in FORMATS.values():
         if suffix in form.extensions:
             return form.check()
-    raise AudioError(f"can't tell the format of {path} by its name: let it end in {', '.join(extensions())}")
+    raise AudioError(f"can't tell the format of {path} from its extension: use one of {', '.join(extensions())}")

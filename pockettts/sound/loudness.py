@@ -1,11 +1,10 @@
-"""Loudness: measured as ITU-R BS.1770 does, brought to a target, and limited so that nothing clips.
+"""Measure loudness (ITU-R BS.1770), adjust it to a target, and limit peaks so that nothing clips.
 
 Three ways to use it:
 
 - A whole sound in memory: `level(audio, rate, target)`.
-- A whole sound in a file that can be read twice: `level_blocks`; `files.Writer(path, rate, loudness=target)` does that.
-- A stream, which can't wait for its own end: `Loudness`. Its gain starts from what is known of the voice and then follows
-  the measurement slowly.
+- A whole sound in a file that can be read twice: `level_blocks`; `files.Writer(path, rate, loudness=target)` uses it.
+- A stream: `Loudness`. Its gain starts from the known loudness of the voice and then follows the measurement slowly.
 """
 
 import math
@@ -14,34 +13,35 @@ from typing import Final
 
 import numpy as np
 
-CEILING: Final = -1.0  # dBTP, the maximum true peak
-PRIOR: Final = -26.0  # LUFS, expected of an unknown voice; most voices are within 3 LU of it
+CEILING: Final = -1.0  # dBTP; true peaks stay below it
+PRIOR: Final = -26.0  # LUFS of an unknown voice: most voices are within 3 LU of it
 _ABSOLUTE_GATE: Final = -70.0  # LUFS; quieter blocks of 400 ms are silence
-_RELATIVE_GATE: Final = -10.0  # LU below the mean of the remaining blocks; quieter blocks are pauses
-_BIN: Final = 0.1  # LU, width of a histogram bin
+_RELATIVE_GATE: Final = -10.0  # LU relative to the mean of the other blocks; quieter blocks are pauses
+_BIN: Final = 0.1  # LU; width of a bin of the histogram
 _BINS: Final = 1000  # -70 to +30 LUFS
-_MAX_GAIN: Final = 30.0  # dB; more would only amplify noise
-_MAX_CORRECTION: Final = 6.0  # dB, maximum extra gain to make up for the limiter
+_MAX_GAIN: Final = 30.0  # dB; a larger gain would only amplify noise
+_MAX_CORRECTION: Final = 6.0  # dB; the largest loss of loudness by limiting that is compensated
+_MAX_STEP: Final = 12.0  # dB; the largest gain that balances speakers
 _TOLERANCE: Final = 0.05  # LU
-_SLEW: Final = 6.0  # dB per second, maximum change of the gain of a stream
-_PRIOR_BLOCKS: Final = 5.0  # weight of the prior, in blocks of 400 ms every 100 ms
-_RELEASE: Final = 60.0  # dB per second, release of the limiter
-_LOOK_AHEAD: Final = 0.005  # seconds, look-ahead of the limiter
-_HOP: Final = 0.02  # seconds; gains and limits are calculated in hops, so blocks of any size give the same samples
-_TAPS: Final = 8  # samples on each side of the interpolation filter
+_SLEW: Final = 6.0  # dB per second; the fastest change of a stream's gain
+_PRIOR_BLOCKS: Final = 5.0  # weight of the prior, in blocks of 400 ms, of which there are 10 per second
+_RELEASE: Final = 60.0  # dB per second; the limiter's recovery
+_LOOK_AHEAD: Final = 0.005  # seconds that the limiter starts before a peak
+_HOP: Final = 0.02  # seconds; gains are computed per hop, so that the block size makes no difference
+_TAPS: Final = 8  # samples on each side for interpolation between two samples
 
 
 class Meter:
-    """Integrated loudness and peak of mono sound, in flat memory.
+    """Measures the integrated loudness and the peak of mono sound, with constant memory.
 
         meter = Meter(24_000)
         for block in blocks: meter.write(block)
         meter.integrated()
 
-    The K-weighting is a convolution with the impulse response of its two filters, by FFT (overlap-save).
-    Blocks of 400 ms go into a histogram of 0.1 LU, so the relative gate is that exact.
+    The K-weighting is an FFT convolution (overlap-save) with the impulse response of its two filters. Blocks of 400 ms are counted in a
+    histogram with bins of 0.1 LU, which is the accuracy of the relative gate.
 
-    Source: ITU-R BS.1770-5, annex 1; the filters for any sample rate by the bilinear transform.
+    Source: ITU-R BS.1770-5, annex 1; the filters are adapted to the sample rate with the bilinear transform.
 
     Attributes:
         peak: the largest absolute sample.
@@ -49,11 +49,11 @@ class Meter:
 
     def __init__(self, sample_rate: int) -> None:
         self._hop = round(0.1 * sample_rate)
-        self._segment = 4 * self._hop  # samples that are filtered at once
-        taps = 1 << (sample_rate // 6).bit_length()  # 0.17 s: by then the response is below -170 dB
-        self._spread = 1 << (self._segment + taps).bit_length()
+        self._segment = 4 * self._hop  # samples to filter at once
+        taps = 1 << (sample_rate // 6).bit_length()  # 0.17 s: after that the response is below -170 dB
+        self._fft_size = 1 << (self._segment + taps).bit_length()
         response = np.fft.irfft(_k_weighting(sample_rate, 2 * taps))[:taps]
-        self._response = np.fft.rfft(response, self._spread)
+        self._response = np.fft.rfft(response, self._fft_size)
         self._history = np.zeros(taps - 1, np.float32)
         self._pending: list[np.ndarray] = []
         self._pending_count = 0
@@ -63,7 +63,7 @@ class Meter:
         self.peak = 0.0
 
     def write(self, block: np.ndarray) -> bool:
-        """Take float32 [samples]; returns whether there is a new measurement."""
+        """Take float32 [samples]. Returns whether there is a new measurement."""
         if len(block) == 0:
             return False
         self.peak = max(self.peak, float(np.abs(block).max()))
@@ -79,7 +79,7 @@ class Meter:
         return True
 
     def integrated(self) -> float:
-        """The loudness of all so far, in LUFS; -inf of silence. Less than 400 ms count as one block."""
+        """The integrated loudness so far, in LUFS; -inf for silence. Sound shorter than 400 ms counts as one block."""
         counts, energies = self._counts, self._energies
         if self._pending_count:
             tail = self._filtered(np.concatenate(self._pending))
@@ -92,7 +92,7 @@ class Meter:
         return _gated(counts, energies)
 
     def running(self) -> tuple[int, float]:
-        """How many blocks above the absolute gate were measured so far, 10 a second, and their gated loudness in LUFS."""
+        """The number of blocks above the absolute gate so far (10 per second), and their gated loudness in LUFS."""
         return int(self._counts.sum()), _gated(self._counts, self._energies)
 
     def _segment_of(self, samples: np.ndarray) -> None:
@@ -104,15 +104,15 @@ class Meter:
         self._samples += len(samples)
 
     def _filtered(self, samples: np.ndarray) -> np.ndarray:
-        """K-weighted samples, float64, that follow the history."""
+        """The K-weighted samples after the history, float64."""
         known = len(self._history)
-        spectrum = np.fft.rfft(np.concatenate([self._history, samples]), self._spread)
+        spectrum = np.fft.rfft(np.concatenate([self._history, samples]), self._fft_size)
         weighted: np.ndarray = np.fft.irfft(spectrum * self._response)
         return weighted[known : known + len(samples)]
 
 
 def _k_weighting(sample_rate: int, size: int) -> np.ndarray:
-    """The complex response of the K filter at the `size // 2 + 1` frequencies of an rfft: a shelf and a high-pass."""
+    """The complex response of the K filter, a shelf and a high-pass, at the `size // 2 + 1` frequencies of an rfft."""
     z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)  # z^-1
     k = math.tan(math.pi * 1681.974450955533 / sample_rate)
     q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
@@ -128,12 +128,12 @@ def _k_weighting(sample_rate: int, size: int) -> np.ndarray:
 
 
 def _blocks(hops: np.ndarray) -> np.ndarray:
-    """Mean squares of all blocks of four hops."""
+    """The mean squares of all blocks of four hops."""
     return np.convolve(hops, np.full(4, 0.25), "valid") if len(hops) >= 4 else np.zeros(0)
 
 
 def _count(blocks: np.ndarray, counts: np.ndarray, energies: np.ndarray) -> None:
-    """Add the blocks that are not silence to a histogram."""
+    """Add the blocks above the absolute gate to a histogram."""
     levels = -0.691 + 10 * np.log10(blocks + 1e-30)
     loud = levels >= _ABSOLUTE_GATE
     bins = np.minimum(((levels[loud] - _ABSOLUTE_GATE) / _BIN).astype(np.int64), _BINS - 1)
@@ -151,29 +151,29 @@ def _gated(counts: np.ndarray, energies: np.ndarray) -> float:
 
 
 class Limiter:
-    """Keeps peaks, also those between samples, below a ceiling. What never comes near it passes bit for bit.
+    """Keeps true peaks below a ceiling. Sound without peaks near the ceiling is unchanged.
 
-    The gain starts to fall 5 ms before a peak, and recovers by 60 dB a second. As many samples come out as go in, late by
-    25 ms at most; `flush` gives the rest.
+    The gain starts to fall 5 ms before a peak and recovers at 60 dB per second. The output has as many samples as the input, with
+    a delay of at most 25 ms; `flush` returns the rest.
     """
 
     def __init__(self, sample_rate: int, ceiling: float = CEILING) -> None:
         self._ceiling = 10 ** (ceiling / 20)
         self._ahead = round(_LOOK_AHEAD * sample_rate)
         self._hop = round(_HOP * sample_rate)
-        self._slope = np.arange(1, self._hop + 1) * (_RELEASE / sample_rate)  # dB after 1, 2, ... samples
+        self._slope = np.arange(1, self._hop + 1) * (_RELEASE / sample_rate)  # dB of recovery after 1, 2, ... samples
         window = np.hanning(self._ahead + 3)[1:-1]
         self._window = window / window.sum()  # [ahead + 1]
         self._input: np.ndarray
         self._restart()
 
     def write(self, block: np.ndarray) -> np.ndarray:
-        """Take float32 [samples]; returns what is certain by now, float32."""
+        """Take float32 [samples]; returns the output that is final by now, float32."""
         self._input = np.concatenate([self._input, block])
         return self._made()
 
     def flush(self) -> np.ndarray:
-        """The rest. What is written afterwards starts anew."""
+        """The rest. The next `write` starts a new sound."""
         count = len(self._input) - self._skip
         if count <= 0:
             return np.zeros(0, np.float32)
@@ -183,12 +183,12 @@ class Limiter:
         return out
 
     def _restart(self) -> None:
-        # `_input` starts `_skip` samples before the next one that comes out: interpolation needs those before it.
+        # `_input` starts `_skip` samples before the next output sample, for interpolation.
         self._skip = _TAPS
         self._input = np.zeros(_TAPS, np.float32)
-        self._recovery = 0.0  # dB, of the last sample whose peak is known
-        self._wanted = np.zeros(0)  # dB of the samples from the next to come out, up to `ahead` later
-        self._past = np.zeros(self._ahead)  # dB that the last samples needed, before smoothing
+        self._recovery = 0.0  # gain in dB of the last sample whose peak is known
+        self._wanted = np.zeros(0)  # gains in dB from the next output sample up to `ahead` samples later
+        self._past = np.zeros(self._ahead)  # gains in dB of the last output samples, before smoothing
         self._is_first = True
 
     def _made(self) -> np.ndarray:
@@ -209,7 +209,7 @@ class Limiter:
             self._input = self._input[self._hop :]
 
     def _released(self, needed: np.ndarray) -> np.ndarray:
-        """The gains in dB with their slow recovery: each at most `slope` above the one before."""
+        """The gains in dB with limited recovery: each rises at most by the slope above the one before."""
         out = np.zeros(len(needed))
         for start in range(0, len(needed), self._hop):
             part = needed[start : start + self._hop]
@@ -220,10 +220,10 @@ class Limiter:
         return out
 
     def _gain(self) -> np.ndarray:
-        """The factors of the next hop, float32: the least of what lies ahead, smoothed."""
+        """The factors of the next hop, float32: the minimum over the look-ahead, smoothed."""
         least = np.lib.stride_tricks.sliding_window_view(self._wanted[: self._hop + self._ahead], self._ahead + 1)
         least = least.min(axis=1)
-        if self._is_first:  # a peak right at the start has no time to come: as if its gain had been there before
+        if self._is_first:  # a peak at the start has no look-ahead: use its gain from the first sample
             self._past = np.full(self._ahead, least[0])
         least = np.concatenate([self._past, least])
         self._past = least[len(least) - self._ahead :]
@@ -231,9 +231,9 @@ class Limiter:
         return factors.astype(np.float32)
 
     def _peaks(self, samples: np.ndarray) -> np.ndarray:
-        """The absolute peak near each sample, of four times as many: float64; without the `_TAPS` at both ends."""
+        """The absolute peak near each sample, with 4x oversampling, float64; without `_TAPS` samples at both ends."""
         middle: np.ndarray = np.abs(samples[_TAPS:-_TAPS]).astype(np.float64)
-        if np.abs(samples).max() * 2 < self._ceiling:  # waveforms overshoot their samples by less than that
+        if np.abs(samples).max() * 2 < self._ceiling:  # true peaks are less than twice the samples
             return middle
         for taps in _INTERPOLATORS:
             between = np.abs(np.convolve(samples, taps, "valid"))  # [i]: between samples i + TAPS - 1 and i + TAPS
@@ -242,7 +242,7 @@ class Limiter:
 
 
 def _interpolators() -> list[np.ndarray]:
-    """Filters for the waveform at 1/4, 1/2 and 3/4 between two samples: sinc times a Hann window, [2 * TAPS] each."""
+    """Interpolation filters for 1/4, 1/2 and 3/4 between two samples: sinc times a Hann window, [2 * TAPS] each."""
     filters = []
     for fraction in (0.25, 0.5, 0.75):
         at = np.arange(-_TAPS + 1, _TAPS + 1) - fraction
@@ -255,22 +255,22 @@ _INTERPOLATORS: Final = _interpolators()
 
 
 class Loudness:
-    """A stream of sound at a target loudness, times a volume, without clipping.
+    """Adjusts a stream of sound to a target loudness, times a volume, without clipping.
 
         loudness = Loudness(-16.0, 24_000)
         out = [loudness.write(block) for block in blocks] + [loudness.flush()]
 
-    Without `measured`, the gain starts from `prior`, the loudness that is expected of this voice, and follows what is measured,
-    by at most 6 dB a second. For a server: keep `measured` of a voice after its first text as the `prior` of the next.
+    Without `measured`, the gain starts from `prior`, the expected loudness of this voice, and follows the measurement by at most 6 dB per
+    second. A server can use `measured` after the first text of a voice as the `prior` of the next one.
 
-    As many samples come out as go in, each block late by up to 45 ms. How the sound was cut into blocks makes no difference.
+    The output has as many samples as the input, with a delay of at most 45 ms, and does not depend on the block size.
 
     Args:
-        target: LUFS, such as -16 for podcasts or -23 for broadcast; None: only the volume counts.
+        target: target in LUFS, such as -16 for podcasts or -23 for broadcast; None: only the volume is applied.
         sample_rate: in Hz.
-        volume: a factor; 1 leaves the target as it is.
-        measured: LUFS of the whole sound, if it is known: then the gain is constant.
-        prior: LUFS that are expected; None: `PRIOR`.
+        volume: an additional factor.
+        measured: loudness of the whole sound in LUFS, if known: then the gain is constant.
+        prior: expected loudness in LUFS; None: `PRIOR`.
     """
 
     def __init__(
@@ -286,26 +286,26 @@ class Loudness:
         self._is_fixed = target is None or measured is not None
         self._prior = PRIOR if prior is None else prior
         self._gain = self._wanted_gain(self._prior if measured is None else measured)  # dB
-        self._aim = self._gain  # dB that the gain moves towards
-        self._step = _SLEW * _HOP  # dB a hop
+        self._aim = self._gain  # dB; the gain moves towards it
+        self._step = _SLEW * _HOP  # dB per hop
         self._meter = Meter(sample_rate)
         self._limiter = Limiter(sample_rate)
         self._input = np.zeros(0, np.float32)
 
     @property
     def measured(self) -> float:
-        """LUFS of all that was written so far, before the gain; -inf of silence. Not known with `measured` or without a target."""
+        """The loudness of the input so far in LUFS, before the gain; -inf for silence. Unknown with `measured` or without a target."""
         return self._meter.integrated()
 
     def write(self, block: np.ndarray) -> np.ndarray:
-        """Take float32 [samples]; returns what is certain by now, float32 [any number of samples]."""
+        """Take float32 [samples]; returns the output that is final by now, float32 [any number of samples]."""
         self._input = np.concatenate([self._input, block])
         whole = len(self._input) // self._hop * self._hop
         hops, self._input = self._input[:whole], self._input[whole:]
         return self._limited(hops)
 
     def flush(self) -> np.ndarray:
-        """The rest, float32 [samples]. More may be written: the gain goes on where it was."""
+        """The rest, float32 [samples]. After it you can write more: the gain continues."""
         rest, self._input = self._input, np.zeros(0, np.float32)
         return np.concatenate([self._limited(rest), self._limiter.flush()])
 
@@ -318,7 +318,7 @@ class Loudness:
         return self._limiter.write(samples)
 
     def _followed(self, hop: np.ndarray) -> np.ndarray:
-        """A hop with a gain that moves towards what the measurement asks for."""
+        """Apply to a hop a gain that moves towards the measured one."""
         before = self._gain
         if self._meter.write(hop):
             blocks, loudness = self._meter.running()
@@ -332,7 +332,7 @@ class Loudness:
         return hop * ramp
 
     def _wanted_gain(self, loudness: float) -> float:
-        """dB from a loudness to the target; of silence 0."""
+        """The gain in dB from a loudness to the target; 0 for silence."""
         if self._target is None or math.isinf(loudness):
             return 0.0
         return min(_MAX_GAIN, self._target - loudness)
@@ -344,11 +344,11 @@ class Loudness:
 def level_blocks(
     read: Callable[[], Iterable[np.ndarray]], sample_rate: int, target: float | None, volume: float = 1.0
 ) -> Iterator[np.ndarray]:
-    """A whole sound at a target loudness, in two passes or, where peaks are limited, a few more.
+    """Adjust a whole sound to a target loudness, in two passes, or a few more if peaks are limited.
 
     Args:
-        read: gives all blocks, float32 [samples], each time it is called.
-        sample_rate, target, volume: as of `Loudness`.
+        read: returns all blocks, float32 [samples], each time it is called.
+        sample_rate, target, volume: as in `Loudness`.
     """
     meter = Meter(sample_rate)
     for block in read() if target is not None else ():
@@ -365,7 +365,7 @@ def level_blocks(
     if target is not None and math.isfinite(measured) and volume > 0:
         aim = target + 20 * math.log10(volume)
         peak = meter.peak * 10 ** ((aim - measured) / 20)
-        slope, last = 1.0, None  # LU that a dB of gain brings, which gets less the more is limited
+        slope, last = 1.0, None  # LU per dB of gain; limiting reduces it
         for _ in range(6 if peak > 10 ** (CEILING / 20) / 2 else 0):
             after = Meter(sample_rate)
             for block in made():
@@ -380,6 +380,24 @@ def level_blocks(
     yield from made()
 
 
+def balance(parts: Iterable[tuple[str, np.ndarray]], sample_rate: int) -> dict[str, float]:
+    """The factors that make all speakers of a sound as loud as the one who speaks most.
+
+    Args:
+        parts: the sound in order, as (speaker, float32 [samples]).
+    """
+    meters: dict[str, Meter] = {}
+    lengths: dict[str, int] = {}
+    for name, block in parts:
+        meters.setdefault(name, Meter(sample_rate)).write(block)
+        lengths[name] = lengths.get(name, 0) + len(block)
+    loudness = {name: meter.integrated() for name, meter in meters.items()}
+    audible = [name for name in loudness if math.isfinite(loudness[name])]
+    aim = loudness[max(audible, key=lengths.__getitem__)] if audible else 0.0
+    steps = {name: max(-_MAX_STEP, min(_MAX_STEP, aim - loudness[name])) for name in audible}
+    return {name: 10 ** (steps.get(name, 0.0) / 20) for name in loudness}
+
+
 def level(audio: np.ndarray, sample_rate: int, target: float | None, volume: float = 1.0) -> np.ndarray:
-    """A whole sound, float32 [samples], at a target loudness in LUFS, times a volume; see `Loudness`."""
+    """Adjust a whole sound, float32 [samples], to a target loudness in LUFS, times a volume; see `Loudness`."""
     return np.concatenate(list(level_blocks(lambda: [audio], sample_rate, target, volume)))

@@ -1,4 +1,4 @@
-"""Play sound through a player program that is installed on this machine."""
+"""Play sound on the loudspeaker, through an installed player."""
 
 import shutil
 import subprocess
@@ -12,9 +12,9 @@ from ..errors import AudioError
 from .encode import pcm16
 from .files import Writer
 
-EARLY = 2  # seconds; more than fits into a pipe, so a player that accepted them works
+EARLY = 2  # seconds of sound, more than a pipe holds: a player that accepted them works
 
-# In order of preference. All read 16-bit mono PCM from stdin, except afplay, which needs a whole file.
+# In order of preference. All read 16-bit mono PCM from stdin, except afplay, which needs a file.
 PLAYERS = {
     "aplay": "-q -t raw -f S16_LE -c 1 -r {rate} -",
     "paplay": "--raw --format=s16le --channels=1 --rate={rate}",
@@ -25,16 +25,16 @@ PLAYERS = {
 
 
 class Player:
-    """Plays blocks of samples as they are written, without gaps if they arrive in time.
+    """Plays a stream of sound, without gaps as long as blocks arrive in time.
 
         with Player(24000) as player:
             player.write(block)
 
-    Leaving the block waits for the end of the sound; leaving it through an exception, such as Ctrl-C, stops the sound at once.
-    A player that can't play, since the machine has no sound card for instance, is passed over for the next.
+    The end of the block waits for the end of the sound; an exception, such as Ctrl-C, stops the sound at once. If a player fails, for
+    instance because its sound server does not run, the next one is tried.
 
     Raises:
-        AudioError: there is no player, or none that can play.
+        AudioError: no player is installed, or none works.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -42,17 +42,17 @@ class Player:
         self._names = [name for name in PLAYERS if shutil.which(name)]
         if not self._names:
             raise AudioError(
-                "no player is here: install alsa-utils (aplay) or ffmpeg (ffplay), or write a file with -o FILE"
+                "no audio player found: install alsa-utils (aplay) or ffmpeg (ffplay), or write a file with -o FILE"
             )
-        self._process: _Process | _WholeFile | None = None  # None after `finish`, until the next write
-        self._early: list[np.ndarray] | None = []  # the samples written until the player is known to work
+        self._process: _Process | _WholeFile | None = None  # None after `finish`, until the next `write`
+        self._early: list[np.ndarray] | None = []  # all blocks so far; None when the player is known to work
 
     def __enter__(self) -> "Player":
         self._start()
         return self
 
     def write(self, block: np.ndarray) -> None:
-        """Play float32 [samples]. Returns when the player has taken them, about a second before they are heard."""
+        """Play float32 [samples]. Returns when the player has accepted them, about a second before they are heard."""
         process = self._process or self._start()
         if self._early is not None:
             self._early.append(block)
@@ -61,16 +61,16 @@ class Player:
         try:
             process.write(block)
         except AudioError as error:
-            self._pass_over(error)
+            self._try_next_player(error)
 
     def finish(self) -> None:
-        """Wait until everything has been played."""
+        """Wait until all sound was played."""
         while self._process:
             try:
                 self._process.finish()
                 self._process = self._early = None
             except AudioError as error:
-                self._pass_over(error)
+                self._try_next_player(error)
 
     def __exit__(self, error: type | None, *_: object) -> None:
         try:
@@ -80,8 +80,8 @@ class Player:
             if self._process:
                 self._process.stop()
 
-    def _pass_over(self, error: AudioError) -> None:
-        """After an error of the player: give the next what this one got. If there is none, or it did play, raise the error."""
+    def _try_next_player(self, error: AudioError) -> None:
+        """After an error of the player: send all blocks to the next one. Raises the error if there is none, or the player worked."""
         if self._early is None or len(self._names) == 1:
             raise error
         if self._process:
@@ -92,7 +92,7 @@ class Player:
             for block in self._early:
                 process.write(block)
         except AudioError as error:
-            self._pass_over(error)
+            self._try_next_player(error)
 
     def _start(self) -> "_Process | _WholeFile":
         name = self._names[0]
@@ -101,7 +101,7 @@ class Player:
 
 
 class _Process:
-    """A player that reads samples from its stdin."""
+    """A player that reads sound from its stdin."""
 
     def __init__(self, name: str, sample_rate: int) -> None:
         self.name = name
@@ -150,7 +150,7 @@ class _Process:
 
 
 class _WholeFile:
-    """A player that gets a file when it is complete."""
+    """A player that plays a complete file."""
 
     def __init__(self, name: str, sample_rate: int) -> None:
         self.name, self._folder = name, tempfile.TemporaryDirectory()

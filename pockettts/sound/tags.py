@@ -1,4 +1,4 @@
-"""Tags of sound files: title, author, cover and chapters, in the form that each format has for them.
+"""Tags of sound files: title, author, cover and chapters, in the representation of each format.
 
 | format         | tags                     | cover                      | chapters                       |
 | -------------- | ------------------------ | -------------------------- | ------------------------------ |
@@ -8,7 +8,7 @@
 | wav            | LIST INFO (see `encode`) | none                       | none                           |
 | aac, pcm       | none                     | none                       | none                           |
 
-All but WAV needs mutagen (`pip install 'pockettts[tags]'`).
+All formats except WAV need mutagen (`pip install 'pockettts[tags]'`).
 """
 
 import base64
@@ -23,7 +23,7 @@ from .formats import Format, has_extra
 _COVERS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # first bytes -> media type
 _MAX_COVER = 8 << 20  # bytes; a FLAC picture can have 16 MB, and players load it whole
 _FRONT_COVER = 3  # the picture type "cover (front)" of ID3 and FLAC
-_MAX_CHAPTERS = 255  # that an ID3 table of contents can list
+_MAX_CHAPTERS = 255  # limit of an ID3 table of contents
 
 
 class Chapter(NamedTuple):
@@ -36,18 +36,18 @@ class Chapter(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Tags:
-    """What a sound file says about itself. Empty fields are left out; a format leaves out what it can't hold.
+    """The tags of a sound file. Empty fields, and those that a format does not support, are left out.
 
         tags = Tags(title="Emma", author="Jane Austen", language="en", cover=jpeg, chapters=[Chapter("1", 0.0, 61.5)])
         with Writer("emma.m4b", 24_000, tags=tags) as file: ...
 
     Attributes:
-        title: of the book, or of the chapter in a file of its own.
-        author: the artist of music.
-        album: the book, in a file of one chapter. Empty: as `title`.
+        title: title of the book, or of the chapter if each has its own file.
+        author: author of the book, or artist of music.
+        album: title of the book if the file is one chapter. Empty: the same as `title`.
         language: BCP 47, such as "en" or "pt-BR".
-        track, tracks: the number of this file and how many there are; 0: unknown.
-        cover: the bytes of a JPEG or PNG image; other images are refused by `check_cover`.
+        track, tracks: the number of this file, and the number of files; 0: unknown.
+        cover: a JPEG or PNG image; `check_cover` rejects others.
         chapters: in order, in seconds of the finished file.
     """
 
@@ -66,7 +66,7 @@ class Tags:
         return next((kind for start, kind in _COVERS.items() if self.cover.startswith(start)), "")
 
     def replace(self, **fields: Any) -> "Tags":
-        """The same tags but for these fields."""
+        """A copy with these fields changed."""
         return replace(self, **fields)
 
     def __bool__(self) -> bool:
@@ -74,7 +74,7 @@ class Tags:
 
 
 def check_cover(cover: bytes) -> str | None:
-    """Why an image can't be a cover, as one line without its name; None if it can."""
+    """The reason in one line if an image can't be a cover; None if it can."""
     if not Tags(cover=cover).cover_type:
         return "the cover is not a JPEG or PNG image"
     if len(cover) > _MAX_COVER:
@@ -83,7 +83,7 @@ def check_cover(cover: bytes) -> str | None:
 
 
 def missing_extra(form: Format, tags: Tags) -> str | None:
-    """One line if the tags of this format can't be written, since an extra is not installed; None if they can."""
+    """A message in one line if tags of this format need an extra that is not installed; else None."""
     if not tags or form.name not in _WRITERS:
         return None
     if not has_extra("tags"):
@@ -92,9 +92,9 @@ def missing_extra(form: Format, tags: Tags) -> str | None:
 
 
 def write_tags(path: str | Path, form: Format, tags: Tags) -> None:
-    """Put tags into a finished file, beside what it has. Without mutagen, and in formats without tags, it stays as it is.
+    """Add tags to a finished file. Without mutagen, and in formats without tags, the file does not change.
 
-    Raises OSError: the file can't be written.
+    Raises OSError if the file can't be written.
     """
     if not tags or form.name not in _WRITERS or missing_extra(form, tags):
         return
@@ -118,12 +118,12 @@ def _mp3(path: str, tags: Tags) -> None:
     if tags.album or tags.title:
         frames.add(id3.TALB(encoding=3, text=tags.album or tags.title))
     if tags.language:
-        frames.add(id3.TLAN(encoding=3, text=_iso_639_2(tags.language)))
+        frames.add(id3.TLAN(encoding=3, text=iso_639_2(tags.language)))
     if tags.track:
         frames.add(id3.TRCK(encoding=3, text=_track(tags)))
     if tags.cover_type:
         frames.add(id3.APIC(encoding=0, mime=tags.cover_type, type=_FRONT_COVER, desc="", data=tags.cover))
-    # mutagen sorts frames by size, then by name, and players list chapters in the order of their frames: so all get one size.
+    # Players list chapters in the order of their frames. mutagen sorts frames by size, then by name, so all get the same size.
     widths = [len(chapter.title.encode("utf-16-le")) for chapter in tags.chapters]
     names = [f"ch{number:05}".ljust(7 + max(widths) - width, "-") for number, width in enumerate(widths)]
     for name, chapter in zip(names, tags.chapters, strict=True):
@@ -218,8 +218,8 @@ def _track(tags: Tags) -> str:
     return f"{tags.track}/{tags.tracks}" if tags.tracks else str(tags.track)
 
 
-def _iso_639_2(language: str) -> str:
-    """The three-letter code that ID3 wants, of the languages that the models speak; others as they are given."""
+def iso_639_2(language: str) -> str:
+    """The three-letter code of a language that the models speak; other codes are returned as given."""
     code = language.lower().partition("-")[0]
     return _LANGUAGES.get(code, code)
 
@@ -228,7 +228,7 @@ _LANGUAGES = {"en": "eng", "fr": "fra", "de": "deu", "it": "ita", "es": "spa", "
 
 
 def list_info(tags: Tags) -> bytes:
-    """A LIST INFO chunk of a WAV file; empty without tags that it can hold."""
+    """A LIST INFO chunk of a WAV file; empty if there are no tags for it."""
     fields = ((b"INAM", tags.title), (b"IART", tags.author), (b"IPRD", tags.album or tags.title),
               (b"ILNG", tags.language), (b"IPRT", _track(tags) if tags.track else ""))  # fmt: skip
     body = b""

@@ -1,1 +1,1 @@
-"""Files by path, URL or hub address; output files that appear whole or not at all."""
+"""Files by path, URL or hub address; output files that are written completely or not at all."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the streams that are written in place."""
+"""Files that are written completely or not at all, and streams that are written in place."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ def descriptor_of(path: str | Path) -> int | None:
 
 
 def is_stream(path: str | Path) -> bool:
-    """Whether a path is written in place, from front to back: an open descriptor, /dev/null, a FIFO or the like."""
+    """Whether a path is written in place, without seeking: an open descriptor, /dev/null, a FIFO or similar."""
     if descriptor_of(path) is not None:
         return True
     try:
@@ -43,7 +43,7 @@ def is_stream(path: str | Path) -> bool:
 
 
 def open_stream(path: str | Path) -> BinaryIO:
-    """Open for writing what `is_stream` holds of. A descriptor keeps its place in a file, as `>> FILE` expects.
+    """Open a stream (`is_stream`) for writing. A descriptor of a file keeps its position, as `>> FILE` expects.
 
     Raises OSError.
     """
@@ -53,13 +53,13 @@ def open_stream(path: str | Path) -> BinaryIO:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A hidden path beside `path`: renamed to it when the block ends well, removed when it does not.
+    """A hidden temporary path beside `path`. It is renamed to `path` at the end of the block, or removed if the block raises an error.
 
-    A link stays, and the file it points to is replaced. Streams (`is_stream`) are written in place, so the path is then
+    If `path` is a link, the link stays and its target is replaced. Streams (`is_stream`) are written in place, so the path is then
     `path` itself.
 
     Raises:
-        OSError: the file can't be renamed, or there is one that must not be written.
+        OSError: the file can't be renamed, or an existing file is not writable.
     """
     if is_stream(path):
         yield Path(path)
@@ -78,9 +78,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def trim(folder: Path, most: int) -> None:
-    """Remove what was not used for longest, and what a process that died has left, until the rest is below `most` bytes.
+    """Remove the least recently used files, including leftovers of killed processes, until the folder is below `most` bytes.
 
-    Raises OSError. The newest file stays, however large.
+    The newest file stays, however large. Raises OSError.
     """
     entries = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda entry: entry[0].st_mtime)
     size = sum(status.st_size for status, _ in entries)
@@ -92,12 +92,12 @@ def trim(folder: Path, most: int) -> None:
 
 
 def check_place(path: str | Path) -> None:
-    """Raise OSError if no file can be made where `path` is to be: better now than after all the work."""
+    """Raise OSError if no file can be created at `path`, so that the user knows before a long run."""
     if not is_stream(path):
         TemporaryFile(dir=os.path.dirname(path) or ".").close()
 
 
 def cannot_write(path: str | Path, error: OSError) -> str:
-    """One line for people: what could not be written, why, and what to do."""
-    advice = _ADVICE.get(error.errno or 0, "write to a place where you may")
+    """The message for a failed write, in one line: the path, the reason, and what to do."""
+    advice = _ADVICE.get(error.errno or 0, "choose a folder where you may write")
     return f"can't write {path} ({error.strerror or error}): {advice}"

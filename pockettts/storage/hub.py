@@ -1,9 +1,9 @@
 """Resolve `hf://owner/repo/file@revision`, `https://...` or a path to a file on this machine; download it if necessary.
 
 Hub files use the cache, the token and HF_HUB_OFFLINE of `huggingface_hub`. Web files are stored in its assets folder. A cached
-file is used without a request, except for a hub file without a commit: it may have changed, so the hub is asked, and the cached
-file is used if the hub does not answer. Importing all of `huggingface_hub` takes 0.4 s, so this module reads the cache, whose
-layout is documented, with no more than the library's constants.
+file is used without a request, except a hub file without a commit: it may have changed, so this asks the hub, and uses the cached
+file if the hub does not respond. Importing all of `huggingface_hub` takes 0.4 s, so this module imports only its constants and reads
+the cache itself; its layout is documented.
 """
 
 import errno
@@ -19,28 +19,28 @@ from urllib.parse import urlsplit
 from ..errors import DownloadError, GatedError
 from .files import whole_file
 
-_HEAD_SECONDS = 5  # for the first response of the hub: without a network the wait is short
-_READ_SECONDS = 20  # for each block of a web file
+_HEAD_SECONDS = 5  # timeout of the first response of the hub: short, for machines without a network
+_READ_SECONDS = 20  # timeout of each block of a web file
 _HF_URL = re.compile(r"hf://([\w.-]+/[\w.-]+)/([^@\\]+)(?:@([^@\\]+))?")
 _ELSEWHERE = "run `pockettts download MODEL [VOICE...]` once with a network; the model `mini` is bundled and needs none"
 _progress = True
 
 
 def show_progress(on: bool) -> None:
-    """Whether downloads show a progress bar (on stderr, if it is a terminal). Call it before the first download."""
+    """Set whether downloads show a progress bar (on stderr, if it is a terminal). Call this before the first download."""
     global _progress
     _progress = on
 
 
 def local_path(source: str | Path) -> Path:
-    """The file that `source` names, downloaded if necessary.
+    """The local path of `source`, downloaded if necessary.
 
     Args:
         source: `hf://owner/repo/file[@revision]`, `https://...` (`http://` on this machine only), or a path.
 
     Raises:
         GatedError: the hub requires a login or accepted terms (401, 403).
-        DownloadError: no such file, no network, a broken connection, a full disk.
+        DownloadError: the file does not exist, or the network, the connection or the disk failed.
     """
     if "://" not in str(source):
         return _checked(source)
@@ -92,15 +92,15 @@ def is_reachable(seconds: float = 0.7) -> bool:
 
 
 def is_cached(source: str | Path) -> bool:
-    """Whether `source`, as for `local_path`, is on this machine."""
+    """Whether `source`, as in `local_path`, is on this machine."""
     return _here(source) is not None
 
 
 def local_path_or_open(gated: str, open_source: str | None, ask: bool = False) -> tuple[Path, bool]:
     """The gated weights, which can clone voices, if available; else the open ones. Returns the file, and whether it can clone.
 
-    A cached file is used without a request. With `ask`, the hub is asked for the gated file even if the open one is cached, so a
-    user who has accepted the terms gets it.
+    A cached file is used without a request. With `ask`, the gated file is requested even if the open one is cached, so a user who
+    has accepted the terms gets it.
 
     Raises:
         GatedError, DownloadError: neither file is available.
@@ -118,7 +118,7 @@ def local_path_or_open(gated: str, open_source: str | None, ask: bool = False) -
 
 
 def assets(kind: str) -> Path:
-    """The folder for our own files of some kind, in the assets folder of the hub's cache. It may not exist yet."""
+    """The folder for this package's files of some kind, in the assets folder of the hub's cache. It may not exist yet."""
     from huggingface_hub import constants
 
     return Path(constants.HF_ASSETS_CACHE, "pockettts", kind)
@@ -126,7 +126,8 @@ def assets(kind: str) -> Path:
 
 @contextmanager
 def assets_in(folder: Path) -> Iterator[None]:
-    """Within this context, our own files go to `folder`, also from child processes. For code that must leave nothing behind."""
+    """Within this context, this package's files, including those of child processes, go to `folder`. For code that must leave no files
+    behind."""
     from huggingface_hub import constants
 
     before = constants.HF_ASSETS_CACHE, os.environ.get("HF_ASSETS_CACHE")
@@ -220,7 +221,7 @@ class _WebFile:
                     file.write(block)
                     bar.update(len(block))
             if total is not None and file.tell() != total:
-                raise ConnectionError(f"only {file.tell()} of {total} bytes came")
+                raise ConnectionError(f"only {file.tell()} of {total} bytes arrived")
         return place
 
     def __str__(self) -> str:
@@ -267,7 +268,7 @@ def _here(source: str | Path) -> Path | None:
 
 
 def _explained(source: _HubFile | _WebFile, error: Exception) -> DownloadError:
-    """`error`, of any HTTP client, as a DownloadError with a one-line message."""
+    """The DownloadError for an error of any HTTP client, with a one-line message."""
     response = getattr(error, "response", error)  # an error of urllib is itself the response
     status = getattr(response, "status_code", getattr(response, "code", None))
     if status in (401, 403, 404) and isinstance(source, _HubFile):
@@ -277,7 +278,7 @@ def _explained(source: _HubFile | _WebFile, error: Exception) -> DownloadError:
             return DownloadError(f"{source}: the hub has no {what or 'such repository'} (404); check the spelling")
         check = "" if code == "GatedRepo" else "check the name, "
         return GatedError(
-            f"{source}: the hub wants permission ({status}); {check}accept the terms at "
+            f"{source}: the hub requires permission ({status}); {check}accept the terms at "
             f"https://huggingface.co/{source.repo}, then run `hf auth login` or set HF_TOKEN"
         )
     if isinstance(status, int):
@@ -286,6 +287,8 @@ def _explained(source: _HubFile | _WebFile, error: Exception) -> DownloadError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DownloadError(f"{source}: the disk is full; free some space, or set HF_HOME to a folder elsewhere")
     if isinstance(error, PermissionError):
-        return DownloadError(f"{source}: can't write to the cache ({error}); set HF_HOME to a folder of yours")
+        return DownloadError(
+            f"{source}: can't write to the cache ({error}); set HF_HOME to a folder where you may write"
+        )
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return DownloadError(f"{source}: the download failed ({reason}); check the network and try again, or {_ELSEWHERE}")

@@ -1,1 +1,1 @@
-"""Voices: the catalogue, voice states and their files, the cache of cloned voices."""
+"""Voices: the catalogue, own voices, voice states and their files, and the cache of cloned voices."""

@@ -1,8 +1,8 @@
-"""Voice states of recordings, kept by content beside the hub's files, so that one is encoded once.
+"""The cache of cloned voices: the voice states of recordings, by content, beside the hub's cache. A recording is encoded only once.
 
-An entry is a voice file like any other that also names its key, which stands for all that went into it, and a checksum. What is
-damaged, of something else, or can't be read is made again; what can't be written is not kept. Together they stay below MOST bytes:
-those that were not used for longest go first.
+An entry is a voice state file whose metadata also has a checksum and the key: a hash of the recording and of everything else that
+its bits depend on. An entry that is damaged or has another key is replaced. Errors of reading and writing are not fatal: the state is
+then computed again. All entries together stay below MAX_BYTES; the least recently used are removed first.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ..storage.files import trim, whole_file
 from ..weights.safetensors import read_safetensors
 from .state import VoiceState, read_voice
 
-MOST = 512 << 20  # bytes; 10 s of speech are 6 MB for a model of 6 layers, 25 MB for one of 24
+MAX_BYTES = 512 << 20  # 10 s of speech take 6 MB for a model of 6 layers, 25 MB for one of 24
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 class VoiceCache:
     """The cached voice states of one model.
 
-    weights, settings: what their bits depend on beside this package and the recording; the identity of the weights is asked for
-    when it is needed.
+    Args:
+        weights: returns the fingerprint of the model's weights; called when it is needed.
+        settings: other values that the bits of a state depend on.
     """
 
     def __init__(self, weights: Callable[[], str], *settings: str | int | None) -> None:
@@ -39,7 +40,7 @@ class VoiceCache:
         self._weights, self._settings = weights, settings
 
     def key(self, recording: Path) -> str | None:
-        """The cache key for the content of a file. None: the file can't be read."""
+        """The key of a recording's state; None if the file can't be read."""
         digest = hashlib.sha256(repr((__version__, ops.ISA, self._weights(), *self._settings)).encode())
         try:
             with open(recording, "rb") as file:
@@ -50,27 +51,29 @@ class VoiceCache:
         return digest.hexdigest()
 
     def get(self, key: str) -> tuple[VoiceState, list[str]] | None:
-        """The cached state and the problems of its recording. None if there is no entry, or a damaged one."""
+        """The cached state, and the problems of its recording; None if there is no entry or it is damaged."""
         path = self._path(key)
         try:
-            says, state = read_safetensors(path).metadata, read_voice(path)
+            metadata, state = read_safetensors(path).metadata, read_voice(path)
         except (PocketTTSError, OSError):
             return None
-        if not isinstance(state, VoiceState) or says.get("key") != key or says.get("checksum") != _checksum(state):
+        if not isinstance(state, VoiceState) or metadata.get("key") != key:
+            return None
+        if metadata.get("checksum") != _checksum(state):
             return None
         with suppress(OSError):  # read-only
-            os.utime(path)  # mark as recently used
-        return state, says.get("problems", "").splitlines()
+            os.utime(path)  # most recently used
+        return state, metadata.get("problems", "").splitlines()
 
     def put(self, key: str, state: VoiceState, problems: list[str]) -> None:
-        """Store a state. Errors are ignored."""
+        """Store a state and the problems of its recording, if possible."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path(key)) as temporary:
                 temporary.write_bytes(state.to_bytes(key=key, checksum=_checksum(state), problems="\n".join(problems)))
-            trim(self.folder, MOST)
+            trim(self.folder, MAX_BYTES)
         except OSError as error:
-            logger.debug("the voice was not kept for the next time: %s", error)
+            logger.debug("the voice state was not cached: %s", error)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"

@@ -1,4 +1,4 @@
-"""The catalogue of voices, and the file behind a voice's name, path or address."""
+"""The catalogue of voices, and the file for a voice's name, path or address."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from ..config.schema import Config
 from ..errors import VoiceError
 from ..storage import hub
 
-# The catalogue, with the recording that each voice was made from. Source: pocket_tts/utils/utils.py.
+# The catalogue: each voice with its source recording. Source: pocket_tts/utils/utils.py.
 ORIGINS = {
     "alba": "hf://kyutai/tts-voices/alba-mackenna/casual.wav",
     "anna": "hf://kyutai/tts-voices/vctk/p228_023_enhanced.wav",
@@ -41,17 +41,17 @@ ORIGINS = {
 
 
 def names(config: Config) -> list[str]:
-    """The voices of a model that have names."""
+    """The names of a model's voices."""
     return config.voice_names or list(ORIGINS)
 
 
 def default_voice(config: Config) -> str:
-    """The voice to use where none is given: the model's own, or else the first of the catalogue."""
+    """The voice to use if none is given: the config's default, or else the model's first voice."""
     return config.default_voice or names(config)[0]
 
 
 def gated_page(config: Config) -> str:
-    """The web page where the terms of a model's weights for voice cloning are accepted."""
+    """The web page for accepting the terms of a model's weights for voice cloning."""
     owner, repository = str(config.weights_path).removeprefix("hf://").split("/")[:2]
     return f"https://huggingface.co/{owner}/{repository}"
 
@@ -62,15 +62,15 @@ def source(name: str, config: Config) -> str:
 
 
 def find(voice: str | Path, config: Config) -> Path:
-    """The file behind a voice, downloaded if need be: a .safetensors file, else a recording.
+    """The file of a voice, downloaded if necessary: a .safetensors file or a recording.
 
     Args:
         voice: a name of the catalogue, a path, or an address, `hf://` or `https://`.
-        config: of the model that is to speak. If it has no voices of its own, a name stands for the recording.
+        config: the model. If it has no voice states of its own, a name means the source recording.
 
     Raises:
-        VoiceError: no such voice.
-        DownloadError: as `hub.local_path`.
+        VoiceError: the voice is unknown.
+        DownloadError: as in `hub.local_path`.
     """
     text, known = str(voice), names(config)
     if voice in known:
@@ -84,7 +84,7 @@ def find(voice: str | Path, config: Config) -> Path:
             f"{text} is not a file: give a sound file, a .safetensors file, or a voice of `pockettts voices`"
         )
     if isinstance(voice, Path) or os.path.basename(text) != text or os.path.splitext(text)[1]:
-        raise VoiceError(f"{text} does not exist: check the path, or take a voice of `pockettts voices`")
+        raise VoiceError(f"{text} does not exist: check the path, or use a voice of `pockettts voices`")
     similar = near(text.lower(), known)
     advice = f"did you mean {either(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
     raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")

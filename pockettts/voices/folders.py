@@ -1,9 +1,9 @@
-"""Own voices: the recordings and voice states in a folder, each known by its file name without the extension.
+"""Own voices: the recordings and voice states in a folder. A voice's name is its file name without the extension.
 
-    DIR/me.wav                the owner's; the voice `me`
-    DIR/uploads/guest.mp3     added by a client of the server, which may remove it again
+    DIR/me.wav                the owner's voice `me`
+    DIR/uploads/guest.mp3     a voice that a client of the server added and may remove
 
-The folder is read at each look-up, so a file that is added or removed while a server runs counts at once.
+Each look-up reads the folder, so files can be added and removed while a server runs.
 """
 
 import os
@@ -25,7 +25,7 @@ STATE = ".safetensors"
 MAX_NAME = 64  # characters
 MAX_NAME_BYTES = 200  # in UTF-8; file systems allow 255 with the extension
 
-_FORBIDDEN = re.compile(r"[/\\:*?\"<>|]")  # in file names, on one system or another
+_FORBIDDEN = re.compile(r"[/\\:*?\"<>|%]")  # in file names, on some systems; % is ambiguous in URLs
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9])(\..*)?", re.IGNORECASE)  # not file names on Windows
 
 
@@ -41,15 +41,15 @@ class OwnVoice:
 
 
 class NameTaken(VoiceError):
-    """There is a voice of this name already."""
+    """A voice of this name exists already."""
 
 
 class FolderFull(VoiceError):
-    """A folder holds as many uploaded voices as it may."""
+    """The limit of uploaded voices in a folder is reached."""
 
 
 def user_folder() -> Path:
-    """The folder of the user's own voices: POCKETTTS_VOICES, or a folder among the user's data. It may not exist yet."""
+    """The folder of the user's own voices: POCKETTTS_VOICES, or a folder in the user's data folder. It may not exist yet."""
     if given := os.environ.get(VARIABLE):
         return Path(given)
     if sys.platform == "darwin":
@@ -62,7 +62,7 @@ def user_folder() -> Path:
 
 
 def check_name(name: str) -> str:
-    """The name of a voice, in Unicode's form NFC. Raises VoiceError for a name that is not a file name on every system."""
+    """The name of a voice, normalized to NFC. Raises VoiceError if it is not a valid file name on every system."""
     name = unicodedata.normalize("NFC", name)
     fits = 0 < len(name) <= MAX_NAME and name.isprintable() and len(name.encode()) <= MAX_NAME_BYTES
     if not fits or _FORBIDDEN.search(name) or _DEVICES.fullmatch(name) or name[0] in ". " or name[-1] in ". ":
@@ -73,12 +73,12 @@ def check_name(name: str) -> str:
 
 
 def is_state(data: bytes) -> bool:
-    """Whether these are the bytes of a .safetensors file: the length of a header, then JSON. No sound file starts like that."""
+    """Whether the data is a .safetensors file: it starts with the length of the header, then JSON. No sound file does."""
     return data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data)
 
 
 class VoiceFolder:
-    """The voices of one folder. Any thread may use it.
+    """The voices of one folder. Thread-safe.
 
     Args:
         path: the folder; None: the user's own.
@@ -89,7 +89,7 @@ class VoiceFolder:
         self._changes = threading.Lock()
 
     def voices(self) -> dict[str, OwnVoice]:
-        """The voices by name, in alphabetical order. Of two files of one name, the owner's and then the voice state counts."""
+        """The voices by name, in alphabetical order. If files share a name, the owner's files come first, then voice states."""
         found: dict[str, OwnVoice] = {}
         for folder, uploaded in ((self.path, False), (self.path / UPLOADS, True)):
             for path, status in _files(folder):
@@ -99,47 +99,49 @@ class VoiceFolder:
         return dict(sorted(found.items()))
 
     def find(self, name: str) -> OwnVoice | None:
-        """The voice of this name."""
+        """The voice of this name; None if there is none."""
         return self.voices().get(unicodedata.normalize("NFC", name))
 
     def add(self, name: str, data: bytes, suffix: str, replace: bool = False) -> OwnVoice:
-        """Add a voice of the owner's.
+        """Add an owner's voice.
 
         Args:
-            name: as `check_name` allows.
-            data: the content of a recording or of a voice state.
-            suffix: of the file: STATE or one of RECORDINGS.
-            replace: take the place of a voice of this name.
+            name: a name that `check_name` allows.
+            data: the content of a recording or a voice state.
+            suffix: the file extension: STATE or one of RECORDINGS.
+            replace: replace an existing owner's voice of this name.
 
         Raises:
-            NameTaken: there is such a voice, and `replace` is not set.
-            VoiceError: not a name, or the file can't be written.
+            NameTaken: the voice exists, and `replace` is not set or the voice was uploaded.
+            VoiceError: the name is not allowed, or the file can't be written.
         """
         with self._changes:
             name = check_name(name)
             taken = self._of_name(name)
             if taken and not (replace and not taken.uploaded):
-                raise NameTaken(f"there is a voice {show(taken.name)} already: remove it first, or take another name")
+                raise NameTaken(f"there is a voice {show(taken.name)} already: remove it first, or choose another name")
             voice = self._write(self.path, name, data, suffix)
             if taken and taken.path != voice:
                 taken.path.unlink(missing_ok=True)
             return self.voices()[name]
 
     def upload(self, name: str, data: bytes, suffix: str, most: int, most_bytes: int) -> OwnVoice:
-        """Add a voice that counts as uploaded; arguments as `add`.
+        """Add an uploaded voice.
 
         Args:
-            most, most_bytes: how many uploaded voices there may be, and how large they may be together.
+            name, data, suffix: as in `add`.
+            most: the largest number of uploaded voices.
+            most_bytes: the largest total size of uploaded voices.
 
         Raises:
-            NameTaken, VoiceError: as `add`.
-            FolderFull: there would be too many, or too large ones.
+            NameTaken, VoiceError: as in `add`.
+            FolderFull: a limit would be exceeded.
         """
         with self._changes:
             name = check_name(name)
             voices = self.voices()
             if taken := self._of_name(name):
-                raise NameTaken(f"there is a voice {show(taken.name)} already: take another name")
+                raise NameTaken(f"there is a voice {show(taken.name)} already: choose another name")
             uploaded = [voice for voice in voices.values() if voice.uploaded]
             if len(uploaded) >= most:
                 raise FolderFull(
@@ -151,7 +153,7 @@ class VoiceFolder:
             return self.voices()[name]
 
     def remove(self, name: str, uploaded: bool) -> bool:
-        """Remove a voice, one that was uploaded or one of the owner's. Returns whether there was one of that kind."""
+        """Remove an uploaded voice or an owner's voice. Returns whether it existed. Raises VoiceError if it can't be removed."""
         with self._changes:
             voice = self.find(name)
             if voice is None or voice.uploaded != uploaded:
@@ -163,7 +165,7 @@ class VoiceFolder:
             return True
 
     def _of_name(self, name: str) -> OwnVoice | None:
-        """The voice of this name, where upper and lower case count as the same: some file systems do not tell them apart."""
+        """The voice of this name, ignoring case, as some file systems do."""
         return next((voice for own, voice in self.voices().items() if own.casefold() == name.casefold()), None)
 
     def _write(self, folder: Path, name: str, data: bytes, suffix: str) -> Path:
@@ -178,7 +180,7 @@ class VoiceFolder:
 
 
 def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
-    """The voice files of a folder: voice states first. A folder that is not there has none."""
+    """The voice files of a folder, voice states first. A missing folder has none."""
     found = []
     try:
         with os.scandir(folder) as entries:
@@ -186,6 +188,6 @@ def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
                 suffix = os.path.splitext(entry.name)[1].lower()
                 if not entry.name.startswith(".") and (suffix == STATE or suffix in RECORDINGS) and entry.is_file():
                     found.append((suffix != STATE, entry.name, entry.stat()))
-    except OSError:  # it was removed meanwhile, or can't be read
+    except OSError:  # the folder was removed meanwhile, or can't be read
         pass
     return [(folder / name, status) for _, name, status in sorted(found, key=lambda file: file[:2])]

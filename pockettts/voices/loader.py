@@ -1,4 +1,4 @@
-"""Load a voice state from a name, a file, an address, bytes or samples."""
+"""Load the voice state of a voice that is given as a name, file, address, bytes or samples."""
 
 import logging
 import tempfile
@@ -20,8 +20,8 @@ from .cache import VoiceCache
 from .folders import STATE, VoiceFolder, is_state
 from .state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
 
-VOICE_SECONDS = 30  # maximum length of a voice prompt
-BYTES = "the recording"  # the name in messages for a voice given as bytes
+VOICE_SECONDS = 30  # the part of a voice prompt that is used
+BYTES = "the recording"  # the name in messages of a voice that was given as bytes
 
 Voice: TypeAlias = "str | Path | bytes | np.ndarray | VoiceState"
 
@@ -29,13 +29,13 @@ logger = logging.getLogger("pockettts")
 
 
 def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
-    """The names of voices for a model: the own voices first. own: their folder; None: the user's."""
+    """The names of all voices for a model, own voices first. own: the folder of own voices; None: the user's."""
     mine = list((own or VoiceFolder()).voices())
     return mine + [name for name in catalogue.names(config) if name not in mine]
 
 
 def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> Path:
-    """The file of a voice: an own voice, a name of the catalogue, a path or an address. Raises as `catalogue.find`.
+    """The file of a voice: an own voice, a name of the catalogue, a path or an address. Raises the errors of `catalogue.find`.
 
     own: the folder of own voices; None: the user's.
     """
@@ -45,13 +45,13 @@ def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> P
 
 
 class VoiceLoader:
-    """Makes the voice states of one model.
+    """Loads the voice states of one model.
 
     Args:
         config, flow_lm: the model.
-        encoder: of recordings; None: the weights for it are not on this machine.
-        fingerprint: gives the identity of the flow LM's weights.
-        cache: of the states of recordings; None keeps none on disk.
+        encoder: encodes recordings; None: its weights are not on this machine.
+        fingerprint: returns the fingerprint of the flow LM's weights.
+        cache: the cache of recordings' states; None: no cache on disk.
         own: the folder of own voices; None: the user's.
     """
 
@@ -68,7 +68,7 @@ class VoiceLoader:
         self.cache, self.own = cache, own
 
     def load(self, voice: Voice) -> VoiceState:
-        """The voice state. Arguments and errors as `TTSModel.get_voice_state`."""
+        """The voice state. Arguments and errors as in `TTSModel.get_voice_state`."""
         if isinstance(voice, VoiceState):
             check(voice, self.config, self.fingerprint, "the voice state")
             return voice
@@ -83,8 +83,8 @@ class VoiceLoader:
         return self._from_file(path, str(voice), self.cache)
 
     def _from_bytes(self, data: bytes) -> VoiceState:
-        """The state from the content of a file. It is not cached on disk, since the bytes may be a third party's."""
-        with tempfile.TemporaryDirectory(prefix="pockettts-") as folder:  # the readers of sound need a file
+        """The state of a file's content. It is not cached on disk, since the data may come from a client."""
+        with tempfile.TemporaryDirectory(prefix="pockettts-") as folder:  # sound can only be read from a file
             path = Path(folder, "voice" + STATE * is_state(data))
             path.write_bytes(data)
             try:
@@ -102,7 +102,7 @@ class VoiceLoader:
         return state
 
     def _from_recording(self, path: Path, origin: str, cache: VoiceCache | None) -> VoiceState:
-        """The state of a recording, from the cache or encoded now. Logs the problems of the recording."""
+        """The state of a recording, computed or from the cache. Warns of problems of the recording."""
         key = cache.key(path) if cache else None
         known = cache.get(key) if cache and key else None
         if known is None:
@@ -111,7 +111,7 @@ class VoiceLoader:
             if cut:
                 problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
             known = self._clone(samples, origin), problems
-            if cache and key and cache.key(path) == key:  # not if the file has changed meanwhile
+            if cache and key and cache.key(path) == key:  # else the file was changed meanwhile
                 cache.put(key, *known)
         state, problems = known
         for problem in problems:
@@ -119,23 +119,23 @@ class VoiceLoader:
         return state
 
     def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
-        """The state of a voice prompt, float32 [samples]."""
+        """Encode a voice prompt, float32 [samples], to its state."""
         if not self.config.voice_cloning:
             raise VoiceError(
-                f"{origin}: {self.config.name} can't clone voices: take another model, such as `--variant english`, "
+                f"{origin}: {self.config.name} can't clone voices: use another model, such as `--variant english`, "
                 f"or one of its voices ({', '.join(catalogue.names(self.config))})"
             )
         if self.encoder is None:
             repo = catalogue.gated_page(self.config)
             raise VoiceError(
-                f"{origin}: a voice can't be cloned, since the weights for that are not here: accept the terms at {repo}, log in "
-                f"with `hf auth login`, and run `pockettts download {self.config.name}`; or take a voice of `pockettts voices`"
+                f"{origin}: a voice can't be cloned without the weights for cloning: accept the terms at {repo}, log in with "
+                f"`hf auth login`, and run `pockettts download {self.config.name}`; or use a voice of `pockettts voices`"
             )
         latents = self.encoder.encode(audio.end_on_pause(samples, self.config.mimi.sample_rate))  # [T, inner_dim]
         return self._prefill(self.flow_lm.embed_voice(latents))
 
     def _prefill(self, prompt: np.ndarray) -> VoiceState:
-        """The state after a voice prompt's embeddings, float32 [T, d_model]."""
+        """The state after the embeddings of a voice prompt, float32 [T, d_model]."""
         lm = self.flow_lm
         if lm.bos_before_voice is not None:
             prompt = np.concatenate([lm.bos_before_voice, prompt])

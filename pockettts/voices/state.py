@@ -1,6 +1,6 @@
-"""The voice state: what the flow LM remembers after a voice prompt; and its files, shared with the official package.
+"""The voice state, which is the flow LM's KV caches after a voice prompt, and its files, which the official package can read.
 
-The first release of the model kept the embedded prompt instead.
+Files of the first release hold the embedded prompt instead.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,12 @@ _EXPORT = "make it again with `pockettts export-voice`"
 
 @dataclass(frozen=True, eq=False)
 class VoiceState:
-    """The flow LM's KV caches after a voice prompt. It serves any number of texts, and is never changed.
+    """The flow LM's KV caches after a voice prompt. It can be used for any number of texts, and is never changed.
 
-    layers: for each layer keys and values of all T positions, float32 [2, T, H_kv, D].
-    model, weights: the name of the model that made it, and the identity of its flow LM's weights, if known.
+    Attributes:
+        layers: keys and values of all T positions for each layer, float32 [2, T, H_kv, D].
+        model: the name of the model that made it, if known.
+        weights: the fingerprint of that model's flow LM, if known.
     """
 
     layers: list[np.ndarray]
@@ -35,21 +37,21 @@ class VoiceState:
 
     @property
     def offset(self) -> int:
-        """T: how many positions there are."""
+        """T, the number of positions."""
         return int(self.layers[0].shape[1])
 
     def save(self, path: str | Path) -> None:
-        """Write the state to a .safetensors file that the official package loads, whole or not at all.
+        """Write the state to a .safetensors file that the official package can load. The file is written completely or not at all.
 
         Raises:
             VoiceError: the file can't be written, or has another extension.
         """
         if Path(path).suffix != ".safetensors":
-            raise VoiceError(f"{path} would not be known as a voice state: let its name end in .safetensors")
+            raise VoiceError(f"{path}: the name of a voice state must end in .safetensors")
         self.write(path)
 
     def write(self, path: str | Path) -> None:
-        """`save` under any name. Raises VoiceError if the file can't be written."""
+        """Like `save`, but with any extension. Raises VoiceError if the file can't be written."""
         try:
             with whole_file(path) as temporary:
                 temporary.write_bytes(self.to_bytes())
@@ -57,7 +59,7 @@ class VoiceState:
             raise VoiceError(cannot_write(path, error)) from None
 
     def to_bytes(self, **metadata: str) -> bytes:
-        """The content of such a file; metadata are what it says of itself beside who made it."""
+        """The content of the file. metadata: stored in addition to `model` and `weights`."""
         from safetensors.numpy import save
 
         tensors = {}
@@ -70,18 +72,18 @@ class VoiceState:
 
 @dataclass(frozen=True, eq=False)
 class PromptEmbedding:
-    """A voice as the first release kept it: the prompt, embedded but not yet heard, float32 [T, d_model]."""
+    """A voice in the format of the first release: the embedded prompt before prefill, float32 [T, d_model]."""
 
     array: np.ndarray
 
 
 def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
-    """Read a .safetensors file of a voice: a state of any release in f32, f16 or bf16, or a prompt of the first.
+    """Read a voice's .safetensors file: a state of any release in f32, f16 or bf16, or a prompt of the first release.
 
     The file is not trusted. Rows beyond the offset are dropped; in official files they are NaN.
 
     Raises:
-        VoiceError: no such file, one that is damaged, or that holds no voice.
+        VoiceError: the file does not exist, is damaged, or does not hold a voice.
 
     Source: `pocket_tts.models.model_state`.
     """
@@ -94,14 +96,17 @@ def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
             return PromptEmbedding(_prompt(tensors["audio_prompt"]))
         return VoiceState(_layers(tensors), tensors.metadata.get("model"), tensors.metadata.get("weights"))
     except ValueError as error:
-        raise VoiceError(f"{path} holds no voice that can be used ({error}): {_EXPORT}") from None
+        raise VoiceError(f"{path} is not a usable voice ({error}): {_EXPORT}") from None
 
 
 def check(state: VoiceState, config: Config, weights: Callable[[], str], path: str | Path) -> None:
-    """Raise VoiceError unless a state is of this model; another model's, even of the same shape, makes it babble.
+    """Raise VoiceError unless the state is of this model: with another model's state, even of the same shape, the speech is garbled.
 
-    weights: gives the identity of the model's. Where a file knows that of its own, it decides, for some models are the same under
-    two names. Older files know a name, official ones neither: there the shape decides.
+    If the state has a fingerprint, it must be that of the model's weights: some models have two names. Otherwise the model name, if the
+    state has one, and the shape must match; official files have neither fingerprint nor name.
+
+    Args:
+        weights: returns the fingerprint of the model's flow LM.
     """
     t = config.flow_lm.transformer
     wanted = (t.num_layers, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)
@@ -116,10 +121,12 @@ def check(state: VoiceState, config: Config, weights: Callable[[], str], path: s
 
 
 def check_prompt(prompt: PromptEmbedding, config: Config, path: str | Path) -> np.ndarray:
-    """The prompt, float32 [T, d_model]. Raises VoiceError unless it is as wide as the model."""
+    """The prompt, float32 [T, d_model]. Raises VoiceError if its width is not that of the model."""
     width, wanted = prompt.array.shape[1], config.flow_lm.transformer.d_model
     if width != wanted:
-        raise VoiceError(f"{path} is of another model ({width} wide; {config.name} is {wanted}): take one of its own")
+        raise VoiceError(
+            f"{path} is of another model (width {width}; {config.name} has {wanted}): use a voice of {config.name}"
+        )
     return prompt.array
 
 
@@ -130,7 +137,7 @@ def _prompt(tensor: Tensor) -> np.ndarray:
 
 
 def _layers(tensors: TensorFile) -> list[np.ndarray]:
-    """Copies, which share a block of memory as in `KVCache.restore`."""
+    """Copies of all layers' keys and values. They share one block of memory, as in `KVCache.restore`."""
     count = sum(name.endswith("/cache") for name in tensors)
     layers = [_rows(tensors, _LAYER.format(n)) for n in range(max(1, count))]
     if len({layer.shape for layer in layers}) > 1:
@@ -139,7 +146,7 @@ def _layers(tensors: TensorFile) -> list[np.ndarray]:
 
 
 def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
-    """A layer's keys and values, float32 [2, T, H_kv, D], up to its offset; a view, if the file has float32."""
+    """A layer's keys and values up to its offset, float32 [2, T, H_kv, D]; a view if the file has float32."""
     old = prefix + "current_end" in tensors  # its length is the offset
     end_name = prefix + ("current_end" if old else "offset")
     for name in (prefix + "cache", end_name):
@@ -149,17 +156,17 @@ def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
     if len(cache.shape) != 5 or cache.shape[:2] != (2, 1):
         raise ValueError(f"{prefix}cache has the shape {list(cache.shape)}, not [2, 1, T, heads, dim]")
     if end.array.ndim != 1 or not (old or (end.dtype == "I64" and len(end.array) == 1)):
-        raise ValueError(f"{end_name} is no offset")
+        raise ValueError(f"{end_name} is not an offset")
     offset = len(end.array) if old else int(end.array[0])
     if not 0 < offset <= cache.shape[2]:
         raise ValueError(f"{end_name} is {offset}, but there are {cache.shape[2]} rows")
     if prefix + "pad" in tensors and tensors[prefix + "pad"].array.any():
-        raise ValueError("it is one of a batch, padded")
+        raise ValueError("it is padded, as part of a batch")
     return _values(prefix + "cache", Tensor(cache.dtype, cache.array[:, 0, :offset]))
 
 
 def _values(name: str, tensor: Tensor) -> np.ndarray:
-    """What must be finite numbers, one at least, as float32; a view, if they are that."""
+    """The values as float32; a view if they are float32 already. Raises ValueError if there are none or some are not finite."""
     if tensor.dtype not in ("F32", "F16", "BF16"):
         raise ValueError(f"{name} is of type {tensor.dtype}")
     array = tensor.float32()

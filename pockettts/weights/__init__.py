@@ -1,1 +1,1 @@
-"""From weights files to the layout of the kernels."""
+"""Weights: files to packed matrices in the layout of the kernels."""

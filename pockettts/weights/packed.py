@@ -1,4 +1,4 @@
-"""Weights in the layout of the kernels."""
+"""Weights, packed in the layout of the kernels."""
 
 import copy
 import math
@@ -14,13 +14,13 @@ from .safetensors import Tensor
 _FLOW_LM = "flow_lm."
 _BACKBONE = "flow_lm.transformer."
 _DECODER = "mimi.decoder"  # its transformer and its SEANet
-_NARROW = 64  # outputs; quantizing the input of a narrower matrix takes longer than int8 saves
+_NARROW = 64  # outputs; for a matrix with fewer, quantizing its input takes longer than int8 saves
 
 
 class Packed:
     """A weight matrix [n, k], packed for the kernels at first use: an unused matrix costs nothing.
 
-    precision: as for `Weights`, but "int8" applies to this matrix.
+    arrange: maps an array of a tensor to [n, k]. precision: as for `Weights`, but "int8" always applies to this matrix.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Packed:
             tensor.release()
         return matrix
 
-    def of(self, lanes: np.ndarray) -> "ops.Matrix":
-        """The matrix from lanes that were packed before. Raises ValueError if they do not fit."""
-        return ops.Matrix.of(self.n, self.k, self.format, lanes)
+    def of(self, words: np.ndarray) -> "ops.Matrix":
+        """The matrix from its packed words, uint32. Raises ValueError if they are not valid for it."""
+        return ops.Matrix.of(self.n, self.k, self.format, words)
 
 
 class Weights:
@@ -63,7 +63,7 @@ class Weights:
         self, tensors: Mapping[str, Tensor], origin: str, precision: str | None = None, scope: str = ""
     ) -> None:
         self.tensors, self.origin, self.precision, self.scope = tensors, origin, precision, scope
-        self.packed: list[Packed] = []  # every matrix that was requested so far
+        self.packed: list[Packed] = []  # all matrices requested so far
         self.unused = set(tensors)
 
     def __truediv__(self, scope: str | int) -> "Weights":
@@ -91,7 +91,7 @@ class Weights:
         return self._pack(tensors, name, sum(n for n, _ in shapes), shapes[0][1], lambda a: a)
 
     def upsampling_matrix(self, name: str, *shape: int) -> Packed:
-        """The kernel of a transposed convolution [C, N, 2 s] as [s * N, 2 * C]: row (j, n) is its taps s + j, then j, over C."""
+        """The kernel of a transposed convolution [C, N, 2 s] as [s * N, 2 * C]: row (j, n) has tap s + j, then tap j, over all C."""
         stride = shape[2] // 2
         return self._pack(
             [self._take(name, shape)],
@@ -104,7 +104,7 @@ class Weights:
         )
 
     def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
-        """Call when all layers are built. Raises WeightsError for tensors that no layer requested: the file is of another model."""
+        """Call this when all layers are built. Raises WeightsError if no layer requested a tensor: the file is of another model."""
         extra = sorted(name for name in self.unused if not ignored(name))
         if extra:
             raise WeightsError(
@@ -112,7 +112,7 @@ class Weights:
             )
 
     def pack(self) -> None:
-        """Pack every matrix that was requested so far."""
+        """Pack all matrices requested so far."""
         for packed in self.packed:
             packed.matrix  # noqa: B018
 
@@ -131,7 +131,9 @@ class Weights:
         if tensor is None:
             raise WeightsError(f"{self.origin} has no tensor {name!r}: is it the right file for this model?")
         if tensor.shape != shape:
-            raise WeightsError(f"{self.origin}: {name!r} is {list(tensor.shape)}, the config wants {list(shape)}")
+            raise WeightsError(
+                f"{self.origin}: {name!r} is {list(tensor.shape)}, but the config requires {list(shape)}"
+            )
         if tensor.dtype not in ("F32", "BF16", "F16", "F64"):
             raise WeightsError(f"{self.origin}: {name!r} is of type {tensor.dtype}, not f32, bf16 or f16")
         self.unused.discard(name)

@@ -28,7 +28,7 @@ _MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 class Tensor:
     """One tensor of a safetensors file. `array` is read-only and normally a view of the mapped file."""
 
-    dtype: str  # of the file: "F32", "BF16", "I64", ...
+    dtype: str  # the dtype in the file: "F32", "BF16", "I64", ...
     array: np.ndarray  # BF16 as uint16
     file: mmap.mmap | None = None  # the mapped file that `array` is a view of
 
@@ -43,7 +43,7 @@ class Tensor:
         return self.array.astype(np.float32, copy=False)
 
     def release(self) -> None:
-        """Release the memory of the mapped file. The next read loads it again."""
+        """Release the memory of the mapped file. The next access reads the file again."""
         if self.file is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.file.madvise(mmap.MADV_DONTNEED)
 
@@ -60,7 +60,7 @@ def read_safetensors(path: str | Path) -> TensorFile:
     The file is not trusted: its tensors must fill it without gaps or overlaps, and each must be as long as its shape and dtype require.
 
     Raises:
-        WeightsError: no such file, or one that is damaged or not safetensors at all.
+        WeightsError: the file does not exist, is damaged, or is not a safetensors file.
 
     Source: the format as described at https://github.com/huggingface/safetensors.
     """
@@ -80,7 +80,7 @@ def read_safetensors(path: str | Path) -> TensorFile:
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        # Any other JSON in place of a header ends here too.
+        # JSON of any other structure also ends here.
         detail = error if type(error) is ValueError else "its header is not valid"
         raise WeightsError(f"{path} is damaged or not a safetensors file ({detail}): get it again") from None
     if end != len(data):
@@ -108,14 +108,14 @@ def _split(path: Path) -> tuple[dict[str, Any], np.ndarray, mmap.mmap | None]:
 def _tensor(
     name: str, entry: dict[str, Any], data: np.ndarray, start: int, file: mmap.mmap | None
 ) -> tuple[Tensor, int]:
-    """The tensor of a header entry, and the byte where it ends. It must begin at byte `start` of the data."""
+    """The tensor of a header entry, and the offset of its end. It must begin at offset `start` of the data."""
     dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in _DTYPES:
         raise ValueError(f"{name!r} is of type {dtype!r}, which is not supported")
     if len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**32 for n in shape):
         raise ValueError(f"{name!r} has an impossible shape")
     if begin != start or end - begin != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
-        raise ValueError(f"the place of {name!r} does not fit its shape")
+        raise ValueError(f"the offsets of {name!r} do not match its shape")
     if end > len(data):
         raise ValueError("truncated")
     array = data[begin:end].view(_DTYPES[dtype]).reshape(shape)

@@ -1,4 +1,4 @@
-"""Checkpoints of the training code: flow LM and Mimi in two files, under other names. Read under the official names.
+"""Read checkpoints of the training code, which hold flow LM and Mimi in two files under other names, with the official names.
 
 Source: pocket_tts.utils.weights_loading of the official package.
 """
@@ -30,7 +30,7 @@ _MIMI_SKIPPED = re.compile(
 
 
 def read_flow_lm(path: str | Path) -> dict[str, Tensor]:
-    """The flow LM of a file in training names, under its official names `flow_lm.*`."""
+    """The flow LM of a file with training names, as official names `flow_lm.*`. Raises WeightsError."""
     return {
         "flow_lm."
         + _FLOW_LM_NAMES.get(name, name.replace(".self_attn.in_proj_weight", ".self_attn.in_proj.weight")): tensor
@@ -40,7 +40,7 @@ def read_flow_lm(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_mimi(path: str | Path) -> dict[str, Tensor]:
-    """Mimi from a file in training names, or from an official single file, under its official names `mimi.*`."""
+    """Mimi from a file with training names or from an official single file, as official names `mimi.*`. Raises WeightsError."""
     tensors = read_safetensors(path)
     if any(name.startswith("mimi.") for name in tensors):
         return {name: tensor for name, tensor in tensors.items() if name.startswith("mimi.")}

@@ -1,1 +1,1 @@
-"""When each word is spoken: alignment by attention, and timestamp files."""
+"""Word times: alignment by attention, and timestamp files."""

@@ -1,7 +1,7 @@
-"""The alignment of text and speech: when each word is spoken, and which words are left out or repeated.
+"""Align words with frames, and find missed and repeated words, from the attention of the alignment heads.
 
-Input: the attention of the alignment heads to the text tokens, float32 [frames, tokens], averaged over the heads. A row is one frame;
-it need not sum to 1, since the heads also attend to the voice prompt. The limits of `faults` were measured on the bundled model: docs/speech-quality.md.
+Weights are float32 [frames, tokens], the mean over the heads. A row need not sum to 1, since heads also attend to the voice. The limits
+of `faults` were measured on the bundled model: docs/speech-quality.md.
 """
 
 import re
@@ -14,14 +14,14 @@ import numpy as np
 from ..reading.tokenizer import SPACE
 
 BYTE = re.compile("<0x[0-9A-F]{2}>")
-MISSED = 0.2  # a word was left out if its peak attention is below this fraction of the median
-SURE = 0.5  # a frame certainly belongs to a word if its attention is above this fraction of the median peak
-RETURN = 3  # a word is repeated if this many such frames in a row go back to it, two or more words back
+MISSED = 0.2  # a word was missed if its peak attention is below this share of the median peak
+SURE = 0.5  # a frame counts if its attention to a word is at least this share of the median peak
+RETURN = 3  # consecutive such frames on words two or more back: these words are repeated
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it was written, with the punctuation attached to it, and its start and end in seconds."""
+    """A written word with its punctuation, and its start and end in seconds."""
 
     text: str
     start: float
@@ -30,7 +30,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Span:
-    """The tokens start .. stop of a word, from its first letter or digit to its last."""
+    """The tokens of a word: from its first letter or digit (`start`) to after its last one (`stop`)."""
 
     text: str
     start: int
@@ -39,14 +39,14 @@ class Span:
 
 @dataclass
 class Faults:
-    """The errors of a take: words left out, words said twice, and whether it ran to the length limit."""
+    """The faults of a take: missed words, repeated words, and whether it reached the length limit."""
 
     missed: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     ran_on: bool = False
 
     def __len__(self) -> int:
-        """The number of errors, weighted; 0 is none."""
+        """A score for comparisons; 0 is good."""
         return len(self.missed) + len(self.repeated) + 10 * self.ran_on
 
     def __str__(self) -> str:
@@ -59,9 +59,9 @@ class Faults:
 
 
 def spans(pieces: list[str]) -> list[Span]:
-    """The words of a text, separated by spaces, as ranges of tokens. pieces: the text of each token, see `Tokenizer.pieces`.
+    """The words of a text, which are separated by spaces. pieces: the text of each token (`Tokenizer.pieces`).
 
-    A piece of text without a letter or digit is attached to the word before it, or to the first word.
+    Marks without letters or digits belong to the previous word, or to the first one.
     """
     tokens = [(i, piece.replace(SPACE, " ")) for i, piece in enumerate(_characters(pieces))]
     begun = np.cumsum([piece[:1] == " " for _, piece in tokens])
@@ -82,7 +82,7 @@ def spans(pieces: list[str]) -> list[Span]:
 
 
 def _characters(pieces: list[str]) -> Iterator[str]:
-    """The pieces with byte tokens decoded: of `<0xC3>` `<0xA9>` the first becomes "é" and the second ""."""
+    """Decode characters that SentencePiece spells in bytes, such as `<0xC3>` `<0xA9>`: the first piece is the character, others are ""."""
     for is_byte, group in groupby(pieces, key=lambda piece: bool(BYTE.fullmatch(piece))):
         run = list(group)
         if not is_byte:
@@ -93,10 +93,10 @@ def _characters(pieces: list[str]) -> Iterator[str]:
 
 
 def path(weights: np.ndarray) -> np.ndarray:
-    """The token of each frame, int [frames]: the monotonic path with the largest sum of attention.
+    """The token of each frame, int [frames]: the monotonic path with the largest sum of weights.
 
-    Monotonic alignment search (Glow-TTS, arXiv 2005.11129), with two differences: the path may skip tokens, and it sums weights, not
-    logarithms, so a frame without a clear focus has little influence. O(frames * tokens).
+    Monotonic alignment search (Glow-TTS, arXiv 2005.11129), except that it may skip tokens and sums weights instead of logarithms, so a
+    frame with diffuse attention has little influence. O(frames * tokens).
     """
     frames, tokens = weights.shape
     came_from = np.zeros((frames, tokens), np.int64)
@@ -114,23 +114,22 @@ def path(weights: np.ndarray) -> np.ndarray:
 
 
 def times(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]:
-    """The frames start, stop of each word, in order. A skipped word has start == stop."""
+    """The first frame of each word and the one after its last, in order. A skipped word has no frames."""
     places = path(weights)
     return [tuple(np.searchsorted(places, [word.start, word.stop]).tolist()) for word in words]
 
 
 def faults(weights: np.ndarray, words: list[Span]) -> Faults:
-    """The words that get no attention, and the words that get it again after later words."""
+    """Find words without attention, and words that get attention again after later words."""
     if not len(weights) or not words:
         return Faults()
-    looks = np.stack([weights[:, word.start : word.stop].sum(axis=1) for word in words], axis=1)  # [frames, words]
-    peaks = looks.max(axis=0)
+    attention = np.stack([weights[:, word.start : word.stop].sum(axis=1) for word in words], axis=1)  # [frames, words]
+    peaks = attention.max(axis=0)
     ordered = np.sort(peaks)
-    usual = (
-        float(ordered[(len(words) - 1) // 2] + ordered[len(words) // 2]) / 2
-    )  # np.median would import numpy.ma: 15 ms
-    missed = [word.text for word, peak in zip(words, peaks, strict=True) if peak < MISSED * usual]
-    sure = looks.argmax(axis=1)[looks.max(axis=1) >= SURE * usual].tolist()
+    # np.median would import numpy.ma, which takes 15 ms.
+    median = float(ordered[(len(words) - 1) // 2] + ordered[len(words) // 2]) / 2
+    missed = [word.text for word, peak in zip(words, peaks, strict=True) if peak < MISSED * median]
+    sure = attention.argmax(axis=1)[attention.max(axis=1) >= SURE * median].tolist()
     repeated: dict[int, None] = {}
     furthest = last = -1
     returned: list[int] = []
@@ -138,7 +137,7 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
         returned = [*returned, at] if at <= furthest - 2 else []
         if len(returned) >= RETURN:
             repeated |= dict.fromkeys(returned)
-        if at == last:  # ignore single frames
+        if at == last:  # a single frame may be an outlier
             furthest = max(furthest, at)
         last = at
     return Faults(missed, [words[i].text for i in repeated])

@@ -1,4 +1,4 @@
-"""The times of words: found while a text is spoken, and written as JSON, SubRip (.srt) or WebVTT (.vtt)."""
+"""Find the times of words while a text is spoken, and write them as JSON, SubRip (.srt) or WebVTT (.vtt)."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,29 +15,27 @@ from ..storage.files import cannot_write, check_place, whole_file
 from ..synthesis import Block, Take
 from .alignment import Faults, Span, Word, faults, spans, times
 
-MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters per line and lines of a cue
+MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters and lines of a subtitle
 MAX_CUE_SECONDS = 6.0
 MIN_CUE_SECONDS = 0.2
-CUE_GAP_SECONDS = 1.0  # a longer silence starts a new cue
+CUE_GAP_SECONDS = 1.0  # silence that ends a subtitle
 ENDINGS = (".json", ".srt", ".vtt")
 
 
 def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
-    """The errors of a finished take. Without alignment heads, only running to the length limit is detected."""
+    """The faults of a finished take. Without alignment heads, only the length limit is checked."""
     found, attention = Faults(), take.attention()
     pieces = tokenizer.pieces(take.chunk.text)
-    if (
-        attention is not None and len(pieces) == attention.shape[1]
-    ):  # a chunk that was too long for the model was truncated
+    if attention is not None and len(pieces) == attention.shape[1]:  # else the text was cut at the model's limit
         found = faults(attention, spans(pieces))
     found.ran_on = take.end is None
     return found
 
 
 class Timeline:
-    """Collects the times of words while blocks pass through `follow` or `events`. `words` holds the words found so far.
+    """Finds the times of the words of a text. The blocks pass through `follow` or `events`; `words` has the words found so far.
 
-    A chunk without alignment counts as one word. lead: the number of frames by which attention is ahead of the sound.
+    A chunk without alignment counts as one word. lead: the number of frames by which the attention is ahead of the sound.
     """
 
     def __init__(self, tokenizer: Tokenizer, sample_rate: int, frame_rate: float, lead: int = 0) -> None:
@@ -45,28 +43,28 @@ class Timeline:
         self._tokenizer, self._sample_rate, self._frame_rate, self._lead = tokenizer, sample_rate, frame_rate, lead
 
     def follow(self, spoken: Iterable[Block]) -> Iterator[Block]:
-        """Pass the blocks through. The words of a take are in `words` when the take ends."""
+        """Pass on the blocks. The words of a take are in `words` after its last block."""
         samples = start = 0
         last: Take | None = None
         for take, block in spoken:
             if take is not last:
-                self._note(last, start, samples)
+                self._add_words(last, start, samples)
                 last, start = take, samples
             samples += len(block)
             yield Block(take, block)
-        self._note(last, start, samples)
+        self._add_words(last, start, samples)
 
     def events(self, spoken: Iterable[Block]) -> Iterator[np.ndarray | Word]:
-        """Pass the blocks through; after the last block of a take come its words."""
-        told = 0
+        """Yield the blocks, and after the last block of a take its words."""
+        yielded = 0
         for _, block in self.follow(spoken):
-            yield from self.words[told:]
-            told = len(self.words)
+            yield from self.words[yielded:]
+            yielded = len(self.words)
             yield block
-        yield from self.words[told:]
+        yield from self.words[yielded:]
 
-    def _note(self, take: Take | None, start: int, stop: int) -> None:
-        """Add the words of a take that was spoken as samples start .. stop (after any change of speed)."""
+    def _add_words(self, take: Take | None, start: int, stop: int) -> None:
+        """Add the words of a take, which is samples start .. stop after any change of speed."""
         if take is None:
             return
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
@@ -91,10 +89,10 @@ class Timeline:
 def as_written(
     spoken: list[Span], frames: list[tuple[int, int]], written: Sequence[tuple[str, int]]
 ) -> list[tuple[str, int, int]]:
-    """The words of a chunk as they were written, each once, in order, with their frames start, stop.
+    """The written words of a chunk, each once, with its first frame and the one after its last.
 
-    written: the written words with the number of letters spoken for each; "" is the rest of a word that began in the previous chunk.
-    One written word can be several spoken words ("$5"), and several written words can be one.
+    written: the written words in order, each with the number of spoken letters; "" is the rest of a word that began in the previous chunk.
+    Several spoken words may belong to one written word, such as "$5", and one spoken word to several written ones.
     """
     starts = [0, *accumulate(count for _, count in written)]  # letters before each written word
     found: list[tuple[str, int, int]] = []
@@ -115,9 +113,9 @@ def as_written(
 
 
 def check_path(path: str | Path) -> None:
-    """Check the path of a timestamp file. Raises OptionError for an unknown extension, TextError if the path is not writable."""
+    """Check the path of a timestamp file. Raises OptionError for an unknown extension, and TextError if it can't be written."""
     if Path(path).suffix.lower() not in ENDINGS:
-        raise OptionError(f"--timestamps {path}: let its name end in {', '.join(ENDINGS)}")
+        raise OptionError(f"--timestamps {path}: use one of the extensions {', '.join(ENDINGS)}")
     try:
         check_place(path)
     except OSError as error:
@@ -125,9 +123,9 @@ def check_path(path: str | Path) -> None:
 
 
 def write(path: str | Path, words: list[Word], aligned: bool) -> None:
-    """Write words by the ending of the file's name, whole or not at all. aligned: they are words, not whole chunks.
+    """Write words in the format of the file's extension, completely or not at all. aligned: they are words, not whole chunks.
 
-    Raises TextError: it can't be written.
+    Raises TextError if the file can't be written.
     """
     content = {".json": as_json, ".srt": as_srt, ".vtt": as_vtt}[Path(path).suffix.lower()](words, aligned)
     try:
@@ -138,7 +136,7 @@ def write(path: str | Path, words: list[Word], aligned: bool) -> None:
 
 
 def as_json(words: list[Word], aligned: bool) -> str:
-    """{"unit": "word" | "chunk", "words": [{"text", "start", "end"}, ...]}, in seconds, a line each."""
+    """{"unit": "word" | "chunk", "words": [{"text", "start", "end"}, ...]}, in seconds, with one line per word."""
     rows = [json.dumps({"text": word.text, "start": word.start, "end": word.end}, ensure_ascii=False) for word in words]
     return f'{{"unit": "{"word" if aligned else "chunk"}", "words": [\n' + ",\n".join(rows) + "\n]}\n"
 
@@ -152,7 +150,7 @@ def as_srt(words: list[Word], aligned: bool) -> str:
 
 
 def as_vtt(words: list[Word], aligned: bool) -> str:
-    """The same, with the time of each word but the first within a subtitle."""
+    """Subtitles of at most two lines, with the time of each word after the first one."""
     from html import escape
 
     cues = ["WEBVTT\n"]
@@ -165,7 +163,7 @@ def as_vtt(words: list[Word], aligned: bool) -> str:
 
 
 def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
-    """Words as subtitles: start, end, words."""
+    """Group words into subtitles: start, end, words."""
     cue: list[Word] = []
     for word, following in zip(words, [*words[1:], None], strict=False):
         cue.append(word)
@@ -178,7 +176,7 @@ def _cues(words: list[Word]) -> Iterator[tuple[float, float, list[Word]]]:
 
 
 def _ends(cue: list[Word], following: Word) -> bool:
-    """Whether a subtitle ends before a word: with a sentence, at a silence, or when it is full."""
+    """Whether a subtitle ends before the following word: at the end of a sentence, at a silence, or when it is full."""
     return (
         cue[-1].text.rstrip(CLOSERS)[-1:] in STOPS
         or following.start - cue[-1].end > CUE_GAP_SECONDS
@@ -188,7 +186,7 @@ def _ends(cue: list[Word], following: Word) -> bool:
 
 
 def _lines(words: Iterable[tuple[str, str]]) -> str:
-    """Words, each with a mark to set before it that nobody reads, in lines."""
+    """Wrap words into lines. Each word has a time mark before it, which does not count as text."""
     lines: list[list[str]] = [[]]
     used = 0
     for text, mark in words:
@@ -203,6 +201,6 @@ def _lines(words: Iterable[tuple[str, str]]) -> str:
 
 
 def _clock(seconds: float, point: str) -> str:
-    """hh:mm:ss and milliseconds."""
+    """A time as hh:mm:ss and milliseconds."""
     ms = round(1000 * seconds)
     return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{point}{ms % 1000:03}"

@@ -1,4 +1,4 @@
-"""Keep what a training can be continued from: weights (bf16) and moving averages, without the optimizers' state.
+"""Save checkpoints to continue a training from: weights (bf16) and moving averages, without the optimizer states.
 
     python checkpoint.py RUN FOLDER      # FOLDER/features.pt, lm.pt, decoder.pt, encoder.pt
 
@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 NAMES = ("features", "lm", "decoder", "encoder")
-CONTINUED = ("lm", "decoder")  # of the others the average is enough
+CONTINUED = ("lm", "decoder")  # the others need only their averages
 
 
 def shrink(state: dict[str, Any], with_weights: bool) -> dict[str, Any]:
-    """A state of training.Training without optimizers."""
+    """The state of a training.Training without the optimizers."""
     kept = {k: state[k] for k in ("ema", "step", "worked")}
     if with_weights:
         kept["modules"] = {

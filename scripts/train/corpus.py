@@ -1,4 +1,4 @@
-"""Pack recordings into a corpus: one long recording with silence between the utterances, and a table of them.
+"""Pack recordings into a corpus: one long recording with silence between the utterances, and a table of the utterances.
 
     python corpus.py RUN SPEECH... --texts texts.tsv [--voice NAME]
 
@@ -27,9 +27,9 @@ HOP = 1920  # samples per frame, i.e. per latent
 MEL_HOP = 240  # samples per mel spectrum
 MELS_PER_FRAME = HOP // MEL_HOP
 FRAMES_BEFORE, FRAMES_AFTER = 1, 6  # silence around an utterance
-RMS = 0.06  # to which each utterance is scaled
-SILENCE = 10 ** (-50 / 20)  # of the peak; longer silences than MARGIN seconds at the ends are cut
-MARGIN = 0.5
+RMS = 0.06  # each utterance is scaled to it
+SILENCE = 10 ** (-50 / 20)  # relative to the peak
+MARGIN = 0.5  # seconds; longer silences at the ends are trimmed to it
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 HERE = Path(__file__).parent
 
@@ -38,7 +38,7 @@ class Corpus:
     """RUN/audio.npy and corpus.npz.
 
     `audio` holds samples [frames * HOP], int16, on `device`. Each utterance has an id, a voice (index into `voices`),
-    tokens, and frame numbers: `start`, `speech_end`, `end`. Utterances held out come last. A corpus of sentences without
+    tokens, and frame numbers: `start`, `speech_end`, `end`. Held-out utterances come last. A corpus of sentences without
     recordings (synthetic.py) has no audio.
     """
 
@@ -58,16 +58,16 @@ class Corpus:
         self.training_frames = int(self.end[self.training[-1]])
 
     def crops(self, starts: torch.Tensor, frames: int) -> torch.Tensor:
-        """Samples [B, frames * HOP], f32, from the frames `starts` [B] on."""
+        """Samples [B, frames * HOP], f32, beginning at the frames `starts` [B]."""
         return crops(self.audio, starts * HOP, frames * HOP).float() / 32768
 
     def random_starts(self, count: int, frames: int) -> torch.Tensor:
-        """Frames [count] at which a crop of so many frames of the training speech may begin."""
+        """Random start frames [count] of crops of `frames` frames from the training speech."""
         return torch.randint(self.training_frames - frames, (count,), device=self.audio.device)
 
 
 class Tokenizer:
-    """RUN/tokenizer.model, and of each token the number of letters and whether a word begins with it."""
+    """RUN/tokenizer.model, with the number of letters of each token, and whether it begins a word."""
 
     def __init__(self, run: Path) -> None:
         import sentencepiece
@@ -78,7 +78,7 @@ class Tokenizer:
         self.starts_word = np.array([piece.startswith("▁") for piece in pieces])
 
     def begins(self, tokens: np.ndarray, letter_begins: np.ndarray) -> np.ndarray:
-        """When each token begins, from when each letter begins."""
+        """The frame at which each token begins, from the frames at which the letters begin."""
         first = np.cumsum(self.letters[tokens]) - self.letters[tokens]
         return letter_begins[np.minimum(first, len(letter_begins) - 1)]
 
@@ -89,7 +89,7 @@ def crops(sequence: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Te
 
 
 def recordings(source: Path) -> Iterator[tuple[str, bytes]]:
-    """(name without suffix, content) of each recording in a folder or tar file."""
+    """Yield the name without suffix and the content of each recording in a folder or tar file."""
     if source.is_dir():
         for path in sorted(source.iterdir()):
             if path.suffix.lower() in SUFFIXES:
@@ -103,7 +103,7 @@ def recordings(source: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def decode(name: str, content: bytes) -> np.ndarray:
-    """Mono samples at 24 kHz, int16, without long silences at the ends, scaled to the RMS of the corpus."""
+    """Decode a recording to mono samples at 24 kHz, int16, without long silences at the ends, scaled to the RMS of the corpus."""
     import soundfile
     import soxr
 
@@ -116,7 +116,7 @@ def decode(name: str, content: bytes) -> np.ndarray:
         mono = soxr.resample(mono, rate, SAMPLE_RATE)
     loud = np.flatnonzero(np.abs(mono) > SILENCE * np.abs(mono).max(initial=0))
     if not len(loud):
-        raise SystemExit(f"recording {name}: it is silent; take it out of the table")
+        raise SystemExit(f"recording {name} is silent: remove it from the table")
     margin = int(MARGIN * SAMPLE_RATE)
     mono = mono[max(0, loud[0] - margin) : loud[-1] + margin]
     mono = mono * (RMS / max(1e-4, float(np.sqrt(np.mean(mono**2)))))
@@ -124,7 +124,7 @@ def decode(name: str, content: bytes) -> np.ndarray:
 
 
 def pack(run: Path, sources: list[Path], texts: Path, config: Path, voice: str | None = None) -> None:
-    """Writes the corpus. With `voice` all speech is by that one, whatever the table says."""
+    """Write the corpus. `voice` replaces the voices of the table."""
     import sentencepiece
 
     prepare_folder(run, config)
@@ -133,7 +133,7 @@ def pack(run: Path, sources: list[Path], texts: Path, config: Path, voice: str |
     found = {key_of(name): content for source in sources for name, content in recordings(source)}
     unknown = [name for name in found if name not in sentences]
     if unknown:
-        print(f"{len(unknown)} recordings without a line in {texts}, e.g. {unknown[0]}: left out")
+        print(f"{len(unknown)} recordings have no line in {texts}, e.g. {unknown[0]}, and are left out")
     spoken = sorted((sentences[name], found[name]) for name in found if name in sentences)
     spoken.sort(key=lambda row: row[0].id % HELD_OUT == 0)
     if not spoken or spoken[0][0].id % HELD_OUT == 0:
@@ -157,7 +157,7 @@ def pack(run: Path, sources: list[Path], texts: Path, config: Path, voice: str |
 
 
 def prepare_folder(run: Path, config: Path) -> None:
-    """Make RUN, with copies of the configuration and of the tokenizer that it names."""
+    """Make RUN, with copies of the configuration and its tokenizer."""
     run.mkdir(parents=True, exist_ok=True)
     content = yaml.safe_load(config.read_text())
     table = content["flow_lm"]["lookup_table"]
@@ -167,7 +167,7 @@ def prepare_folder(run: Path, config: Path) -> None:
 
 
 def save_table(run: Path, table: list[tuple[int, ...]], voices: list[str], tokens: list[np.ndarray]) -> None:
-    """RUN/corpus.npz. Rows of `table`: id, voice, start, speech_end, end."""
+    """Write RUN/corpus.npz. Rows of `table`: id, voice, start, speech_end, end."""
     columns = dict(zip(("ids", "voice", "start", "speech_end", "end"), np.array(table).T, strict=True))
     ends = np.cumsum([len(t) for t in tokens])
     np.savez(run / "corpus.npz", **columns, voices=np.array(voices), tokens=np.concatenate(tokens), token_ends=ends)
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("speech", type=Path, nargs="+")
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=HERE / "mini.yaml")
-    parser.add_argument("--voice", help="all speech is by this voice, whatever the table says")
+    parser.add_argument("--voice", help="replaces the voices of the table")
     args = parser.parse_args()
     pack(args.run, args.speech, args.texts, args.config, args.voice)
 

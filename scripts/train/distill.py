@@ -1,9 +1,9 @@
-"""Teach the flow net to take the whole way from noise to latent in one step; the backbone stays. RUN/lm_final.pt
+"""Distill the flow net, so that it goes from noise to a latent in one step. The backbone does not change.
 
-    python distill.py RUN --minutes 8
+    python distill.py RUN --minutes 8      # RUN/lm_final.pt
 
 Progressive self-distillation (as in Lagrangian self-distillation, arXiv 2505.18825): a step from s to t must end where
-two half steps of the net's own moving average end. Hidden states are computed once, so a step costs milliseconds.
+two half steps of the net's own moving average end. Hidden states are computed only once, so a step takes milliseconds.
 """
 
 import copy
@@ -15,18 +15,18 @@ from torch import nn
 from training import Training, argument_parser, autocast, descend, make_optimizer, parse
 from utterances import Batch, Utterances
 
-POSITIONS = 2048  # of a batch whose hidden states are computed
-PASSES = 2  # over the utterances, with other noise on the latents fed back
-MOST, MOST_HELD_OUT = 1600, 100  # utterances of each size
-FEEDBACK_NOISE = 0.09  # at most, standard deviation; normalised
-WHOLE = 0.4  # share of steps that go the whole way, as speaking does
+POSITIONS = 2048  # tokens and frames of a batch when hidden states are computed
+PASSES = 2  # passes over the utterances, with different noise on the latents fed back
+MOST, MOST_HELD_OUT = 1600, 100  # largest number of utterances of each size
+FEEDBACK_NOISE = 0.09  # largest standard deviation of the noise, for normalized latents
+WHOLE = 0.4  # share of steps from 0 to 1, as in synthesis
 AVERAGE = 0.995  # decay of the moving average
-Frames = tuple[torch.Tensor, torch.Tensor]  # hidden states [M, d_model] and latents [M, 32] that follow from them
+Frames = tuple[torch.Tensor, torch.Tensor]  # hidden states [M, d_model], and the latents [M, 32] to predict from them
 
 
 @torch.no_grad()
 def hidden_states(learner: Learner, batch: Batch) -> Frames:
-    """Of the frames of a batch, with a little noise on the latents fed back."""
+    """The hidden states and latents of the frames of a batch, with a little noise on the latents fed back."""
     x = learner.lm.normalize(batch.latents)
     noise = FEEDBACK_NOISE * torch.rand(len(x), 1, 1, device=x.device) * torch.randn_like(x)
     with autocast(x.device):
@@ -36,7 +36,7 @@ def hidden_states(learner: Learner, batch: Batch) -> Frames:
 
 
 def collect(learner: Learner, utterances: Utterances, held_out: bool) -> Frames:
-    """Frames of the first corpus: of the training, or of what is held out."""
+    """Frames of the first corpus: training or held-out utterances."""
     found = []
     for size in utterances.sizes:
         rows = torch.unique(size.held_out if held_out else size.training[0])
@@ -49,7 +49,7 @@ def collect(learner: Learner, utterances: Utterances, held_out: bool) -> Frames:
 
 
 def losses(net: nn.Module, slow: FlowNet, h: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of the flow, on the first half of the frames, and of steps, on the second. `slow` is the average."""
+    """The flow matching loss on the first half of the frames, and the step loss on the second. slow: the moving average."""
     n, device = len(x) // 2, x.device
     start, t = torch.randn_like(x[:n]), torch.sigmoid(torch.randn(n, 1, device=device))
     flow = (net(h[:n], (t, t), (1 - t) * start + t * x[:n]) - (x[:n] - start)).square().mean()
@@ -64,7 +64,7 @@ def losses(net: nn.Module, slow: FlowNet, h: torch.Tensor, x: torch.Tensor) -> t
         first = slow(h, (s, middle), at)
         second = slow(h, (middle, t), at + (middle - s) * first)
     step = (net(h, (s, t), at) - (first + second) / 2).square().mean()
-    # Without noise, the step should end at the mean of what may come: at a temperature near 0 that is what is spoken.
+    # Without noise, the step should end at the mean of the possible latents: at a temperature near 0 that one is spoken.
     k = len(x) // 4
     zero = torch.zeros(k, 1, device=device)
     mean = (net(h[:k], (zero, zero + 1), torch.zeros_like(x[:k])) - x[:k]).square().mean()
@@ -73,7 +73,7 @@ def losses(net: nn.Module, slow: FlowNet, h: torch.Tensor, x: torch.Tensor) -> t
 
 @torch.no_grad()
 def sample_error(net: FlowNet, frames: Frames, steps: int, temperature: float) -> float:
-    """Mean squared error of samples of so many steps (the linear guess has about the least that is possible)."""
+    """Mean squared error of samples with `steps` steps. (The linear guess has about the lowest possible error.)"""
     h, x = (v[:4096] for v in frames)
     z = torch.randn_like(x) * temperature**0.5
     for i in range(steps):
@@ -83,7 +83,7 @@ def sample_error(net: FlowNet, frames: Frames, steps: int, temperature: float) -
 
 
 def distill(training: Training, slow: FlowNet, frames: Frames, batch: int) -> None:
-    """Trains the flow net of `training` until its minutes are spent; `slow` is its moving average."""
+    """Train the flow net of `training` until its minutes are spent. slow: its moving average."""
     (h, x), net = frames, training.modules["net"]
     slow.load_state_dict(training.ema)
     training.ema = slow.state_dict()  # the same tensors: the training updates them in place
@@ -97,7 +97,7 @@ def distill(training: Training, slow: FlowNet, frames: Frames, batch: int) -> No
 
 
 def report(net: FlowNet, held_out: Frames) -> None:
-    """Prints errors of samples, held out."""
+    """Print errors of samples for held-out frames."""
     if len(held_out[0]):
         errors = [f"{steps}: {sample_error(net, held_out, steps, 0.3):.3f}" for steps in (1, 4, 32)]
         errors.append(f"1 without noise: {sample_error(net, held_out, 1, 0.0):.3f}")
@@ -119,7 +119,7 @@ def main() -> None:
         print(f"error of the linear guess, held out: {guess:.3f}")
     earlier = args.run / "distill.pt"
     if earlier.exists() and earlier.stat().st_mtime < (args.run / "lm.pt").stat().st_mtime:
-        earlier.unlink()  # it belongs to hidden states that the flow LM no longer has
+        earlier.unlink()  # the hidden states of the flow LM have changed since
     net, slow = (copy.deepcopy(learner.lm.flow_net).requires_grad_(grad) for grad in (True, False))
     optimizer = make_optimizer(net, args.rate, (0.9, 0.99))
     training = Training(args.run, "distill", args.minutes, {"net": net}, [optimizer], "net", ema=AVERAGE)

@@ -1,4 +1,4 @@
-"""Write what was trained as a model of the official layout.
+"""Export a trained model in the official layout.
 
     python export.py RUN [--temperature 0.1]      # RUN/mini/: model.safetensors (bf16), mini.yaml, tokenizer.model, voices/
 
@@ -27,7 +27,7 @@ def final_learner(run: Path) -> Learner:
 
 
 def official_weights(run: Path, learner: Learner) -> dict[str, torch.Tensor]:
-    """All tensors by their official names. Those of Mimi are from the last training that changed them."""
+    """All tensors by official name. Those of Mimi come from the last training that changed them."""
     mimi = Mimi(load_yaml(run)["mimi"]).state_dict()
     for name in ("features", "decoder", "encoder"):
         if (path := run / f"{name}.pt").exists():
@@ -40,7 +40,7 @@ def official_weights(run: Path, learner: Learner) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def voice_state(learner: Learner, voice: int) -> dict[str, torch.Tensor]:
-    """The KV cache of the positions before the text, as in the official voice files."""
+    """The KV cache of the positions before the text, in the format of the official voice files."""
     x, tensors = learner.voice_prefix(torch.tensor([voice])), {}
     mask = causal_mask(PREFIX, None, x.device)
     for i, layer in enumerate(learner.lm.transformer.layers):
@@ -53,19 +53,19 @@ def voice_state(learner: Learner, voice: int) -> dict[str, torch.Tensor]:
 
 
 def short_names(voices: list[str]) -> list[str]:
-    """heart for af_heart, as Kokoro's voices are called; the names themselves where that is not unique."""
+    """Names without the prefix of Kokoro's voices, "heart" for "af_heart"; the full names if the short ones are not unique."""
     names = [name.split("_")[-1] for name in voices]
     return names if len(set(names)) == len(names) and all(names) else voices
 
 
 def export(run: Path, temperature: float, language: str = "english") -> Path:
-    """Writes RUN/mini/ and returns that folder."""
+    """Write RUN/mini/. Returns that folder."""
     folder = run / "mini"
     (folder / "voices").mkdir(parents=True, exist_ok=True)
     learner = final_learner(run)
     tensors = official_weights(run, learner)
     save_file(tensors, folder / "model.safetensors")
-    names = short_names(Corpus(run).voices)  # the first rows of the table of voices
+    names = short_names(Corpus(run).voices)  # these voices are the first rows of the table
     for i, name in enumerate(names):
         save_file(voice_state(learner, i), folder / "voices" / f"{name}.safetensors")
     config = load_yaml(run) | {
@@ -86,8 +86,8 @@ def export(run: Path, temperature: float, language: str = "english") -> Path:
 
 def main() -> None:
     parser = argument_parser(__doc__, minutes=False)
-    parser.add_argument("--temperature", type=float, default=0.1, help="the model's default")
-    parser.add_argument("--language", default="english", help="whose reading rules pockettts applies")
+    parser.add_argument("--temperature", type=float, default=0.1, help="the model's default temperature")
+    parser.add_argument("--language", default="english", help="language of the reading rules in pockettts")
     args = parse(parser)
     print(export(args.run, args.temperature, args.language))
 

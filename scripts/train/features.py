@@ -1,9 +1,9 @@
-"""Train the middle of Mimi on spectra (log mel -> latents -> log mel), then write the latents of every frame.
+"""Train the middle part of Mimi on spectra (log mel -> latents -> log mel), then write the latents of all frames.
 
     python features.py RUN --minutes 12 [--also CORPUS...]      # features.pt; latents.npy in RUN and in each CORPUS
 
-A mel spectrum stands for the output of the SEANet encoder, and a linear layer for the SEANet decoder. So latents exist
-after minutes, and the flow LM and the SEANets can be trained on them. CORPUS only gets its latents.
+A linear layer on mel spectra replaces the SEANet encoder, and another one the SEANet decoder. So latents exist after
+minutes, and the flow LM and the SEANets can be trained on them. Each CORPUS only gets latents.
 """
 
 from pathlib import Path
@@ -17,10 +17,10 @@ from spectra import MELS, log_mel
 from torch import nn
 from training import Training, argument_parser, autocast, descend, load_average, load_yaml, make_optimizer, parse
 
-FRAMES = 24  # of a crop: 1.92 s
-CONTEXT = 8  # of these, frames that only warm the state up
+FRAMES = 24  # frames of a crop: 1.92 s
+CONTEXT = 8  # of these, frames to warm up the state
 NOISE = 0.15  # standard deviation of the noise on latents
-SIZE_WEIGHT = 0.01  # of the loss that keeps latents small
+SIZE_WEIGHT = 0.01  # weight of the loss that keeps latents small
 
 
 class Features(nn.Module):
@@ -40,11 +40,11 @@ class Features(nn.Module):
 
 @torch.no_grad()
 def mel_of(corpus: Corpus) -> torch.Tensor:
-    """[frames * MELS_PER_FRAME, MELS], half precision."""
+    """The mel spectra of a corpus, [frames * MELS_PER_FRAME, MELS], float16."""
     step, parts = 4000, []
     for first in range(0, corpus.frames, step):
         last = min(corpus.frames, first + step)
-        begin, end = max(0, first - 1), min(corpus.frames, last + 1)  # one more on each side, for the windows
+        begin, end = max(0, first - 1), min(corpus.frames, last + 1)  # one more frame on each side for the windows
         mel = log_mel(corpus.crops(torch.tensor([begin], device=corpus.audio.device), end - begin)[0]).half()
         parts.append(mel[(first - begin) * MELS_PER_FRAME :][: (last - first) * MELS_PER_FRAME])
     return torch.cat(parts)
@@ -52,7 +52,7 @@ def mel_of(corpus: Corpus) -> torch.Tensor:
 
 @torch.no_grad()
 def latents_of(net: Features, mel: torch.Tensor) -> np.ndarray:
-    """[frames, 32], f32, of a whole corpus: in crops that overlap by CONTEXT frames."""
+    """The latents of a corpus, [frames, 32], f32, computed in crops that overlap by CONTEXT frames."""
     frames = len(mel) // MELS_PER_FRAME
     starts = torch.arange(0, frames, FRAMES, device=mel.device) - CONTEXT
     within = torch.arange((FRAMES + CONTEXT) * MELS_PER_FRAME, device=mel.device)
@@ -67,12 +67,12 @@ def latents_of(net: Features, mel: torch.Tensor) -> np.ndarray:
 
 
 def losses(net: Features, mel: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean errors of the spectra and of their changes in time, and the power of the latents."""
+    """The mean errors of the spectra and of their changes over time, and the power of the latents."""
     with autocast(mel.device):
         z = net.latents(mel)
         y = net.speak(net.mimi.features(z + NOISE * noise).transpose(1, 2))
     y, x = y[:, CONTEXT * MELS_PER_FRAME :].float(), mel[:, CONTEXT * MELS_PER_FRAME :]
-    changes = (y[:, 1:] - y[:, :-1]) - (x[:, 1:] - x[:, :-1])  # onsets must be at the right time
+    changes = (y[:, 1:] - y[:, :-1]) - (x[:, 1:] - x[:, :-1])  # puts onsets at the right time
     return (y - x).abs().mean(), changes.abs().mean(), z.float().square().mean()
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     cuda = parser.get_default("device") == "cuda"
     parser.add_argument("--batch", type=int, default=96 if cuda else 12)
     parser.add_argument("--rate", type=float, default=1e-3 if cuda else 2e-3, help="peak learning rate")
-    parser.add_argument("--also", type=Path, nargs="*", default=[], help="corpora that get latents too")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="more corpora to write latents for")
     args = parse(parser)
     corpus, net = Corpus(args.run, args.device), Features(load_yaml(args.run)).to(args.device)
     mel = mel_of(corpus)

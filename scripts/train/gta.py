@@ -1,8 +1,8 @@
-"""Ground-truth-aligned latents: each as the flow LM guesses it from the true ones before. RUN/gta.npy, [frames, 32].
+"""Compute ground-truth-aligned latents: the flow LM's guess of each latent from the true ones before it.
 
-    python gta.py RUN
+    python gta.py RUN      # RUN/gta.npy, [frames, 32]
 
-The decoder is trained on these as well as on the true ones, so that it forgives the flow LM's errors.
+The decoder is trained on these and on the true latents, so that it tolerates the flow LM's errors.
 """
 
 import numpy as np
@@ -14,12 +14,12 @@ from torch import nn
 from training import argument_parser, autocast, parse
 
 BATCH = 32
-NOISE = 0.15  # standard deviation of the noise on the latents fed back, normalised
+NOISE = 0.15  # standard deviation of the noise on the normalized latents fed back
 
 
 @torch.no_grad()
 def guess_latents(learner: Learner, corpus: Corpus, latents: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
-    """Guessed latents [frames, 32], and the mean squared error of each utterance (normalised)."""
+    """Guessed latents [frames, 32], and the mean squared error of each utterance for normalized latents."""
     result, errors = latents.clone(), np.zeros(len(corpus.ids))
     order = np.argsort(corpus.end - corpus.start)
     for rows in np.array_split(order, len(order) // BATCH + 1):

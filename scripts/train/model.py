@@ -1,8 +1,8 @@
-"""The model in PyTorch: twins of pockettts/model/ that compute whole sequences, with the parameter names of the official files.
+"""The model in PyTorch: the layers of pockettts/model/ for whole sequences, with the parameter names of the official files.
 
-Convolutions take [B, C, T], everything else [B, T, C]. A sequence starts from a fresh state. Parameters are initialised
-so that each layer keeps the variance: with PyTorch's defaults the output of a SEANet is a thousandth of its input, and
-the official layer scales of 0.01 keep its transformers out of the computation for thousands of steps.
+Convolutions take [B, C, T], everything else [B, T, C]. A sequence starts from a fresh state. Parameters are initialized
+so that each layer preserves the variance: with PyTorch's defaults the output of a SEANet is a thousandth of its input,
+and with the official layer scales of 0.01 the transformers have almost no effect for thousands of steps.
 """
 
 import math
@@ -17,7 +17,7 @@ MAX_POSITIONS = 2048
 
 
 def causal_mask(length: int, context: int | None, device: torch.device) -> torch.Tensor:
-    """[T, T], true where the query (row) sees the key (column): itself and context - 1 before it, or all before it."""
+    """[T, T], true where the query (row) attends to the key (column): itself and the `context - 1` before it; None: all before."""
     distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)
     return (distance >= 0) & (distance < (context or length))
 
@@ -42,7 +42,7 @@ class Rope(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal attention. Written out: PyTorch's fused one does not return the attention, which the flow LM is trained on."""
+    """Causal attention. PyTorch's fused one can't be used: it does not return the attention weights, which are trained."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Attention(nn.Module):
     def forward(
         self, x: torch.Tensor, mask: torch.Tensor, return_weights: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """x [B, T, d_model], mask [T, T] -> output [B, T, d_model], and log attention [B, H, T, T] if asked for."""
+        """x [B, T, d_model], mask [T, T] -> output [B, T, d_model], and log attention [B, H, T, T] with `return_weights`."""
         q, k, v = self.qkv(x)
         if self.num_kv_heads != self.num_heads:
             k, v = (u.repeat_interleave(self.num_heads // self.num_kv_heads, 1) for u in (k, v))
@@ -80,7 +80,7 @@ class Attention(nn.Module):
 
 
 class ChannelDropout(nn.Module):
-    """Drops the same channels at all times of a row of [B, T, C]: that takes few random numbers."""
+    """Drops the same channels at all times of a row of [B, T, C], which needs few random numbers."""
 
     def __init__(self, p: float = 0.0) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class TransformerLayer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """`num_layers` layers; `context` limits how far back a position sees."""
+    """`num_layers` layers. context: size of the attention window; None: unlimited."""
 
     def __init__(self, num_layers: int, context: int | None, **layer: Any) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class ProjectedTransformer(nn.Module):
     def __init__(self, c: dict[str, Any]) -> None:
         super().__init__()
         if c["input_dimension"] != c["d_model"] or list(c["output_dimensions"]) != [c["d_model"]]:
-            raise ValueError("a codec that is trained here needs transformers as wide as its SEANet")
+            raise ValueError("this training code requires codec transformers as wide as the SEANet")
         self.transformer = Transformer(
             c["num_layers"],
             c["context"],
@@ -179,15 +179,15 @@ def conv(
 ) -> torch.Tensor:
     """Causal convolution of x [B, C, T] with weight [C', C, k], after `history` padded samples.
 
-    It is computed as a 2-D convolution of height 1, which keeps x's memory layout: SEANet stores channels last, where a
-    CPU is several times faster.
+    It is computed as a 2-D convolution of height 1, which keeps x's memory layout: SEANet stores channels last, which is
+    several times faster on a CPU.
     """
     y = F.pad(x[:, :, None], (history, 0, 0, 0), mode=padding)
     return F.conv2d(y, weight[:, :, None], bias, (1, stride), dilation=(1, dilation))[:, :, 0]
 
 
 class Conv1d(nn.Module):
-    """Causal: [B, C_in, T] -> [B, C_out, T / stride]."""
+    """Causal convolution: [B, C_in, T] -> [B, C_out, T / stride]."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class Conv1d(nn.Module):
 
 
 class ConvTranspose1d(nn.Module):
-    """Causal, kernel 2 s, stride s: [B, C_in, T] -> [B, C_out, s T]."""
+    """Causal transposed convolution, kernel 2 s, stride s: [B, C_in, T] -> [B, C_out, s T]."""
 
     def __init__(self, c_in: int, c_out: int, stride: int, groups: int = 1, bias: bool = True) -> None:
         super().__init__()
@@ -225,8 +225,8 @@ class ConvTranspose1d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.groups > 1:
             y: torch.Tensor = self.convtr(x)
-            return y[..., : -self.stride]  # the rest overlaps with what comes next
-        # As a convolution of two taps with s * C_out outputs, which are then interleaved: keeps channels last.
+            return y[..., : -self.stride]  # the rest overlaps with the next samples
+        # A convolution of two taps with s * C_out outputs, which are then interleaved: this keeps channels last.
         w = self.convtr.weight  # [C_in, C_out, 2 s]
         c_in, c_out, s = w.shape[0], w.shape[1], self.stride
         taps = torch.stack([w[..., s:], w[..., :s]], -1).permute(2, 1, 0, 3).reshape(s * c_out, c_in, 2)
@@ -250,7 +250,7 @@ class ResnetBlock(nn.Module):
 
 
 class SEANet(nn.Module):
-    """A chain of convolutions. Memory is channels last within."""
+    """A chain of convolutions, with channels last in memory."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
@@ -319,7 +319,7 @@ class Mimi(nn.Module):
 
 
 def decoder_seanet(c: dict[str, Any]) -> dict[str, Any]:
-    """The shapes of the SEANet decoder: the encoder's, where there are no others."""
+    """The shapes of the SEANet decoder; the encoder's if the config has no others."""
     shapes: dict[str, Any] = c.get("decoder_seanet") or c["seanet"]
     return shapes
 
@@ -335,7 +335,7 @@ class TimestepEmbedder(nn.Module):
         self.mlp = nn.ModuleList([nn.Linear(256, dim), nn.SiLU(), nn.Linear(dim, dim), norm])
 
     def forward(self, t: torch.Tensor) -> torch.Tensor:
-        """Times [N, 1] -> [N, dim]. The last "norm" is the official one: no mean is subtracted, but a variance divided by."""
+        """Times [N, 1] -> [N, dim]. The last norm is the official one: it divides by the variance's root but keeps the mean."""
         angles = t * self.freqs
         x = self.mlp[2](self.mlp[1](self.mlp[0](torch.cat([angles.cos(), angles.sin()], -1))))
         y: torch.Tensor = x * self.mlp[3].alpha * torch.rsqrt(1e-5 + x.var(-1, keepdim=True))
@@ -389,7 +389,7 @@ class FlowNet(nn.Module):
 
 
 class FlowLM(nn.Module):
-    """Parameters of the flow LM. lm.Learner puts its sequence together."""
+    """The parameters of the flow LM. lm.Learner assembles its input sequence."""
 
     emb_mean: torch.Tensor
     emb_std: torch.Tensor

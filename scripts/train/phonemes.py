@@ -1,12 +1,13 @@
-"""Phones of sentences, by eSpeak NG (pip install phonemizer espeakng_loader).
+"""Write the phones of sentences, with eSpeak NG (pip install phonemizer espeakng_loader).
 
     python phonemes.py texts.tsv FOLDER [--language en-us]      # FOLDER/phones.tsv, FOLDER/phones.txt
 
-phones.tsv has a line for each sentence: id, phones with spaces between and " | " between words. phones.txt is the set
-of phones: a phone's id is its line, the last line is silence. An existing phones.txt is kept, since flow LMs were
-trained on its ids; phones outside of it are left out. The set beside this script is that of `mini`, for en-us.
+phones.tsv has one line per sentence: its id, and its phones, separated by spaces, with " | " between words. phones.txt is
+the set of phones: the id of a phone is its line number, and the last line is silence. An existing phones.txt is kept,
+since models were trained with its ids; other phones are left out. The file beside this script is the set of `mini`, for
+en-us.
 
-eSpeak NG is GPL-3.0 software. It is used as a tool: nothing of it becomes part of a model.
+eSpeak NG is GPL-3.0 software. It is used as a tool: no part of it becomes part of a model.
 """
 
 import argparse
@@ -17,12 +18,12 @@ from pathlib import Path
 from texts import read_texts
 
 SILENCE = "sil"
-MAX_PHONES = 64  # the flow LM has an output for each
+MAX_PHONES = 64  # number of outputs of the phone classifier
 HERE = Path(__file__).parent
 
 
 def phonemize(texts: list[str], language: str) -> list[list[list[str]]]:
-    """Phones of each word of each text, without stress marks."""
+    """The phones of each word of each text, without stress marks."""
     import espeakng_loader
     from phonemizer.backend import EspeakBackend
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
@@ -42,15 +43,15 @@ def make_phone_set(sentences: list[list[list[str]]]) -> list[str]:
 
 
 def read_phone_set(folder: Path) -> list[str]:
-    """FOLDER/phones.txt."""
+    """The set of phones in FOLDER/phones.txt."""
     names = (folder / "phones.txt").read_text(encoding="utf-8").split()
     if names[-1:] != [SILENCE] or len(names) > MAX_PHONES:
-        raise SystemExit(f"{folder / 'phones.txt'}: expected at most {MAX_PHONES} phones, {SILENCE} the last")
+        raise SystemExit(f"{folder / 'phones.txt'}: expected at most {MAX_PHONES} phones, the last one {SILENCE}")
     return names
 
 
 def read_phones(folder: Path) -> dict[int, list[list[int]]]:
-    """Ids of the phones of each word, by id of the sentence, from FOLDER/phones.tsv."""
+    """The phone ids of each word in FOLDER/phones.tsv, by id of the sentence."""
     index = {name: i for i, name in enumerate(read_phone_set(folder))}
     result = {}
     for line in (folder / "phones.tsv").read_text(encoding="utf-8").splitlines():

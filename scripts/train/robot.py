@@ -1,9 +1,9 @@
-"""Speak sentences with eSpeak NG (apt install espeak-ng): a robot's voice, but hours of it in minutes.
+"""Speak sentences with eSpeak NG (apt install espeak-ng): a synthetic voice that generates hours of speech in minutes.
 
     python robot.py texts.tsv FOLDER [--without SPEECH...] [--count 6000]      # FOLDER/NAME.ogg; existing files are kept
 
-The flow LM learns to read from it (lm.py --also). Sentences held out and those that SPEECH has recordings of are left
-out. eSpeak NG is GPL-3.0 software, used as a tool; the model learns from its speech, nothing of it is copied.
+The flow LM learns to read from this speech (lm.py --also). Held-out sentences and sentences with a recording in SPEECH are
+left out. eSpeak NG is GPL-3.0 software and used as a tool: the model learns from its speech, and no part of it is copied.
 """
 
 import argparse
@@ -19,15 +19,15 @@ import soxr
 from corpus import SAMPLE_RATE, recordings
 from texts import HELD_OUT, file_name, key_of, read_texts
 
-PACE = 165  # words a minute
-SILENCE = 0.003  # samples below are silence; all but MARGINS (seconds) of it is cut off
-MARGINS = (0.02, 0.05)
-COMPRESSION = 0.95  # of Opus: about 20 kbit/s
+PACE = 165  # words per minute
+SILENCE = 0.003  # samples below this are silence
+MARGINS = (0.02, 0.05)  # seconds of silence to keep before and after the speech
+COMPRESSION = 0.95  # level of Opus: about 20 kbit/s
 WAV_HEADER, RATE_AT = 44, slice(24, 28)  # bytes; the sizes in the header of a stream are wrong
 
 
 def speak(text: str, target: Path, language: str) -> None:
-    """Writes `target` whole or not at all."""
+    """Speak a text to the file `target`, which is written completely or not at all."""
     if target.exists():
         return
     command = ["espeak-ng", "-v", language, "-s", str(PACE), "--stdout", text]
@@ -36,7 +36,7 @@ def speak(text: str, target: Path, language: str) -> None:
     samples = np.frombuffer(wav[WAV_HEADER:], np.int16).astype(np.float32) / 32768
     loud = np.flatnonzero(np.abs(samples) > SILENCE)
     if not len(loud):
-        raise SystemExit(f"eSpeak NG says nothing for {text!r}: take it out of the table")
+        raise SystemExit(f"eSpeak NG has no speech for {text!r}: remove it from the table")
     before, after = (int(margin * rate) for margin in MARGINS)
     samples = soxr.resample(samples[max(0, loud[0] - before) : loud[-1] + after], rate, SAMPLE_RATE)
     temporary = target.with_suffix(".tmp")
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("texts", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--without", type=Path, nargs="*", default=[], help="folders or tar files of recordings")
-    parser.add_argument("--count", type=int, default=6000, help="sentences, from the end of the table")
+    parser.add_argument("--count", type=int, default=6000, help="number of sentences, from the end of the table")
     parser.add_argument("--language", default="en-us", help="a voice of eSpeak NG")
     args = parser.parse_args()
     if not shutil.which("espeak-ng"):

@@ -1,9 +1,9 @@
-"""Write a table of English sentences: examples and definitions of WordNet 3.0, and everyday sentences from templates.
+"""Write a table of English sentences: examples and definitions from WordNet 3.0, and everyday sentences from templates.
 
     python sentences.py WORDNET voice... [--count 40000] [--first 0] > texts.tsv
 
 WORDNET is the folder of data.noun, data.verb, data.adj and data.adv (apt install wordnet-base: /usr/share/wordnet). Its
-licence lets anybody use and copy it with credit to Princeton University. The voices take turns.
+license allows use and copies with credit to Princeton University. The voices alternate.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PLAIN = re.compile(r"[A-Za-z][A-Za-z ,'\-?!.:;]*")
-MAX_LETTERS, TEMPLATES, EXAMPLES = 130, 0.08, 0.6  # and shares of sentences from templates and of examples
+MAX_LETTERS, TEMPLATES, EXAMPLES = 130, 0.08, 0.6  # length limit; shares of templates and examples
 DEFINITIONS = {
     "noun": ("{article} {word} is {gloss}.", "The word {word} means {gloss}.", "{title}, {gloss}."),
     "verb": ("To {word} is to {gloss}.",),
@@ -48,7 +48,7 @@ def read_wordnet(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Part of speech, word and gloss of each entry."""
     for pos in DEFINITIONS:
         for line in (folder / f"data.{pos}").read_text(encoding="latin-1").splitlines():
-            if not line.startswith("  "):  # the licence
+            if not line.startswith("  "):  # the license
                 head, gloss = line.split(" | ", 1)
                 yield pos, head.split()[4].replace("_", " ").split("(")[0], gloss
 
@@ -67,7 +67,7 @@ def examples(gloss: str) -> list[str]:
 
 
 def definition(pos: str, word: str, gloss: str, rng: random.Random) -> str | None:
-    """A sentence that says what a word means; None if the gloss is not easy to read."""
+    """A sentence with the definition of a word; None if the gloss is not easy to read."""
     gloss = re.sub(r"\([^)]*\)", "", re.sub(r'"[^"]*"', "", gloss).split(";")[0])
     gloss = re.sub(r"\s+", " ", gloss).strip()
     if not PLAIN.fullmatch(gloss) or not re.fullmatch(r"[a-z][a-z '\-]*", word) or not 4 <= len(gloss.split()) <= 18:
@@ -87,7 +87,7 @@ def number(n: int) -> str:
 
 
 def everyday(rng: random.Random) -> str:
-    """A sentence as assistants say them."""
+    """A sentence typical of voice assistants."""
     c, below = rng.choice, lambda limit: number(rng.randrange(limit))
     weather = c(["sunny", "cloudy", "rainy", "windy", "snowy"])
     return c(
@@ -109,7 +109,7 @@ def everyday(rng: random.Random) -> str:
 
 
 def sentences(wordnet: Path, rng: random.Random) -> Iterator[str]:
-    """Different sentences, mixed."""
+    """Yield unique sentences of all sources in random order."""
     entries = list(read_wordnet(wordnet))
     quoted = sorted({text for _, _, gloss in entries for text in examples(gloss)})
     defined = [text for entry in entries if (text := definition(*entry, rng))]

@@ -1,9 +1,9 @@
-"""Speak held-out sentences with the trainings as they are, to judge them before anything is distilled or exported.
+"""Speak held-out sentences with the current checkpoints, to evaluate them before distillation and export.
 
     python speak.py RUN OUT [-n 40] [--latents guess|flow|step|true]      # OUT/NNNNN.wav
 
-guess: the linear guess of each latent. flow: so many Euler steps of the flow. step: one step of the distilled flow net.
-true: the latents of the recordings, i.e. the codec alone.
+guess: the linear guess of each latent. flow: FLOW_STEPS Euler steps of the flow. step: one step of the distilled flow net.
+true: the latents of the recordings, to evaluate the codec alone.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ from lm import Learner, load_learner
 from torch import nn
 from training import argument_parser, autocast, parse
 
-FIRST_END = 6  # frames without which no utterance ends
-LONGEST = 1.4  # times the longest recording
+FIRST_END = 6  # smallest number of frames of an utterance
+LONGEST = 1.4  # length limit, relative to the longest recording
 FLOW_STEPS = 8
 
 
 def next_latents(learner: Learner, h: torch.Tensor, kind: str, temperature: float) -> torch.Tensor:
-    """Hidden states [B, d_model] -> normalised latents [B, 32]."""
+    """Hidden states [B, d_model] -> normalized latents [B, 32]."""
     if kind == "guess":
         return learner.guess(h)
     z = torch.randn(len(h), 32, device=h.device) * temperature**0.5
@@ -36,7 +36,7 @@ def next_latents(learner: Learner, h: torch.Tensor, kind: str, temperature: floa
 
 
 def generate(learner: Learner, corpus: Corpus, rows: np.ndarray, kind: str, temperature: float) -> list[torch.Tensor]:
-    """Latents [T, 32] of the sentences of the utterances `rows`, each as long as it took."""
+    """Generate latents [T, 32] for the sentences of the utterances `rows`."""
     device = learner.lm.emb_mean.device
     tokens = [torch.from_numpy(corpus.tokens[k]).to(device) for k in rows]
     padded = nn.utils.rnn.pad_sequence(tokens, True)
@@ -68,14 +68,14 @@ def to_sound(decoder: Decoder, latents: torch.Tensor) -> np.ndarray:
 def main() -> None:
     parser = argument_parser(__doc__, minutes=False)
     parser.add_argument("out", type=Path)
-    parser.add_argument("-n", type=int, default=40, help="sentences at most")
+    parser.add_argument("-n", type=int, default=40, help="largest number of sentences")
     parser.add_argument("--latents", choices=("guess", "flow", "step", "true"), default="guess")
     parser.add_argument("--temperature", type=float, default=0.3)
     args = parse(parser)
     corpus, decoder = Corpus(args.run), load_decoder(args.run, args.device)
     rows = corpus.held_out[: args.n]
     if not len(rows):
-        raise SystemExit(f"{args.run}: nothing is held out; ids divisible by 97 would be")
+        raise SystemExit(f"{args.run} has no held-out sentences (ids divisible by 97)")
     spans = [slice(int(corpus.start[k]) + FRAMES_BEFORE, int(corpus.speech_end[k])) for k in rows]
     if args.latents == "true":
         latents = torch.from_numpy(np.load(args.run / "latents.npy")).to(args.device)

@@ -1,9 +1,9 @@
-"""Utterances without recordings: phones by eSpeak NG, durations drawn from a corpus, latents by regression.
+"""Make utterances without recordings: phones from eSpeak NG, durations sampled from a corpus, latents from a regression.
 
     python synthetic.py RUN OUT --texts texts.tsv --phones FOLDER [--count 26000]
 
-Sentences of texts.tsv that RUN has no recording of. The flow LM learns only to read from them (attention and phones),
-not to sound: their latents are a guess from the phones. OUT gets a corpus without audio: corpus.npz, latents.npy,
+It uses the sentences of texts.tsv without a recording in RUN. The flow LM learns only to read from them (attention and
+phones), since their latents are only a guess from the phones. OUT is a corpus without audio: corpus.npz, latents.npy,
 align.npy, phones.npy.
 """
 
@@ -19,12 +19,12 @@ from phonemes import read_phone_set, read_phones
 from texts import HELD_OUT, Sentence, read_texts
 
 VOICE = "synth"
-FITTED_FRAMES = 60_000  # for the regression
+FITTED_FRAMES = 60_000  # frames to fit the regression to
 RIDGE = 3
-NOISE = 0.7  # on the latents, relative to what the regression leaves unexplained
+NOISE = 0.7  # standard deviation of the noise on latents, relative to the residuals of the regression
 LEADING_SILENCE = 3  # thirds of a frame
 PAUSE_MARKS, PAUSE = ",;:", (3, 10)  # thirds of a frame
-FEWEST = 5  # observed durations, below which a default is used
+FEWEST = 5  # with fewer observed durations of a phone, a default is used
 
 
 class Utterance(NamedTuple):
@@ -35,7 +35,7 @@ class Utterance(NamedTuple):
 
 
 def observed_durations(corpus: Corpus, labels: np.ndarray, phones: int) -> list[np.ndarray]:
-    """Durations of each phone, in thirds of a frame, as spoken by the first voice. Empty for phones it never speaks."""
+    """The durations of each phone of the first voice, in thirds of a frame. Empty for phones that it never speaks."""
     found: list[list[int]] = [[] for _ in range(phones)]
     for k in np.flatnonzero(corpus.voice == 0):
         x = labels[corpus.start[k] : corpus.end[k]].ravel()
@@ -47,7 +47,7 @@ def observed_durations(corpus: Corpus, labels: np.ndarray, phones: int) -> list[
 
 
 class LatentRegression:
-    """Ridge regression of latents on the phones of three frames; the first voice of a corpus."""
+    """Ridge regression of latents on the phones of three frames, for the first voice of a corpus."""
 
     def __init__(self, corpus: Corpus, labels: np.ndarray, latents: np.ndarray, phones: int) -> None:
         self.phones = phones
@@ -62,14 +62,14 @@ class LatentRegression:
         print(f"latents: {1 - rest.var() / y.var():.0%} of the variance explained by phones")
 
     def features(self, labels: np.ndarray) -> np.ndarray:
-        """Phones [T, 3] -> one-hot vectors of the frame before, the frame and the frame after, side by side."""
+        """Phones [T, 3] -> one-hot vectors of the previous, the current and the next frame, concatenated."""
         silence = np.full((1, PHONES_PER_FRAME), self.phones - 1)
         padded = np.concatenate([silence, labels, silence])
         hot = np.eye(self.phones, dtype=np.float32)[padded].reshape(len(padded), -1)
         return np.concatenate([hot[:-2], hot[1:-1], hot[2:]], 1)
 
     def sample(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Latents [T, 32] for phones [T, 3]."""
+        """Sample latents [T, 32] for phones [T, 3]."""
         noise = NOISE * self.spread * rng.standard_normal((len(labels), len(self.mean)))
         return (self.mean + self.features(labels) @ self.weight + noise).astype(np.float32)
 
@@ -77,7 +77,7 @@ class LatentRegression:
 def make_utterance(
     text: str, said: list[list[int]], tokenizer: Tokenizer, durations: list[np.ndarray], rng: np.random.Generator
 ) -> Utterance | None:
-    """None where words can't be matched with their phones, or the voice never speaks one of these."""
+    """An utterance of a text; None if its words can't be matched with their phones, or the voice never speaks one of them."""
     words, silence = text.split(" "), len(durations) - 1
     tokens = np.array(tokenizer.model.encode(text))
     starts = np.flatnonzero(tokenizer.starts_word[tokens])
@@ -99,7 +99,7 @@ def make_utterance(
 
 
 def synthesize(run: Path, out: Path, sentences: list[Sentence], phones: dict[int, list[list[int]]], count: int) -> None:
-    """Writes the corpus OUT of `sentences`, whose phones are `phones`."""
+    """Write the corpus OUT of `sentences`. phones: by id of the sentence; count: the number of phones in the set."""
     rng = np.random.default_rng(0)
     corpus, tokenizer = Corpus(run), Tokenizer(run)
     labels, latents = np.load(run / "phones.npy"), np.load(run / "latents.npy")
@@ -114,7 +114,7 @@ def synthesize(run: Path, out: Path, sentences: list[Sentence], phones: dict[int
             table.append((sentence.id, 0, frame, frame + u.speech_end, frame + len(u.phones)))
             frame += len(u.phones)
     if not made:
-        raise SystemExit("no sentence without a recording could be used: add some to the table (sentences.py)")
+        raise SystemExit("no sentence without a recording can be used: add some to the table (sentences.py)")
     prepare_folder(out, run / "mini.yaml")
     save_table(out, table, [VOICE], [u.tokens for u in made])
     np.save(out / "latents.npy", np.concatenate(parts))
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--phones", type=Path, required=True, help="folder of phones.tsv and phones.txt")
-    parser.add_argument("--count", type=int, default=26_000, help="sentences at most")
+    parser.add_argument("--count", type=int, default=26_000, help="largest number of sentences")
     args = parser.parse_args()
     recorded = set(Corpus(args.run).ids.tolist())
     phones = read_phones(args.phones)

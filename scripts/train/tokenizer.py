@@ -1,8 +1,8 @@
-"""Make a tokenizer of the sentences of a table: of letters, or of so many pieces.
+"""Train a tokenizer on the sentences of a table: single letters, or BPE with a number of pieces.
 
     python tokenizer.py texts.tsv FOLDER [--pieces 256]      # FOLDER/tokenizer.model, FOLDER/mini.yaml
 
-Give it to the other scripts: train.py --config FOLDER/mini.yaml. By default they use the one of the bundled model, for English.
+Use it with train.py --config FOLDER/mini.yaml. The default is the English tokenizer of the bundled model.
 """
 
 import argparse
@@ -13,15 +13,15 @@ import yaml
 from texts import read_texts
 
 HERE = Path(__file__).parent
-SYMBOLS = '0123456789"()&%$€:;/+=#@*'  # a piece each, whether or not the sentences contain it
-MAX_LETTERS = 1000  # different ones
+SYMBOLS = '0123456789"()&%$€:;/+=#@*'  # each is a piece, even if the sentences do not contain it
+MAX_LETTERS = 1000  # largest number of different letters
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pieces", type=int, help="default: letters")
+    parser.add_argument("--pieces", type=int, help="number of BPE pieces (default: letters)")
     parser.add_argument("--config", type=Path, default=HERE / "mini.yaml")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def main() -> None:
         hard_vocab_limit=bool(args.pieces),
         character_coverage=1.0,
         user_defined_symbols=list(SYMBOLS),
-        normalization_rule_name="nfkc_cf",  # folds case: capitals sound the same
+        normalization_rule_name="nfkc_cf",  # case folding: capital letters sound the same
         minloglevel=1,
     )
     (args.folder / "tokenizer.vocab").unlink()

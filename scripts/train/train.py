@@ -1,23 +1,24 @@
-"""From a folder of recordings to a voice: runs all steps that are not done yet, in order.
+"""Train a voice from a folder of recordings: run all steps that are not done yet, in order.
 
     python train.py WORK --speech FOLDER --texts texts.tsv --minutes 1200      # two cores and a day
     python train.py WORK --speech FOLDER --texts texts.tsv --minutes 10        # a GPU and ten minutes
 
-SPEECH are folders or tar files of recordings, texts.tsv has their names, voices and sentences (README.md). Called again
-it continues; with more minutes it trains on. SIGTERM and Ctrl-C end it, and nothing is lost. --steps runs only some of:
+--speech: folders or tar files of recordings. texts.tsv: their names, voices and sentences (README.md). Run the command
+again to continue, or with more minutes to train longer. SIGTERM and Ctrl-C save the training and end it. --steps runs
+only some of:
 
     corpus      WORK/run from the recordings, WORK/also from eSpeak NG's speech of other sentences (--robot)
     phones      WORK/phones.tsv
-    features    what a latent is; the latents of all corpora
-    align       when each letter and phone is spoken
+    features    train the middle part of Mimi; write the latents of all corpora
+    align       find when each letter and phone is spoken
     synthetic   WORK/synth: sentences of the table without recordings
-    lm          text -> latents
-    gta         latents as the flow LM guesses them
-    decoder     latents -> sound
-    distill     one step per latent
-    encoder     sound -> latents
-    export      WORK/run/mini
-    judge       word error rate, DNSMOS (only if named)
+    lm          train the flow LM: text -> latents
+    gta         write the flow LM's guesses of the latents
+    decoder     train the decoder: latents -> sound
+    distill     train the flow net for one step per latent
+    encoder     train the encoder: sound -> latents
+    export      write WORK/run/mini
+    judge       word error rate, DNSMOS (only with --steps)
 """
 
 import argparse
@@ -35,12 +36,12 @@ from checkpoint import NAMES as CHECKPOINT_NAMES
 from training import default_device
 
 HERE = Path(__file__).parent
-SHARES = {"features": 0.05, "lm": 0.6, "decoder": 0.28, "distill": 0.03, "encoder": 0.04}  # of the minutes
-PARALLEL = ("lm", "decoder")  # trained by one process per core, on a CPU
+SHARES = {"features": 0.05, "lm": 0.6, "decoder": 0.28, "distill": 0.03, "encoder": 0.04}  # shares of the minutes
+PARALLEL = ("lm", "decoder")  # trained by one process per core on a CPU
 
 
 class Driver:
-    """The steps, as methods of their names."""
+    """Runs the steps; each is a method."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.work = args, args.work
@@ -49,7 +50,7 @@ class Driver:
 
     @property
     def corpora(self) -> list[Path]:
-        """Those of recordings, the voice to be learned first."""
+        """The corpora with recordings; the first one has the voice to learn."""
         return [self.run, *([self.also] if (self.also / "corpus.npz").exists() else [])]
 
     def corpus(self) -> None:
@@ -72,7 +73,7 @@ class Driver:
             call("phonemes.py", self.texts, self.work, "--language", self.args.espeak)
 
     def features(self) -> None:
-        """Latents stay as they are once there are some: nothing that was learned from them would fit others."""
+        """Existing latents are never changed, since later steps were trained on them."""
         if all((corpus / "latents.npy").exists() for corpus in self.corpora):
             return
         fixed = (self.run / "latents.npy").exists() or (self.run / "lm.pt").exists()
@@ -142,7 +143,7 @@ def is_newer(product: Path, source: Path) -> bool:
 
 
 def call(script: str, *arguments: object, processes: int = 1) -> None:
-    """Runs a script, in several processes with shared gradients if asked to. Ends this one if it fails or is ended."""
+    """Run a script, in one or several processes with shared gradients. Exits if it fails or is terminated."""
     command = [sys.executable, str(HERE / script), *map(str, arguments)]
     print(f"== {' '.join([script, *map(str, arguments)])}", flush=True)
     children = [subprocess.Popen(command, env=os.environ | own) for own in environments(processes)]
@@ -155,11 +156,11 @@ def call(script: str, *arguments: object, processes: int = 1) -> None:
         signal.signal(number, forward)
     statuses = [child.wait() for child in children]
     if any(statuses):
-        raise SystemExit(f"{script} ended with status {max(statuses, key=abs)}")
+        raise SystemExit(f"{script} exited with status {max(statuses, key=abs)}")
 
 
 def environments(processes: int) -> list[dict[str, str]]:
-    """What torch.distributed reads, for each of so many processes."""
+    """The environment variables of torch.distributed for each process."""
     if processes == 1:
         return [{}]
     with socket.socket() as free:
@@ -171,24 +172,26 @@ def environments(processes: int) -> list[dict[str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path, help="folder of all that is made")
+    parser.add_argument("work", type=Path, help="output folder")
     parser.add_argument("--speech", type=Path, nargs="+", default=[], help="folders or tar files of recordings")
     parser.add_argument("--texts", type=Path, help="default: WORK/texts.tsv")
-    parser.add_argument("--minutes", type=float, default=1200, help="of all trainings in total; default: 1200")
-    parser.add_argument("--steps", help="only these, with commas between; default: all but judge")
-    parser.add_argument("--robot", type=int, default=0, metavar="N", help="eSpeak NG speaks so many other sentences")
-    parser.add_argument("--synthetic", type=int, default=26_000, metavar="N", help="sentences without speech, at most")
+    parser.add_argument("--minutes", type=float, default=1200, help="total of all trainings; default: 1200")
+    parser.add_argument("--steps", help="only these, separated by commas; default: all but judge")
+    parser.add_argument("--robot", type=int, default=0, metavar="N", help="speak N other sentences with eSpeak NG")
+    parser.add_argument(
+        "--synthetic", type=int, default=26_000, metavar="N", help="use up to N sentences without speech"
+    )
     parser.add_argument("--checkpoint", type=Path, help="continue from this folder (checkpoint.py)")
     parser.add_argument("--config", type=Path, default=HERE / "mini.yaml", help="the architecture")
     parser.add_argument("--device", default=default_device(), help="cpu or cuda")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of lm and decoder, on a CPU")
-    parser.add_argument("--espeak", default="en-us", metavar="VOICE", help="of eSpeak NG, for the phones")
-    parser.add_argument("--language", default="english", help="whose reading rules pockettts applies")
-    parser.add_argument("--temperature", type=float, default=0.1, help="the model's default")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="processes for lm and decoder on a CPU")
+    parser.add_argument("--espeak", default="en-us", metavar="VOICE", help="voice of eSpeak NG for the phones")
+    parser.add_argument("--language", default="english", help="language of the reading rules in pockettts")
+    parser.add_argument("--temperature", type=float, default=0.1, help="the model's default temperature")
     args = parser.parse_args()
     steps = args.steps.split(",") if args.steps else [step for step in STEPS if step != "judge"]
     if unknown := [step for step in steps if step not in STEPS]:
-        parser.error(f"unknown step {unknown[0]!r}; there are {', '.join(STEPS)}")
+        parser.error(f"unknown step {unknown[0]!r}; use {', '.join(STEPS)}")
     args.work.mkdir(parents=True, exist_ok=True)
     driver = Driver(args)
     for step in steps:

@@ -1,4 +1,4 @@
-"""What the training scripts share: the device, the optimizer, and a training that ends on time and can be resumed."""
+"""Shared code of the training scripts: device, optimizer, and a training loop with a time limit that can be resumed."""
 
 import argparse
 import contextlib
@@ -15,14 +15,14 @@ import yaml
 from torch import nn
 
 WARMUP_STEPS = 100
-LOWEST_RATE = 0.02  # of the peak learning rate, at the end
+LOWEST_RATE = 0.02  # final learning rate, relative to the peak
 LOG_SECONDS, SAVE_SECONDS = 20, 60
-torch.set_flush_denormal(True)  # denormal numbers make a CPU many times slower
+torch.set_flush_denormal(True)  # a CPU is many times slower with denormal numbers
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
 
 
 def load_yaml(run: Path) -> dict[str, Any]:
-    """The architecture that RUN was prepared for."""
+    """The architecture of the model in RUN."""
     config: dict[str, Any] = yaml.safe_load((run / "mini.yaml").read_text())
     return config
 
@@ -34,11 +34,13 @@ def default_device() -> str:
 def argument_parser(doc: str | None, minutes: bool = True) -> argparse.ArgumentParser:
     """A parser with RUN, --device, --threads and, for trainings, --minutes. `doc` is the script's docstring."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of the corpus and of what is trained on it")
+    parser.add_argument("run", type=Path, help="folder of the corpus and its trainings")
     parser.add_argument("--device", default=default_device(), help="cpu or cuda (default: cuda if there is one)")
-    parser.add_argument("--threads", type=int, default=0, help="of each process, on a CPU (default: OMP_NUM_THREADS)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="threads of each process on a CPU (default: OMP_NUM_THREADS)"
+    )
     if minutes:
-        parser.add_argument("--minutes", type=float, required=True, help="of work in total, earlier calls included")
+        parser.add_argument("--minutes", type=float, required=True, help="total minutes, including earlier calls")
     return parser
 
 
@@ -52,17 +54,17 @@ def parse(parser: argparse.ArgumentParser, seed: int = 0) -> argparse.Namespace:
 
 
 def cpu_has_fast_bf16() -> bool:
-    """Whether bf16 is faster than f32 here: with AMX, AVX512-BF16 or ARM's bf16 instructions (Linux tells)."""
+    """Whether this CPU has fast bf16: AMX, AVX512-BF16 or ARM's bf16 instructions (only detected on Linux)."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     return bool(flags & {"amx_bf16", "avx512_bf16", "bf16"})
 
 
-FAST_BF16 = {"cpu": cpu_has_fast_bf16(), "cuda": True}  # looked up here, since compiled functions can't read files
+FAST_BF16 = {"cpu": cpu_has_fast_bf16(), "cuda": True}  # detected here, since compiled functions can't read files
 
 
 def autocast(device: str | torch.device) -> torch.autocast:
-    """Matrix products in bf16 where that is faster."""
+    """Autocast that computes matrix products in bf16 if that is faster."""
     kind = torch.device(device).type
     return torch.autocast(kind, torch.bfloat16, enabled=FAST_BF16[kind])
 
@@ -70,7 +72,7 @@ def autocast(device: str | torch.device) -> torch.autocast:
 def make_optimizer(
     module: nn.Module, rate: float, betas: tuple[float, float] = (0.9, 0.98), decay: float = 0.01
 ) -> torch.optim.AdamW:
-    """Fused AdamW; only matrices decay."""
+    """Fused AdamW with weight decay for matrices only."""
     weights = [w for w in module.parameters() if w.requires_grad]
     groups = [
         {"params": [w for w in weights if w.ndim > 1], "weight_decay": decay},
@@ -85,7 +87,7 @@ def make_optimizer(
 
 
 def descend(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
-    """One step, with gradients clipped to norm 1. On CUDA a step with gradients that are not finite is left out."""
+    """One optimizer step, with gradients clipped to norm 1. On CUDA a step with non-finite gradients is skipped."""
     norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
     if norm.device.type == "cuda":
         optimizer.found_inf = (~norm.isfinite()).float()  # read by fused AdamW
@@ -93,14 +95,14 @@ def descend(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
 
 
 class Training:
-    """Runs steps until the minutes are spent or SIGTERM or SIGINT arrives, and saves RUN/NAME.pt whole, then and every minute.
+    """Runs steps until the minutes are spent, or until SIGTERM or SIGINT. Saves RUN/NAME.pt atomically at the end and every minute.
 
     A new call resumes from that file. The learning rate warms up over 100 steps and falls linearly to about zero over
-    the minutes, so the schedule fits any machine. Minutes are processor time per thread on a CPU and wall time on CUDA:
-    a busy machine does not shorten the training. A stopped process (SIGSTOP) does not spend any.
+    the minutes, so the schedule fits any machine. Minutes are processor time per thread on a CPU and wall time on CUDA,
+    so a busy machine does not shorten the training. A stopped process (SIGSTOP) does not spend any.
 
-    Several processes (data parallel; train.py starts them, torchrun could) share gradients, times and the decision to
-    stop. Only rank 0 prints and saves.
+    Several processes (data parallel, started by train.py or torchrun) share gradients, times and the decision to stop.
+    Only rank 0 prints and saves.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class Training:
         averaged: str,
         ema: float = 0.998,
     ) -> None:
-        """`averaged` names the module whose moving average of decay `ema` is kept: the model that is exported."""
+        """averaged: name of the module whose moving average, with decay `ema`, is kept and exported."""
         self.path, self.modules, self.optimizers, self.averaged = run / f"{name}.pt", modules, optimizers, averaged
         self.seconds, self.decay = minutes * 60, ema
         self.device = next(modules[averaged].parameters()).device
@@ -127,18 +129,18 @@ class Training:
             dist.init_process_group("gloo")
         if self.path.exists():
             self._load()
-        torch.manual_seed(1000 * self.step + self.rank)  # a resumed training must not see the same crops again
+        torch.manual_seed(1000 * self.step + self.rank)  # so that a resumed training draws different crops
         if self.rank == 0:
             done = f"{self.worked / 60:.1f} of {minutes:g} minutes"
             print(f"{name}: from step {self.step}, {done}, on {self.device}", flush=True)
 
     @property
     def progress(self) -> float:
-        """Share of the minutes that is spent, 0 to 1."""
+        """The share of the minutes that is spent, 0 to 1."""
         return min(1.0, self.worked / self.seconds)
 
     def __iter__(self) -> Iterator[float]:
-        """Yields the progress once per step. The caller makes the step."""
+        """Yield the progress before each step. The caller runs the step."""
         if self.worked >= self.seconds:
             return
         signals: list[int] = []
@@ -168,7 +170,7 @@ class Training:
             raise SystemExit(128 + signals[0])
 
     def share_gradients(self, module: nn.Module) -> None:
-        """Averages the gradients of all processes."""
+        """Average the gradients of all processes."""
         if self.world == 1:
             return
         gradients = [w.grad for w in module.parameters() if w.grad is not None]
@@ -179,7 +181,7 @@ class Training:
             g.copy_(part.view_as(g))
 
     def log(self, **values: torch.Tensor) -> None:
-        """Adds values to means over about the last 50 calls. Nothing waits for the device before they are printed."""
+        """Add values to running means over about the last 50 calls. The device is not synchronized until they are printed."""
         for k, v in values.items():
             mean, n = self.means.get(k, (torch.zeros((), device=v.device), 0))
             self.means[k] = torch.lerp(mean, v.detach().float(), max(0.02, 1 / (n + 1))), n + 1
@@ -199,7 +201,7 @@ class Training:
                     group["lr"] = peak * scale
 
     def _agree(self, took: float, stop: bool) -> tuple[float, bool]:
-        """Mean seconds of all processes, and whether any of them was told to stop: else one would wait for another."""
+        """The mean seconds of all processes, and whether any of them must stop, so that all stop at the same step."""
         if self.world == 1:
             return took, stop
         shared = torch.tensor([took, float(stop)], dtype=torch.float64)
@@ -234,7 +236,7 @@ class Training:
         os.replace(temporary, self.path)
 
     def _load(self) -> None:
-        """Resumes. A checkpoint without optimizer state (checkpoint.py) warms up again."""
+        """Resume from the file. Without optimizer states (checkpoint.py), the learning rate warms up again."""
         state = torch.load(self.path, map_location=self.device, weights_only=True)
         self.step, self.worked, self.ema = state["step"], state["worked"], state["ema"]
         for k, module in self.modules.items():
@@ -249,16 +251,16 @@ class Training:
 
 
 def load_average(path: Path, device: str | torch.device = "cpu") -> dict[str, torch.Tensor]:
-    """The moving average of the weights that a training left in `path`."""
+    """The moving average of the weights in the training file `path`."""
     if not path.exists():
-        raise SystemExit(f"{path} is missing: run the step that makes it first (train.py runs all steps in order)")
+        raise SystemExit(f"{path} is missing: run the step that writes it first (train.py runs all steps in order)")
     state: dict[str, torch.Tensor] = torch.load(path, map_location=device, weights_only=True)["ema"]
     return state
 
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """No gradients and no dropout within; training mode after."""
+    """Context manager: no gradients and no dropout inside; back to training mode at the end."""
     module.eval()
     with torch.no_grad():
         yield

@@ -1,4 +1,4 @@
-"""Batches of utterances for the flow LM: real ones, segmented otherwise, and spliced; in a few fixed sizes."""
+"""Batches of utterances for the flow LM: originals, with other segmentations, and spliced; in a few fixed sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +12,15 @@ from synthetic import VOICE as SYNTHETIC
 from torch import nn
 
 PREFIX = 2  # positions before the text: bos_before_voice, the voice
-TAIL = 4  # frames after the end of speech that are learned
-HEADS = 4  # heads of a layer whose attention is trained: on the tokens of a frame, and on the next three tokens
+TAIL = 4  # frames after the end of speech that are trained on
+HEADS = 4  # trained heads of a layer: they attend to the tokens of a frame and to the next three tokens
 SEGMENTATIONS, DROPOUT = 2, 0.15  # other segmentations of each text, by BPE dropout (arXiv 1910.13267)
-WEIGHT = 3  # of the usual segmentation
-SPLICES = 4  # per utterance of the first corpus, one per utterance of the others
-JOINED = 0.4  # share of splices that are two whole utterances
-LONGEST = 180  # tokens plus frames of a splice
-QUANTILES = (0.5, 0.77, 0.93, 1.0)  # of the lengths, for the sizes of batches
-FITTING = 0.97  # share of utterances of that many frames whose tokens fit
+WEIGHT = 3  # how often the default segmentation is used, relative to the others
+SPLICES = 4  # splices per utterance of the first corpus; one for the other corpora
+JOINED = 0.4  # share of splices of two whole utterances
+LONGEST = 180  # largest number of tokens plus frames of a splice
+QUANTILES = (0.5, 0.77, 0.93, 1.0)  # quantiles of the lengths, for the sizes of batches
+FITTING = 0.97  # share of the utterances with up to that many frames whose tokens fit too
 
 
 class Utterance(NamedTuple):
@@ -42,13 +42,13 @@ class Size(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Padded utterances. Latents are as in the corpus, not normalised."""
+    """Padded utterances. Latents are those of the corpus, not normalized."""
 
     voice: torch.Tensor  # [B]
     n: torch.Tensor  # [B], number of tokens
     t: torch.Tensor  # [B], number of frames
     speech_end: torch.Tensor  # [B]
-    recorded: torch.Tensor  # [B], 1 if the latents are of a recording, else 0
+    recorded: torch.Tensor  # [B], 1 if the latents come from a recording, else 0
     tokens: torch.Tensor  # [B, N]
     latents: torch.Tensor  # [B, T, 32]
     phones: torch.Tensor  # [B, T, PHONES_PER_FRAME]
@@ -56,14 +56,14 @@ class Batch(NamedTuple):
 
 
 class Utterances:
-    """Utterances of several corpora, and batches of them, made on the device.
+    """Utterances of several corpora; makes batches of them on the device.
 
-    The first corpus is the voice to be learned. Splices keep the flow LM from learning by heart what is spoken when,
-    instead of how to find it out.
+    The first corpus has the voice to learn. Splices keep the flow LM from memorizing the timing of whole utterances
+    instead of learning to read.
     """
 
     def __init__(self, runs: list[Path], positions: int, device: str = "cpu") -> None:
-        """`positions`: tokens and frames of a batch."""
+        """positions: number of tokens and frames in a batch."""
         self.device = torch.device(device)
         corpora = [Corpus(run) for run in runs]
         rows: list[Utterance] = []
@@ -98,12 +98,11 @@ class Utterances:
         self.recorded = (~torch.isin(self.voice, torch.tensor(unreal, device=self.device))).float()
         self.sizes = self._sizes(lengths, np.concatenate(held_out), training, positions)
         chances = np.array([len(size.training[0]) / size.batch for size in self.sizes])
-        self.chances = (
-            chances / chances.sum()
-        )  # of each size, so that all utterances of the first corpus are as frequent
+        # Probabilities of the sizes: all utterances of the first corpus are equally frequent.
+        self.chances = chances / chances.sum()
 
     def sample(self, size: Size, shares: Sequence[float | torch.Tensor]) -> Batch:
-        """A batch of training utterances; about so large shares of it are from the second corpus, the third, ..."""
+        """A batch of training utterances. shares: approximate shares of the second corpus, the third, ..."""
         own, *others = size.training
         rows, lot = pick(own, size.batch), torch.rand(size.batch, device=self.device)
         for other, share in zip(others, shares, strict=True):
@@ -113,7 +112,7 @@ class Utterances:
         return self.batch(rows, size)
 
     def sample_held_out(self, rng: np.random.Generator) -> Batch | None:
-        """A batch of utterances held out, of any size; None if there are none."""
+        """A batch of held-out utterances, of any size; None if there are none."""
         found = [size for size in self.sizes if len(size.held_out)]
         if not found:
             return None
@@ -136,7 +135,7 @@ class Utterances:
         )
 
     def spoken_tokens(self, rows: torch.Tensor, size: Size) -> list[torch.Tensor]:
-        """[B, T, N] of each head: the tokens spoken within each frame; for further heads the one token after those."""
+        """The target [B, T, N] of each head: the tokens spoken in each frame; for each further head the next token."""
         at = torch.arange(size.frames, device=self.device)[None, :, None]
         begins = self.begins[rows, : size.tokens][:, None]
         last = torch.arange(size.tokens, device=self.device)[None, None] == (self.n[rows] - 1)[:, None, None]
@@ -150,7 +149,7 @@ class Utterances:
     def _sizes(
         self, lengths: np.ndarray, held_out: np.ndarray, training: list[np.ndarray], positions: int
     ) -> list[Size]:
-        """Few shapes, since each is compiled: by quantiles of the first corpus. Longer rows of others are left out."""
+        """A few shapes, since each is compiled, from quantiles of the first corpus. Longer rows of other corpora are left out."""
         own = np.unique(np.concatenate([training[0], held_out]))
         tokens, frames = lengths[:, own]
         shapes = []
@@ -176,14 +175,14 @@ class Utterances:
 
 
 def pick(rows: torch.Tensor, count: int) -> torch.Tensor:
-    """`count` of `rows`, with repetition, drawn on the device."""
+    """Sample `count` of `rows` with replacement, on the device."""
     return rows[(torch.rand(count, device=rows.device) * len(rows)).long()]
 
 
 def read_utterances(
     corpus: Corpus, tokenizer: Tokenizer, letters: np.ndarray, first_frame: int, first_voice: int
 ) -> list[Utterance]:
-    """All utterances of a corpus. `letters` is its align.npy; frames and voices are counted from the given ones on."""
+    """All utterances of a corpus. letters: its align.npy; first_frame, first_voice: offsets of its frames and voices."""
     ends = np.cumsum([int(tokenizer.letters[tokens].sum()) for tokens in corpus.tokens])
     result = []
     for k, own in enumerate(np.split(letters, ends[:-1])):
@@ -195,9 +194,9 @@ def read_utterances(
 
 
 def resegment(u: Utterance, tokenizer: Tokenizer) -> list[Utterance]:
-    """The same utterance with its text cut into other tokens."""
+    """The same utterance with other segmentations of its text into tokens."""
     if u.letter_begins is None:
-        raise ValueError("a spliced utterance has no times of letters")
+        raise ValueError("a spliced utterance has no letter times")
     text, result = tokenizer.model.decode(u.tokens.tolist()), []
     for _ in range(SEGMENTATIONS):
         tokens = np.array(tokenizer.model.encode(text, enable_sampling=True, alpha=DROPOUT, nbest_size=-1))
@@ -207,7 +206,7 @@ def resegment(u: Utterance, tokenizer: Tokenizer) -> list[Utterance]:
 
 
 def splice(whole: list[Utterance], count: int, starts_word: np.ndarray, rng: np.random.Generator) -> list[Utterance]:
-    """About `count` pairs of utterances of the same voice: one up to a word, the other from a word on; or both whole."""
+    """Splice about `count` pairs of utterances of one voice: the first up to a word and the second from a word on, or both whole."""
     words = [np.flatnonzero(starts_word[u.tokens])[1:] for u in whole]  # the first word has silence before it
     of_voice = {v: [k for k, u in enumerate(whole) if u.voice == v and len(words[k])] for v in {u.voice for u in whole}}
     result = []

@@ -118,10 +118,10 @@ def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) ->
 
 
 def weekday_ranges(language: Callable[[], Language], days: Mapping[str, str]) -> Rule:
-    """A rule for ranges of abbreviated weekdays: "Mo-Fr", "lun.–ven."."""
+    """A rule for ranges of abbreviated weekdays: "Mo-Fr", "lun.–ven."; but not "zo-zo"."""
     names = "|".join(map(re.escape, days))
     return Rule(
-        rf"(?i)({names})\.?{SPACES}?[-\u2013]{SPACES}?({names})(?:\.(?={SPACES}*[\d:,])|(?![\w.-])|(?=\.))",
+        rf"(?i)({names})\.?{SPACES}?[-\u2013]{SPACES}?(?!\1\b)({names})(?:\.(?={SPACES}*[\d:,])|(?![\w.-])|(?=\.))",
         lambda match: language().range(*(_day(name, days) for name in match.groups())),
         "letter",
         frozenset(map(str.lower, days)),

@@ -1,4 +1,4 @@
-// The page of `pockettts serve`: asks the server for speech, and plays it while it comes.
+// The page of `pockettts serve`: requests speech from the server, and plays it while it arrives.
 
 import { Player, RATE, recording, Sound, wav } from "./sound.js";
 import { Reading } from "./reading.js";
@@ -11,7 +11,7 @@ const $ = (id) => document.getElementById(id);
 
 // --- server ---------------------------------------------------------------------------------------------------------------
 
-/** What went wrong, in words for people. */
+/** An error with a message for people. */
 class Told extends Error {
   constructor(words, status) {
     super(words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : "."));
@@ -19,7 +19,7 @@ class Told extends Error {
   }
 }
 
-/** A good answer to a request. Throws Told, or AbortError. */
+/** The response to a request. Throws Told for an error, or AbortError. */
 async function ask(path, options = {}) {
   const key = $("key").value;
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
@@ -33,7 +33,7 @@ async function ask(path, options = {}) {
   throw new Told(words && typeof words === "string" ? words : `the server answered ${answer.status}`);
 }
 
-/** The lines of a streamed answer, as they come: { samples: Int16Array, words: [{ word, start_time, end_time }] }. */
+/** The lines of a streamed response as they arrive: { samples: Int16Array, words: [{ word, start_time, end_time }] }. */
 async function* lines(answer) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = ""; // of a line whose end has not come
@@ -54,7 +54,7 @@ async function* lines(answer) {
 
 // --- what lasts -----------------------------------------------------------------------------------------------------------
 
-/** A value that outlives the page, where the browser allows that. */
+/** A value that is kept between visits, where the browser allows that. */
 function remember(name, value, storage = "localStorage") {
   try {
     window[storage].setItem(`pockettts.${name}`, value);
@@ -123,7 +123,7 @@ async function speak() {
   }
 }
 
-/** The answer to a text, with the voice and the knobs as they are. Throws as `ask`. */
+/** The response to a text, with the current voice and settings. Throws as `ask` does. */
 function speech(text, signal) {
   const knobs = Object.fromEntries(turned().map((id) => [id, Number($(id).value)]));
   const body = { input: text, voice: voice() === RECORDED ? recorded.sound : voice(), model: model(), response_format: "pcm", ...knobs };
@@ -180,7 +180,7 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Make the page show how things are; and again for every frame while they change by themselves. */
+/** Update the page; again for every frame while something is playing. */
 function render() {
   const { sound, position, playing } = player;
   const write = (id, words) => $(id).textContent === words || ($(id).textContent = words);
