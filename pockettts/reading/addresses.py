@@ -18,19 +18,18 @@ UNIX_PATH = re.compile(
 )
 WINDOWS_PATH = re.compile(r"[A-Za-z]:\\[^\s\"<>|*?]*")
 TRAILING = ".,;:!?'\"\u2019\u201d)"
-# Ends of addresses. Those of two letters are countries'; of others only common ones are taken for an address without www.
+# Top-level domains that make an address without "www.". Two letters are countries.
 DOMAINS = words("""
     com org net edu gov mil int info biz app dev blog shop online site tech store cloud xyz club name pro museum travel jobs mobi
     news     media wiki page design art live studio world today email agency digital academy social systems network games music video photo
     io ai co tv me cc uk us de fr es it pt nl be at ch eu ca au nz in jp cn kr ru ua pl cz sk hu ro bg gr tr se no dk fi is ie lt lv ee
     br mx ar cl pe ve za il ae sa eg ma ng ke sg hk tw th vn id my ph pk ir lu li fm gg ly to gl im so sh ws vc
 """)  # fmt: skip
-# Endings of names of files that are also words or look like them.
 PIECES = re.compile(r"[^\W\d_]+|\d+|[\W_]")
 
 
 def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
-    """An address or the name of a file that begins at i: where it ends, and how it is read."""
+    """The address or file name that starts at i: its end, and its spoken form. None if there is none."""
     if not language.in_addresses:
         return None
     if text[i + 1 : i + 3] == ":\\":
@@ -58,13 +57,13 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
 
 
 def path_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
-    """A path that begins at i: `/usr/local/bin`, `~/notes/a.txt`, `C:\\Users`."""
+    """The path that starts at i: `/usr/local/bin`, `~/notes/a.txt`, `C:\\Users`."""
     match = UNIX_PATH.match(text, i) or WINDOWS_PATH.match(text, i)
     return _read(text, i, match.end(), language) if match and language.in_addresses else None
 
 
 def _is_file(match: re.Match[str], language: Language) -> bool:
-    """Whether it is a name of a file or a product (`Node.js`), not two words without a space between them."""
+    """Whether a match is a file name or a product (`Node.js`), not two words with a missing space."""
     name, ending = match[0][: match.start(1) - match.start() - 1], match[1]
     if not any(map(str.isalpha, name)):
         return False
@@ -80,7 +79,7 @@ def _read(text: str, start: int, end: int, language: Language) -> tuple[int, str
 
 
 def read_address(address: str, language: Language) -> str:
-    """An address in words."""
+    """The spoken form of an address."""
     pieces = PIECES.findall(address.rstrip("/"))
     host = pieces.index("@") if "@" in pieces else 0  # "john.doe@example.com": what is before it are names
     said = []
@@ -95,7 +94,7 @@ def read_address(address: str, language: Language) -> str:
 
 
 def _read_word(word: str, is_behind_dot: bool, language: Language) -> str:
-    """A part of an address: spelled where it can't be read, or is a short ending."""
+    """A part of an address: spelled if it can't be read as a word, or is a short ending."""
     lower = word.lower()
     if lower in language.address_words or len(word) == 1:
         return word

@@ -29,10 +29,8 @@ LINE_BREAKS = str.maketrans("\r\n", "  ")
 PAUSE_AFTER_STOP = re.compile(r"(?<=[.!?\u2026])\s*[,;:]")
 SHORT = 5  # texts of fewer words get more frames after EOS and, where the model asks for it, padding
 PADDING = " " * 8
-MAX_TOKENS_AT_ONCE = (
-    1000  # tokens that are ever spoken in one go: beyond, the model babbles and its KV cache fills the memory
-)
-DIGIT_REACH = 5  # tokens that surely hold a mark and the character beside it, which may be spelled in four bytes
+MAX_TOKENS_AT_ONCE = 1000  # maximum tokens per chunk: beyond this the model babbles and its KV cache fills the memory
+DIGIT_REACH = 5  # tokens that always contain a mark and the next character, which may be four byte tokens
 
 
 class TextRules(Protocol):
@@ -54,7 +52,7 @@ class TextRules(Protocol):
 
 @dataclass(frozen=True)
 class Chunk:
-    """What the model speaks in one go.
+    """A piece of text that the model speaks in one generation.
 
     Attributes:
         ids: token ids.
@@ -71,7 +69,7 @@ class Chunk:
 
     @property
     def characters(self) -> int:
-        """How many characters of the written text it speaks, spaces included."""
+        """The number of characters of the written text, including spaces."""
         return sum(len(word) + 1 for word, _ in self.words)
 
 
@@ -87,7 +85,7 @@ def split_text(
 
 
 def check(text: str, reading: Reading | None) -> None:
-    """Raise what `split_text` would, without a tokenizer."""
+    """Raise the errors of `split_text`, without a tokenizer."""
     _texts_and_pauses(text, 0, reading)
 
 
@@ -139,14 +137,14 @@ def _chunks(
 
 
 class _Words:
-    """Deals out the words of a text, as they were written, to its chunks."""
+    """Assigns the written words of a text to its chunks."""
 
     def __init__(self, spoken: Normalized) -> None:
         self._spoken = spoken
         self._left: list[tuple[str, int]] | None = None  # the next word last
 
     def next(self, text: str) -> tuple[tuple[str, int], ...]:
-        """The words of the following chunk, by how many letters it has."""
+        """The words of the next chunk, by its number of letters."""
         if self._left is None:
             self._left = self._spoken.words()[::-1]
         letters, found = count_letters(text), []

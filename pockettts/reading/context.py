@@ -1,9 +1,9 @@
-"""Whether a dot or a letter belongs to what stands before it, or ends a sentence."""
+"""Whether a dot or a single letter belongs to the word before it, or ends the sentence."""
 
 from .languages.base import Language
 from .neighbors import last_word
 
-Found = tuple[int, str]  # a written form: where it ends; what is said for it
+Found = tuple[int, str]  # a written form: its end, and its spoken form
 
 
 def is_label(text: str, place: int, language: Language) -> bool:
@@ -13,7 +13,7 @@ def is_label(text: str, place: int, language: Language) -> bool:
 
 
 def without_stop(text: str, end: int, language: Language) -> int:
-    """Where a form ends that is written with a dot, which may also end the sentence; then it is left to the sentence."""
+    """The end of a written form whose last dot may also be the full stop of the sentence. The full stop is not part of the form."""
     if text[end - 1 : end] != ".":
         return end
     after = text[end : end + 40].lstrip("\"'\u201d\u2019)]\u00bb")

@@ -59,11 +59,11 @@ ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def unmarked(text: str) -> str:
-    """A text without its markup, and as many lines."""
+    """Remove markup. The number of lines stays the same."""
     if not ANY_MARKUP.search(text):
         return text
     text = NOTE_MARKS.sub("", text)
-    if is_ssml(text):  # XML; what else there is of it, pauses.py takes out
+    if is_ssml(text):  # XML; pauses.py removes the rest of it
         return _ssml(text)
     if "<" in text:
         text = _without_tags(text)
@@ -72,7 +72,7 @@ def unmarked(text: str) -> str:
 
 
 def is_ssml(text: str) -> bool:
-    """Whether a text is an SSML document: one element <speak>, whatever XML stands before it."""
+    """Whether a text is an SSML document: a single <speak> element, perhaps after an XML prolog."""
     return (
         "<speak" in text.lower()
         and PROLOG.match(text) is not None
@@ -81,12 +81,12 @@ def is_ssml(text: str) -> bool:
 
 
 def noted(written: str, said: str) -> str:
-    """A note that something is to be said in other words."""
+    """A note: a text and its spoken form."""
     return f"\ue000{written}\ue001{said}\ue002" if written.strip() and said.strip() else written
 
 
 def split_notes(text: str) -> tuple[str, list[tuple[int, int, str]]]:
-    """A text without notes, and what they say of its characters start .. stop."""
+    """Separate a text and its notes: (start, stop, spoken form)."""
     if "\ue000" not in text:
         return text, []
     plain, notes, done = "", [], 0
@@ -108,7 +108,7 @@ def _unescaped(text: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    """A text without comments and without the tags that are whole: closed, or of elements that are never closed."""
+    """Remove comments and well-formed tags: those with a closing tag, and void elements."""
     text = COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text)
     tags = list(TAG.finditer(text))
     partners = _partners(tags)
@@ -147,7 +147,7 @@ def _without_tags(text: str) -> str:
 
 
 def _partners(tags: list[re.Match[str]]) -> dict[int, re.Match[str] | None]:
-    """The tags, by their number, that are whole, with those that close them; None for what needs none."""
+    """The well-formed tags, by index, with the index of their closing tag; None for void elements."""
     partners: dict[int, re.Match[str] | None] = {}
     opened: dict[str, list[int]] = {}
     for number, tag in enumerate(tags):
@@ -161,7 +161,7 @@ def _partners(tags: list[re.Match[str]]) -> dict[int, re.Match[str] | None]:
             partners[number] = None
         elif name in VOID:
             partners[number] = None
-    for name in ("p", "li", "td", "th", "tr", "dt", "dd", "option"):  # HTML lets one leave out the ends of these
+    for name in ("p", "li", "td", "th", "tr", "dt", "dd", "option"):  # their closing tags are optional in HTML
         numbers = opened.get(name, [])
         if len(numbers) > 1 or numbers and partners:
             partners |= dict.fromkeys(numbers)
@@ -184,7 +184,7 @@ SAY_AS = re.compile(rf"<say-as\b({ATTRIBUTES})\s*>(.*?)</say-as\s*>", re.S | re.
 
 
 def _ssml(text: str) -> str:
-    """A <speak> document in which <sub> and <say-as> are notes."""
+    """Replace <sub> and <say-as> of a <speak> document by notes."""
 
     def attribute(given: str, name: str) -> str:
         return next(
@@ -231,7 +231,7 @@ def _without_markdown(text: str) -> str:
 
 
 def _fences(lines: list[str]) -> set[int]:
-    """The lines that begin and end blocks of code, in pairs; one that is never closed is none."""
+    """The first and last lines of fenced code blocks. A fence without an end is text."""
     found: set[int] = set()
     opened: tuple[int, str] | None = None
     for number, line in enumerate(lines):
@@ -263,7 +263,7 @@ def _table_rows(lines: list[str]) -> set[int]:
 
 
 def _inline(line: str, names: set[str]) -> str:
-    """A line without marks of emphasis, links and code."""
+    """Remove the marks of emphasis, links and code from a line."""
     if "`" in line:
         line = CODE.sub(r"\2", line)
     if "[" in line:
@@ -274,7 +274,7 @@ def _inline(line: str, names: set[str]) -> str:
     if "<" in line:
         line = AUTOLINK.sub(r"\1", line)
     if "*" in line or "_" in line or "~~" in line or "==" in line:
-        for _ in range(3):  # one in another
+        for _ in range(3):  # nested
             before = line
             for pattern in EMPHASIS:
                 line = pattern.sub(r"\2", line)
@@ -285,7 +285,7 @@ def _inline(line: str, names: set[str]) -> str:
 
 
 def _link(match: re.Match[str]) -> str:
-    """A link's text; or a word with how it is said, `[Nguyen](win)`, if what is in brackets is no address."""
+    """The text of a link; or a note for `[Nguyen](win)`, if the target is not an address."""
     if not match[1] and SAID.fullmatch(match[0]) and match[2].strip():
         return noted(match[2], match[3])
     return match[2]

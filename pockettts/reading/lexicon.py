@@ -1,4 +1,4 @@
-"""How words are to be said: a list of respellings, and `[Nguyen](win)` in a text.
+"""Pronunciation lists: respellings of words.
 
 A file has lines `word<tab or two spaces>respelling`; `#` starts a comment, and a line `[de]` says that what follows is for German alone,
 `[*]` for all again. Words are compared whole, and without regard to case unless the entry has capitals.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import TextError
 
-VARIABLE = "POCKETTTS_LEXICON"  # an environment variable: the file to use where none is named
+VARIABLE = "POCKETTTS_LEXICON"  # environment variable: the default file
 SECTION = re.compile(r"\[\s*(\*|[A-Za-z]{2,}(?:[-_][A-Za-z]+)?)\s*\]")
 ENTRY = re.compile(r"(\S(?:.*?\S)?)(?:[ ]*\t\s*|\s{2,}|\s+=\s+)(\S.*)")
 SINGLE = re.compile(r"(\S+)\s+(\S.*)")
@@ -40,7 +40,7 @@ EMPTY = Lexicon()
 
 
 def read_lexicon(path: str | Path) -> Lexicon:
-    """A list of respellings. Raises TextError: the file can't be read, or a line of it is no entry."""
+    """A list of respellings. Raises TextError: the file can't be read, or has a malformed line."""
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -55,7 +55,7 @@ def read_lexicon(path: str | Path) -> Lexicon:
 
 
 def parse_lexicon(lines: Iterable[str], name: str) -> Lexicon:
-    """The same from lines. name: of what they are from, for messages."""
+    """Parse a list. name: its source, for messages."""
     from .languages import language_code
 
     entries: dict[str, dict[str, str]] = {}
@@ -78,7 +78,7 @@ def parse_lexicon(lines: Iterable[str], name: str) -> Lexicon:
 
 
 def default_path() -> Path:
-    """Where a user's own list is: POCKETTTS_LEXICON, or lexicon.txt in the folder for settings of this program."""
+    """The path of the user's own list: POCKETTTS_LEXICON, or lexicon.txt in the folder for settings of this program."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     if sys.platform == "win32":
@@ -91,7 +91,7 @@ def default_path() -> Path:
 
 
 def find_lexicon(path: str | Path | None) -> Lexicon:
-    """The list of a path; None: the user's own, or an empty one if there is none; "": an empty one.
+    """Read the list at a path. None: the user's own list, if there is one; "": an empty list.
 
     A file that has not changed since is not read again. Raises TextError as `read_lexicon`.
     """

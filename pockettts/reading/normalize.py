@@ -1,8 +1,8 @@
-"""What is spoken of a text: written forms become words, signs become words or silence, and every word knows where it was written.
+"""Text normalization: written forms become words, signs become words or silence. Each spoken word keeps its place in the written text.
 
     visible -> unmarked (lines stay)  |  pieces (pauses.py)  |  normalize, a piece at a time  ->  chunks
 
-`cleaned` is the first step and needs the whole text; `normalize` is the last and needs a line or a paragraph.
+`cleaned` is the first step, on the whole text. `normalize` is the last step, on a line or a paragraph.
 """
 
 import re
@@ -18,7 +18,7 @@ from .lexicon import EMPTY, Lexicon, find_lexicon
 from .unicode import LETTER, Emoji, composed, is_pictograph, pictograph_name, visible
 from .word_forms import WORD, WordForms, word_forms
 
-Edit = tuple[int, int, str]  # characters start .. stop are said like this
+Edit = tuple[int, int, str]  # characters start .. stop, and their spoken form
 
 TOKEN = re.compile(r"\S+")
 PLAIN = re.compile(
@@ -38,12 +38,12 @@ TAG_AROUND = re.compile(
 )  # "<audio>", not "a<b and b>c"
 SAY_AS = re.compile("\ue003([^\ue003]*)\ue003([^\ue003]*)\ue003")
 QUOTES = "\"'\u201c\u2018\u201e\u201a\u00ab\u201d\u2019\u00bb( \u00a0\u202f"  # before a sign that is called by its name
-MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")  # what begins or is part of all markup
-REMEMBERED = 50_000  # words known to be plain
+MARKUP = re.compile(r"[<&*_`~#>\[|\\=]")  # characters that all markup needs
+REMEMBERED = 50_000  # size of the cache of plain words
 
 
 def cleaned(text: str) -> str:
-    """A whole text without what can't be seen and without markup; it has as many lines as before."""
+    """Remove invisible characters and markup from a whole text. The number of lines stays the same."""
     text = visible(text)
     if not MARKUP.search(text):
         return text
@@ -54,7 +54,7 @@ def cleaned(text: str) -> str:
 
 @dataclass(frozen=True)
 class Normalized:
-    """A piece of text as it is spoken. source: as it was written; edits: what is said otherwise, in order, of the composed source."""
+    """A piece of text and its spoken form. source: the written text; composed: the same in NFC; edits: the changes to `composed`, in order."""
 
     source: str
     composed: str
@@ -62,7 +62,7 @@ class Normalized:
 
     @cached_property
     def text(self) -> str:
-        """What is spoken."""
+        """The spoken text."""
         if not self.edits:
             return self.composed
         out: list[str] = []
@@ -75,7 +75,7 @@ class Normalized:
         return TIDY_BEFORE.sub("", re.sub(r"[ \t]{2,}", " ", "".join(out))).strip()
 
     def _spaced(self, start: int, stop: int, said: str, before: str) -> str:
-        """What is said with spaces where it would run into what stands beside it."""
+        """The spoken form, with spaces where it would join its neighbors."""
         following = self.composed[stop : stop + 1]
         if not said:
             return " " if before[-1:].isalnum() and following.isalnum() else ""
@@ -84,9 +84,9 @@ class Normalized:
         return f"{left}{said}{right}"
 
     def words(self) -> list[tuple[str, int]]:
-        """The words as they were written, each once, in order, with how many letters and digits are spoken for it.
+        """The written words, each once, in order, with the number of letters and digits spoken for each.
 
-        What is not spoken, such as a dash or an emoji, is part of the word before it, or of the first.
+        Silent tokens, such as a dash or an emoji, are attached to the word before, or to the first word.
         """
         counts = self._counts()
         words: list[tuple[str, int]] = []
@@ -102,7 +102,7 @@ class Normalized:
         return words
 
     def _counts(self) -> list[int]:
-        """Letters and digits that are spoken for each word of the source."""
+        """The number of letters and digits spoken for each word of the source."""
         tokens = [token.span() for token in TOKEN.finditer(self.composed)]
         counts = [0] * len(tokens)
         done = first = 0
@@ -124,7 +124,7 @@ class Normalized:
 
 
 def _shares(written: list[str], spoken: list[str]) -> Iterator[int]:
-    """How many letters of what is spoken are of each written word: equal words belong together, the rest in proportion."""
+    """Distribute spoken letters over written words: equal words match, the others share in proportion."""
     bounds = [0]
     plain = [word.casefold() for word in spoken]
     for number in range(1, len(written)):
@@ -136,25 +136,25 @@ def _shares(written: list[str], spoken: list[str]) -> Iterator[int]:
 
 
 def count_letters(text: str) -> int:
-    """How many letters and digits a text has, compatibility characters counted as what they stand for, and "ß" as "ss"."""
+    """The number of letters and digits of a text, after NFKC and case folding ("ß" counts as "ss")."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).casefold()
     return sum(map(str.isalnum, text))
 
 
 def as_written(text: str) -> Normalized:
-    """A text in which nothing is changed."""
+    """A text without changes."""
     return Normalized(text, text, ())
 
 
 def normalize(
     text: str, language: Language | str | None, lexicon: Lexicon = EMPTY, emoji: Emoji = "drop"
 ) -> Normalized:
-    """What is spoken of a piece of cleaned text: a sentence, a line or a paragraph.
+    """Normalize a piece of cleaned text: a sentence, a line or a paragraph.
 
     Args:
-        language: by its code or name; for an unknown one, only the rules that need no words apply.
-        emoji: "drop" leaves them out, "read" says their Unicode names.
+        language: its code or name. For an unknown language, only rules without words apply.
+        emoji: "drop" removes emoji, "read" speaks their Unicode names.
     """
     found = language if isinstance(language, Language) else find_language(language)
     source, notes = _split_notes(text.replace("\v", " "))
@@ -166,7 +166,7 @@ def normalize(
 
 
 def _split_notes(text: str) -> tuple[str, list[Edit]]:
-    """A text without the notes of `unmarked`, and what they say."""
+    """Separate a text and the notes that `unmarked` put into it."""
     if "\ue000" not in text:
         return text, []
     from .inline_markup import split_notes
@@ -176,7 +176,7 @@ def _split_notes(text: str) -> tuple[str, list[Edit]]:
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read: in which language, with which pronunciation list, and what to do with emoji."""
+    """Options of normalization: language, pronunciation list, emoji."""
 
     language: str = "en"  # code or name
     lexicon: Lexicon = EMPTY
@@ -187,12 +187,12 @@ class Reading:
         return find_language(self.language)
 
     def normalize(self, piece: str) -> Normalized:
-        """`normalize` in this way."""
+        """`normalize` with these options."""
         return normalize(piece, self.found, self.lexicon, self.emoji)
 
 
 def find_reading(language: str | None, verbatim: bool, lexicon: str | None, emoji: str) -> Reading | None:
-    """The reading for options of speech; None: verbatim, as the official package reads.
+    """The `Reading` for these options; None for verbatim text, which is read like in the official package.
 
     Args:
         language: of the model; None is English.
@@ -200,7 +200,7 @@ def find_reading(language: str | None, verbatim: bool, lexicon: str | None, emoj
         emoji: "drop" or "read".
 
     Raises:
-        TextError: the list can't be read, or a line of it is no entry.
+        TextError: the list can't be read, or has a malformed line.
     """
     if verbatim:
         return None
@@ -213,7 +213,7 @@ def _reader(language: Language, lexicon: Lexicon, emoji: Emoji) -> "_Reader":
 
 
 class _Reader:
-    """Finds what is said otherwise than it is written, in one pass over the words of a text."""
+    """Finds the edits of a text in one pass over its words."""
 
     def __init__(self, language: Language, lexicon: Lexicon, emoji: Emoji) -> None:
         self.language, self.emoji = language, emoji
@@ -251,7 +251,7 @@ class _Reader:
                 done = max(done, edit[1])
 
     def _is_plain(self, word: str) -> bool:
-        """Whether a word with the marks around it is said as it is written, whatever stands beside it."""
+        """Whether a word with its punctuation is always spoken as written."""
         match = PLAIN.fullmatch(word)
         if match is None:
             return False
@@ -275,8 +275,8 @@ class _Reader:
         return any(f"{key}." in table for table in tables for key in (core, lower))
 
     def _in_token(self, text: str, i: int, end: int, pending: list[Edit]) -> Iterator[Edit]:
-        """What is said otherwise within a token, or beyond it if a written form goes on there."""
-        number_end = -1  # where a number that was just said ends
+        """The edits in a token. A written form may extend beyond the token."""
+        number_end = -1  # end of the last number
         while i < end or i == number_end and i < len(text):
             if pending and pending[0][0] <= i:
                 edit = pending.pop(0)
@@ -338,7 +338,7 @@ class _Reader:
         return path_at(text, i, self.language)
 
     def _word_at(self, text: str, i: int, end: int) -> tuple[Found | None, int]:
-        """What is said for the word at i; else where it ends."""
+        """The spoken form of the word at i, if it differs; and the end of the word."""
         match = WORD.match(text, i)
         stop = match.end() if match else i + 1
         if self._lexicon_words and (found := self._respelled(text, i, text[i:stop])):
@@ -348,7 +348,7 @@ class _Reader:
         return self.words.letter_at(text, i, end), stop
 
     def _respelled(self, text: str, i: int, word: str) -> Found | None:
-        """The longest entry of the pronunciation list that is here as a whole word."""
+        """The longest entry of the pronunciation list that matches at i as a whole word."""
         first = word.lower()
         for entry in self._lexicon_words.get(
             first, self._lexicon_words.get(first.partition("'")[0].partition("\u2019")[0], [])
@@ -364,7 +364,7 @@ class _Reader:
     # --- marks and signs --------------------------------------------------------------------------------------------------
 
     def _mark_at(self, text: str, i: int, number_end: int) -> Found | None:
-        """A mark of a sentence: it stays, but words that run together are parted, and a hyphen after a number is a space."""
+        """Punctuation stays. A missing space behind it is added, and a hyphen after a number becomes a space."""
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if text[i] in "-\u2010\u2011" and i == number_end and after.isalpha():
             return i + 1, " "
@@ -395,7 +395,7 @@ class _Reader:
         return match is not None and match[0].lower() in self.language.common_words
 
     def _symbol_at(self, text: str, i: int) -> Found | None:
-        """A sign that is no mark of a sentence: a word, or silence."""
+        """A sign other than punctuation: a word, or silence."""
         mark, n = text[i], self.language
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if mark == "#" and after.isalnum():
@@ -430,7 +430,7 @@ class _Reader:
         return i + 1, ""
 
     def _superscript(self, text: str, i: int, before: str) -> Found:
-        """`x²`, `10⁶`; after a word it is the mark of a note, which is not spoken."""
+        """`x²`, `10⁶`. After a word, a superscript is a footnote mark and stays silent."""
         end = i
         while end < len(text) and unicodedata.decomposition(text[end]).startswith("<super>"):
             end += 1
@@ -451,7 +451,7 @@ class _Reader:
         return end, f"{words} {self.language.number(Number(abs(int(power)), '', power[0] == '-'))}"
 
     def _angle(self, text: str, i: int, before: str, after: str) -> Found | None:
-        """`<` and `>`: comparisons between things, arrows, or brackets around a word, which are not spoken."""
+        """`<` and `>`: comparisons, arrows, or brackets around a word. Brackets are silent."""
         if (tag := TAG_AROUND.match(text, max(0, text.rfind("<", max(0, i - 80), i + 1)))) and i in (
             tag.start(),
             tag.end() - 1,
@@ -466,7 +466,7 @@ class _Reader:
         return None
 
     def _is_used(self, text: str, i: int, before: str, after: str) -> bool:
-        """Whether a sign stands between or before words and numbers, and is not drawn: "====", "---+---"."""
+        """Whether a sign stands between or before words or numbers, and is not part of a drawn line: "====", "---+---"."""
         if text[i] in "+=<>/\\|~·→" and (before == text[i] or after == text[i]) and text[i : i + 2] not in ("++",):
             return False
         if text[i] in "+=/\\·→<>":
@@ -481,7 +481,7 @@ class _Reader:
         return True
 
     def _noted(self, written: str, said: str) -> str:
-        """What a note says: a respelling, or in which way to say what is written."""
+        """The spoken form for a note: a respelling, or the result of `say_as`."""
         match = SAY_AS.fullmatch(said)
         if match is None:
             return said
@@ -489,7 +489,7 @@ class _Reader:
 
 
 def say_as(written: str, kind: str, form: str, language: Language) -> str:
-    """SSML's <say-as>: characters, digits, date, telephone and others; what is not known is spoken as text."""
+    """SSML's <say-as>: characters, digits, date, telephone and others. Unknown kinds are read as text."""
     if kind in ("characters", "spell-out", "verbatim"):
         parts = (
             language.cardinal(int(c))
@@ -515,7 +515,7 @@ def say_as(written: str, kind: str, form: str, language: Language) -> str:
 
 
 def _date(written: str, form: str, language: Language) -> str | None:
-    """A date in numbers whose order is given: "mdy", "ymd", "dm"."""
+    """A numeric date in a given order: "mdy", "ymd", "dm"."""
     numbers = [int(number) for number in re.findall(r"\d+", written)]
     if len(numbers) == 1 and len(form) > 1:
         return None
@@ -537,7 +537,7 @@ def _first_word(entry: str) -> str:
 
 
 def _digits(text: str, i: int) -> Found:
-    """Digits that no rule wants: they stay."""
+    """Digits that no rule matches stay."""
     end = i
     while end < len(text) and text[end].isdecimal():
         end += 1

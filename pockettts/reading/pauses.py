@@ -1,4 +1,4 @@
-"""What a text says beside its words: pauses that are asked for, and those that its lines show.
+"""Pauses: those that a text marks, and those that follow from its layout.
 
 `[pause]`, `[pause:500ms]`, `[pause:1.5s]`, `[pause:1.5]` and SSML's `<break/>` are exact; so are their near misses, `[PAUSE 2s]`,
 `[pause=1s]` and `[pause_500]`. A blank line is a pause, and so is the line break after a heading, an item of a list or a verse; that of
@@ -15,12 +15,12 @@ from .unicode import Emoji, is_pictograph, is_spoken
 
 logger = logging.getLogger(__name__)
 
-LINE, PARAGRAPH, SCENE = 0.25, 0.5, 1.0  # seconds, on top of those with which the model ends a chunk
+LINE, PARAGRAPH, SCENE = 0.25, 0.5, 1.0  # seconds, added to the silence at the end of a chunk
 PAUSE = 0.5  # seconds of a [pause] and of a <break/>
 STRENGTHS = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": PAUSE, "strong": 0.75, "x-strong": 1.0}
-MAX_PAUSE = 60.0  # seconds of one pause
+MAX_PAUSE = 60.0  # maximum seconds of a pause
 
-NARROW = 40  # characters; nobody wraps prose at less
+NARROW = 40  # characters; prose is never wrapped at less
 FULL = 0.85  # of the usual width: where a line with the next word would be longer, the line was full
 
 ENDS = re.compile(r"""[.!?\u2026:]["'\u201d\u2019)\]\u00bb]*$""")
@@ -46,7 +46,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A pause that nobody asked for; beside one that was, it does not count."""
+    """A pause that follows from the layout. Next to a marked pause it does not count."""
 
     seconds: float
 
@@ -82,12 +82,12 @@ def _is_ssml(text: str) -> bool:
 
 
 def is_silent(text: str, emoji: Emoji = "drop") -> bool:
-    """Whether there is nothing to pronounce, no letter, digit or currency: the model would make something up."""
+    """Whether a text has no letter, digit or currency. The model would speak noise for it."""
     return not any(is_spoken(c) or emoji == "read" and is_pictograph(c) for c in text)
 
 
 def _layout(lines: list[str], emoji: Emoji) -> Iterator[str | _Shown]:
-    """Lines as pieces: what was wrapped is joined again."""
+    """Lines as pieces; wrapped lines are joined."""
     if len(lines) <= 1:
         yield from lines
         return
@@ -113,14 +113,14 @@ def _layout(lines: list[str], emoji: Emoji) -> Iterator[str | _Shown]:
 
 
 def _width(lines: list[str]) -> float:
-    """At how many characters lines are usually wrapped; 0 if it does not look as if any were."""
+    """The number of characters at which the lines are wrapped; 0 if they are not."""
     from statistics import median
 
     return median([len(line) for line, following in pairwise(lines) if _goes_on(line, following)] or [0])
 
 
 def _goes_on(line: str, following: str) -> bool:
-    """Whether a sentence surely goes on on the following line: it did not end, and what follows starts with a small letter."""
+    """Whether a sentence continues on the next line: it has no end mark, and the next line starts with a lower-case letter."""
     start = following.lstrip(" \t\"'(\u201c\u2018\u00ab")[:1]
     return (
         len(line) >= NARROW
@@ -132,7 +132,7 @@ def _goes_on(line: str, following: str) -> bool:
 
 
 def _is_wrapped(line: str, following: str, width: float) -> bool:
-    """Whether the line break means nothing: prose is broken where the next word would have been too much."""
+    """Whether a line break is only a wrap: the next word would not have fitted on the line."""
     if _is_item(following) or ENDS.search(line) and _indent(following) > _indent(line):
         return False
     return _goes_on(line, following) or 0 < FULL * width < len(line) + 1 + len(following.split(maxsplit=1)[0])
@@ -147,7 +147,7 @@ def _indent(line: str) -> int:
 
 
 def _cut(text: str, marks: re.Pattern[str], ignored: set[str]) -> Iterator[str | Pause | _Shown]:
-    """A piece cut at what asks for a pause. Other tags are taken out; their names go to `ignored`."""
+    """Split a piece at its marked pauses. Other tags are removed; their names are added to `ignored`."""
     in_xml = marks is DOCUMENT_MARKS
     found: list[str | Pause | _Shown] = []
     before, done = "", 0
@@ -174,7 +174,7 @@ def _unescaped(text: str) -> str:
 
 
 def _pause(mark: re.Match[str], ignored: set[str]) -> Pause | _Shown | str:
-    """What a mark or a tag stands for: a pause, nothing (""), or the text that it is."""
+    """The meaning of a mark or a tag: a pause, nothing (""), or plain text."""
     if mark[0][0] == "[":
         return _asked(mark)
     if mark[0][:6].lower() == "<break" and mark["attributes"] is not None:
@@ -188,7 +188,7 @@ def _pause(mark: re.Match[str], ignored: set[str]) -> Pause | _Shown | str:
 
 
 def _asked(mark: re.Match[str]) -> Pause | str:
-    """`[pause...]`: a pause, if what follows the word is a time or nothing."""
+    """`[pause...]`: a pause, if the word is followed by a time or by nothing."""
     given = mark["time"] if mark["ms"] is None else mark["ms"]
     if not (given or "").strip(" :="):
         return Pause(PAUSE)
@@ -202,7 +202,7 @@ def _asked(mark: re.Match[str]) -> Pause | str:
 
 
 def _break(mark: re.Match[str]) -> Pause:
-    """`<break/>`: what is wrong in it is passed over, with a warning."""
+    """`<break/>`. Invalid attributes are ignored, with a warning."""
     given = {name: value for name, _, value in re.findall(r"""([\w-]+)\s*=\s*(["'])(.*?)\2""", mark["attributes"])}
     strength = given.get("strength", "medium").lower()
     seconds = _seconds(given["time"]) if "time" in given else STRENGTHS.get(strength)
@@ -212,7 +212,7 @@ def _break(mark: re.Match[str]) -> Pause:
 
 
 def _seconds(given: str) -> float | None:
-    """A time as it is written, in seconds; None if it is none."""
+    """Parse a time into seconds. None: it is not a time."""
     match = TIME.fullmatch(given)
     if match is None:
         return MAX_PAUSE + 1 if ANY_TIME.fullmatch(given) and len(given) > 9 else None
@@ -223,7 +223,7 @@ def _seconds(given: str) -> float | None:
 
 
 def _merged(items: list[str | Pause | _Shown], gap: float, emoji: Emoji) -> Iterator[str | Pause]:
-    """Neighbouring pauses as one: the sum of those that were asked for, else the longest. None that only shows is at an end."""
+    """Merge neighbouring pauses: the sum of marked pauses, else the longest. Layout pauses at the start and end are dropped."""
     items = [
         _Shown(SCENE) if isinstance(item, str) and item.strip() and is_silent(item, emoji) else item for item in items
     ]

@@ -1,4 +1,4 @@
-"""Where sentences end: at a dot only if it is no part of an abbreviation, an initial or a number."""
+"""Find the ends of sentences. A dot that belongs to an abbreviation, an initial or a number is not an end."""
 
 import re
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ AFTER = 40
 
 
 def sentence_ends(text: str, language: Language) -> Iterator[int]:
-    """The places behind the sentences of a text, but for the last: before a space or between letters of scripts without."""
+    """The ends of all sentences of a text except the last."""
     for stop in STOP.finditer(text):
         if _is_end(text, stop, language):
             yield stop.end()
 
 
 def clause_ends(text: str) -> Iterator[int]:
-    """The places behind commas, semicolons, colons and dashes between words."""
+    """The positions after commas, semicolons, colons and dashes between words."""
     for mark in CLAUSE.finditer(text):
         yield mark.end()
 
 
 def split_at(text: str, ends: Iterator[int]) -> list[str]:
-    """A text cut at some places, without spaces at the cuts."""
+    """Split a text at these positions, and strip the pieces."""
     cuts = [0, *ends, len(text)]
     pieces = (text[a:b].strip() for a, b in zip(cuts, cuts[1:], strict=False))
     return [piece for piece in pieces if piece]

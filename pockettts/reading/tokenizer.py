@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 from ..errors import WeightsError
 
-SPACE = "\u2581"  # how pieces write a space
-UNKNOWN_PENALTY = 10.0  # how much less likely than the rarest piece a character without a piece is
+SPACE = "\u2581"  # the space in pieces
+UNKNOWN_PENALTY = 10.0  # log probability of an unknown character, relative to the rarest piece
 
-# What this module does by itself with a tokenizer.json; one that says otherwise would get other ids.
+# The only supported settings of a tokenizer.json; with others the ids would differ.
 EXPECTED = {
     "truncation": None,
     "padding": None,
@@ -46,7 +46,7 @@ class Tokenizer(Protocol):
         """Text of token ids, without special tokens; bytes that are no character, and unknown tokens, show as marks."""
 
     def pieces(self, text: str) -> list[str]:
-        """What each token of `encode(text)` stands for."""
+        """The text of each token of `encode(text)`."""
 
     def join(self, pieces: list[str]) -> str:
         """Text of a run of pieces, unknown characters included."""
@@ -77,7 +77,7 @@ def load_tokenizer(path: Path, n_bins: int) -> Tokenizer:
 
 
 class _Unsupported(Exception):
-    """A tokenizer.json that is whole but asks for what this module does not do."""
+    """A valid tokenizer.json with settings that this module does not support."""
 
 
 class SentencePieceTokenizer:
@@ -161,7 +161,7 @@ class UnigramTokenizer:
         """Each token with the text it stands for; of a character spelled in bytes the first token has it all."""
         tokens = [(i, "") for i in self._before]
         for n, part in enumerate(self._added_pattern.split(text)):
-            if n % 2:  # split() puts what the pattern found at the odd places
+            if n % 2:  # split() puts the matches at the odd indices
                 tokens.append((self._added[part], part))
                 continue
             for piece in self._segment(part.replace(" ", SPACE)):
@@ -203,7 +203,7 @@ def _rust_float(literal: str) -> float:
 
 
 def _template(post_processor: dict[str, Any] | None) -> tuple[list[int], list[int]]:
-    """Ids that the file puts before and after every text (official files: the start token before it)."""
+    """The ids before and after every text (official files: the start token before it)."""
     if post_processor is None:
         return [], []
     if post_processor["type"] != "TemplateProcessing":

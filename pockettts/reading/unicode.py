@@ -1,7 +1,7 @@
-"""Characters that a reader does not see, or sees as others: dropped or replaced, by their properties.
+"""Remove invisible characters and replace compatibility characters, by their Unicode properties.
 
-Format characters (soft hyphen, zero-width space and joiner, byte order mark, marks of direction), variation selectors, control
-characters and the escape sequences of terminals have no sound. Ligatures, full-width and mathematical letters are letters.
+Removed: format characters (soft hyphen, zero-width space and joiner, byte order mark, bidi marks), variation selectors, control
+characters and terminal escape sequences. Ligatures, full-width and mathematical letters become plain letters.
 """
 
 import re
@@ -9,13 +9,13 @@ import unicodedata
 from functools import lru_cache
 from typing import Literal
 
-Emoji = Literal["drop", "read"]  # what is done with pictographs
+Emoji = Literal["drop", "read"]  # how pictographs are read
 
 # ESC [ 3 1 m and its like (CSI); ESC ] ... BEL (OSC); ESC and one character. C1 controls are single characters for ESC and one more.
 ESCAPES = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?|\x1b[ -/]*[0-~]?"
 )
-SPACING = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"  # control characters that part words and lines
+SPACING = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"  # control characters that separate words and lines
 UNSEEN = ("VARIATION SELECTOR", "COMBINING GRAPHEME JOINER", "HANGUL FILLER", "HALFWIDTH HANGUL FILLER")
 # Kinds of compatibility characters that are another way to write the same letter; superscripts and fractions mean something else.
 SAME = ("<font>", "<wide>", "<narrow>")
@@ -25,7 +25,7 @@ SIGNS = "&%@\u00a7"  # marks that are words by themselves
 
 
 def visible(text: str) -> str:
-    """A text without what can't be seen; lines and spaces stay."""
+    """Remove invisible characters; line breaks and spaces stay."""
     if text.isprintable():
         return text
     text = ESCAPES.sub("", text)
@@ -52,7 +52,7 @@ def is_invisible(character: str) -> bool:
 
 @lru_cache(4096)
 def compatible(character: str) -> str:
-    """What a character is another way to write; itself, if it is none."""
+    """The character that a compatibility character stands for; else the character itself."""
     kind = unicodedata.decomposition(character).partition(" ")[0]
     is_same = kind in SAME or kind in SAME_IF_LETTER and unicodedata.category(character)[0] in "LNS"
     return unicodedata.normalize("NFKC", character).strip() or character if is_same else character

@@ -1,4 +1,4 @@
-"""Abbreviations, acronyms, Roman numerals and names with digits: what begins with a letter and is not said as it is written."""
+"""Abbreviations, acronyms, Roman numerals and names with digits: written forms that start with a letter."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.]
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
 SERIAL_PARTS = re.compile(rf"\d+(?:\.\d+)*|{LETTER}+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
-# Words in capitals beside one another: a text that shouts.
+# Words in capitals next to each other: a text in all capitals.
 SHOUTED_BEFORE = re.compile(r"(?:(?<![^\s\"'\u201c(])[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!]?\s)*\Z")
 SHOUTED_AFTER = re.compile(r"[,!]?(?:\s[^\W\d_a-z]+(?:['\u2019][^\W\d_a-z]+)?[,!.?]?(?![^\W\d_])){0,4}")
 FACTORS = re.compile(r"[a-z]{2,3}(?=[\u00b2\u00b3^])")  # "mc²"
@@ -27,7 +27,7 @@ UNIT = re.compile(r"[A-Za-zμ]+(?:/[a-z]+)?[\u00b2\u00b3]?(?![\w/-])")
 LONE_MARKS = frozenset("/\u00b2\u00b3")
 LONE_UNITS = frozenset("km kg cm mg kWh MWh GWh kHz MHz GHz kW km\u00b2 Mbps".split())  # they look like nothing else
 HYPHEN = re.compile(r"[-\u2010\u2011](?=[^\W\d_])")
-POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # what does not follow a Roman numeral
+POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # never follows a Roman numeral
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -41,7 +41,7 @@ def word_forms(language: Language) -> "WordForms":
 
 
 class WordForms:
-    """What a language says about words."""
+    """The word tables of a language, and the lookups in them."""
 
     def __init__(self, language: Language) -> None:
         n = language
@@ -51,7 +51,7 @@ class WordForms:
         self._dotless = {key for table in tables for key in table if not key.endswith(".") and key[0].isalpha()}
         self._money_words = {key for key in [*n.currencies, *n.currency_signs] if key[0].isalpha()}
         self._money_start = {key.rstrip(".$£¥€/") for key in self._money_words}
-        # Words that need a look although they are made of letters alone; in lower case.
+        # Words of letters only that may not be spoken as written; in lower case.
         self.triggers = {
             *(key.lower() for key in self._dotless),
             *(unit.lower() for unit in LONE_UNITS if unit in n.units),
@@ -68,7 +68,7 @@ class WordForms:
         return WrittenForms(self.language)
 
     def letter_at(self, text: str, i: int, token_end: int) -> Found | None:
-        """What begins with the letter at i, in a token that ends at token_end."""
+        """The written form that starts with the letter at i, in a token that ends at token_end."""
         match = WORD.match(text, i)
         word = match[0] if match else text[i]
         after = text[i + len(word) : i + len(word) + 1]
@@ -189,7 +189,7 @@ class WordForms:
     # --- capitals ---------------------------------------------------------------------------------------------------------
 
     def _acronym(self, text: str, i: int) -> Found | None:
-        """Capitals: spelled, read as a word, or a text that shouts."""
+        """Capitals: an acronym that is spelled or read, or a word in all capitals."""
         n = self.language
         if (factors := FACTORS.match(text, i)) and not set(factors[0]) & set(n.vowels):
             return factors.end(), n.letters(factors[0])
@@ -208,7 +208,7 @@ class WordForms:
         return match.end(), said
 
     def _shouts(self, text: str, start: int, end: int, word: str) -> bool:
-        """Whether the capitals are words: beside them are other words in capitals, and some of them are common ones."""
+        """Whether the capitals are an ordinary word: the words around it are in capitals too, and some of them are common words."""
         n = self.language
         if word in n.read_acronyms or word in n.spelled_acronyms:
             return False

@@ -1,7 +1,7 @@
-"""Numbers, dates, times, prices and the like: found by patterns that a language's tables make, and spoken by its methods.
+"""Numbers, dates, times, prices and so on: found by patterns built from the tables of a language, and spoken by its methods.
 
-The methods of `WrittenForms` look at one place of a text. They return where a written form ends there, and what is said for it. The
-first pattern that fits wins, so special forms come before common ones: a date is also three numbers.
+The methods of `WrittenForms` look at one place of a text, and return the end of the written form there and its spoken form. The first
+matching pattern wins, so special forms come before general ones: a date is also three numbers.
 """
 
 import re
@@ -21,9 +21,9 @@ MINUS = "-\u2010\u2011\u2012\u2013\u2212"
 SPACE = r"[ \u00a0\u202f\u2009\u2007]"
 OPENING = "\"'\u201c\u2018\u201e\u00ab([\u00bf\u00a1\u2014\u2013-"
 VULGAR = "\u00bc-\u00be\u2150-\u215e\u2189"  # ½ and the like
-END = r"(?!\w|[.,:/]\d)"  # a number is over
+END = r"(?!\w|[.,:/]\d)"  # end of a number
 
-# Strings of digits that are said one by one. What has fewer than seven is something else.
+# Strings of at least seven digits that are read digit by digit.
 TELEPHONE = re.compile(
     r"""(?:\+\d{1,3}(?:[ \u00a0./-]?\(?\d{1,5}\)?){2,7}
     |\(\+?\d{2,5}\)[ \u00a0.-]?\d{2,4}(?:[ \u00a0.-]?\d{2,4}){1,3}
@@ -137,17 +137,17 @@ class WrittenForms:
         self._decade_alone = re.compile(rf"['\u2019](\d0)(?:{n.decades})(?!\w)")
         self._money_signed = re.compile(rf"([{MINUS}+]?)(?={signs})")
 
-    # --- where a written form may begin -----------------------------------------------------------------------------------
+    # --- entry points, by the first character -----------------------------------------------------------------------------------
 
     def digit_at(self, text: str, i: int) -> Found | None:
-        """What begins with the digit at i."""
+        """The written form that starts with the digit at i."""
         for pattern, find in self._at_digit if self.language.num2words else ():
             if (match := pattern.match(text, i)) and (found := find(match)):
                 return found
         return None
 
     def sign_at(self, text: str, i: int) -> Found | None:
-        """What begins with the mark at i: a sign, a currency, a bracket, a fraction."""
+        """The written form that starts with the sign at i: a minus, a currency, a bracket, a fraction."""
         n, mark = self.language, text[i]
         if not n.num2words:
             return None
@@ -177,7 +177,7 @@ class WrittenForms:
         return None
 
     def money_at(self, text: str, i: int) -> Found | None:
-        """A price that begins with its currency."""
+        """A price that starts with its currency."""
         match = self._money.match(text, i)
         if not match or not self.language.currencies:
             return None
@@ -199,7 +199,7 @@ class WrittenForms:
         return self.language.is_attribute(last_word(text, start), next_word(text, end))
 
     def connector_at(self, text: str, i: int) -> Found | None:
-        """What is said for the mark at i between two numbers, of which the first ends there."""
+        """The spoken form of the mark at i between two numbers; the first number ends at i."""
         for pattern, said in self._connectors:
             if said and (match := pattern.match(text, i)):
                 return match.end(), " " if said == self.language.number_ranges and _is_same(
@@ -208,7 +208,7 @@ class WrittenForms:
         return None
 
     def month_at(self, text: str, i: int) -> Found | None:
-        """A date that begins with its month."""
+        """A date that starts with its month."""
         if (match := self._months.match(text, i)) and all(map(self._is_month, match.groups())):
             return match.end(), self.language.range(*map(self._month_name, match.groups()))
         if (match := self._month_year.match(text, i)) and self._is_month(match[1]):
@@ -296,7 +296,7 @@ class WrittenForms:
         return len(digits) > 9 and not digits.endswith("000") and not is_counted
 
     def _magnified(self, match: re.Match[str]) -> Found | None:
-        """`5k`, `3M`, `2bn`; what is also a unit in small letters is the unit: `5m`."""
+        """`5k`, `3M`, `2bn`. A lower-case unit has priority: `5m`."""
         if match[2].islower() and match[2] in self.language.units or len(match[2]) == 1 and match[2] not in "kKM":
             return None
         return match.end(), self.language.number(self.parse(match[1], match[2]))
@@ -366,7 +366,7 @@ class WrittenForms:
         parts = (n.number(factor), n.times_sign, n.cardinal(10), n.symbols.get("^", ""), n.number(exponent))
         return match.end(), " ".join(filter(None, parts))
 
-    # --- what is counted --------------------------------------------------------------------------------------------------
+    # --- quantities --------------------------------------------------------------------------------------------------
 
     def _money_behind(self, match: re.Match[str]) -> Found | None:
         n = self.language
@@ -452,7 +452,7 @@ class WrittenForms:
         return end, self._date(match, day, n.months[match[2].lower()], year, False)
 
     def _date(self, match: re.Match[str], day: int, month: int, year: int | None, month_first: bool) -> str:
-        """A date as it is said; an article that was written before it is not said twice."""
+        """The spoken date, without an article that is already in the text before it."""
         said = self.language.date(day, month, year, "", month_first)
         before = last_word(match.string, match.start()).lower()
         return said.partition(" ")[2] if before and said.startswith(f"{before} ") else said
@@ -502,7 +502,7 @@ class WrittenForms:
 
 
 def _ruled(speak: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> Found | None:
-    """What a rule of the language says."""
+    """Apply a rule of the language."""
     said = speak(match)
     return None if said is None else (match.end(), said)
 

@@ -11,7 +11,7 @@ CODES = {
 
 
 def language_code(name: str | None) -> str:
-    """The code of a language by code or name: "en" of "en", "EN-gb", "english" and "english_24l". Unknown ones as they are."""
+    """The code of a language by code or name: "en" of "en", "EN-gb", "english" and "english_24l". Unknown names are returned as they are."""
     key = (name or "").lower().replace("-", "_").partition("_")[0]
     return CODES.get(key, key)
 
@@ -20,7 +20,7 @@ def language_code(name: str | None) -> str:
 def find_language(name: str | None) -> Language:
     """A language by code or name.
 
-    Of an unknown one there are only the rules that need no words: numbers and symbols stay as they are.
+    For an unknown language only rules without words apply: numbers and symbols stay as they are.
     """
     code = language_code(name)
     if code not in CODES.values():

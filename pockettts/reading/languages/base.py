@@ -1,4 +1,4 @@
-"""What a language must provide so that written forms can be spoken in it.
+"""The base class of languages: the tables and methods that text normalization needs.
 
 `Language` is a class of tables and short methods. A language is a subclass in a module of its own; it fills the tables and overrides
 the methods whose default does not fit. The default methods are made for a language with two forms of a noun (one, many).
@@ -25,10 +25,10 @@ ROMANS = {  # Roman numerals below 40, in small letters
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is written, taken apart: `-1,250.50 million` is Number(1250, "50", True, "million")."""
+    """A written number, parsed: `-1,250.50 million` is Number(1250, "50", True, "million")."""
 
     whole: int
-    decimals: str = ""  # the digits after the decimal mark, as they are written
+    decimals: str = ""  # the digits after the decimal mark, as written
     negative: bool = False
     magnitude: str = ""  # a key of `Language.magnitudes`, or none
 
@@ -44,7 +44,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Noun:
-    """What is counted: a unit, a currency, a magnitude. gender: what `Language.cardinal` takes, for "eine Minute", "una libra"."""
+    """A noun behind a number: a unit, a currency, a magnitude. gender: argument of `Language.cardinal`, for "eine Minute", "una libra"."""
 
     one: str
     many: str
@@ -53,7 +53,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Currency:
-    """A currency and its hundredth part; a currency without one has `minor` None, and its decimals are spoken as such."""
+    """A currency and its hundredth. If `minor` is None, decimals are read as decimals."""
 
     major: Noun
     minor: Noun | None = None
@@ -106,19 +106,17 @@ class Language:
 
     # --- numbers ---
     decimal_mark: ClassVar[str] = "."
-    group_marks: ClassVar[str] = (
-        ","  # characters that may part groups of three digits; spaces that do not break always may
-    )
-    spaces_group: ClassVar[bool] = False  # whether a plain space may too: "1 250 000"
-    point: ClassVar[str] = "point"  # how the decimal mark is said
-    dot: ClassVar[str] = "point"  # how the dot of a version or a serial number is said: "2.0", "A3.5"
+    group_marks: ClassVar[str] = ","  # characters between groups of three digits; no-break spaces are always allowed
+    spaces_group: ClassVar[bool] = False  # whether a plain space is allowed too: "1 250 000"
+    point: ClassVar[str] = "point"  # the spoken decimal mark
+    dot: ClassVar[str] = "point"  # the spoken dot of a version or a serial number: "2.0", "A3.5"
     minus: ClassVar[str] = "minus"
-    ordinal_suffix: ClassVar[str] = r"(?!)"  # regex of what makes digits an ordinal: "st|nd|rd|th"
+    ordinal_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of ordinals, "st|nd|rd|th"
     magnitudes: ClassVar[
         Mapping[str, Noun]
     ] = {}  # after a number: "million", "m", "bn", "k"; compared as written, then in lower case
     number_ranges: ClassVar[str] = "to"  # between the ends of "5-10"
-    ratio: ClassVar[str] = "to"  # between the numbers of "3:1", where it is no time
+    ratio: ClassVar[str] = "to"  # between the numbers of "3:1", if it is not a time
     out_of: ClassVar[str] = "out of"  # between the numbers of "4.5/5"
     times_sign: ClassVar[str] = "times"  # "3 x 4", "3x faster"
     by: ClassVar[str] = "by"  # "4x4 cm", sizes
@@ -139,34 +137,30 @@ class Language:
     month_names: ClassVar[tuple[str, ...]] = ()  # 12, as they are spoken
     weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations (lower case, without their dot) before a date -> spoken
     date_order: ClassVar[Literal["mdy", "dmy"]] = "dmy"  # of 3/4/2026
-    date_marks: ClassVar[str] = r"/|\.|-"  # regex: what parts the numbers of such a date
-    short_dates: ClassVar[bool] = False  # whether two numbers, "24.12.", may be a date; else three are needed
-    day_suffix: ClassVar[str] = (
-        ""  # regex of what may follow a day before its month: "\.", "er|º"; `ordinal_suffix` always may
-    )
+    date_marks: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
+    short_dates: ClassVar[bool] = False  # whether two numbers, "24.12.", can be a date
+    day_suffix: ClassVar[str] = ""  # regex: what may stand between day and month besides `ordinal_suffix`: "\.", "er|º"
     date_joint: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
     capital_months: ClassVar[bool] = True  # whether `words_like_months` must start with a capital
     words_like_months: ClassVar[frozenset[str]] = (
         frozenset()
-    )  # small letters that are no month where `capital_months`: "may"
+    )  # lower-case words that are not months if `capital_months`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
-    seconds_are_durations: ClassVar[bool] = (
-        False  # "1:23:45" is hours, minutes and seconds, also where it may be a clock's
-    )
-    half_days: ClassVar[
-        Mapping[str, str]
-    ] = {}  # what may follow a time -> spoken: "p.m.", "pm", "Uhr"; {"Uhr": ""} is swallowed
+    seconds_are_durations: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
+    half_days: ClassVar[Mapping[str, str]] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" drops it
     year_after: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) after which four digits are a year: "in", "since"
     decade_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
-    decades: ClassVar[str] = r"(?!)"  # regex of what makes a year a decade: "'?s" in "1990s"
+    decades: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
 
     # --- words ---
     titles: ClassVar[Mapping[str, str]] = {}  # before a capital letter, never at a sentence's end: "Dr." -> "Doctor"
     before_numbers: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
-    plurals: ClassVar[Mapping[str, str]] = {}  # what `before_numbers` says -> before a range: "page" -> "pages"
+    plurals: ClassVar[
+        Mapping[str, str]
+    ] = {}  # spoken forms of `before_numbers` -> plural, used before a range: "page" -> "pages"
     abbreviations: ClassVar[
         Mapping[str, str]
     ] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
@@ -178,9 +172,7 @@ class Language:
         frozenset()
     )  # words (lower case) before a letter that is no initial: "vitamin"
     symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
-    sign_names: ClassVar[
-        Mapping[str, str]
-    ] = {}  # signs in quotation marks, where `in_addresses` has other names or none
+    sign_names: ClassVar[Mapping[str, str]] = {}  # names of quoted signs that differ from `in_addresses`
     in_addresses: ClassVar[
         Mapping[str, str]
     ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
@@ -188,19 +180,17 @@ class Language:
     hashtag: ClassVar[str] = "hashtag"  # "#" before a word
     letter_names: ClassVar[
         Mapping[str, str]
-    ] = {}  # by capital letter, where the letter itself would not be spoken as its name
+    ] = {}  # by capital letter, if the model does not read the letter by its name
     vowels: ClassVar[str] = "aeiouy"
-    read_acronyms: ClassVar[frozenset[str]] = (
+    read_acronyms: ClassVar[frozenset[str]] = frozenset()  # acronyms that are read as words: "NASA"
+    spelled_acronyms: ClassVar[frozenset[str]] = (
         frozenset()
-    )  # read as words although their length or letters say otherwise: "NASA"
-    spelled_acronyms: ClassVar[frozenset[str]] = frozenset()  # spelled although they could be read: "IEEE"
+    )  # acronyms that are spelled although they could be read: "IEEE"
     common_words: ClassVar[frozenset[str]] = (
         frozenset()
-    )  # some two hundred, in lower case: in capitals they show that the line shouts
+    )  # about two hundred, in lower case; in capitals they show that a text is written in all capitals
     roman_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
-    regnal_names: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # names before I, V and X, which alone may be other things: "Elizabeth"
+    regnal_names: ClassVar[frozenset[str]] = frozenset()  # names of rulers: "Elizabeth I"
     telephone_after: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) before a telephone number without spaces
@@ -210,20 +200,20 @@ class Language:
     address_words: ClassVar[frozenset[str]] = (
         frozenset()
     )  # short parts of addresses that are read as words: "com", "org"
-    rules: ClassVar[tuple[Rule, ...]] = ()  # what else there is
+    rules: ClassVar[tuple[Rule, ...]] = ()  # all other written forms
 
     # --- numbers ----------------------------------------------------------------------------------------------------------
 
     def cardinal(self, n: int, gender: str = "") -> str:
-        """A whole number: 123 is "one hundred twenty three". gender: of the noun that follows; "" is what counting uses."""
+        """A whole number: 123 is "one hundred twenty three". gender: of the noun that follows; "" is the form for counting."""
         return self.tidy(_num2words(n, self.num2words, "cardinal")) if n < LARGEST else self.digits(str(n))
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        """Its place in a row: 21 is "twenty first". suffix: as it was written ("st", "º", "ª"), which may say the gender."""
+        """An ordinal: 21 is "twenty first". suffix: as written ("st", "º", "ª"); it can mark the gender."""
         return self.tidy(_num2words(n, self.num2words, "ordinal")) if n < LARGEST else self.digits(str(n))
 
     def year(self, n: int) -> str:
-        """A year as speakers say it: 1985 is "nineteen eighty five"."""
+        """A year: 1985 is "nineteen eighty five"."""
         return self.cardinal(n)
 
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
@@ -258,26 +248,26 @@ class Language:
         raise NotImplementedError
 
     def range(self, first: str, last: str) -> str:
-        """Two things, as they are spoken, with a dash between them."""
+        """A range of two spoken forms."""
         return f"{first} {self.number_ranges} {last}"
 
     def tidy(self, words: str) -> str:
-        """What num2words says, without commas and hyphens."""
+        """The output of num2words, without commas and hyphens."""
         return words.replace(",", "").replace("-", " ")
 
-    # --- what is counted --------------------------------------------------------------------------------------------------
+    # --- quantities --------------------------------------------------------------------------------------------------
 
     def is_attribute(self, before: str, after: str) -> bool:
-        """Whether what is counted describes the noun behind it: "a 5 km run". before, after: the words beside it."""
+        """Whether a quantity is an attribute of the next noun: "a 5 km run". before, after: the words around it."""
         return False
 
     def quantity(self, n: Number, noun: Noun) -> str:
-        """A number of something."""
+        """A number with its noun."""
         of = f"{self.of_magnitude} " if n.magnitude and self.of_magnitude else ""
         return f"{self.number(n, noun.gender)} {of}{noun.one if n.is_one else noun.many}"
 
     def money(self, n: Number, currency: Currency) -> str:
-        """A price. Decimals are the small unit, unless there is none, or a magnitude follows."""
+        """A price. Decimals are read as the minor unit, unless there is none, or a magnitude follows."""
         minor = currency.minor
         if n.magnitude or not n.decimals or minor is None or len(n.decimals) > 2:
             return self.quantity(n, currency.major)
@@ -292,7 +282,7 @@ class Language:
     # --- dates and times --------------------------------------------------------------------------------------------------
 
     def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        """A date with at least two parts. month_first: it was written so. weekday: its full name, or ""."""
+        """A date with at least two parts. month_first: the order in the text. weekday: its full name, or ""."""
         raise NotImplementedError
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
@@ -300,7 +290,7 @@ class Language:
         raise NotImplementedError
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        """`1:23:45` where the hours or minutes can't be a clock's; by default number by number."""
+        """A duration such as `1:23:45`. The default reads the three numbers."""
         return " ".join(map(self.cardinal, (hours, minutes, seconds)))
 
     # --- letters and addresses --------------------------------------------------------------------------------------------
@@ -317,17 +307,17 @@ class Language:
         return self.digits(digits) if digits[0] == "0" or len(digits) > 4 else self.cardinal(int(digits))
 
     def letters(self, word: str) -> str:
-        """A word spelled."""
+        """A word, spelled."""
         return " ".join(self.letter_names.get(letter.upper(), letter) for letter in word if letter.isalnum())
 
     def is_read(self, acronym: str) -> bool:
-        """Whether capitals are read as a word; `acronym` is upper case, two letters or more."""
+        """Whether an acronym is read as a word; upper case, at least two letters."""
         if acronym in self.read_acronyms or acronym in self.spelled_acronyms:
             return acronym in self.read_acronyms
         return len(acronym) > 3 and self.is_readable(acronym.lower())
 
     def is_readable(self, word: str) -> bool:
-        """Whether letters can be read as a word; `word` is in lower case. No long runs of vowels or of consonants."""
+        """Whether a lower-case string can be read as a word: it has no long runs of vowels or consonants."""
         if len(word) > 1 and word[0] not in self.vowels + "szk" and word[1] not in self.vowels + "lrhwyjn":
             return False
         runs = re.findall(f"[{self.vowels}]+|[^{self.vowels}]+", word)
@@ -339,17 +329,17 @@ class Language:
         )
 
     def roman(self, n: int, before: str) -> str | None:
-        """A Roman numeral after the word `before`, as written. None: it is none here. May begin with words: "the eighth"."""
+        """A Roman numeral after the word `before`: "the eighth". None: it is not a numeral here."""
         if before.lower() in self.roman_after:
             return self.cardinal(n)
         return None
 
     def roman_after_name(self, n: int) -> str | None:
-        """A Roman numeral after a name that is in no table: "John Smith III". None: as a plain number."""
+        """A Roman numeral after a name that is in no table: "John Smith III". None: read it as a cardinal."""
         return None
 
     def ends_sentence(self, before: str, after: str) -> bool:
-        """Whether a sentence ends at a dot, mark included in neither: the word before it, and the text behind it, past the space."""
+        """Whether a sentence ends at a mark. before: the word before it; after: the text behind it, without leading space."""
         first = after.lstrip("\"'“‘«„([¿¡—–-")[:1]
         return not first.islower() and (not first or first not in "&+=/<>@%*")
 

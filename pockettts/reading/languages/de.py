@@ -1,4 +1,4 @@
-"""German, as most Germans say it.
+"""German, as it is spoken in Germany.
 
 A dot after a number makes it an ordinal ("am 3. Mai", "im 19. Jahrhundert", "Ludwig XIV."), whose ending depends on the word before
 and on the gender of the noun behind it. Cases that only grammar decides ("der 2. Klasse") take the nominative.
@@ -551,7 +551,7 @@ class German(European):
         return said
 
     def counted(self, match: re.Match[str]) -> str | None:
-        """`mit 1 Hand`: "einer", by the preposition."""
+        """`mit 1 Hand`: "einer", by the case that the preposition takes."""
         said, before = super().counted(match), word_before(match)
         if said not in ("ein", "eine"):
             return said
@@ -652,7 +652,7 @@ class German(European):
         return self.cardinal(n) if before.lower() in self.roman_after and n not in LETTERS else None
 
     def ends_sentence(self, before: str, after: str) -> bool:
-        """Nouns have capitals too: a sentence starts with a word that often does."""
+        """All nouns are capitalized, so only words that often start a sentence count."""
         first = after.lstrip("\"'“‘«»„([—–-")
         found = re.match(r"[^\W_]+", first)
         return not found or found[0][0].isupper() and found[0].lower() in STARTERS

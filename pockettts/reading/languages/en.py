@@ -1,4 +1,4 @@
-"""English, as most Americans say it."""
+"""English, as most Americans speak it."""
 
 import re
 
@@ -383,7 +383,7 @@ def _part_of_an_inch(match: re.Match[str]) -> str | None:
 
 
 def _release(match: re.Match[str]) -> str | None:
-    """Python 3.10, which is no decimal"""
+    """Python 3.10: a version, not a decimal"""
     if last_word(match.string, match.start()).lower() not in RELEASED or match[2].startswith("0"):
         return None
     return f"{LANGUAGE.cardinal(int(match[1]))} point {LANGUAGE.cardinal(int(match[2]))}"

@@ -1,4 +1,4 @@
-"""What the languages of continental Europe share: a decimal comma, dates by day, metric units, nouns that have a gender.
+"""The common base of the European languages other than English: decimal comma, day-first dates, metric units, grammatical gender.
 
 A number agrees with the noun behind it ("una persona", "doscientas casas", "eine Minute"). `Language` is not asked about plain
 numbers before words, so that is a rule (`European.counted`). The Romance languages share more: they read the decimals as a number, and
@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from .base import ROMANS, Currency, Language, Noun, Number, Rule
 
-LETTERS = (50, 100, 500, 1000)  # L, C, D and M are more often letters: "tipo D"
-LONG = 4  # decimals from here on are read digit by digit
+LETTERS = (50, 100, 500, 1000)  # L, C, D and M are usually letters: "tipo D"
+LONG = 4  # from this number of decimals on, they are read digit by digit
 CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
 COUNTED = r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))"
@@ -55,7 +55,7 @@ def metric(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
 def powers(
     units: Mapping[str, Noun], square: Callable[[str, bool], str], cube: Callable[[str, bool], str]
 ) -> dict[str, Noun]:
-    """Squares and cubes of lengths: "m²", "m2", "km³" and so on. square, cube: make a name; True is for many."""
+    """Squares and cubes of lengths: "m²", "m2", "km³" and so on. square, cube: build the name; True is the plural."""
     found: dict[str, Noun] = {}
     for symbol in ("mm", "cm", "dm", "m", "km"):
         noun = units[symbol]
@@ -171,20 +171,20 @@ class European(Language):
     cubed: ClassVar[str] = ""
     never_counted: ClassVar[frozenset[str]] = (
         frozenset()
-    )  # words after which a number counts nothing: "page", "chapitre"
+    )  # words before numbers that do not count the next noun: "page", "chapitre"
     century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
     before_dates: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
-    bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" behind it is no time
-    no_nouns: ClassVar[frozenset[str]] = frozenset()  # words that are no nouns, but stand behind numbers
+    bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" after it is a verse, not a time
+    no_nouns: ClassVar[frozenset[str]] = frozenset()  # words after numbers that are not nouns
 
     # --- agreement ----------------------------------------------------------------------------------------------------------
 
     def gender_of(self, noun: str, is_one: bool) -> str:
-        """What `cardinal` takes for a noun, guessed by its ending. "": no guess, or no noun."""
+        """The gender of a noun, as an argument of `cardinal`, guessed from its ending. "": unknown."""
         return ""
 
     def counted(self, match: re.Match[str]) -> str | None:
-        """A plain number before a noun, if it takes another form there than alone."""
+        """A number before a noun, if its form depends on the gender of the noun; else None."""
         n, noun = whole(match[1]), match[2]
         before = word_before(match)
         if before in self.never_counted or len(match[1]) > 15 or not self._is_noun(noun):
@@ -215,7 +215,7 @@ class European(Language):
         return f"{self.cardinal(int(match[1]))} {self.dot} {self.digits(rest) if rest[0] == '0' else self.cardinal(int(rest))}"
 
     def version(self, match: re.Match[str]) -> str | None:
-        """`3.12.1`, which is no date, no address of a network, and no number in groups."""
+        """`3.12.1`, unless it is a date, an IP address or a number with group marks."""
         parts = match[0].split(".")
         is_number = all(len(part) == 3 for part in parts[1:])
         if is_number or len(parts) == 4 and all(int(part) < 256 for part in parts):
@@ -233,13 +233,13 @@ class European(Language):
         return first and last and self.range(first, last)
 
     def verse(self, match: re.Match[str]) -> str | None:
-        """`Johannes 3:16`, which is no time."""
+        """`Johannes 3:16`: a verse, not a time."""
         if word_before(match) not in self.bible_books:
             return None
         return f"{self.cardinal(int(match[1]))}, {self.cardinal(int(match[2]))}"
 
     def day_and_month(self, match: re.Match[str]) -> str | None:
-        """`24/12`, which is no fraction."""
+        """`24/12`: a date, not a fraction."""
         day, month = int(match[1]), int(match[2])
         is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.before_dates)
         return self.date(day, month, None) if is_date else None
@@ -330,7 +330,7 @@ class European(Language):
 
 
 def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
-    """The rules of `European`, for a language that is made later than its rules."""
+    """The rules of `European`. language: returns the language, which does not exist yet when its rules are created."""
     return (
         Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
         Rule(
