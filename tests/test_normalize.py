@@ -96,6 +96,7 @@ def test_plain_words_stay(text):
     ("sold 1,250,000 units for $3,499,000 at 10:45",
      "sold one million two hundred fifty thousand units for three million four hundred ninety nine thousand dollars at ten forty five"),
     ("John 3:16", "John three sixteen"),
+    ("T.S. Eliot called the F.B.I. Agents came", "T S Eliot called the F B I. Agents came"),
     ("1 in 5 people, 5 in a row", "one in five people, five in a row"),
     ("He came.Then he left,and so on", "He came. Then he left, and so on"),
     ("It is Node.js, not end.Then", "It is Node dot j s, not end. Then"),

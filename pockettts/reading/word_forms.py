@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
 INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
+ARTICLES = frozenset(
+    "the a an der die das ein eine le la les un une el los las il lo gli i o os as um uma de het een".split()
+)
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
 SERIAL_PARTS = re.compile(rf"\d+(?:\.\d+)*|{LETTER}+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
@@ -144,7 +147,8 @@ class WordForms:
         if only_known:
             return None
         if match := INITIALS.match(text, i):
-            return without_stop(text, match.end(), self.language), n.letters(match[0])
+            is_name = last_word(text, i).lower() not in ARTICLES and not self._is_end(text, match.end())  # "T.S. Eliot"
+            return match.end() if is_name else without_stop(text, match.end(), n), n.letters(match[0])
         if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
             return i + 2, n.letters(written[0])  # an initial: "J. Smith"
         return None
