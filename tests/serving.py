@@ -49,9 +49,13 @@ def wait_for(condition, seconds=20):
         time.sleep(0.002)
 
 
-def connect(server, request=b""):
-    """A socket that has sent a request. Reads have a timeout of 20 s."""
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+def connect(server, request=b"", buffer=None):
+    """A socket that has sent a request. Its timeout is 20 s. buffer: bytes that its kernel takes before it reads; None: the default."""
+    connection = socket.socket()
+    if buffer is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", server.port))
     connection.sendall(request)
     return connection
 

@@ -277,6 +277,13 @@ def test_several_files_become_several_in_a_folder(run, options, here):  # noqa: 
     assert "Traceback" not in err and "picture" not in err
 
 
+def test_a_batch_is_split_where_there_are_chapters(run, options, here):  # noqa: F811
+    (here / "a.txt").write_text("One.")
+    (here / "b.md").write_text("# One\n\nA.\n\n# Two\n\nB.\n")
+    assert run("a.txt", "b.md", *options, "-d", "out", "--split", "chapters", "-q")[0] == 0
+    assert sorted(os.listdir("out")) == ["a.wav", "b-01-one.wav", "b-02-two.wav"]
+
+
 def test_a_batch_goes_on_where_it_was_interrupted(run, options, here):  # noqa: F811
     names = ["a.txt", "b.txt", "c.txt"]
     for name in names:

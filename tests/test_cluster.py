@@ -38,11 +38,11 @@ class Machines:
         self.workers = []
         self.start_scheduler()
 
-    def process(self, *argv):
+    def process(self, *argv, **env):
         settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
         with open(self.folder / "log.txt", "ab") as log:
             command = [sys.executable, "-m", *argv, "--no-dashboard"]
-            return subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log, cwd=self.folder)
+            return subprocess.Popen(command, env=os.environ | settings | env, stdout=log, stderr=log, cwd=self.folder)
 
     def start_scheduler(self):
         self.scheduler = self.process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port))
@@ -52,8 +52,8 @@ class Machines:
                     return
         raise AssertionError((self.folder / "log.txt").read_text())
 
-    def start_worker(self):
-        worker = self.process("distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny")
+    def start_worker(self, **env):
+        worker = self.process("distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny", **env)
         self.workers.append(worker)
         return worker
 
@@ -148,6 +148,17 @@ def test_the_scheduler_restarts(setup, machines):
 
     crew = cluster.Cluster(setup, machines.address, patience=5.0, reconnect=60.0)
     assert spoken(crew, items, restart) == spoken(ThisMachine(setup), items)
+
+
+def test_a_worker_without_the_package_is_left_out(setup, machines, caplog):
+    (machines.folder / "other" / "pockettts").mkdir(parents=True)
+    (machines.folder / "other" / "pockettts" / "__init__.py").write_text("__version__ = '0.1'")
+    machines.start_worker(PYTHONPATH=str(machines.folder / "other"))
+    machines.start_worker()
+    crew = cluster.Cluster(setup, machines.address)
+    wait_for(lambda: len(crew._asked_workers()) == 2)
+    assert spoken(crew, orders(12)) == spoken(ThisMachine(setup), orders(12))
+    assert "is not used" in caplog.text
 
 
 def test_a_chunk_that_no_worker_can_speak_is_one_error(setup, machines):

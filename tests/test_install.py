@@ -114,9 +114,10 @@ def test_git_contains_the_model_once(clone):
     assert sum((clone / name).stat().st_size > 5e6 for name in files if name) == 1
 
 
-def test_the_sdist_installs_and_speaks(packages, first_commands, tmp_path):
-    _, wheel = packages  # built from the sdist, as `pip install SDIST` would
+def test_the_wheel_installs_without_a_compiler_and_speaks(packages, first_commands, tmp_path):
+    _, wheel = packages  # built from the sdist, as `pip install SDIST` would build it
     run([sys._base_executable, "-m", "venv", tmp_path / "venv"], tmp_path)
-    run([tmp_path / "venv/bin/pip", "install", "--quiet", wheel], tmp_path)
+    bare = {"PATH": str(tmp_path / "venv/bin"), "CC": "false"}  # no compiler, and no program but Python
+    run([tmp_path / "venv/bin/pip", "install", "--quiet", wheel], tmp_path, **bare)
     lines, _ = speak([tmp_path / "venv/bin/pockettts", *first_commands[1][1:]], tmp_path, tmp_path / "empty")
     assert len(lines) == 2 and (tmp_path / "hello.wav").stat().st_size > 24_000

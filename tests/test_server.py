@@ -19,6 +19,7 @@ from pockettts.config.load import load_config
 from pockettts.errors import DownloadError
 from pockettts.server import app
 from pockettts.server import voices as server_voices
+from pockettts.sound import formats
 from pockettts.sound.encode import pcm16
 from pockettts.sound.files import read
 from pockettts.sound.formats import SERVED
@@ -419,6 +420,17 @@ def test_errors_have_openais_shape(client, wrong, words, param):
     with pytest.raises(openai.BadRequestError, match=words) as error:
         client.audio.speech.create(**{"model": "tts-1", "voice": "alba", "input": "Hi."} | wrong)
     assert error.value.type == "invalid_request_error" and error.value.param == param
+
+
+@pytest.mark.parametrize("format", ["aac", "m4a"])
+def test_a_format_whose_extra_is_not_there(server, client, format, monkeypatch):
+    monkeypatch.setattr(formats.Format, "is_available", lambda form: form.extra != "av")
+    with pytest.raises(
+        openai.BadRequestError, match=rf"{format} needs the extra av: pip install 'pockettts\[av\]'"
+    ) as error:
+        client.audio.speech.create(model="tts-1", voice="alba", input="Hi.", response_format=format)
+    assert error.value.param == "response_format"
+    assert client.audio.speech.create(model="tts-1", voice="alba", input="Hi.", response_format="opus").content
 
 
 def test_unknown_routes_and_methods(server):

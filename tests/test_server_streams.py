@@ -142,9 +142,10 @@ def settled(value):
 
 def test_a_client_that_does_not_read_is_disconnected(server, monkeypatch):
     monkeypatch.setattr(responses, "STALLED", 0.3)
-    slow = connect(server, post("/stream", FOREVER))
+    slow = connect(server, post("/stream", FOREVER), buffer=4096)
     wait_for(lambda: server.engine.stats().live == 1)
-    wait_for(lambda: server.engine.stats().live == 0 and not server.app.responses._live)
+    # The kernel buffers up to a few megabytes, which take time to speak on a busy machine.
+    wait_for(lambda: server.engine.stats().live == 0 and not server.app.responses._live, 60)
     assert not read_until(slow, b"\r\n0\r\n\r\n").endswith(b"\r\n0\r\n\r\n")
 
 

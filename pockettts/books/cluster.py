@@ -19,14 +19,15 @@ from itertools import count
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from .. import __version__
 from ..errors import OptionError, PocketTTSError
-from .speaker import SENT, Order, Setup, Spoken, VersionError
+from .speaker import SENT, Order, Setup, Spoken
 
 TRIES = 5  # of a chunk, if workers die or fail
+BACKOFF = 0.2  # seconds, times the number of tries
 AHEAD = 3  # submitted chunks per thread
 FIRST_PATIENCE = 600.0  # seconds to wait for the first chunk: workers may have to download a model
 PATIENCE = 60.0  # seconds to wait for later chunks, or SLOWNESS times the duration of the slowest chunk so far
@@ -88,6 +89,8 @@ class Cluster:
         self.first_patience, self.patience = first_patience, patience
         self._slowest = 0.0  # seconds: the longest time that a chunk took so far
         self._suspects: dict[str, float] = {}  # workers that were late, and when
+        self._unfit: set[str] = set()  # workers without this version of the package
+        self._checked: set[str] = set()
         self._told: set[str] = set()
         self._numbers = count()
         self._finished: Queue[tuple[_Ticket, str, Spoken | BaseException | None]] = Queue()
@@ -134,7 +137,8 @@ class Cluster:
         key = f"pockettts-{id(self)}-{next(self._numbers)}"
         suspects = {worker for worker, when in self._suspects.items() if monotonic() - when < SUSPICION}
         good = [worker for worker in self._workers() if worker not in suspects]
-        where = {"workers": good, "allow_other_workers": True} if suspects and good else {}
+        is_limited = bool(suspects or self._unfit) and bool(good)
+        where = {"workers": good, "allow_other_workers": not self._unfit} if is_limited else {}
         ticket.given, ticket.tries = monotonic(), ticket.tries + 1
         try:
             from .worker import speak_on_worker
@@ -192,7 +196,7 @@ class Cluster:
         if ticket.futures:  # another worker has it
             return
         what = "its result was lost" if reason is None else str(reason).partition("\n")[0] or type(reason).__name__
-        if isinstance(reason, VersionError) or reason is not None and ticket.tries >= TRIES:
+        if reason is not None and ticket.tries >= TRIES:
             error = (
                 reason
                 if isinstance(reason, PocketTTSError)
@@ -202,6 +206,8 @@ class Cluster:
             return
         assert ticket.order is not None
         logger.warning("%.40r is given to a worker again: %.120s", ticket.order.chunk.text.strip(), what)
+        if reason is not None:
+            sleep(BACKOFF * ticket.tries)  # meanwhile `_check` may find that the worker is unfit
         self._give(ticket)
 
     def _look_after(self, tickets: "deque[_Ticket]") -> None:
@@ -248,6 +254,7 @@ class Cluster:
 
             self._client.register_plugin(VoicesPlugin(self._files), name="pockettts-voices")
         self._suspects.clear()
+        self._checked.clear()
         if not self._workers():
             self._tell(
                 "no worker", f"{self.address} has no workers yet: waiting for them (`dask worker {self.address}`)"
@@ -279,7 +286,25 @@ class Cluster:
         when, workers = self._seen
         if monotonic() - when > WORKERS_AGE:
             self._seen = monotonic(), (workers := self._asked_workers())
-        return workers
+            for address in workers.keys() - self._checked:
+                self._checked.add(address)
+                Thread(target=self._check, args=(address,), daemon=True).start()
+        return {address: worker for address, worker in workers.items() if address not in self._unfit}
+
+    def _check(self, address: str) -> None:
+        """Exclude a worker that can't speak. It would fail fast, and so attract all chunks."""
+        from .worker import version_of_worker
+
+        try:
+            version = self._client.run(version_of_worker, workers=[address], on_error="return").get(
+                address, __version__
+            )
+        except Exception:  # it is gone
+            return
+        if version != __version__:
+            what = f"it has pockettts {version}" if isinstance(version, str) else f"{version}"[:80]
+            logger.warning("the worker %s is not used: %s; this is pockettts %s", address, what, __version__)
+            self._unfit.add(address)
 
     def _asked_workers(self) -> dict[str, Any]:
         try:

@@ -25,6 +25,7 @@ class Job:
         read: returns the document. Raises TextError.
         voice: who speaks; "": the usual voice.
         by_chapter: make one file per chapter; `output` is the pattern for their names.
+        may_be_whole: with `by_chapter`, a document that has one chapter only becomes a single file; otherwise that is an error.
         chapters: the numbers of the chapters that are wanted, such as "3-7,12"; None: all.
     """
 
@@ -33,6 +34,7 @@ class Job:
     read: Callable[[], Document]
     voice: str = ""
     by_chapter: bool = False
+    may_be_whole: bool = False
     chapters: str | None = None
 
 
@@ -92,7 +94,7 @@ def tracks(job: Job, document: Document, count: int) -> list[Track]:
         document: with the selected chapters.
         count: the number of chapters before the selection.
     """
-    if not job.by_chapter:
+    if not job.by_chapter or count == 1 and job.may_be_whole:
         return [Track(job.output, tuple(document.chapters), cues=document.cues)]
     if count == 1:
         raise TextError(f"{job.name} has no chapters that can be told apart: leave --split out")

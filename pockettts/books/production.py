@@ -415,7 +415,7 @@ def _sped_up(samples: np.ndarray, factor: float, sample_rate: int) -> np.ndarray
 def _tags(work: Work, number: int) -> Tags:
     """The tags of a sound file. number: the index of the file, from 0."""
     document, track = work.document, work.tracks[number]
-    is_part = work.job.by_chapter
+    is_part = track.path != work.job.output
     return Tags(
         title=(track.chapters[0].title or document.title) if is_part else document.title,
         author=document.author,

@@ -25,6 +25,11 @@ _speakers: dict[str, Speaker] = {}
 _thread = ThreadPoolExecutor(1, "pockettts")
 
 
+def version_of_worker() -> str:
+    """The version of this package on a worker."""
+    return __version__
+
+
 def speak_on_worker(setup: Setup, order: Order, version: str) -> Spoken:
     """Speak a chunk in the process of a worker. Without `setup.threads`, it uses as many threads as the Dask worker has.
 

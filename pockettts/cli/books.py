@@ -230,7 +230,8 @@ def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: 
 
     read = partial(read_file, args)
     form = FORMATS[args.format or FORMAT].check()
-    shared = Job("", "", read=lambda: read(""), by_chapter=args.split is not None, chapters=args.chapters)
+    by_chapter = args.split is not None
+    shared = Job("", "", lambda: read(""), by_chapter=by_chapter, may_be_whole=True, chapters=args.chapters)
     if args.directory is not None:
         try:
             os.makedirs(args.directory, exist_ok=True)
@@ -244,7 +245,7 @@ def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: 
         yield from of_files(files, args.directory, form.suffix, read, shared)
     else:
         assert path is not None
-        yield Job(files[0], path, partial(read, files[0]), by_chapter=args.split is not None, chapters=args.chapters)
+        yield Job(files[0], path, partial(read, files[0]), by_chapter=by_chapter, chapters=args.chapters)
 
 
 def _lines_of_stdin() -> Iterator[bytes]:

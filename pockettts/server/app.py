@@ -91,7 +91,7 @@ class App:
         client.figures |= {"characters": len(speech.text), "voice": voice}
         if len(self.models.entries) > 1:
             client.figures["model"] = entry.name
-        answer = self.responses.start(speech, client)
+        response = self.responses.start(speech, client)
         bottle.response.content_type = _content_type(speech)
         bottle.response.headers.update(
             {
@@ -101,17 +101,17 @@ class App:
             }
         )
         if not speech.whole:
-            return answer
+            return response
         try:
-            return b"".join(answer)
+            return b"".join(response)
         finally:
-            answer.close()
+            response.close()
 
     def speak_form(self) -> Response | bytes:
         """The official server's route, with its file name for browsers that save the audio."""
-        answer = self.speak(from_form)
+        response = self.speak(from_form)
         bottle.response.headers["Content-Disposition"] = "attachment; filename=generated_speech.wav"
-        return answer
+        return response
 
     def _client(self) -> Client:
         if self.stopping:

@@ -69,28 +69,28 @@ class Responses:
                 raise RequestError("the client left", 499)
             stream = self.engine.submit(model, speech.text, state, speech.options, speech.words)
             speech = replace(speech, voice=None)  # an upload need not stay in memory
-            answer = Response(self, entry, model, stream, speech, client)
+            response = Response(self, entry, model, stream, speech, client)
         except BaseException:
             if held:
                 self.models.release(entry)
             self._places.release()
             raise
         with self._change:
-            self._live.add(answer)
+            self._live.add(response)
             self._change.notify()
         try:
-            answer.begin()
+            response.begin()
         except BaseException:
-            answer.close()
+            response.close()
             raise
-        return answer
+        return response
 
-    def end(self, answer: "Response") -> None:
+    def end(self, response: "Response") -> None:
         """Called once by each response when it ends."""
         with self._change:
-            self._live.discard(answer)
+            self._live.discard(response)
             self._change.notify_all()
-        self.models.release(answer.entry)
+        self.models.release(response.entry)
         self._places.release()
 
     def drain(self, seconds: float) -> bool:
@@ -113,8 +113,8 @@ class Responses:
                 if self._closing:
                     return
                 live = list(self._live)
-            for answer in live:
-                answer.look()
+            for response in live:
+                response.look()
             with self._change:
                 self._change.wait_for(lambda: self._closing, _LOOK)
 
@@ -126,12 +126,18 @@ class Response:
     """
 
     def __init__(
-        self, answers: Responses, entry: Entry, model: TTSModel, stream: Stream, speech: Speech, client: Client
+        self, responses: Responses, entry: Entry, model: TTSModel, stream: Stream, speech: Speech, client: Client
     ) -> None:
         self.entry = entry
-        self._answers, self._model, self._stream, self._speech, self._client = answers, model, stream, speech, client
+        self._responses, self._model, self._stream, self._speech, self._client = (
+            responses,
+            model,
+            stream,
+            speech,
+            client,
+        )
         self._rate = model.sample_rate
-        self._until = client.arrived + answers.max_seconds
+        self._until = client.arrived + responses.max_seconds
         self._given: float | None = None  # when bytes were handed over that the client may not have read yet
         self._cut: RequestError | None = None
         self._closed = False
@@ -250,7 +256,7 @@ class Response:
         elif now > self._until:
             status = 413 if self._samples else 503  # clients try again after a 503
             self._cut = RequestError(
-                f"this took longer than {self._answers.max_seconds:g} seconds: send less at once", status
+                f"this took longer than {self._responses.max_seconds:g} seconds: send less at once", status
             )
         elif self._given is not None and now - self._given > STALLED:
             self._cut = RequestError(f"the client did not read for {STALLED} seconds", 499)
@@ -265,7 +271,7 @@ class Response:
             self._closed = True
             self._stream.close()
             self._pieces.close()
-            self._answers.end(self)
+            self._responses.end(self)
             self._client.figures |= {"audio": self._samples / self._rate, "rtf": self._stream.rtf}
 
 

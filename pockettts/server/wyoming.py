@@ -43,8 +43,8 @@ class WyomingServer:
     Raises OSError if it can't listen on that port.
     """
 
-    def __init__(self, answers: Responses, host: str, port: int, max_text: int, places: int) -> None:
-        self.responses, self.models, self.max_text = answers, answers.models, max_text
+    def __init__(self, responses: Responses, host: str, port: int, max_text: int, places: int) -> None:
+        self.responses, self.models, self.max_text = responses, responses.models, max_text
         self.places = BoundedSemaphore(places)  # connections
         self._server = _Listener((host, port), self)
         self._thread = Thread(target=self._server.serve_forever, name="pockettts-wyoming", daemon=True)
@@ -177,15 +177,15 @@ class _Connection(StreamRequestHandler):
                 continue
             client = Client(self._is_gone, self._hang_up)
             speech = Speech(text=text, voice=name, options=entry.options, model=entry.name, format="pcm")
-            answer = wyoming.responses.start(speech, client)
+            response = wyoming.responses.start(speech, client)
             try:
-                for pcm in answer:
+                for pcm in response:
                     if not begun:
                         self._send(AudioStart(rate, 2, 1))
                         begun = True
                     self._send(AudioChunk(rate, 2, 1, pcm))
             finally:
-                answer.close()
+                response.close()
                 self._log(client, text, name or entry.names.default)
         if begun:
             self._send(AudioStop())
