@@ -126,12 +126,13 @@ ABBREVIATIONS = {
     "p/st": "per stuk", "i.s.m.": "in samenwerking met", "d.m.v.": "door middel van", "e.a.": "en anderen",
     "a.d.h.v.": "aan de hand van", "afd.": "afdeling", "tel.": "telefoon", "m.a.w.": "met andere woorden",
     "t.g.v.": "ten gevolge van", "i.t.t.": "in tegenstelling tot", "o.l.v.": "onder leiding van",
-    "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V", "Zn.": "zoon", "z.o.z.": "zie ommezijde", "t.z.t.": "te zijner tijd", "m.i.": "mijns inziens",
+    "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V", "Zn.": "zoon",
+    "z.o.z.": "zie ommezijde", "t.z.t.": "te zijner tijd", "m.i.": "mijns inziens",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "enz.": "enzovoort", "etc.": "et cetera", "e.d.": "en dergelijke", "jr.": "junior", "sr.": "senior", "str.": "straat",
     "e.v.": "en volgende", "v.Chr.": "voor Christus", "n.Chr.": "na Christus",
-   
+  
 }  # fmt: skip
 SPACED = {
     "v. Chr.": "voor Christus", "n. Chr.": "na Christus", "o. a.": "onder andere", "d. w. z.": "dat wil zeggen",
