@@ -65,7 +65,7 @@ def path_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
 def _is_file(match: re.Match[str], language: Language) -> bool:
     """Whether a match is a file name or a product (`Node.js`), not two words with a missing space."""
     name, ending = match[0][: match.start(1) - match.start() - 1], match[1]
-    if not any(map(str.isalpha, name)):
+    if not any(map(str.isalpha, name)) or all(len(part) == 1 for part in match[0].split(".")):  # "z.o.z."
         return False
     if ending.islower() or not ending.isalpha():
         return ending not in language.common_words and not (len(ending) > 4 and name.isalpha())

@@ -16,7 +16,7 @@ LONG = 4  # from this number of decimals on, they are read digit by digit
 CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
 COUNTED = r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))"
-DOTTED = r"(\d+)\.(\d{1,2})(?!\w|[.,:/%°€$£]\d?|[ \u00a0\u202f]?[%°€$£])"
+DOTTED = r"(\d+)\.(\d{1,2})(?!\w|[.:/%°€$£]\d?|,\d|[ \u00a0\u202f]?[%°€$£])"
 VERSION = r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)"
 VERSE = r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)"
 PART = r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"

@@ -127,11 +127,12 @@ ABBREVIATIONS = {
     "a.d.h.v.": "aan de hand van", "afd.": "afdeling", "tel.": "telefoon", "m.a.w.": "met andere woorden",
     "t.g.v.": "ten gevolge van", "i.t.t.": "in tegenstelling tot", "o.l.v.": "onder leiding van",
     "t.b.v.": "ten behoeve van", "jl.": "jongstleden", "a.s.": "aanstaande", "B.V.": "B V", "N.V.": "N V", "Zn.": "zoon",
+    "z.o.z.": "zie ommezijde", "t.z.t.": "te zijner tijd", "m.i.": "mijns inziens",
 }  # fmt: skip
 ENDING_ABBREVIATIONS = {
     "enz.": "enzovoort", "etc.": "et cetera", "e.d.": "en dergelijke", "jr.": "junior", "sr.": "senior", "str.": "straat",
     "e.v.": "en volgende", "v.Chr.": "voor Christus", "n.Chr.": "na Christus",
-   
+  
 }  # fmt: skip
 SPACED = {
     "v. Chr.": "voor Christus", "n. Chr.": "na Christus", "o. a.": "onder andere", "d. w. z.": "dat wil zeggen",
@@ -232,6 +233,7 @@ class Dutch(European):
     number_sign = "nummer"
     vowels = "aeiouyáéíóúäëïöü"
     read_acronyms = READ
+    spelled_acronyms = words("ANWB KNVB KNMI RIVM UWV")
     common_words = COMMON
     roman_after = ROMAN_AFTER
     bible_books = BIBLE_BOOKS
@@ -239,6 +241,8 @@ class Dutch(European):
     address_words = words("com org net edu gov info blog app")
     rules = (
         Rule(r"(\d+)[ \u00a0]?t/m(?=[ \u00a0]?\d)", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} tot en met"),
+        Rule(r"(\d+)-(jarig\w*|daags\w*|koppig\w*)(?!\w)", lambda match: LANGUAGE.cardinal(int(match[1])) + match[2]),
+        Rule(r"(\d{1,2})u([0-5]\d)(?!\w)", lambda match: LANGUAGE.time(int(match[1]), int(match[2]))),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         *common_rules(lambda: LANGUAGE),
         *spaced(SPACED, ("v. Chr.", "n. Chr.")),
