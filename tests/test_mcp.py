@@ -51,6 +51,6 @@ def test_an_assistant_can_speak(tmp_path):
     for result, words in (
         (relative, "not an absolute path"),
         (unknown, "no voice called 'nobody'"),
-        (silent, "no player"),
+        (silent, "no audio player"),
     ):
         assert result.is_error and words in text_of(result)
