@@ -80,7 +80,8 @@ def _add(args: argparse.Namespace, own: "VoiceFolder") -> None:
         read(path, 24_000, 1)
     voice = own.add(name, path.read_bytes(), suffix if suffix in (STATE, *RECORDINGS) else ".wav", args.force)
     if not args.quiet:
-        print_message(f"{voice.path}: speak with it as `--voice {voice.name}`")
+        models = "" if suffix == STATE else ", with a model that can clone voices"
+        print_message(f"{voice.path}: speak with it as `--voice {voice.name}`{models}")
 
 
 def _remove(args: argparse.Namespace, own: "VoiceFolder") -> None:

@@ -137,7 +137,10 @@ def write(path: str | Path, words: list[Word], aligned: bool) -> None:
 
 def as_json(words: list[Word], aligned: bool) -> str:
     """{"unit": "word" | "chunk", "words": [{"text", "start", "end"}, ...]}, in seconds, with one line per word."""
-    rows = [json.dumps({"text": word.text, "start": word.start, "end": word.end}, ensure_ascii=False) for word in words]
+    rows = [
+        json.dumps({"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)}, ensure_ascii=False)
+        for word in words
+    ]
     return f'{{"unit": "{"word" if aligned else "chunk"}", "words": [\n' + ",\n".join(rows) + "\n]}\n"
 
 
