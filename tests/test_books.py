@@ -355,3 +355,9 @@ def test_two_runs_do_not_spoil_each_others_files(run, options, here):  # noqa: F
     code, _, err = inner[0]
     assert code in (1, 2) and "x.wav.resume is in use" in err
     assert (here / "x.wav").read_bytes() == (here / "whole.wav").read_bytes() and not (here / "x.wav.resume").exists()
+
+
+def test_the_reported_length_includes_the_silence_between_subtitles(run, options, here):  # noqa: F811
+    (here / "a.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nHello.\n\n00:05.000 --> 00:06.000\nWorld.\n")
+    code, _, err = run("a.vtt", *options, "-o", "a.wav")
+    assert code == 0 and f"a.wav: {len(samples('a.wav')) / 24_000:.2f} s of audio" in err

@@ -113,7 +113,7 @@ def test_without_resume_it_begins_anew_and_says_so(run, options, book, here):  #
     with interrupted(2):
         run(*book, *options, "-o", "x.wav")
     code, _, err = run(*book, *options, "-o", "x.wav")
-    assert code == 0 and "x.wav.resume of an earlier run is there" in err and not (here / "x.wav.resume").exists()
+    assert code == 0 and "x.wav.resume of an earlier run exists" in err and not (here / "x.wav.resume").exists()
 
 
 def test_a_device_has_no_journal(run, options, book):  # noqa: F811

@@ -168,7 +168,9 @@ class Production:
             state.reopen()
         elif state.path.exists():
             logger.warning(
-                "%s of an earlier run is there, and --resume would go on from it; this begins anew", state.path
+                "%s of an earlier run exists, and --resume would continue it; this run begins anew and replaces it",
+                state.path,
+                extra={"at_once": True},
             )
         if state.facts["seed"] is None:
             state.facts["seed"] = secrets.randbits(64)
@@ -240,7 +242,9 @@ class Production:
     def _close(self, work: Work, number: int) -> None:
         """Finish a file."""
         output = self._opened(work, number)
-        output.finish()
+        before = output.samples
+        output.finish()  # writes the last subtitle
+        work.samples += output.samples - before
         self._output = None
         work.state.next_chapter()
 

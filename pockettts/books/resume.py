@@ -70,7 +70,8 @@ class ResumeState:
             self.facts["seed"] = facts.get("seed")
         for name, value in self.facts.items():
             if facts.get(name) != value:
-                was = "" if name in HASHED else f" (it was {facts.get(name)!r:.50})"
+                value = facts.get(name)
+                was = "" if name in HASHED else f" (it was {'the default' if value is None else repr(value):.50})"
                 raise OptionError(
                     f"{self.path} was begun with another {name.replace('_', ' ')}{was}: take that, or leave --resume out"
                 )

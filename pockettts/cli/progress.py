@@ -111,12 +111,19 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def held_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
-    """Collect warnings, such as skipped pages and retried chunks, and print them at the end, not between the lines of progress."""
+    """Collect warnings, such as skipped pages and retried chunks, and print them at the end, not between the lines of progress.
+
+    A record with the attribute `at_once` is printed at once.
+    """
     held: list[logging.LogRecord] = []
 
     class Holder(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            held.append(record)
+            if getattr(record, "at_once", False):
+                observer.clear()
+                print_message(f"pockettts: {record.getMessage()}")
+            else:
+                held.append(record)
 
     if quiet or logger.isEnabledFor(logging.DEBUG):
         yield
@@ -206,6 +213,7 @@ class BookProgress:
                     f"{work.job.output}: {clock(progress.audio)} of audio so far; run the same command with --resume to continue"
                 )
             return
+        progress.audio = max(progress.audio, work.samples / self.sample_rate)  # with the silence around subtitles
         first, last = work.tracks[0].path, work.tracks[-1].path
         print_message(f"{f'{first} to {last}' if first != last else first}: {progress.figures()}")
         self._progress = None
