@@ -132,7 +132,7 @@ def test_what_resume_refuses(run, options, book, here):  # noqa: F811
     before = sorted(os.listdir(here))
     code, _, err = run(*book, *options, "-o", "x.wav", "--resume", "--temperature", "0.1")
     assert code == 2
-    assert_one_line(err, "another temperature", "it was None")
+    assert_one_line(err, "another temperature", "it was the default")
     (here / "book.txt").write_text(BOOK + "The end.")
     code, _, err = run(*book, *options, "-o", "x.wav", "--resume")
     assert code == 2
