@@ -24,7 +24,7 @@ def default_config(voice: str | None = None) -> Config:
 
     Raises:
         ConfigError: POCKETTTS_MODEL names no model.
-        DownloadError: the config that it names can't be downloaded; or `voice` needs `english`, which can't be downloaded.
+        DownloadError: the config that it names can't be downloaded.
     """
     if named := os.environ.get(VARIABLE):
         try:
@@ -35,12 +35,6 @@ def default_config(voice: str | None = None) -> Config:
     if is_downloaded(full) and (voice is not None or hub.is_cached(voices.source(voices.default_voice(full), full))):
         return full
     if voice is not None and voice not in voices.names(bundled):
-        if not hub.is_reachable():
-            raise DownloadError(
-                f"the voice {voice[-60:]!r} needs the model {full.name}, which is not on this machine, and there is no network; "
-                f"run `pockettts download {full.name}` once with a network, or use a voice of the bundled {bundled.name}: "
-                f"{', '.join(voices.names(bundled))}"
-            )
         return full
     if not hub.is_reachable():
         _warn_of_bundled(full, "there is no network")
