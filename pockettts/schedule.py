@@ -6,6 +6,7 @@ waiting than one large team. Which is faster depends on the CPU, by up to 10%. S
 faster one is kept. The samples are bit-identical.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -132,4 +133,5 @@ class _Teams:
         """End the thread."""
         if self._thread:
             self._jobs.put(None)
-            self._thread.join()
+            if not sys.is_finalizing():  # daemon threads have stopped then, and join would wait for ever
+                self._thread.join()

@@ -51,6 +51,15 @@ class ResumeState:
         Raises OptionError: there is no journal, or it belongs to another text or other options, or another run uses it.
         """
         try:
+            self._reopen()
+        except BaseException:
+            if self._file is not None:
+                self._file.close()  # unlocks it
+                self._file = None
+            raise
+
+    def _reopen(self) -> None:
+        try:
             self._file = _locked(open(self.path, "r+b"))  # noqa: SIM115 (until `close`)
             content = self._file.read(HEADER)
             if not content:  # the last run was interrupted before its first chunk
