@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from itertools import groupby
 from operator import itemgetter
 
-import numpy as np
-
 from . import ops
-from .reading.chunks import Chunk
 from .reading.tokenizer import Tokenizer
 from .schedule import Schedule
 from .sound.loudness import Loudness
@@ -153,17 +150,3 @@ def set_level(
         yield Block(last, rest)
     if options.loudness is not None and math.isfinite(measured := loudness.measured):
         known[voice] = measured
-
-
-def by_chunk(blocks: Iterable[Block]) -> Iterator[tuple[list[np.ndarray], Chunk | None]]:
-    """Collect the samples of the blocks up to the end of each chunk. The chunk is None if there was none."""
-    collected: list[np.ndarray] = []
-    last: Take | None = None
-    for take, samples in blocks:
-        if last is not None and take is not last:
-            yield collected, last.chunk
-            collected = []
-        last = take
-        collected.append(samples)
-    if collected:
-        yield collected, last.chunk if last else None

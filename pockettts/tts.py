@@ -194,7 +194,7 @@ class TTSModel(OfficialMethods):
         """A stage that finds the times of words while a text is spoken."""
         from .words.timestamps import Timeline
 
-        return Timeline(self.tokenizer, self.sample_rate, self.config.mimi.frame_rate, self.config.alignment_lead or 0)
+        return Timeline(self.tokenizer, self.sample_rate, self.config.alignment_lead or 0)
 
     def speak(self, utterance: Utterance) -> Iterator[Block]:
         """The blocks of an utterance, as in `generate_stream`, each with its take."""

@@ -29,7 +29,7 @@ INSIDE = {
     "reading": [
         "documents", "epub", "pdf", "word", "markup", "blocks", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms",
         "written_forms", "addresses", "signs", "voice_marks", "pauses", "inline_markup", "sentences", "context", "lexicon", "languages", "unicode",
-        "neighbors", "tokenizer",
+        "neighbors", "roman", "tokenizer",
     ],  # fmt: skip
     "server": [
         "__init__", "discovery", "wyoming", "wsgi", "app", "middleware", "responses", "requests", "metrics", "models", "voices",

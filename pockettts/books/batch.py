@@ -67,22 +67,16 @@ def of_json_lines(
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
-            name = f"line {number}"
+            usual = replace(job, name=f"line {number}", output=os.path.join(folder, f"{number:04}{suffix}"))
             try:
-                yield _of_line(line, name, os.path.join(folder, f"{number:04}{suffix}"), folder, job, known, names)
+                yield _of_line(line, folder, usual, known, names)
             except TextError as error:
-                yield replace(job, name=name, output=os.path.join(folder, f"{number:04}{suffix}"), read=_raising(error))
+                yield replace(usual, read=_raising(error))
 
 
-def _of_line(
-    line: bytes,
-    name: str,
-    output: str,
-    folder: str,
-    job: Job,
-    known: Callable[[str], bool],
-    names: Sequence[str],
-) -> Job:
+def _of_line(line: bytes, folder: str, usual: Job, known: Callable[[str], bool], names: Sequence[str]) -> Job:
+    """The job of a line. usual: with the name of the line and its default output. Raises TextError."""
+    name, output = usual.name, usual.output
     try:
         given = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -102,7 +96,7 @@ def _of_line(
         with suppress(OSError):  # writing says what is wrong
             os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
     document = Document([Chapter("", given["text"])])
-    return replace(job, name=name, output=output, read=lambda: document, voice=voice or job.voice)
+    return replace(usual, output=output, read=lambda: document, voice=voice or usual.voice)
 
 
 def _voice(given: dict[str, Any], known: Callable[[str], bool], names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ The pieces of all jobs form one stream, so a cluster does not idle at the end of
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -161,7 +162,7 @@ class Production:
             self.style.check(text)
         state = ResumeState(job.output, self.style.facts(job, texts))
         if self.resume and self.skip_finished and not state.path.exists():
-            if all(_exists(track.path) for track in files):
+            if all(os.path.exists(track.path) for track in files):
                 logger.info("%s is there", job.output)
                 return None
         elif self.resume:
@@ -226,13 +227,10 @@ class Production:
     def _write(self, work: Work, number: int, piece: Piece, spoken: Spoken | None) -> None:
         for message in spoken.messages if spoken else ():
             logger.warning("%s", message)
-        output = self._opened(work, number)
-        before = output.samples
-        output.add(piece, spoken)
-        work.samples += output.samples - before
-        self.observer.piece(
-            work, number, piece, (output.samples - before) / self.style.sample_rate, spoken.work if spoken else 0.0
-        )
+        before = work.samples
+        self._opened(work, number).add(piece, spoken)
+        seconds = (work.samples - before) / self.style.sample_rate
+        self.observer.piece(work, number, piece, seconds, spoken.work if spoken else 0.0)
 
     def _opened(self, work: Work, number: int) -> "_Output":
         if self._output is None:
@@ -242,9 +240,7 @@ class Production:
     def _close(self, work: Work, number: int) -> None:
         """Finish a file."""
         output = self._opened(work, number)
-        before = output.samples
-        output.finish()  # writes the last subtitle
-        work.samples += output.samples - before
+        output.finish()
         self._output = None
         work.state.next_chapter()
 
@@ -319,8 +315,7 @@ class _Output:
         if piece.chunk is not None:
             self._keep(note, data, piece.chunk.characters, 1)
         else:
-            self._append(note, data)
-            self._play(data)
+            self._emit(note, data)
 
     def _end_cue(self) -> None:
         """Write the speech of a subtitle at its time. It is sped up if it would end after the start of the next."""
@@ -358,10 +353,15 @@ class _Output:
         self._keep(Note(parts[0].part, 0, voice), pcm16(samples), characters, len(parts))
 
     def _keep(self, note: Note, data: bytes, characters: int, chunks: int) -> None:
-        """Write sound, and record it in the journal."""
-        self._append(note, data)
-        self._play(data)
+        """Write new sound, and record it in the journal."""
+        self._emit(note, data)
         self.work.state.add(data, characters, note, chunks)
+
+    def _emit(self, note: Note, data: bytes) -> None:
+        """Write new sound, and play it."""
+        self._append(note, data)
+        self.work.samples += len(data) // 2
+        self._play(data)
 
     def _note_word(self, word: Word, offset: float) -> None:
         self.work.words.append(replace(word, start=word.start + offset, end=word.end + offset))
@@ -433,9 +433,3 @@ def _tags(work: Work, number: int) -> Tags:
 
 def _texts(track: Track) -> list[str]:
     return [cue.text for cue in track.cues] or [chapter.text for chapter in track.chapters]
-
-
-def _exists(path: str) -> bool:
-    import os
-
-    return os.path.exists(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, TextError
 from ..options import NUMBERS
-from .common import apparatus_of, print_message
+from .common import apparatus_of, level_of, print_message
 
 if TYPE_CHECKING:
     from ..books.plan import Job
@@ -202,7 +202,7 @@ def speak_files(
         known=voices.known,
         check=_checker(reading),
         facts=partial(_facts, args, config.name, voices),
-        writer={"loudness": args.loudness, "volume": 1.0 if args.volume is None else args.volume},
+        writer=level_of(args),
         heard=heard,
         with_marks=not args.verbatim,
     )

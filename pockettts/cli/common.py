@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
 from ..options import EMOJI, NUMBERS, PRECISIONS, Number
@@ -130,6 +130,11 @@ def check_official_options(args: argparse.Namespace) -> None:
         import logging  # not before --help is answered
 
         logging.getLogger("pockettts").warning("--reload has no effect here: restart the server after a change")
+
+
+def level_of(args: argparse.Namespace) -> dict[str, Any]:
+    """`loudness` and `volume` for a `sound.files.Writer`."""
+    return {"loudness": args.loudness, "volume": 1.0 if args.volume is None else args.volume}
 
 
 def within(number: Number) -> Callable[[str], float]:

@@ -22,6 +22,7 @@ from .common import (
     add_reading_options,
     apparatus_of,
     config_of,
+    level_of,
     print_message,
 )
 
@@ -279,7 +280,9 @@ class _Job:
         """The file to write, opened. It appears when `stack` is left without an error."""
         from ..sound.files import Writer
 
-        return [] if self.path is None else [stack.enter_context(Writer(self.path, self.sample_rate, **self.level))]
+        if self.path is None:
+            return []
+        return [stack.enter_context(Writer(self.path, self.sample_rate, **level_of(self.args)))]
 
     def others(self, stack: ExitStack) -> list[Any]:
         """The loudspeaker and stdout. To be called late: after an error, nothing at all is on stdout."""
@@ -296,11 +299,6 @@ class _Job:
             else []
         )
         return [_levelled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
-
-    @property
-    def level(self) -> dict[str, Any]:
-        """`loudness` and `volume` for a `Writer`."""
-        return {"loudness": self.args.loudness, "volume": 1.0 if self.args.volume is None else self.args.volume}
 
     def report(self, progress: "Progress", files: str | None = None) -> None:
         progress.clear()
@@ -332,7 +330,7 @@ def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
         return out
     from ..sound.loudness import Loudness
 
-    return _Levelled(out, Loudness(args.loudness, sample_rate, 1.0 if args.volume is None else args.volume))
+    return _Levelled(out, Loudness(args.loudness, sample_rate, level_of(args)["volume"]))
 
 
 class _Levelled:
@@ -444,6 +442,7 @@ def _speak_cues(job: _Job, cues: "Sequence[Cue]") -> None:
                 for out in outs:
                     out.write(silence)
                 written, missing = written + len(silence), missing - len(silence)
+                progress.audio += len(silence) / job.sample_rate
             for _, block in progress.timed(job.spoken(job.utterances(cue.text))):
                 written += len(block)
                 for out in outs:

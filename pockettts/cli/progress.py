@@ -213,7 +213,7 @@ class BookProgress:
                     f"{work.job.output}: {clock(progress.audio)} of audio so far; run the same command with --resume to continue"
                 )
             return
-        progress.audio = max(progress.audio, work.samples / self.sample_rate)  # with the silence around subtitles
+        progress.audio = work.samples / self.sample_rate  # the last subtitle is written after its last piece
         first, last = work.tracks[0].path, work.tracks[-1].path
         print_message(f"{f'{first} to {last}' if first != last else first}: {progress.figures()}")
         self._progress = None

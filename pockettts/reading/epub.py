@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from io import BytesIO
 from itertools import islice
 from posixpath import basename, dirname, join, normpath
@@ -231,11 +231,7 @@ class _Reader:
         package = self._parsed(opf) if opf else None
         book = Book(warnings=self.warnings)
         if opf is None or package is None:
-            self.warn("it has no package document that can be read: all pages are read, in the order of their names")
-            places = [
-                name for name in _natural(self.names.values()) if name.lower().endswith((".xhtml", ".html", ".htm"))
-            ]
-            roots, extra = self._roots(dict.fromkeys(places, True)), {}
+            roots, extra = self._all_roots("package document"), {}
         else:
             items = _Items(package, opf)
             book.title, book.author, book.language = _about(package)
@@ -249,8 +245,7 @@ class _Reader:
             book.cover = self._cover(package, items, opf, roots)
             roots = self._without_apparatus(roots, landmarks, book.contents)
         if not roots:
-            self.warn("it has no list of pages that can be read: all pages are read, in the order of their names")
-            roots = self._roots(name for name in _natural(self.names.values()) if name.lower().endswith(PAGES))
+            roots = self._all_roots("list of pages")
         if not roots:
             raise TextError(f"{self.name} has no page that can be read: give another, or save its text as .txt")
         notes = Notes({**extra, **roots})
@@ -304,11 +299,10 @@ class _Reader:
     def _roots(self, places: Iterable[str], quietly: bool = False) -> "dict[str, Element]":
         """The trees of pages. What can't be read is skipped."""
         roots: dict[str, Element] = {}
-        locked = self._locked()
         for place in places:
             name = self.find(place)
             try:
-                if name is not None and name in locked:
+                if name in self._locked:
                     raise ValueError("it is protected (DRM)")
                 text = decode_page(self.content(place))
                 if len(NO_TEXT.findall(text[:65536])) * 50 > len(text[:65536]):
@@ -319,6 +313,12 @@ class _Reader:
                     self.skip(f"the page {place}", error)
         return roots
 
+    def _all_roots(self, missing: str) -> "dict[str, Element]":
+        """The trees of all pages in the archive, with a warning that there is nothing that lists them."""
+        self.warn(f"it has no {missing} that can be read: all pages are read, in the order of their names")
+        return self._roots(name for name in _natural(self.names.values()) if name.lower().endswith(PAGES))
+
+    @cached_property
     def _locked(self) -> set[str]:
         """Files that are encrypted."""
         if self.find("META-INF/encryption.xml") is None:
@@ -462,7 +462,7 @@ class _Item:
 
     @property
     def is_page(self) -> bool:
-        return "html" in self.media_type or self.place.lower().endswith((".xhtml", ".html", ".htm", ".xml"))
+        return "html" in self.media_type or self.place.lower().endswith((*PAGES, ".xml"))
 
     @property
     def is_image(self) -> bool:

@@ -298,7 +298,7 @@ class _Reader:
                 if found is None:
                     found = _digits(text, i)
             elif mark.isalpha():
-                found, skip = self._word_at(text, i, end)
+                found, skip = self._word_at(text, i)
                 if found is None:
                     i = skip
                     continue
@@ -337,7 +337,7 @@ class _Reader:
 
         return path_at(text, i, self.language)
 
-    def _word_at(self, text: str, i: int, end: int) -> tuple[Found | None, int]:
+    def _word_at(self, text: str, i: int) -> tuple[Found | None, int]:
         """The spoken form of the word at i, if it differs; and the end of the word."""
         match = WORD.match(text, i)
         stop = match.end() if match else i + 1
@@ -345,7 +345,7 @@ class _Reader:
             return found, stop
         if text[i - 1 : i].isalnum() and i and not text[i - 1].isdecimal():
             return None, stop
-        return self.words.letter_at(text, i, end), stop
+        return self.words.letter_at(text, i), stop
 
     def _respelled(self, text: str, i: int, word: str) -> Found | None:
         """The longest entry of the pronunciation list that matches at i as a whole word."""
@@ -387,7 +387,7 @@ class _Reader:
 
     def _is_spelled(self, text: str, i: int) -> bool:
         """Whether the word at i is spelled: "User-IDs"."""
-        found = self.words.letter_at(text, i, len(text))
+        found = self.words.letter_at(text, i)
         return found is not None and " " in found[1]
 
     def _is_common(self, text: str, i: int) -> bool:

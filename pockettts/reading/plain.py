@@ -2,6 +2,8 @@
 
 import re
 
+from .roman import roman_value
+
 NAMES = r"chapter|part|book|canto|act|letter|kapitel|teil|buch|chapitre|partie|livre|cap[ií]tulo|parte|libro|livro|capitolo|hoofdstuk|deel"
 SINGLE = (
     r"prologue?|epilogue?|preface|foreword|introduction|afterword|appendix|prolog|epilog|vorwort|nachwort|einleitung|pr[ée]face|"
@@ -62,12 +64,6 @@ def _starts(lines: list[str], heading: re.Pattern[str]) -> list[int]:
 def _numbered(lines: list[str]) -> list[int]:
     """Lines with nothing but a number, if they count up from 1."""
     starts = _starts(lines, NUMBER)
-    values = [_value(lines[start].strip().rstrip(".")) for start in starts]
+    numbers = [lines[start].strip().rstrip(".") for start in starts]
+    values = [int(number) if number.isdigit() else roman_value(number) for number in numbers]
     return starts if len(starts) > 1 and values == list(range(1, len(starts) + 1)) else []
-
-
-def _value(number: str) -> int:
-    if number.isdigit():
-        return int(number)
-    digits = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[letter] for letter in number]
-    return sum(-digit if digit < max(digits[place:]) else digit for place, digit in enumerate(digits))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .context import Found, is_label, without_stop
 from .languages.base import ROMANS, Language
 from .neighbors import ADDRESS, last_word, next_word
+from .roman import roman_value
 from .unicode import LETTER
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 WORD = re.compile(rf"{LETTER}+(?:['\u2019]{LETTER}+)*")
 DOTTED = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\.?")
 INITIALS = re.compile(r"(?:[^\W\d_]\.){2,}(?!\w)|(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
-ARTICLES = frozenset(
-    "the a an der die das ein eine le la les un une el los las il lo gli i o os as um uma de het een".split()
-)
 SERIAL = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?:(?<=\d)\.\d+)*")
 SERIAL_PARTS = re.compile(rf"\d+(?:\.\d+)*|{LETTER}+")
 ACRONYM = re.compile(r"([^\W\d_a-z]{2,})(?:(['\u2019]?s)(?![^\W_]))?(?![^\W\d_])")
@@ -33,7 +31,6 @@ HYPHEN = re.compile(r"[-\u2010\u2011](?=[^\W\d_])")
 POSSESSIVE = re.compile(r"[-&]|['\u2019](?!s\b)")  # never follows a Roman numeral
 ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 ROMAN_LETTERS = frozenset("IVXLCDM")
-VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 RANGE_BEHIND = re.compile(r"[\s\u00a0]*\d+[ \u00a0]?[-\u2010-\u2015][ \u00a0]?\d")
 NUMBER_BEHIND = re.compile(r"[\s\u00a0]*(?:[-#\u00a0]?\d|(?:[IVXLC]{2,}|[VX])\b)")
 
@@ -70,8 +67,8 @@ class WordForms:
 
         return WrittenForms(self.language)
 
-    def letter_at(self, text: str, i: int, token_end: int) -> Found | None:
-        """The written form that starts with the letter at i, in a token that ends at token_end."""
+    def letter_at(self, text: str, i: int) -> Found | None:
+        """The written form that starts with the letter at i."""
         match = WORD.match(text, i)
         word = match[0] if match else text[i]
         after = text[i + len(word) : i + len(word) + 1]
@@ -147,7 +144,9 @@ class WordForms:
         if only_known:
             return None
         if match := INITIALS.match(text, i):
-            is_name = last_word(text, i).lower() not in ARTICLES and not self._is_end(text, match.end())  # "T.S. Eliot"
+            is_name = last_word(text, i).lower() not in n.articles and not self._is_end(
+                text, match.end()
+            )  # "T.S. Eliot"
             return match.end() if is_name else without_stop(text, match.end(), n), n.letters(match[0])
         if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
             return i + 2, n.letters(written[0])  # an initial: "J. Smith"
@@ -181,7 +180,7 @@ class WordForms:
         return None
 
     def _is_end(self, text: str, end: int) -> bool:
-        """Whether a single letter with a dot ends a sentence: "plan B. It failed", but not "J. Smith"."""
+        """Whether a letter with a dot, or the last of several, ends a sentence: "plan B. It failed", but not "J. Smith"."""
         following = next_word(text, end)
         return (
             not text[end : end + 1].isspace()
@@ -202,7 +201,7 @@ class WordForms:
             return None
         word, plural = match[1], match[2]
         if not plural and self._shouts(text, i, match.end(1), word):
-            return match.end(), word.lower() + (plural or "")
+            return match.end(), word.lower()
         if n.is_read(word):
             is_known = word in n.read_acronyms
             return match.end(), (word if is_known else word.lower()) + (plural or "")
@@ -234,7 +233,7 @@ class WordForms:
             return None
         if not word.isupper() and (not word.islower() or before.lower() not in n.roman_after):
             return None
-        value = _roman_value(numeral)
+        value = roman_value(numeral)
         end = i + len(word)
         if text[i - 1 : i] in ("-", "/", "&") or POSSESSIVE.match(text, end):
             return None
@@ -274,8 +273,3 @@ class WordForms:
 
 def _get(table: Mapping[str, str], key: str, lower: str) -> str | None:
     return table.get(key) if key in table else table.get(lower)
-
-
-def _roman_value(numeral: str) -> int:
-    values = [VALUES[letter] for letter in numeral]
-    return sum(-value if value < max(values[k:]) else value for k, value in enumerate(values))

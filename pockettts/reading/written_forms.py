@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import partial
 
 from .context import Found, without_stop
-from .languages.base import Language, Number
+from .languages.base import Language, Number, full_year
 from .neighbors import last_word, next_word
 
 Finder = Callable[[re.Match[str]], Found | None]
@@ -21,7 +21,6 @@ MINUS = "-\u2010\u2011\u2012\u2013\u2212"
 SPACE = r"[ \u00a0\u202f\u2009\u2007]"
 OPENING = "\"'\u201c\u2018\u201e\u00ab([\u00bf\u00a1\u2014\u2013-"
 VULGAR = "\u00bc-\u00be\u2150-\u215e\u2189"  # ½ and the like
-END = r"(?!\w|[.,:/]\d)"  # end of a number
 
 # Strings of at least seven digits that are read digit by digit.
 TELEPHONE = re.compile(
@@ -39,7 +38,6 @@ TELEPHONE = re.compile(
 )
 INTERNET = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{2,5}))?(?![.\w])")
 VERSION = re.compile(r"\d+(?:\.\d+){2,}(?!\w)")
-YEAR = re.compile(r"\d{4}(?!\w|[.,]\d)")
 ISO_DATE = re.compile(r"(\d{4})([-/.])(\d\d?)\2(\d\d?)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?Z?)?(?!\w|[-/.]\d)")
 SCIENTIFIC = re.compile(r"(\d+)(?:[.,](\d+))?[eE]([-+\u2212]?)(\d{1,3})(?!\w|[.,]\d)")
 FOLLOWED = re.compile(r"\s+\w")  # a word or a number follows
@@ -135,7 +133,6 @@ class WrittenForms:
         ]  # fmt: skip
         self._at_sign = [rule for rule in n.rules if rule.starts == "other"]
         self._decade_alone = re.compile(rf"['\u2019](\d0)(?:{n.decades})(?!\w)")
-        self._money_signed = re.compile(rf"([{MINUS}+]?)(?={signs})")
 
     # --- entry points, by the first character -----------------------------------------------------------------------------------
 
@@ -434,7 +431,7 @@ class WrittenForms:
             day, month = month, day
         if not _is_date(day, month):
             return None
-        full = int(year) if len(year) == 4 else _full_year(int(year))
+        full = int(year) if len(year) == 4 else full_year(int(year))
         return match.end(), self._date(match, day, month, full, n.date_order == "mdy")
 
     def _short_date(self, match: re.Match[str]) -> Found | None:
@@ -447,7 +444,7 @@ class WrittenForms:
         n, day = self.language, int(match[1])
         if not 1 <= day <= 31 or not self._is_month(match[2]):
             return None
-        year = int(match[3]) if match[3] else _full_year(int(match[4])) if match[4] else None
+        year = int(match[3]) if match[3] else full_year(int(match[4])) if match[4] else None
         end = match.end() if year else without_stop(match.string, match.end(), self.language)
         return end, self._date(match, day, n.months[match[2].lower()], year, False)
 
@@ -509,11 +506,6 @@ def _ruled(speak: Callable[[re.Match[str]], str | None], match: re.Match[str]) -
 
 def _is_date(day: int, month: int) -> bool:
     return 1 <= month <= 12 and 1 <= day <= (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
-
-
-def _full_year(year: int) -> int:
-    """A year that was written with two digits."""
-    return year + (2000 if year < 50 else 1900)
 
 
 def _is_same(text: str, i: int, j: int) -> bool:

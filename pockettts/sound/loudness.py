@@ -59,7 +59,7 @@ class Meter:
         self._pending_count = 0
         self._hops = np.zeros(0)  # mean squares of the last three hops
         self._counts, self._energies = np.zeros(_BINS, np.int64), np.zeros(_BINS)
-        self._sum, self._samples = 0.0, 0
+        self._samples = 0
         self.peak = 0.0
 
     def write(self, block: np.ndarray) -> bool:

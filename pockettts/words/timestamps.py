@@ -38,9 +38,9 @@ class Timeline:
     A chunk without alignment counts as one word. lead: the number of frames by which the attention is ahead of the sound.
     """
 
-    def __init__(self, tokenizer: Tokenizer, sample_rate: int, frame_rate: float, lead: int = 0) -> None:
+    def __init__(self, tokenizer: Tokenizer, sample_rate: int, lead: int = 0) -> None:
         self.words: list[Word] = []
-        self._tokenizer, self._sample_rate, self._frame_rate, self._lead = tokenizer, sample_rate, frame_rate, lead
+        self._tokenizer, self._sample_rate, self._lead = tokenizer, sample_rate, lead
 
     def follow(self, spoken: Iterable[Block]) -> Iterator[Block]:
         """Pass on the blocks. The words of a take are in `words` after its last block."""

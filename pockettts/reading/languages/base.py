@@ -63,10 +63,12 @@ class Currency:
 class Rule:
     """A written form that only this language has. It is tried before the common ones, wherever a word or number begins.
 
-    pattern: a regex, compiled when it is first tried. speak: what is said for a match of it; None: it is something else after all.
-    The pattern is matched at the place, not searched; it may look at what stands before by `(?<=...)`, and must not match the empty string. starts: the first character of
-    a match is one of these kinds: "digit", "letter", "other". Letters are tried only for words that `trigger` holds, compared in
-    lower case and without marks at the end: a rule costs nothing elsewhere.
+    Attributes:
+        pattern: a regex, compiled when it is first tried. It is matched at the place, not searched; it may look at the text before
+            the place with `(?<=...)`, and must not match the empty string.
+        speak: the spoken form of a match; None: the match is another written form.
+        starts: the kind of the first character of a match.
+        triggers: the words for which a rule that starts with a letter is tried, in lower case; empty: all words.
     """
 
     pattern: str
@@ -90,6 +92,11 @@ def nouns(table: str) -> dict[str, Noun]:
         one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
         found |= dict.fromkeys(symbols.split(), Noun(one, many or one, gender))
     return found
+
+
+def full_year(year: int) -> int:
+    """A year that was written with two digits."""
+    return year + (2000 if year < 50 else 1900)
 
 
 def words(text: str) -> frozenset[str]:
@@ -168,6 +175,7 @@ class Language:
         Mapping[str, str]
     ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
     suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
+    articles: ClassVar[frozenset[str]] = frozenset()  # in lower case; initials after one are no name: "the F.B.I."
     letter_after: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) before a letter that is no initial: "vitamin"

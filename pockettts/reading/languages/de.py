@@ -6,7 +6,8 @@ and on the gender of the noun behind it. Cases that only grammar decides ("der 2
 
 import re
 
-from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
+from ..neighbors import next_word
+from .base import ROMANS, Currency, Noun, Number, Rule, full_year, nouns, words
 from .european import (
     CLOSERS,
     LETTERS,
@@ -20,7 +21,6 @@ from .european import (
     powers,
     spaced,
     weekday_ranges,
-    word_after,
     word_before,
 )
 
@@ -337,11 +337,11 @@ def _day(match: re.Match[str]) -> str | None:
 def _numeric_day(match: re.Match[str]) -> str | None:
     written = match[3]
     year = int(written) if written else None
-    if written and len(written) == 2 and year is not None:
-        year += 2000 if year < 50 else 1900
+    if year is not None and len(written) == 2:
+        year = full_year(year)
     said = _date(match, int(match[1]), int(match[2]), year)
     ends = not written and (
-        not match.string[match.end() :].strip("\"'”») \n") or word_after(match).lower() in STARTERS and word_after(match)[0].isupper()
+        not match.string[match.end() :].strip("\"'”») \n") or next_word(match.string, match.end()).lower() in STARTERS and next_word(match.string, match.end())[0].isupper()
     )  # fmt: skip
     return f"{said}." if said and ends else said
 
@@ -413,7 +413,7 @@ def _duration(match: re.Match[str]) -> str:
 
 def _roman(match: re.Match[str]) -> str | None:
     n = ROMANS.get(match[1].lower(), 0)
-    before, after = word_before(match), word_after(match)
+    before, after = word_before(match), next_word(match.string, match.end())
     if not n or before in ROMAN_AFTER:
         return None
     dot = "." if match[2] and after[:1].isupper() and after.lower() in STARTERS else ""
@@ -493,6 +493,7 @@ class German(European):
     in_addresses = IN_ADDRESSES
     sign_names = SIGN_NAMES
     telephone_after = TELEPHONE_AFTER
+    articles = words("der die das ein eine")
     letter_after = LETTER_AFTER
     suffix_abbreviations = {"str.": "straße", "pl.": "platz"}
     number_sign = "Nummer"

@@ -552,6 +552,7 @@ class English(Language):
     )
     serial_after = SERIAL_AFTER
     telephone_after = TELEPHONE_AFTER
+    articles = words("the a an")
     letter_after = LETTER_AFTER
     year_after = YEAR_AFTER
     decade_after = words("the early late mid his her my your their our its")

@@ -349,6 +349,7 @@ class Spanish(Romance):
     in_addresses = IN_ADDRESSES
     sign_names = SIGN_NAMES
     telephone_after = TELEPHONE_AFTER
+    articles = words("el la los las un una")
     letter_after = LETTER_AFTER
     number_sign = "número"
     vowels = "aeiouyáéíóúü"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
+from ..neighbors import next_word
 from .base import ROMANS, Currency, Language, Noun, Number, Rule
 
 LETTERS = (50, 100, 500, 1000)  # L, C, D and M are usually letters: "tipo D"
@@ -29,7 +30,6 @@ YEARS = r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)"
 DAY_AND_MONTH = r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)"
 ANGLO_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)"
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
-NEXT_WORD = re.compile(r"[ \u00a0\u202f]+([^\W\d_]+)")
 
 
 _NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
@@ -133,15 +133,12 @@ def _day(name: str, days: Mapping[str, str]) -> str:
 
 
 def word_before(match: re.Match[str]) -> str:
-    """The word before a match, in lower case and without its dot; "" at the beginning and behind the end of a sentence."""
+    """The word before a match, in lower case and without its dot; "" if there is none.
+
+    Unlike `neighbors.last_word` it takes words with hyphens whole, and none before a colon.
+    """
     found = LAST_WORD.search(match.string[max(0, match.start() - 40) : match.start()])
     return found[1].rstrip(".").lower() if found else ""
-
-
-def word_after(match: re.Match[str]) -> str:
-    """The word behind a match, as it is written."""
-    found = NEXT_WORD.match(match.string, match.end())
-    return found[1] if found else ""
 
 
 def whole(written: str) -> int:
@@ -208,7 +205,7 @@ class European(Language):
 
     def dotted(self, match: re.Match[str]) -> str | None:
         """`2.0`: a version; before units and prices it is a decimal."""
-        after = word_after(match)
+        after = next_word(match.string, match.end())
         if after in self.units or after in self.currencies or after in self.magnitudes or after in self.half_days:
             return None
         rest = match[2]

@@ -318,6 +318,7 @@ class French(Romance):
     in_addresses = IN_ADDRESSES
     sign_names = SIGN_NAMES
     telephone_after = TELEPHONE_AFTER
+    articles = words("le la les un une")
     letter_after = LETTER_AFTER
     number_sign = "numéro"
     vowels = "aeiouyàâäéèêëîïôöùûüœæ"

@@ -341,6 +341,7 @@ class Italian(Romance):
     in_addresses = IN_ADDRESSES
     sign_names = SIGN_NAMES
     telephone_after = TELEPHONE_AFTER
+    articles = words("il lo la i gli le un una")
     letter_after = LETTER_AFTER
     number_sign = "numero"
     vowels = "aeiouyàèéìòù"

@@ -228,6 +228,7 @@ class Dutch(European):
     in_addresses = IN_ADDRESSES
     sign_names = SIGN_NAMES
     telephone_after = TELEPHONE_AFTER
+    articles = words("de het een")
     letter_after = LETTER_AFTER
     suffix_abbreviations = {"str.": "straat", "pl.": "plein", "ln.": "laan", "gr.": "gracht", "wg.": "weg"}
     number_sign = "nummer"

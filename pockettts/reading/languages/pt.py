@@ -352,6 +352,7 @@ class Portuguese(Romance):
     in_addresses = IN_ADDRESSES
     sign_names = SIGN_NAMES
     telephone_after = TELEPHONE_AFTER
+    articles = words("o a os as um uma")
     letter_after = LETTER_AFTER
     number_sign = "número"
     vowels = "aeiouyáâãàéêíóôõúü"
