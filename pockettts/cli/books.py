@@ -1,4 +1,4 @@
-"""Documents, subtitles and batches for `pockettts generate`: the options, the list of chapters, and the setup of the work."""
+"""Documents, subtitles and batches for `pockettts generate`: options, the list of chapters, and the setup of the production."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..config.schema import Config
     from ..reading.documents import Document
 
-LEVEL = {"loudness", "volume"}  # applied where the sound goes out: of a file, the whole is known
+LEVEL = {"loudness", "volume"}  # applied to the whole file, not to chunks
 FORMAT = "wav"
 
 

@@ -1,4 +1,4 @@
-"""`pockettts generate`, the command where none is named: a text to sound files, to stdout, to the loudspeaker."""
+"""`pockettts generate`, the default command: speak a text to a file, to stdout or to the loudspeaker."""
 
 import argparse
 import os
@@ -110,7 +110,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Speak. What can be wrong is looked at before the model is downloaded and loaded."""
+    """Speak. Options and texts are checked before the model is downloaded and loaded."""
     from ..books.plan import with_chapters
     from ..reading.chunks import check
     from ..reading.normalize import find_reading
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
     is_book = (
         args.json_input or bool(files) and (args.directory is not None or path is not None and not is_stream(path))
     )
-    if args.verify is None:  # to be heard at once, speech can't wait for the end of a chunk
+    if args.verify is None:  # checking delays the sound until the end of a chunk
         args.verify = is_book and not args.play or path is not None and not args.play and not args.follow
     if args.timestamps:
         _check_timestamps(args, config)
@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _sources(args: argparse.Namespace) -> list[str]:
-    """The files that are to be spoken. Raises OptionError for texts and files that don't go together."""
+    """The files to speak. Raises OptionError for texts and files that can't be combined."""
     given = [
         name
         for name, value in (("--text", args.text), ("--file", args.file), ("--follow", args.follow or None))
@@ -171,14 +171,14 @@ def _only_files(option: str) -> NoReturn:
 
 
 def _player(stack: ExitStack, sample_rate: int) -> "Player":
-    """The loudspeaker, until `stack` is left."""
+    """The loudspeaker. It is closed with `stack`."""
     from ..sound.play import Player
 
     return stack.enter_context(Player(sample_rate))
 
 
 def _path(args: argparse.Namespace, files: list[str]) -> str | None:
-    """The file to write; None: stdout, or only the loudspeaker. Raises OptionError for options that don't go together."""
+    """The file to write; None: stdout, or only the loudspeaker. Raises OptionError for options that can't be combined."""
     to_stdout = args.stream or args.output == "-"
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
         raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
@@ -193,7 +193,7 @@ def _path(args: argparse.Namespace, files: list[str]) -> str | None:
 def _is_terminal(descriptor: int) -> bool:
     try:
         return os.isatty(descriptor)
-    except OSError:  # it is not open; writing will say so
+    except OSError:  # it is not open; writing reports that
         return False
 
 
@@ -212,7 +212,7 @@ def _check_timestamps(args: argparse.Namespace, config: "Config") -> None:
 
 
 class _Job:
-    """What all ways of speaking need: where the sound goes, and the model, loaded when it is needed."""
+    """The outputs and the model of a command without a book. The model is loaded when it is needed."""
 
     def __init__(self, args: argparse.Namespace, config: "Config", path: str | None, player: "Player | None") -> None:
         self.args, self.config, self.path, self.player = args, config, path, player
@@ -229,11 +229,11 @@ class _Job:
         return self._speaker
 
     def load(self) -> None:
-        """Load the model and the usual voice."""
+        """Load the model and the default voice."""
         self.speaker.voice("")
 
     def utterances(self, text: str) -> list[tuple[float, "Utterance"]]:
-        """A text in synthesis: one utterance for each voice in turn, and the seconds of silence before it."""
+        """The utterances of a text: one for each part with its own voice, with the seconds of silence before it."""
         from ..reading.voice_marks import split_at_voices
 
         args = self.args
@@ -248,7 +248,7 @@ class _Job:
         ]
 
     def spoken(self, utterances: "list[tuple[float, Utterance]]") -> "Iterator[Block]":
-        """The blocks of utterances, while the times of their words are noted if they are wanted."""
+        """The blocks of utterances. With --timestamps, the times of their words are recorded."""
         blocks = self._blocks(utterances)
         return self._timeline.follow(blocks) if self._timeline else blocks
 
@@ -277,7 +277,7 @@ class _Job:
         return Progress(total, done, self.sample_rate, self.args.quiet)
 
     def file(self, stack: ExitStack) -> list[Any]:
-        """The file to write, opened. It appears when `stack` is left without an error."""
+        """Open the file to write. It appears when `stack` ends without an error."""
         from ..sound.files import Writer
 
         if self.path is None:
@@ -285,7 +285,7 @@ class _Job:
         return [stack.enter_context(Writer(self.path, self.sample_rate, **level_of(self.args)))]
 
     def others(self, stack: ExitStack) -> list[Any]:
-        """The loudspeaker and stdout. To be called late: after an error, nothing at all is on stdout."""
+        """The loudspeaker and stdout. Call this after all checks, so that nothing is written to stdout after an error."""
         from ..sound.files import StreamWriter
 
         to_stdout = self.args.stream or self.args.output == "-"
@@ -308,7 +308,7 @@ class _Job:
 
 
 def _speak(job: _Job, chapters: "list[Chapter]") -> None:
-    """A text, block by block."""
+    """Speak a text block by block."""
     from ..reading.documents import whole
 
     text = whole(chapters)
@@ -325,7 +325,7 @@ def _speak(job: _Job, chapters: "list[Chapter]") -> None:
 
 
 def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
-    """An output that is heard while it is made, at the loudness that is asked for."""
+    """A live output with the loudness and volume of the options."""
     if args.loudness is None and args.volume in (None, 1):
         return out
     from ..sound.loudness import Loudness
@@ -334,7 +334,7 @@ def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
 
 
 class _Levelled:
-    """An output behind a change of loudness."""
+    """An output whose loudness is adjusted."""
 
     def __init__(self, out: Any, loudness: "Loudness") -> None:
         self._out, self._loudness = out, loudness
@@ -343,7 +343,7 @@ class _Levelled:
         self._out.write(self._loudness.write(block))
 
     def flush(self) -> None:
-        """Send what is held back, some 45 ms: at the end of a text or chunk."""
+        """Send the delayed samples, about 45 ms. Call this at the end of a text or chunk."""
         self._out.write(self._loudness.flush())
 
 
@@ -361,9 +361,9 @@ def _flush(outs: list[Any]) -> None:
 
 
 def _follow(job: _Job) -> None:
-    """Lines of stdin, each as soon as it is there. A file is kept after Ctrl-C, which is how this usually ends.
+    """Speak the lines of stdin as they arrive. After Ctrl-C, the usual end, the file is kept.
 
-    A line that can't be spoken is named, and the next goes on. Raises TextError if none could be.
+    A line that can't be spoken is reported and skipped. Raises TextError if no line could be spoken.
     """
     progress = job.progress(0)
     interrupted = False
@@ -396,7 +396,7 @@ def _follow(job: _Job) -> None:
 
 
 def _lines() -> Iterator[tuple[str | TextError, bool]]:
-    """Lines of stdin with something to say, as they come, and whether none is waiting behind them.
+    """The non-empty lines of stdin as they arrive, and for each whether no other line is waiting.
 
     A line that is neither UTF-8 nor, if stdin begins with its byte order mark, UTF-16 is an error in its place.
     """
@@ -428,7 +428,7 @@ def _lines() -> Iterator[tuple[str | TextError, bool]]:
 
 
 def _speak_cues(job: _Job, cues: "Sequence[Cue]") -> None:
-    """Speak subtitles at their times: silence up to the start of each, and one after the other if a speech is too long."""
+    """Speak subtitles at their times, with silence before each. If one takes too long, the next starts later."""
     import numpy as np
 
     progress = job.progress(sum(len(cue.text) for cue in cues))
@@ -454,9 +454,9 @@ def _speak_cues(job: _Job, cues: "Sequence[Cue]") -> None:
 
 
 def _read(args: argparse.Namespace, files: list[str], greeting: str) -> "Document":
-    """The text of the arguments, of a file or of stdin; else the greeting.
+    """The text of the arguments, of a file or of stdin; otherwise the greeting.
 
-    With a terminal or /dev/null on stdin there is no text. A pipe that is empty is somebody's mistake.
+    A terminal or /dev/null on stdin has no text. Raises TextError for an empty pipe.
     """
     from ..reading.documents import Chapter, Document, read_document
 

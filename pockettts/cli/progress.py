@@ -1,4 +1,4 @@
-"""How far a text is spoken, on a terminal; and the figures at the end."""
+"""Progress on a terminal, and the figures at the end."""
 
 import argparse
 import logging
@@ -22,9 +22,16 @@ logger = logging.getLogger("pockettts")
 
 
 class Progress:
-    """Counts what is spoken of a text of so many characters, of which `done` were spoken before. With a total of 0 there is no end.
+    """Counts the spoken part of a text and shows it.
 
-    audio, work, first: seconds of sound; to make it; and to make its first block. words: of the whole, if they are to be shown.
+    Args:
+        total: characters of the text; 0: unknown.
+        done: characters that an earlier run has spoken.
+        words: words of the text, if they are shown.
+
+    Attributes:
+        audio: seconds of sound.
+        work, first: processing time of all blocks and of the first block, in seconds.
     """
 
     def __init__(self, total: int, done: int, sample_rate: int, quiet: bool, words: int = 0) -> None:
@@ -35,7 +42,7 @@ class Progress:
         self._start, self._last_shown, self._width = perf_counter(), 0.0, 0
 
     def timed(self, spoken: "Iterable[Block]") -> "Iterator[Block]":
-        """The same blocks. While the caller has one, the clock stands: players take their time."""
+        """Pass on the blocks and count them. The time that the caller spends on a block does not count as work."""
         start, last = perf_counter(), None
         for event in spoken:
             take, block = event

@@ -1,4 +1,4 @@
-"""What documents are made of before they are text, and what is read of them. Parsers are imported by who needs them."""
+"""The blocks that document parsers return, and the choice of what they read."""
 
 from dataclasses import dataclass, field
 
@@ -8,9 +8,9 @@ class Block:
     """A paragraph, a heading, a list or the like.
 
     Attributes:
-        text: without markup. It has line breaks after items of lists and where a line is broken on purpose.
-        level: of a heading, 1 to 6; 0: it is none.
-        ids: of the elements that start in the block, so that links find it.
+        text: without markup. It has line breaks after list items and where the source has explicit line breaks.
+        level: 1 to 6 for a heading; 0: not a heading.
+        ids: the ids of the elements that start in the block; links refer to them.
     """
 
     text: str
@@ -20,7 +20,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Apparatus:
-    """What is read beside the text.
+    """What to read in addition to the text.
 
     Attributes:
         notes: footnotes and endnotes, each after the paragraph that refers to it.

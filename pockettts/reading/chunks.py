@@ -269,7 +269,7 @@ def _nothing_in(text: str) -> TextError:
 
 
 def _end_sentence(text: str) -> str:
-    """Text that ends in a stop: one replaces a pause at the end, or is added after the last word and what closes it."""
+    """End a text with a stop. A stop replaces a comma or similar at the end; without a mark, a full stop is added."""
     body = text.rstrip(CLOSERS + " ")
     if not body or body[-1] in STOPS:
         return text

@@ -1,8 +1,8 @@
 """Documents: files of any kind as chapters of plain text.
 
-.txt, .md, .html, .epub, .srt and .vtt; with extras .pdf and .docx. The content of a file says what it is, not its name; the name only
-helps where text might be Markdown or a fragment of HTML. markup.py makes blocks of text, and they become text as pauses.py expects
-it: a line each.
+Kinds: .txt, .md, .html, .epub, .srt and .vtt; with extras .pdf and .docx. The kind is recognized by the content of a file. The name is only
+used to tell plain text from Markdown and from fragments of HTML. markup.py makes blocks of text; each becomes a line, as pauses.py
+expects it.
 """
 
 import logging
@@ -23,13 +23,13 @@ from .encodings import decode_loosely, decode_page, is_plausible
 from .plain import split_chapters, without_licence
 from .subtitles import Cue, is_subtitles, read_cues
 
-MAX_BYTES = 64 * 1024 * 1024  # of text, more than any book has; /dev/zero has no end
-MAX_ARCHIVE = 1 << 30  # of a packed file with its pictures
+MAX_BYTES = 64 * 1024 * 1024  # of text; more than any book has
+MAX_ARCHIVE = 1 << 30  # of a file with pictures
 MARKDOWN = (".md", ".markdown", ".mkd", ".mdown")
 HTML = (".html", ".htm", ".xhtml", ".xht")
 SUFFIXES = (".txt", *MARKDOWN, *HTML, ".epub", ".pdf", ".docx", ".srt", ".vtt")
 WANTED = "give a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file"
-# What a file that can't be read is, by its first bytes.
+# Kinds of files that can't be read, by their first bytes.
 FOREIGN = {
     b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"RIFF": "a sound, image or video file",
     b"ID3": "an MP3 file", b"\xff\xfb": "an MP3 file", b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"\x7fELF": "a program",
@@ -49,8 +49,8 @@ SHORT_MAGIC = {
     b"TPZ",
     b"wOF",
     b"\xff\xfb",
-}  # text may begin so: it counts only beside control characters
-ARCHIVES = {  # files in a ZIP archive that say what it is
+}  # text may begin like this too, so control characters must follow
+ARCHIVES = {  # kinds of ZIP archives, by a file in them
     "word/document.xml": "a Word document", "xl/workbook.xml": "an Excel file", "ppt/presentation.xml": "a PowerPoint file",
     "AndroidManifest.xml": "an Android app", "META-INF/MANIFEST.MF": "a Java archive", "content.xml": "an OpenDocument file",
 }  # fmt: skip
@@ -65,7 +65,7 @@ logger = logging.getLogger("pockettts")
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of a document. The title, which may be empty, is in the text too."""
+    """A part of a document. The text includes the title. The title may be empty."""
 
     title: str
     text: str
@@ -73,14 +73,14 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Document:
-    """A document: its chapters, at least one, and what it says about itself.
+    """A document: its chapters (at least one) and its metadata.
 
     Attributes:
-        title, author, language: "" where it does not say. language: BCP 47.
+        title, author, language: "" if unknown. The language is a BCP 47 tag.
         cover: an image; b"" if there is none.
-        cues: the texts and times of subtitles; empty for all other kinds.
-        plain: a plain text file as it is, with its lines; None for all other kinds.
-        warnings: what was skipped, a line each. They have been logged.
+        cues: the texts and times of subtitles; empty for other kinds.
+        plain: the unchanged text of a plain text file; None for other kinds.
+        warnings: one line for each part that was skipped. They have been logged.
     """
 
     chapters: list[Chapter]
@@ -103,10 +103,10 @@ def read_document(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) ->
 
     Args:
         source: a path; 0 is stdin.
-        apparatus: what is read beside the text: notes, alternative texts.
+        apparatus: what to read in addition to the text: notes, alternative texts.
 
     Raises:
-        TextError: the file can't be read, is of no known kind, is damaged, too large or empty.
+        TextError: the file can't be read, or is of an unknown kind, damaged, too large or empty.
     """
     document = read_any(source, apparatus)
     if not document.chapters:
@@ -115,7 +115,7 @@ def read_document(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) ->
 
 
 def read_any(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) -> Document:
-    """As `read_document`, but of an empty document there are no chapters."""
+    """Like `read_document`, but an empty document has no chapters instead of being an error."""
     name = _name(source)
     try:
         content = _bytes(source)
@@ -124,7 +124,7 @@ def read_any(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) -> Docu
     suffix = "" if source == 0 else Path(str(source)).suffix.lower()
     try:
         document = _Parser(content, name, suffix, apparatus, is_strict=source == 0).document()
-    except ValueError as error:  # of a page that is no book of many
+    except ValueError as error:  # a single page can't be read; in a book it would be skipped
         raise TextError(f"{name} can't be read: {error}") from None
     return replace(document, chapters=[chapter for chapter in document.chapters if chapter.text.strip()])
 
@@ -139,7 +139,7 @@ def _name(source: str | Path | int) -> str:
 
 
 def _bytes(source: str | Path | int) -> bytes:
-    """The content of a file; of a plain text at most one byte more than is allowed. Archives hold pictures too."""
+    """The content of a file. Of plain text, at most one byte more than the limit; archives may be larger, since they have pictures."""
     with open(source, "rb", closefd=source != 0) as file:
         content = file.read(MAX_BYTES + 1)
         return (
@@ -166,11 +166,11 @@ def decoded(content: bytes, name: str) -> str:
 
 
 class _Parser:
-    """Finds out what a file is, by its content.
+    """Recognizes the kind of a file by its content, and reads it.
 
     Args:
         suffix: of the file's name, in small letters.
-        is_strict: text must be UTF-8 or UTF-16: who pipes it can say so, but old files are in what they were once saved in.
+        is_strict: text must be UTF-8 or UTF-16. Only files may be in an old encoding, not pipes.
     """
 
     def __init__(self, content: bytes, name: str, suffix: str, apparatus: Apparatus, is_strict: bool) -> None:
@@ -199,13 +199,13 @@ class _Parser:
             return self._markdown(text)
         return Document([Chapter(title, part) for title, part in split_chapters(text)], plain=text)
 
-    # --- which kind ----------------------------------------------------------------------------------------------------------
+    # --- kinds -------------------------------------------------------------------------------------------------------------
 
     def _is_text(self) -> bool:
         return bool(self.content) and 0 not in self.content[:4096] and b"<" in self.content[:1024]
 
     def _refuse_foreign(self) -> None:
-        """Raise TextError for a kind of file that is known and is no document that can be read."""
+        """Raise TextError for a known kind of file that can't be read as a document."""
         content = self.content
         is_binary = re.search(rb"[\0-\x08\x0e-\x19]", content[:4096]) is not None
         kind = next(
@@ -226,7 +226,7 @@ class _Parser:
             raise TextError(f"{self.name} is {kind}: {WANTED}")
 
     def _is_html(self) -> bool:
-        """Whether it is HTML. XML of other kinds is refused, but for SSML, which is spoken as text."""
+        """Whether it is HTML. Raises TextError for other kinds of XML, except SSML, which is spoken as text."""
         start = decode_page(self.content[:4096]).lstrip("\ufeff \t\r\n")
         if start.startswith("<?xml"):
             root = re.search(r"<(?:[\w.-]+:)?([A-Za-z][\w.-]*)", start)
@@ -243,7 +243,7 @@ class _Parser:
         return re.match(BLOCK_TAGS, start, re.I) is not None and re.search(r"</\w+>", start) is not None
 
     def _text(self) -> str:
-        """The file as text. Raises TextError if it is none."""
+        """The file as text. Raises TextError if it is not text."""
         if self.is_strict and not self.content.startswith((b"\xff\xfe", b"\xfe\xff")):
             return decoded(self.content, self.name)
         text, is_sure = decode_loosely(self.content[:MAX_BYTES])
@@ -291,7 +291,7 @@ class _Parser:
             with zipfile.ZipFile(BytesIO(self.content)) as archive:
                 names = archive.namelist()
         except (zipfile.BadZipFile, ValueError, OSError):
-            pass  # `read_epub` says so
+            pass  # `read_epub` reports it
         kind = next((kind for name, kind in ARCHIVES.items() if name in names), "")
         if kind == "a Word document":
             return self._docx()
@@ -320,7 +320,7 @@ class _Parser:
 
 
 def _looks_like_markdown(text: str) -> bool:
-    """Whether a text has two headings of Markdown or more, as scripts with comments have not."""
+    """Whether a text has at least two Markdown headings between blank lines, unlike scripts with comments."""
     if text.startswith("#!"):
         return False
     headings = re.findall(r"(?m)(?:\A|^[ \t]*\r?\n)#{1,6} \S.*$(?=\r?\n[ \t]*\r?$)", text[:200_000])
@@ -328,7 +328,7 @@ def _looks_like_markdown(text: str) -> bool:
 
 
 def _at_headings(blocks: list[Block]) -> list[Chapter]:
-    """Chapters begin at the headings of the highest level that has several."""
+    """Split blocks at the headings of the highest level that occurs more than once."""
     counts = Counter(block.level for block in blocks if block.level)
     level = min((level for level, count in counts.items() if count > 1), default=None)
     chapters: list[list[Block]] = [[]]
@@ -340,10 +340,10 @@ def _at_headings(blocks: list[Block]) -> list[Chapter]:
 
 
 def _chapters_of_book(book: "Book") -> list[Chapter]:
-    """The chapters of an EPUB: they begin where its table of contents says, and at pages that begin with a heading.
+    """The chapters of an EPUB. They start where its table of contents says, and at pages that start with a heading.
 
-    Of an entry that leads to a place within a page, only one of the first levels begins a chapter. Without a table of contents, a
-    page without a heading continues the chapter before it; a book with one heading a page at most is split at its pages.
+    An entry that leads into a page starts a chapter only if it is of the first levels. Without a table of contents, a page without a
+    heading continues the last chapter. If at most one page has headings, the book is split at its headings instead.
     """
     blocks = _without_licence([block for page in book.pages for block in page.blocks])
     kept = set(map(id, blocks))
@@ -360,7 +360,7 @@ def _chapters_of_book(book: "Book") -> list[Chapter]:
         listed = titles.get(id(block))
         heading = _heading_near_start(first_page.blocks) if first_page else None
         if heading is not None and heading is not block and id(heading) in titles:
-            heading = None  # its chapter begins there
+            heading = None  # the chapter starts at the heading
         if listed is not None or heading is not None and (not titles or heading.level < 3):
             own = _title(heading) if heading is not None else _title(block) if block.level else ""
             chapters.append((listed or own, []))
@@ -378,7 +378,7 @@ def _without_licence(blocks: list[Block]) -> list[Block]:
 
 
 def _listed_titles(book: "Book") -> dict[int, str]:
-    """The titles of the table of contents, by the identity of the block where each leads to."""
+    """The titles of the table of contents, by the `id()` of their target blocks."""
     pages = {page.place: page for page in book.pages}
     places = {(page.place, name): block for page in book.pages for block in page.blocks for name in block.ids}
     counts = Counter(entry.depth for entry in book.contents)
@@ -388,7 +388,7 @@ def _listed_titles(book: "Book") -> dict[int, str]:
     for entry in book.contents:
         if (page := pages.get(entry.place)) is None or not page.blocks:
             continue
-        # Of a place that is not there, the page counts, but only once: the others may lead to notes that are left out.
+        # If the target does not exist, the page is used, but only once: other entries may lead to notes that are left out.
         is_first, start = entry.place not in seen, page.blocks[0]
         seen.add(entry.place)
         block = places.get((entry.place, entry.fragment)) if entry.fragment else start
@@ -402,14 +402,14 @@ def _listed_titles(book: "Book") -> dict[int, str]:
 
 
 def _is_at_start(block: Block, blocks: list[Block]) -> bool:
-    """Whether a block is a heading before which a page has only a few words, such as the number of a chapter."""
+    """Whether a block is the first heading of a page, after at most a few words such as the number of a chapter."""
     before = list(islice(takewhile(lambda other: other is not block, blocks), MAX_BEFORE + 1))
     words = sum(len(other.text.split()) for other in before)
     return block.level > 0 and words <= MAX_BEFORE and not any(other.level for other in before)
 
 
 def _heading_near_start(blocks: list[Block]) -> Block | None:
-    """The heading of a page, before which there may be some lines such as a number."""
+    """The first heading of a page."""
     return next((block for block in blocks if block.level), None)
 
 

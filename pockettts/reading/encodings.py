@@ -1,4 +1,4 @@
-"""Bytes as text, where nobody says for sure in which encoding they are.
+"""Decode bytes whose encoding is uncertain.
 
 Source: WHATWG Encoding (the labels of ISO-8859-1 mean Windows-1252), XML 1.0 appendix F.
 """
@@ -7,25 +7,25 @@ import re
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _DECLARED = re.compile(rb"""(?:encoding|charset)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.I)
-# Python has other codecs that are no encodings of text, or take quadratic time.
+# Python's other codecs are not text encodings, or take quadratic time.
 _TEXT_CODEC = re.compile(
     r"utf|iso|windows|cp|mac|x-mac|koi8|big5|gb|euc|shift|sjis|ascii|us-ascii|latin|tis|johab|hz", re.I
 )
 _LATIN_1 = {"iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "latin-1", "ascii", "us-ascii"}
-# Windows-1252; its five undefined bytes as the control characters of ISO-8859-1.
+# Windows-1252, with its five undefined bytes as the control characters of ISO-8859-1.
 _CP1252 = [bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256)]
 _NO_TEXT = re.compile("[\0-\x08\x0e-\x19\x1c-\x1f\x7f-\x9f]")
 
 
 def decode_page(content: bytes) -> str:
-    """A page of HTML or XML: by its byte order mark, by the encoding that it declares, as UTF-8, else as Windows-1252."""
+    """Decode a page of HTML or XML by its byte order mark, else by its declared encoding, else as UTF-8, else as Windows-1252."""
     if encoding := _by_first_bytes(content):
         return _without_mark(content).decode(encoding, "replace")
     declared = _DECLARED.search(content[:1024])
     if declared:
         label = declared[1].decode("ascii").lower()
         label = "cp1252" if label in _LATIN_1 else label
-        # Whoever could read the label is not reading UTF-16.
+        # The label was readable as ASCII, so the page is not UTF-16.
         if _TEXT_CODEC.match(label) and not label.startswith(("utf-8", "utf8", "utf-16", "utf16", "utf-32")):
             try:
                 return _cp1252(content) if label == "cp1252" else content.decode(label)
@@ -35,9 +35,9 @@ def decode_page(content: bytes) -> str:
 
 
 def decode_loosely(content: bytes) -> tuple[str, bool]:
-    """Text by its byte order mark, as UTF-8, else as Windows-1252; and whether it is surely what was meant.
+    """Decode text by its byte order mark, else as UTF-8, else as Windows-1252. Returns the text, and whether the encoding is certain.
 
-    Single wrong bytes in a text that is UTF-8 otherwise are read as Windows-1252, and all else as it is.
+    If a few bytes are not valid UTF-8, only these bytes are read as Windows-1252.
     """
     if encoding := _by_first_bytes(content):
         text = _without_mark(content).decode(encoding, "replace")
@@ -55,9 +55,9 @@ def decode_loosely(content: bytes) -> tuple[str, bool]:
 
 
 def is_plausible(text: str) -> bool:
-    """Whether what was read as Windows-1252 looks like a text of Western Europe: no control characters, and mostly ASCII letters.
+    """Whether text decoded as Windows-1252 looks like a Western European language: no control characters, and mostly ASCII letters.
 
-    A handful of letters does not show it.
+    Texts with fewer than eight ASCII letters are not plausible.
     """
     letters = len(re.findall("[A-Za-z]", text))
     others = len(re.findall("[^\0-\x7f]", text))
@@ -65,7 +65,7 @@ def is_plausible(text: str) -> bool:
 
 
 def _by_first_bytes(content: bytes) -> str:
-    """UTF-8, UTF-16 by its byte order mark, or UTF-16 without one by its zeros; "" if the first bytes don't say."""
+    """The encoding according to a byte order mark, or UTF-16 according to zero bytes; "" if the first bytes show neither."""
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return encoding

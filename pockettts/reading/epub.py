@@ -1,7 +1,7 @@
-"""EPUB files: the package document, the table of contents, and the pages in reading order. One bad part never costs the book.
+"""Read EPUB files: the package document, the table of contents, and the pages in reading order. Bad parts are skipped.
 
-Whatever XML there is goes through the parser of pages (markup.py), which knows no fatal errors: so a package without namespaces, with
-`&nbsp;` or with an open tag is read all the same.
+All XML is parsed with the parser of pages (markup.py), which has no fatal errors. So a package document without namespaces, with
+`&nbsp;` or with an unclosed tag can be read.
 
 Source: EPUB 3.3 (W3C), OPF and NCX 2.0.1 (IDPF).
 """
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 MAX_FILES = 100_000  # in an archive
 MAX_PAGES = 10_000
 MAX_ENTRIES = 10_000  # of a table of contents
-MAX_PAGE = 16 << 20  # bytes, unpacked; the longest novels have some 4 MB
+MAX_PAGE = 16 << 20  # bytes, unpacked; the longest novels have about 4 MB
 MAX_COVER = 8 << 20  # bytes
-GUIDE_PARTS = PARTS | {"copyright", "notes"}  # of the guide of EPUB 2, which has names of its own
+GUIDE_PARTS = PARTS | {"copyright", "notes"}  # with the names of EPUB 2's guide
 PART_HOLDERS = {
     "section",
     "div",
@@ -59,19 +59,19 @@ PART_HOLDERS = {
     "aside",
     "ul",
     "ol",
-}  # what a landmark leads into; else only to a place
-MIN_LINKS = 5  # of a page that is nothing but links
-MAX_TITLED_COPYRIGHT = 1000  # words of a page that only its title calls a copyright page
+}  # elements that a landmark names as a whole
+MIN_LINKS = 5  # of a page that has only links
+MAX_TITLED_COPYRIGHT = 1000  # words of a page that is a copyright page by its title only
 FONTS = (
     "http://www.idpf.org/2008/embedding",
     "http://ns.adobe.com/pdf/enc#RC",
-)  # "encryption" of fonts, which hides no text
+)  # obfuscation of fonts, which is not DRM
 
 PAGES = (".xhtml", ".html", ".htm")
 TEXTS = (*PAGES, ".xml", ".opf", ".ncx")
 NO_TEXT = re.compile("[\0-\x08\x0e-\x1f\x7f\ufffd]")
 
-# What zipfile raises. An encrypted file is a RuntimeError, an unknown compression a NotImplementedError.
+# The errors of zipfile. An encrypted file is a RuntimeError, an unknown compression a NotImplementedError.
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, OSError, ValueError)
 
 logger = logging.getLogger("pockettts")
@@ -79,7 +79,7 @@ logger = logging.getLogger("pockettts")
 
 @dataclass
 class Page:
-    """A page of a book: where it is in the archive, and its blocks."""
+    """A page of a book: its place in the archive, and its blocks."""
 
     place: str
     blocks: list[Block]
@@ -97,9 +97,9 @@ class Entry:
 
 @dataclass
 class Book:
-    """What an EPUB says about itself, its pages in reading order, and its table of contents, which may be empty.
+    """The metadata of an EPUB, its pages in reading order, and its table of contents, which may be empty.
 
-    cover: an image; b"" if there is none. warnings: what was skipped.
+    cover: an image; b"" if there is none. warnings: one line for each part that was skipped.
     """
 
     title: str = ""
@@ -141,7 +141,7 @@ def read_epub(name: str, content: bytes, max_bytes: int, apparatus: Apparatus = 
 
 
 def _salvaged(content: bytes, max_bytes: int) -> zipfile.ZipFile:
-    """The files of an archive without its directory, which stands at the end, as a new archive."""
+    """A new archive with the files of one that has lost its directory, which is at the end of the file."""
     archive = zipfile.ZipFile(BytesIO(), "w")
     place = content.find(b"PK\3\4")
     while 0 <= place <= len(content) - 30 and max_bytes > 0:
@@ -165,12 +165,12 @@ def _salvaged(content: bytes, max_bytes: int) -> zipfile.ZipFile:
 
 
 class _Reader:
-    """Reads an open archive; `left` is how many bytes may still be unpacked."""
+    """Reads an open archive. `left` is the number of bytes that may still be unpacked."""
 
     def __init__(self, archive: zipfile.ZipFile, name: str, max_bytes: int, warnings: list[str]) -> None:
         self.archive, self.name, self.max_bytes, self.left = archive, name, max_bytes, max_bytes
         self.warnings = warnings
-        self.skipped_parts: dict[str, set[str]] = {}  # of pages, ids of what is not read
+        self.skipped_parts: dict[str, set[str]] = {}  # of pages: the ids of elements that are left out
         self.names = {info.filename: info.filename for info in archive.infolist()}
         for given in list(self.names):
             for key in (_key(given), _key(_utf_8(given))):
@@ -182,7 +182,7 @@ class _Reader:
     # --- files -----------------------------------------------------------------------------------------------------------
 
     def find(self, place: str) -> str | None:
-        """The name of a file in the archive: as it is given, in other case or encoding, or the only one of its name elsewhere."""
+        """The name of a file in the archive: the given one, in another case or encoding, or the only file with this name in another folder."""
         for key in (place, unquote(place), _key(place), _key(unquote(place))):
             if key in self.names:
                 return self.names[key]
@@ -190,7 +190,7 @@ class _Reader:
         return others[0] if len(others) == 1 else None
 
     def content(self, place: str, most: int = MAX_PAGE) -> bytes:
-        """A file of the archive; of a damaged one what can be read.
+        """The content of a file; if it is damaged, the readable part.
 
         Raises some of BROKEN, and TextError beyond the limit of all files.
         """
@@ -256,7 +256,7 @@ class _Reader:
         return book
 
     def _package_name(self) -> str | None:
-        """The name of the package document that the container names; else the only .opf in the archive."""
+        """The package document that the container names; otherwise the first .opf in the archive."""
         names = []
         try:
             container = parse(decode_page(self.content("META-INF/container.xml")))
@@ -297,7 +297,7 @@ class _Reader:
         return dict(list(spine.items())[:MAX_PAGES])
 
     def _roots(self, places: Iterable[str], quietly: bool = False) -> "dict[str, Element]":
-        """The trees of pages. What can't be read is skipped."""
+        """The trees of pages. Pages that can't be read are skipped."""
         roots: dict[str, Element] = {}
         for place in places:
             name = self.find(place)
@@ -314,7 +314,7 @@ class _Reader:
         return roots
 
     def _all_roots(self, missing: str) -> "dict[str, Element]":
-        """The trees of all pages in the archive, with a warning that there is nothing that lists them."""
+        """The trees of all pages in the archive, with a warning about what is missing."""
         self.warn(f"it has no {missing} that can be read: all pages are read, in the order of their names")
         return self._roots(name for name in _natural(self.names.values()) if name.lower().endswith(PAGES))
 
@@ -337,12 +337,12 @@ class _Reader:
             locked |= {name for place in places if (name := self.find(place))}
         return locked
 
-    # --- the table of contents, and what is left out --------------------------------------------------------------------------------
+    # --- the table of contents and the apparatus ------------------------------------------------------------------------------------
 
     def _contents(
         self, package: "Element", items: "_Items", opf: str
     ) -> "tuple[list[Entry], list[tuple[str, str, str]]]":
-        """The table of contents, of EPUB 3 or else of EPUB 2, and the landmarks as (kind, place, fragment)."""
+        """The table of contents of EPUB 3, or else of EPUB 2, and the landmarks as (kind, place, fragment)."""
         entries: list[Entry] = []
         landmarks: list[tuple[str, str, str]] = []
         for item in items:
@@ -405,7 +405,7 @@ class _Reader:
     # --- the cover -----------------------------------------------------------------------------------------------------------------
 
     def _cover(self, package: "Element", items: "_Items", opf: str, roots: "dict[str, Element]") -> bytes:
-        """The cover image: as the manifest, the metadata or the guide name it, else the picture alone on the first page; or b""."""
+        """The cover image that the manifest, the metadata or the guide names, or else the picture of the first page; b"" if there is none."""
         for place in self._cover_places(package, items, opf, roots):
             name = self.find(place)
             if name is None:
@@ -422,7 +422,7 @@ class _Reader:
     def _cover_places(
         self, package: "Element", items: "_Items", opf: str, roots: "dict[str, Element]"
     ) -> Iterator[str]:
-        pages: list[str] = []  # with a picture that is the cover
+        pages: list[str] = []  # whose picture is the cover
         yield from (item.place for item in items if "cover-image" in item.properties)
         for meta in package.iter():
             if local_name(meta) == "meta" and attribute(meta, "name").lower() == "cover":
@@ -494,7 +494,7 @@ class _Items:
         )
 
     def readable(self, item: _Item) -> _Item | None:
-        """An item with text, or the one that stands in for it; None for a picture and the like."""
+        """An item with text, or its fallback; None for pictures and other media without one."""
         seen: set[str] = set()
         current: _Item | None = item
         while current is not None and (
@@ -517,7 +517,7 @@ def _about(package: "Element") -> tuple[str, str, str]:
         if name in found and text:
             found[name].append((text, element))
         elif name == "meta" and element.get("refines"):
-            text = text or (element.tail or "").strip()  # to a parser of HTML, <meta> is empty
+            text = text or (element.tail or "").strip()  # in HTML, <meta> has no content
             refined[element.get("refines", "").lstrip("#"), element.get("property", "")] = text
 
     def refine(element: "Element", key: str) -> str:
@@ -564,7 +564,7 @@ def _ncx_entries(tree: "Element", place: str) -> list[Entry]:
 
 
 def _starts_with(root: "Element", name: str) -> bool:
-    """Whether no text stands before the element with this id."""
+    """Whether the element with this id is at the start of the page."""
     for element in root.iter():
         if name in (element.get("id"), element.get("name")):
             return True
@@ -576,7 +576,7 @@ def _starts_with(root: "Element", name: str) -> bool:
 
 
 def _is_titled_apparatus(title: str, root: "Element") -> bool:
-    """Whether a page is what its line in the table of contents calls it: contents, an index or a copyright page."""
+    """Whether a page is a table of contents, an index or a copyright page, as its title in the table of contents says."""
     title = title.strip(" .:")
     if COPYRIGHT_TITLE.fullmatch(title):
         return len(text_of(root).split()) < MAX_TITLED_COPYRIGHT
@@ -593,7 +593,7 @@ def _is_titled_contents(root: "Element") -> bool:
 
 
 def _key(name: str) -> str:
-    """A name by which a file of an archive is found, in any case, with any slashes, and composed characters."""
+    """The lookup key of a file name: lower case, with forward slashes and composed characters."""
     path = normpath(unicodedata.normalize("NFC", name).replace("\\", "/")).lstrip("/").lower()
     return re.sub(r"\A(?:\.\./)+", "", path)
 

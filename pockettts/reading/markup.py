@@ -1,9 +1,9 @@
-"""HTML and Markdown as plain text, block by block. Markdown becomes HTML first; EPUBs are made of HTML too.
+"""Convert HTML and Markdown to blocks of plain text. Markdown is converted to HTML first. The pages of EPUBs are HTML too.
 
-The apparatus of a book is left out: marks of notes and the notes, page numbers, tables of contents, indexes and copyright pages.
+The apparatus of a book is left out: notes and their marks, page numbers, tables of contents, indexes and copyright pages.
 
-Pages are parsed by lxml's HTML parser (libxml2), whatever they claim to be: it has no fatal errors, takes linear time, and knows
-`<title/>` as XHTML does. A few faults that would cost text even so are repaired before (`parse`).
+All pages, XHTML too, are parsed with lxml's HTML parser (libxml2): it has no fatal errors, takes linear time, and accepts `<title/>`.
+`parse` first repairs a few faults for which it would lose text.
 
 Source: EPUB 3 Structural Semantics Vocabulary, DPUB-ARIA 1.1 (W3C).
 """
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from lxml.etree import _Element as Element  # lxml itself is imported by who reads such a file
 
 MAX_TAGS = 500_000  # of a page; the longest novels have some 50,000
-MAX_DEPTH = 2048  # of nested elements, where libxml2 stops
+MAX_DEPTH = 2048  # of nested elements; libxml2's limit
 
-# What starts and ends a line; what is no text; what holds a note.
+# Elements that start and end a line; elements without text; elements that can be a note.
 BLOCKS = {
     "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
     "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "main", "ol", "p", "pre", "section", "summary",
@@ -46,11 +46,11 @@ RAW = {
     "noembed",
     "noframes",
     "xmp",
-}  # no tags inside, up to the end tag
+}  # elements whose content has no tags
 
-LISTING_CLASSES = {"codehilite", "highlight", "programlisting", "sourcecode"}  # of <pre>, or of what is around it
-NAVIGATION = {"navigation", "search", "contentinfo"}  # roles of what belongs to the web page and not to the text
-# Values of epub:type and role (without "doc-"), and classes and ids, of what is no part of the text.
+LISTING_CLASSES = {"codehilite", "highlight", "programlisting", "sourcecode"}  # of <pre> or its parents
+NAVIGATION = {"navigation", "search", "contentinfo"}  # roles of page navigation, which is not text
+# Values of epub:type and role (without "doc-"), and classes and ids, of elements that are not part of the text.
 MARKS = {"noteref", "pagebreak", "backlink", "annoref"}
 NOTES = {"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"}
 GROUPS = {"footnotes", "endnotes", "rearnotes"}
@@ -90,7 +90,7 @@ COPYRIGHT_TITLE = re.compile(
     r"(?:copyright|imprint|impressum|mentions l[ée]gales|droits d.auteur|colofon|colof[óo]n|cr[ée]ditos|cr[ée]dits)(?: page| notice|\W+\d{4})?",
     re.I,
 )
-MAX_COPYRIGHT = 3000  # words; who marks more than that as a copyright page has marked too much
+MAX_COPYRIGHT = 3000  # words; a longer element is not only a copyright page
 
 NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[ivxl]{1,5}|[a-z]|[*\u2020\u2021\u00a7\u00b6]{1,3})\s*[\])}]?[.:]?", re.I)
 RAISED_MARK = r"[*\u2020\u2021\u00a7\u00b6]{1,3}|[\[(]\w{1,3}[\])]|\d{1,3}(?:[,\u2013-]\d{1,3})+"
@@ -100,7 +100,7 @@ RETURN = re.compile(
     r"[\s\[\](){}.:\u21a9\u21b5\u2191^\ufe0e\ufe0f\u2934\u21d1\u2190\u00ab]*(?:\d{1,4}|[a-z]|back|return|top)?[\s\])}.:]*",
     re.I,
 )
-# In the text of a block: marks that are no links, "word.[15]", "Smith [3, 7]"; numbers of pages; marks of Markdown without a note.
+# In the text of a block: marks without a link, "word.[15]", "Smith [3, 7]"; page numbers; Markdown marks without a note.
 IN_TEXT = re.compile(
     r"(?<=[\w.,;:!?\"'\u2019\u201d)\]%])\s?"
     r"\[(?:\d{1,3}(?:\s?[,\u2013\u2014-]\s?\d{1,3})*|[a-z]|[*\u2020\u2021]+|note \d{1,3})\](?![\w(\[:])|"
@@ -113,7 +113,7 @@ SUPERSCRIPT = str.maketrans(
 )
 SUBSCRIPT = str.maketrans("0123456789", "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089")
 TABLE_GAP = "\ue011"  # between the cells of a table; it becomes ", "
-KEPT = "\ue010"  # stands for "[" in code, where a number in brackets is no mark
+KEPT = "\ue010"  # replaces "[" in code, where a number in brackets is not a mark
 
 _GAPS = re.compile(f"[ {TABLE_GAP}]*{TABLE_GAP}[ {TABLE_GAP}]*")
 _END_GAPS = re.compile(f"(?m)^[ {TABLE_GAP}]*{TABLE_GAP}|{TABLE_GAP}[ {TABLE_GAP}]*$")
@@ -130,7 +130,7 @@ logger = logging.getLogger("pockettts")
 
 
 def parse(page: str, warn: Callable[[str], None] = logger.warning) -> "Element":
-    """The root of a page's tree, without comments. warn: gets a line about what is left out.
+    """Parse a page. Returns the root of its tree, without comments. warn: called with a line about lost text.
 
     Raises:
         ValueError: the page has more than MAX_TAGS tags.
@@ -144,15 +144,15 @@ def parse(page: str, warn: Callable[[str], None] = logger.warning) -> "Element":
     )
     try:
         root = etree.fromstring(_repaired(page).encode(), parser)
-    except etree.LxmlError:  # there is nothing in it
+    except etree.LxmlError:  # the page is empty
         root = None
     if any("xcessive depth" in str(error.message) for error in parser.error_log):
-        warn(f"it has elements more than {MAX_DEPTH} deep: what stands there is left out")
+        warn(f"it has elements more than {MAX_DEPTH} deep: their text is left out")
     return etree.Element("html") if root is None else root
 
 
 def _repaired(page: str) -> str:
-    """A page without the faults for which libxml2 loses text."""
+    """Repair the faults of a page for which libxml2 loses text."""
     if "<![CDATA[" in page:
         from html import escape
 
@@ -161,12 +161,12 @@ def _repaired(page: str) -> str:
         entities = {match[1]: match[2] or match[3] or "" for match in _ENTITY.finditer(page[:20_000])}
         page = re.sub(r"&([\w.-]+);", lambda match: entities.get(match[1], match[0]), page)
     page = _DOCTYPE.sub("", page, count=1)
-    page = _CLOSING.sub("", page)  # what follows them would not be read
+    page = _CLOSING.sub("", page)  # libxml2 ignores text after them
     return _NO_XML.sub("", _raw_text_closed(page))
 
 
 def _raw_text_closed(page: str) -> str:
-    """A page in which <title>, <style> and the like end: without an end tag they would go on to the end of the page."""
+    """Close <title>, <style> and other raw text elements. Without an end tag they would extend to the end of the page."""
     lower = page.lower()
     for tag in RAW:
         start = lower.find(f"<{tag}")
@@ -180,7 +180,7 @@ def _raw_text_closed(page: str) -> str:
                     (n for n in (lower.find("<body", opened), lower.find("</head", opened)) if n >= 0), default=-1
                 )
                 if end < 0 or tag in ("title", "style") and 0 <= limit < end:
-                    # A title has no tags. In a style or a script nothing shows where text begins, but for the end of the head.
+                    # A title ends at the next tag. A style or script without an end tag ends with the head.
                     end = page.find("<", opened) if limit < 0 or tag == "title" else limit
                     end = len(page) if end < 0 else end
                     page = f"{page[:end]}</{tag}>{page[end:]}"
@@ -197,7 +197,7 @@ def local_name(element: "Element") -> str:
 
 @lru_cache(4096)
 def _local(tag: object) -> str:
-    return tag.rpartition(":")[2].lower() if isinstance(tag, str) else ""  # comments have functions for tags
+    return tag.rpartition(":")[2].lower() if isinstance(tag, str) else ""  # the tag of a comment is a function
 
 
 def attribute(element: "Element", name: str) -> str:
@@ -209,10 +209,10 @@ def attribute(element: "Element", name: str) -> str:
 
 
 def kinds(element: "Element") -> set[str]:
-    """What an element is, by `epub:type` and `role`, without "doc-"."""
+    """The values of `epub:type` and `role` of an element, without "doc-"."""
     found = " ".join(value for key, value in element.items() if key.endswith(":type"))
     roles = element.get("role", "").lower()
-    roles = "" if roles == "note" else roles  # of ARIA: any remark
+    roles = "" if roles == "note" else roles  # ARIA's "note" is any remark
     return {kind.removeprefix("doc-") for kind in f"{found.lower()} {roles}".split()}
 
 
@@ -226,7 +226,7 @@ def text_of(element: "Element") -> str:
 
 
 def resolve(place: str, href: str) -> tuple[str, str]:
-    """The place in a book, and the id there, that a link leads to from a page at `place`; ("", "") for links out of it."""
+    """The target of a link on the page at `place`: a place in the book and an id. ("", "") for links to other places."""
     path, _, fragment = href.strip().partition("#")
     if re.match(r"[a-z][a-z0-9+.-]*:", path, re.I):
         return "", ""
@@ -239,14 +239,14 @@ def resolve(place: str, href: str) -> tuple[str, str]:
 
 
 class Notes:
-    """The marks of notes, and the notes, of all pages of a book.
+    """The notes of a book, and their marks.
 
-    A mark is a link to a note that looks like one: by epub:type, role or class, since it is raised or in brackets, or since it is a
-    number or a sign and the note links back.
+    A link to a note is a mark if its epub:type, role or class says so, if it is raised or in brackets, or if it is a number or a sign
+    and the note links back.
 
     Attributes:
-        marks: links that are marks, each with its note; None: the note is not found.
-        notes: the elements that are notes to which a mark leads.
+        marks: the marks, each with its note; None: the note is missing.
+        notes: the notes that have a mark.
     """
 
     def __init__(self, pages: Mapping[str, "Element"]) -> None:
@@ -265,7 +265,7 @@ class Notes:
                     self._look_at(place, link)
 
     def element(self, place: str, name: str) -> "Element | None":
-        """What has this id on the page at `place`."""
+        """The element with this id on the page at `place`."""
         return self._ids.get((place.lower(), name))
 
     def _look_at(self, place: str, link: "Element") -> None:
@@ -273,7 +273,7 @@ class Notes:
         text = text_of(link)
         if not is_named and (
             not NOTE_MARK.fullmatch(text) or _is_first(link)
-        ):  # a link at the start of a note leads back
+        ):  # a link at the start of a note is a backlink
             return
         target = self._ids.get(resolve(place, link.get("href", "")))
         note = self._note_at(target, link) if target is not None else None
@@ -285,7 +285,7 @@ class Notes:
                 self.notes.add(note)
 
     def _note_at(self, target: "Element", link: "Element") -> "Element | None":
-        """The note that a link to `target` is about: the block that holds it, if it can be a note."""
+        """The note that contains `target`; None if that block can't be a note."""
         element: Element | None = target
         while element is not None and local_name(element) not in NOTE_HOLDERS | HEADINGS.keys() | {"dt", "body"}:
             element = element.getparent()
@@ -332,7 +332,7 @@ def _is_group(element: "Element") -> bool:
 
 
 def _is_first(link: "Element") -> bool:
-    """Whether no text stands before a link in its block."""
+    """Whether a link is the first text of its block."""
     element: Element | None = link
     while element is not None and local_name(element) not in NOTE_HOLDERS:
         parent, before = element.getparent(), element.getprevious()
@@ -355,7 +355,10 @@ def _is_raised(link: "Element") -> bool:
 
 
 def is_contents(element: "Element", least: float = 0.5, count: int = 3) -> bool:
-    """Whether so much of an element's text is links within the book, and so many, as in a table of contents. Headings don't count."""
+    """Whether an element has at least `count` links within the book, whose text is at least the share `least` of its text.
+
+    Headings do not count. This is how a table of contents looks.
+    """
     titles = (inner for inner in element.iter() if local_name(inner) in HEADINGS or local_name(inner) == "title")
     bare = sum(len(text_of(title)) for title in titles if next(title.iter("a"), None) is None)
     whole = len(text_of(element)) - bare
@@ -367,7 +370,7 @@ def is_contents(element: "Element", least: float = 0.5, count: int = 3) -> bool:
 
 
 class _Reader:
-    """Collects `blocks`, each on one line but for <br>, <pre> and the items of a list."""
+    """Collects `blocks`. A block has line breaks only for <br>, <pre> and list items."""
 
     def __init__(self, notes: Notes, apparatus: Apparatus, within: "Element | None" = None) -> None:
         self.blocks: list[Block] = [Block("")]
@@ -399,7 +402,7 @@ class _Reader:
         self._end_paragraph()
 
     def _is_left_out(self, element: "Element") -> bool:
-        """Whether nothing is read of an element. Notes to which its marks lead are read after the paragraph."""
+        """Whether an element is left out. The notes of its marks are read after the paragraph."""
         tag = local_name(element)
         if tag in UNSEEN or element in self._skipped:
             return True
@@ -427,12 +430,12 @@ class _Reader:
         return self._is_part_left_out(element, tag, given, named) or self._is_number_of_page(element, tag)
 
     def _is_note_left_out(self, element: "Element") -> bool:
-        if not self._apparatus.notes or element in self._notes.notes:  # it is read where its mark stands
+        if not self._apparatus.notes or element in self._notes.notes:  # it is read after the paragraph of its mark
             return True
         return _is_group(element) and any(inner in self._notes.notes for inner in element.iter())
 
     def _is_part_left_out(self, element: "Element", tag: str, given: set[str], named: set[str]) -> bool:
-        """Whether an element is a table of contents, an index, a copyright page or the like."""
+        """Whether an element is a table of contents, an index, a copyright page or similar."""
         if tag == "case":  # of epub:switch
             return any(local_name(other) == "default" for other in element.itersiblings())
         if given & NAVIGATION or tag == "a" and _is_permalink(element):
@@ -447,7 +450,7 @@ class _Reader:
         return CONTENTS.search(f"{element.get('class', '')} {name}") is not None and is_contents(element)
 
     def _skip_contents(self, heading: "Element") -> bool:
-        """Leave out the tables and lists of links that follow a heading such as "Contents"."""
+        """Leave out the lists of links after a heading such as "Contents"."""
         following = heading.getnext()
         while following is not None and is_contents(following, 0.6):
             self._skipped.add(following)
@@ -470,11 +473,11 @@ class _Reader:
             if note is not None and self._apparatus.notes and note not in self._after and self._within is None:
                 self._after.append(note)
         block = self.blocks[-1]
-        if block.text.endswith(("[", "(")):  # [<a>1</a>]: `_add` leaves out the bracket that closes
+        if block.text.endswith(("[", "(")):  # [<a>1</a>]: `_add` drops the closing bracket
             block.text = block.text[:-1].rstrip() + KEPT + KEPT
 
     def _as_text(self, element: "Element") -> bool:
-        """Add what stands for an element as a whole. False: it is to be walked through."""
+        """Add the text of an element that is not read child by child. Returns False for other elements."""
         tag = local_name(element)
         if tag == "sup":
             return self._raised(element)
@@ -494,7 +497,7 @@ class _Reader:
         return False
 
     def _raised(self, element: "Element") -> bool:
-        """<sup>: the mark of a note, or a power such as m<sup>2</sup>."""
+        """Handle <sup>: the mark of a note, or a power such as m<sup>2</sup>. Returns as `_as_text`."""
         text = text_of(element)
         marks = [inner for inner in element.iter("a") if inner in self._notes.marks]
         if marks and NOTE_MARK.fullmatch(text) or marks and BRACKETED.fullmatch(text):
@@ -558,7 +561,7 @@ class _Reader:
             self._end_paragraph()
 
     def _end_paragraph(self) -> None:
-        """Read the notes of the paragraph that has ended."""
+        """Read the notes of the last paragraph."""
         notes, self._after = self._after, []
         for note in notes:
             self._new_block()
@@ -588,13 +591,13 @@ class _Reader:
 
 
 def _is_listing(pre: "Element") -> bool:
-    """Whether a <pre> is a listing of a program, by its class or that of what is around it."""
+    """Whether a <pre> is a program listing, by its class or that of its parents."""
     around = [parent for parent, _ in zip(pre.iterancestors(), range(2), strict=False)]
     return any(classes(element) & LISTING_CLASSES for element in [pre, *around])
 
 
 def _is_permalink(link: "Element") -> bool:
-    """Whether a link leads to where it stands, as the paragraph numbers and signs do by which others link to a paragraph."""
+    """Whether a link leads to itself: a paragraph number or sign whose address others can copy."""
     name = link.get("href", "").partition("#")[2]
     if not name or not link.get("href", "").startswith("#") or not PERMALINK.fullmatch(text_of(link)):
         return False
@@ -603,7 +606,7 @@ def _is_permalink(link: "Element") -> bool:
 
 
 def _note_blocks(note: "Element", notes: Notes, apparatus: Apparatus) -> list[Block]:
-    """A note without its mark and the links back."""
+    """The blocks of a note, without its mark and backlinks."""
     reader = _Reader(notes, apparatus, within=note)
     for link in note.iter("a"):
         if link.get("href") and RETURN.fullmatch(text_of(link)):
@@ -626,12 +629,12 @@ def _first_number(element: "Element") -> int:
 
 
 def _is_too_long(element: "Element", given: set[str]) -> bool:
-    """Whether what is marked as a copyright page is much more than that."""
+    """Whether an element that is marked as a copyright page is too long to be one."""
     return bool(given & {"copyright-page", "imprint"}) and len(text_of(element).split()) > MAX_COPYRIGHT
 
 
 def finished(blocks: Iterable[Block]) -> list[Block]:
-    """The blocks that have text, in its final form."""
+    """The blocks with text, in its final form."""
     found: list[Block] = []
     ids: list[str] = []
     for block in blocks:
@@ -653,7 +656,7 @@ def finished(blocks: Iterable[Block]) -> list[Block]:
 def read_tree(
     root: "Element", notes: Notes, apparatus: Apparatus = TEXT_ONLY, skipped: Iterable["Element"] = ()
 ) -> list[Block]:
-    """The blocks of a page that have text. skipped: elements that are left out."""
+    """The blocks of a page with text. skipped: elements to leave out."""
     reader = _Reader(notes, apparatus)
     reader._skipped.update(skipped)
     reader.read(root)
@@ -661,7 +664,7 @@ def read_tree(
 
 
 def from_html(page: str, apparatus: Apparatus = TEXT_ONLY) -> list[Block]:
-    """The blocks of a page of its own. Raises ValueError as `parse` does."""
+    """The blocks of a single page. Raises ValueError like `parse`."""
     root = parse(page)
     return read_tree(root, Notes({"": root}), apparatus)
 
@@ -672,7 +675,7 @@ _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)^(?:\1|\.\.\.)[ \t]*(?:\
 
 
 def from_markdown(text: str, apparatus: Apparatus = TEXT_ONLY) -> tuple[list[Block], dict[str, str]]:
-    """The blocks of a Markdown text, and what its front matter (YAML or TOML) says, by key in small letters."""
+    """The blocks of a Markdown text, and its front matter (YAML or TOML), by lower-case key."""
     from markdown_it import MarkdownIt
     from mdit_py_plugins.footnote import footnote_plugin
 
@@ -689,7 +692,7 @@ def from_markdown(text: str, apparatus: Apparatus = TEXT_ONLY) -> tuple[list[Blo
 
 
 def _front_matter(text: str, is_toml: bool) -> dict[str, str] | None:
-    """The keys and values; None if a line between two rules is all that it is."""
+    """The keys and values of front matter; None if it is ordinary text between two rules."""
     if is_toml:
         found = re.findall(r"""(?m)^\s*([\w.-]+)\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)'|(\S[^\n]*))?""", text)
         return {key.lower(): double or single or bare for key, double, single, bare in found}

@@ -159,7 +159,7 @@ def normalize(
     found = language if isinstance(language, Language) else find_language(language)
     source, notes = _split_notes(text.replace("\v", " "))
     plain = composed(source)
-    if len(plain) != len(source) and notes:  # their places are those of the source
+    if len(plain) != len(source) and notes:  # the positions of notes refer to the source
         notes = [(len(composed(source[:a])), len(composed(source[:b])), said) for a, b, said in notes]
     reader = _reader(found, lexicon, emoji)
     return Normalized(source, plain, tuple(reader.edits(plain, notes)))

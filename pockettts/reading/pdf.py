@@ -1,4 +1,4 @@
-"""PDF files, through pypdf (`pip install 'pockettts[pdf]'`): the text of their pages, without running titles and page numbers."""
+"""Read PDF files with pypdf (`pip install 'pockettts[pdf]'`), without running titles and page numbers."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ logger = logging.getLogger("pockettts")
 
 @dataclass
 class Pdf:
-    """What a PDF says about itself, and its chapters as (title, text)."""
+    """The metadata of a PDF, and its chapters as (title, text)."""
 
     title: str = ""
     author: str = ""
@@ -30,7 +30,7 @@ def read_pdf(name: str, content: bytes, max_bytes: int) -> Pdf:
     """Read a PDF. A page that can't be read is skipped, with a warning.
 
     Raises:
-        TextError: it is damaged or protected, has no text, or more than `max_bytes`.
+        TextError: it is damaged or protected, or has no text or more than `max_bytes` of text.
     """
     from pypdf import PdfReader
 
@@ -44,7 +44,7 @@ def read_pdf(name: str, content: bytes, max_bytes: int) -> Pdf:
         outline = _outline(reader)
         about = reader.metadata
         pdf.title, pdf.author = (str(about.title or ""), str(about.author or "")) if about else ("", "")
-    except Exception as error:  # pypdf raises whatever a broken file makes it raise
+    except Exception as error:  # pypdf raises all kinds of errors for broken files
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise TextError(f"{name} is damaged or protected ({reason:.80}): give another PDF") from None
     if sum(map(len, pages)) > max_bytes:
@@ -82,7 +82,7 @@ def _outline(reader: Any) -> list[tuple[str, int]]:
 
 
 def _without_edges(pages: list[str]) -> list[str]:
-    """The pages without lines at their top and bottom that come on many pages, but for their numbers."""
+    """The pages without lines at the top and bottom that are repeated on many pages, apart from numbers in them."""
     split = [[line for line in page.splitlines() if line.strip()] for page in pages]
     counts: Counter[str] = Counter()
     for lines in split:
@@ -104,7 +104,7 @@ def _shape(line: str) -> str:
 
 
 def _joined(pages: list[str]) -> str:
-    """Pages as one text, with words that were divided at the end of a line put together."""
+    """Join pages to one text, and words that were hyphenated at line ends."""
     return re.sub(r"(?<=[^\W\d_])[-\u00ad\u2010]\n(?=[^\W\d_A-Z])", "", "\n".join(pages))
 
 

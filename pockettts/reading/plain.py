@@ -1,4 +1,4 @@
-"""Plain text as chapters: where a line of its own names one. Also for what has no better structure, such as PDF."""
+"""Split plain text into chapters at lines that are chapter headings. Also used for PDF files without bookmarks."""
 
 import re
 
@@ -15,7 +15,7 @@ HEADING = re.compile(
     rf"(?:(?:{NAMES})\s+[\w-]+(?:\s*[.:\u2013\u2014-].{{0,80}})?|\d{{1,3}}\.\s+(?:{NAMES})|{SINGLE})\s*[.:]?", re.I
 )
 NUMBER = re.compile(r"(?:\d{1,3}|[IVXLC]{1,8})\.?")
-# The lines around a text of Project Gutenberg: its licence stands before the first and after the last.
+# The lines around a text of Project Gutenberg. Its licence is before the first and after the last.
 _MARKED = r"OF (?:THE|THIS) PROJECT GUTENBERG(?:[^*\n]|\n(?!\s*\n)){0,300}(?:\*\*\*)?"
 LICENCE_ENDS = re.compile(rf"^[ \t]*\*\*\* ?START {_MARKED}", re.M)
 LICENCE_STARTS = re.compile(
@@ -24,7 +24,7 @@ LICENCE_STARTS = re.compile(
 
 
 def without_licence(texts: list[str]) -> list[str]:
-    """Paragraphs of a book, in order, without the licence of Project Gutenberg. What is left out is "" in its place."""
+    """The paragraphs of a book without the licence of Project Gutenberg. Removed paragraphs become ""."""
     starts = ((n, match.end()) for n, text in enumerate(texts) if (match := LICENCE_ENDS.search(text)))
     first, start = next(starts, (0, 0))
     ends = ((n, match.start()) for n, text in enumerate(texts) if n >= first and (match := LICENCE_STARTS.search(text)))
@@ -36,7 +36,7 @@ def without_licence(texts: list[str]) -> list[str]:
 
 
 def split_chapters(text: str) -> list[tuple[str, str]]:
-    """(title, text) of each chapter, the title being its first line; what stands before the first has no title."""
+    """The chapters as (title, text). The title is the first line. The text before the first heading has no title."""
     if "PROJECT GUTENBERG" in text:
         text = without_licence([text])[0] + "\n"
     lines = text.splitlines()
@@ -49,7 +49,7 @@ def split_chapters(text: str) -> list[tuple[str, str]]:
 
 
 def _starts(lines: list[str], heading: re.Pattern[str]) -> list[int]:
-    """The lines that are headings: after a blank line, and not followed by another, as in a table of contents."""
+    """The numbers of heading lines: after a blank line, and not followed by another heading, as in a table of contents."""
     found = []
     for number, line in enumerate(lines):
         if not heading.fullmatch(line.strip()) or number and lines[number - 1].strip():
@@ -62,7 +62,7 @@ def _starts(lines: list[str], heading: re.Pattern[str]) -> list[int]:
 
 
 def _numbered(lines: list[str]) -> list[int]:
-    """Lines with nothing but a number, if they count up from 1."""
+    """The numbers of lines that are only a number, if these count up from 1."""
     starts = _starts(lines, NUMBER)
     numbers = [lines[start].strip().rstrip(".") for start in starts]
     values = [int(number) if number.isdigit() else roman_value(number) for number in numbers]

@@ -1,4 +1,4 @@
-"""Marks in a text that say who speaks: `[voice:marius]`, and `[voice]` or `[/voice]` for the usual voice again."""
+"""Voice marks in a text: `[voice:marius]` changes the voice, `[voice]` and `[/voice]` return to the default voice."""
 
 import logging
 import re
@@ -12,9 +12,9 @@ logger = logging.getLogger("pockettts")
 
 
 def split_at_voices(text: str, known: Callable[[str], bool]) -> list[tuple[str, str, float]]:
-    """A text as (voice, text, seconds of silence before it); the voice is "" for the usual one.
+    """Split a text at its voice marks, into (voice, text, seconds of silence before it). The voice "" is the default voice.
 
-    A name that is not known leaves the voice as it is, with a warning. Several words that are no known name are text.
+    An unknown name does not change the voice, and causes a warning. A mark with several words that are not a known name is text.
     """
     parts: list[tuple[str, str, float]] = []
     voice, done, silence, kept = "", 0, 0.0, ""
@@ -42,7 +42,7 @@ def split_at_voices(text: str, known: Callable[[str], bool]) -> list[tuple[str, 
 
 
 def _gap(before: str, after: str) -> float:
-    """The pause that the lines around a mark show."""
+    """The pause that the line breaks around a mark stand for."""
     space = before[len(before.rstrip()) :] + after[: len(after) - len(after.lstrip())]
     lines = space.count("\n")
     return PARAGRAPH if lines > 1 else LINE if lines else 0.0

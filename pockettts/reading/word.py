@@ -1,4 +1,4 @@
-"""Word documents, through python-docx (`pip install 'pockettts[docx]'`): their paragraphs, also in tables, frames and changes."""
+"""Read Word documents with python-docx (`pip install 'pockettts[docx]'`), with the paragraphs of tables, frames and tracked changes."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from ..errors import TextError
 from .blocks import Apparatus, Block
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # the same as what stands before it
+FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats the element before it
 NOTE_MARKS = {f"{W}footnoteReference", f"{W}endnoteReference"}
 LEFT_OUT = {f"{W}del", f"{W}moveFrom", FALLBACK}
 APPARATUS_STYLE = re.compile(r"(?:toc|index|table of figures|table of authorities|contents)\b.*", re.I)
@@ -17,7 +17,7 @@ APPARATUS_STYLE = re.compile(r"(?:toc|index|table of figures|table of authoritie
 
 @dataclass
 class Word:
-    """What a Word document says about itself, and its paragraphs."""
+    """The metadata of a Word document, and its paragraphs."""
 
     title: str = ""
     author: str = ""
@@ -38,7 +38,7 @@ def read_docx(name: str, content: bytes, apparatus: Apparatus) -> Word:
         about = document.core_properties
         notes = _notes(document) if apparatus.notes else {}
         blocks = list(_blocks(document, notes))
-    except Exception as error:  # python-docx raises whatever broken XML makes it raise
+    except Exception as error:  # python-docx raises all kinds of errors for broken files
         raise TextError(
             f"{name} is damaged ({str(error)[:80] or type(error).__name__}): give another Word document"
         ) from None
@@ -70,7 +70,7 @@ def _value(element: Any) -> str:
 
 
 def _text(paragraph: Any) -> str:
-    """The text of a paragraph, without those of frames in it, which are paragraphs of their own."""
+    """The text of a paragraph, without the paragraphs of frames in it."""
     parts = []
     for element in paragraph.iter(f"{W}t", f"{W}tab", f"{W}br", f"{W}cr", f"{W}noBreakHyphen"):
         around = next(parent for parent in element.iterancestors(f"{W}p"))
@@ -85,7 +85,7 @@ def _text(paragraph: Any) -> str:
 
 
 def _notes(document: Any) -> dict[str, list[str]]:
-    """The paragraphs of footnotes and endnotes, by what refers to them."""
+    """The paragraphs of footnotes and endnotes, by the tag and id of their references."""
     from lxml import etree
 
     found = {}
