@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 
 from .config.load import BUNDLED_MODEL, DEFAULT_MODEL, download_model, is_downloaded, load_config
 from .config.schema import Config
@@ -14,31 +15,40 @@ VARIABLE = "POCKETTTS_MODEL"  # an environment variable: the name or the config 
 logger = logging.getLogger("pockettts")
 
 
-def default_config(voice: str | None = None) -> Config:
+def default_config(voice: str | None = None, check: Callable[[Config], None] = lambda config: None) -> Config:
     """The model that POCKETTTS_MODEL names; else `english`, which is downloaded if necessary; else the bundled model.
 
     The bundled model is used, with a warning, if `english` is not on this machine and can't be downloaded.
 
     Args:
         voice: the requested voice. The bundled model is used only if it has this voice.
+        check: called with the config before any message about it, and before a download. It raises errors about other arguments.
 
     Raises:
         ConfigError: POCKETTTS_MODEL names no model.
-        DownloadError: the config that it names can't be downloaded.
+        DownloadError: the config that it names can't be downloaded; or `voice` requires `english`, and there is no network.
     """
     if named := os.environ.get(VARIABLE):
         try:
-            return load_config(named)
+            config = load_config(named)
         except ConfigError as error:
             raise ConfigError(f"{VARIABLE}={named[:60]}: {error}") from None
+        check(config)
+        return config
     full, bundled = load_config(DEFAULT_MODEL), load_config(BUNDLED_MODEL)
     if is_downloaded(full) and (voice is not None or hub.is_cached(voices.source(voices.default_voice(full), full))):
+        check(full)
         return full
     if voice is not None and voice not in voices.names(bundled):
+        check(full)
+        if not hub.is_reachable():
+            raise _needs_full(voice, full, bundled)
         return full
     if not hub.is_reachable():
+        check(bundled)
         _warn_of_bundled(full, "there is no network")
         return bundled
+    check(full)
     logger.warning(
         "downloading the model %s once, %s; `--variant %s` or %s=%s needs no download",
         full.name,
@@ -46,6 +56,7 @@ def default_config(voice: str | None = None) -> Config:
         bundled.name,
         VARIABLE,
         bundled.name,
+        extra={"at_once": True},
     )
     try:
         download_model(full, [voice] if voice in voices.names(full) else [])
@@ -62,6 +73,15 @@ def _warn_of_bundled(full: Config, reason: str) -> None:
         reason,
         full.name,
         _size(full),
+        extra={"at_once": True},
+    )
+
+
+def _needs_full(voice: str, full: Config, bundled: Config) -> DownloadError:
+    return DownloadError(
+        f"the voice {voice[-60:]} needs the model {full.name}, which is not on this machine, and there is no network: run "
+        f"`pockettts download {full.name}` once with a network; {bundled.name}, the bundled model, can't clone voices and has only "
+        f"{' and '.join(voices.names(bundled))}"
     )
 
 

@@ -11,10 +11,10 @@ import pytest
 from hub_server import HubServer
 from test_config import files_of
 
-from pockettts import TTSModel, default
+from pockettts import TTSModel, cli, default
 from pockettts.config.load import is_bundled, is_downloaded, load_config
 from pockettts.default import default_config
-from pockettts.errors import ConfigError, VoiceError
+from pockettts.errors import ConfigError, DownloadError, OptionError, VoiceError
 from pockettts.storage import hub
 from pockettts.voices import catalogue as voices
 
@@ -113,8 +113,26 @@ def test_after_a_failed_download_the_bundled_model_is_used(server, caplog):
     ("voice", "name"), [("heart", "mini"), ("michael", "mini"), ("alba", "english"), ("me.wav", "english")]
 )
 def test_the_requested_voice_decides(server, voice, name):
+    if name == "english":
+        assert default_config(voice).name == "english" and server.requests == []
     server.close()
-    assert default_config(voice).name == name
+    if name == "mini":
+        assert default_config(voice).name == "mini"
+        return
+    with pytest.raises(DownloadError, match=f"{voice} needs the model english.*no network.*mini.*heart and michael"):
+        default_config(voice)
+
+
+def test_mistakes_are_found_before_the_message_about_the_model(server, caplog):
+    def check(config):
+        raise OptionError(f"a mistake; {config.language}")
+
+    for _ in range(2):  # with a network, then without
+        for voice in (None, "heart", "alba"):
+            with pytest.raises(OptionError, match="a mistake; english"):
+                default_config(voice, check)
+        server.close()
+    assert caplog.records == [] and server.requests == []
 
 
 def test_the_environment_names_the_default(server, monkeypatch, tiny_model):
@@ -125,6 +143,39 @@ def test_the_environment_names_the_default(server, monkeypatch, tiny_model):
     monkeypatch.setenv("POCKETTTS_MODEL", "minni")
     with pytest.raises(ConfigError, match="POCKETTTS_MODEL=minni: .*did you mean mini"):
         default_config()
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ([" "], "at least one word"),
+        (["missing.epub"], "missing.epub does not exist"),
+        (["-f", "missing.txt"], "can't read missing.txt"),
+        (["bad.epub"], "bad.epub"),
+        (["text.txt", "--chapters", "9"], "--chapters '9'"),
+        (["text.txt", "-d", "text.txt"], "--output-dir text.txt"),
+        (["Hi", "-o", "nowhere/x.wav"], "nowhere/x.wav"),
+        (["Hi", "-o", "x.xyz"], "x.xyz"),
+        (["Hi", "--lexicon", "missing.txt"], "missing.txt"),
+        (["Hi", "--timestamps", "x.txt"], "--timestamps"),
+        (["Hi", "--voice", "missing.wav"], "missing.wav does not exist"),
+        (["Hi", "--voice", "albo"], "did you mean alba"),
+        (["Hi", "--voice", "text.txt"], "the voice text.txt needs the model english"),
+        (["Hi", "--voice", "alba"], "the voice alba needs the model english"),
+        (["Hi", "--voice-map", "Bob=missing.wav"], "missing.wav does not exist"),
+        (["export-voice", "missing.wav", "x.safetensors"], "missing.wav does not exist"),
+        (["serve", "--voices-dir", "nowhere"], "nowhere"),
+        (["serve", "--voice", "albo"], "did you mean alba"),
+    ],
+)
+def test_a_mistake_is_the_only_line_without_a_network(server, monkeypatch, tmp_path, capsys, argv, words):
+    server.close()
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("A text.")
+    Path("bad.epub").write_bytes(b"PK\3\4 no book")
+    assert cli.main(argv) in (1, 2)
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1 and err.startswith("pockettts: ")
 
 
 def test_the_command_speaks_without_a_network(tmp_path):

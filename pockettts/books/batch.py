@@ -1,6 +1,7 @@
 """Batches: several files with an output folder, and JSON lines in the format of piper."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,10 +11,42 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, TextError
-from ..reading.documents import SUFFIXES, Chapter, Document
+from ..reading.documents import OTHER_SUFFIXES, SUFFIXES, Chapter, Document
 from .plan import Job
 
+MAX_NAME = 4096  # characters of a path
 VOICE_KEYS = ("voice", "speaker", "speaker_id")  # of a JSON line, the first that is there
+
+
+logger = logging.getLogger("pockettts")
+
+
+def is_path(word: str) -> bool:
+    """Whether a word of the command line names a file or a folder; otherwise it is a text.
+
+    A word names a file if the file exists and the word has a separator or an extension. A word without spaces also does if it starts like
+    a path, or ends in the extension of a document, a sound or a picture; then the file is missing. `books` is a text even if there
+    is a folder of this name, and so is "Read my book.epub" if there is no such file.
+    """
+    if "\n" in word or len(word) > MAX_NAME:
+        return False
+    has_separator = any(sign in word for sign in (os.sep, os.altsep) if sign)
+    if os.path.exists(word):
+        return has_separator or bool(Path(word).suffix)
+    if any(map(str.isspace, word)):
+        return False
+    is_rooted = has_separator and re.match(r"(?:\.{1,2}|~|[A-Za-z]:)?[/\\]", word) is not None
+    return is_rooted or word.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES))
+
+
+def warn_of_name(text: str) -> None:
+    """Log a warning for a text that looks like the name of a file."""
+    if "\n" not in text and len(text) <= MAX_NAME:
+        if os.path.exists(text) and os.path.basename(text) not in ("", ".", ".."):
+            kind = "folder" if os.path.isdir(text) else "file"
+            logger.warning("%r is spoken as a text; to read the %s, write %s", text, kind, os.path.join(".", text))
+        elif text.lower().endswith(SUFFIXES):
+            logger.warning("there is no file %r: it is spoken as a text", text)
 
 
 def expanded(names: Iterable[str]) -> list[str]:
@@ -33,8 +66,10 @@ def expanded(names: Iterable[str]) -> list[str]:
             found += inside
         elif os.path.exists(name) or any(map(os.path.exists, names)):
             found.append(name)
+        elif "://" in name:
+            raise OptionError(f"{name} is an address: download it and give the file; --text speaks it as a text")
         else:
-            raise OptionError(f"{name} does not exist: check the path; a text is given in quotes, or as --text")
+            raise OptionError(f"{name} does not exist: check the path; --text speaks it as a text")
     return found
 
 
@@ -55,26 +90,32 @@ def _reading(read: Callable[[str], Document], name: str) -> Callable[[], Documen
 
 
 def of_json_lines(
-    lines: Iterable[bytes], folder: str, suffix: str, job: Job, known: Callable[[str], bool], names: Sequence[str]
+    lines: Iterable[bytes],
+    folder: str | None,
+    suffix: str,
+    job: Job,
+    known: Callable[[str], bool],
+    names: Sequence[str],
 ) -> Iterator[Job]:
     """One job per line, such as {"text": "Hello.", "speaker": "alba", "output_file": "hello.wav"}.
 
     Only `text` is required. The default file name is the number of the line. An invalid line becomes a job that fails.
 
     Args:
+        folder: of the outputs, which must be in it; None: an output can be anywhere, as for piper.
         known: whether there is a voice of this name.
         names: of the voices, in the order that numbers count them from 0.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
-            usual = replace(job, name=f"line {number}", output=os.path.join(folder, f"{number:04}{suffix}"))
+            usual = replace(job, name=f"line {number}", output=os.path.join(folder or "", f"{number:04}{suffix}"))
             try:
                 yield _of_line(line, folder, usual, known, names)
             except TextError as error:
                 yield replace(usual, read=_raising(error))
 
 
-def _of_line(line: bytes, folder: str, usual: Job, known: Callable[[str], bool], names: Sequence[str]) -> Job:
+def _of_line(line: bytes, folder: str | None, usual: Job, known: Callable[[str], bool], names: Sequence[str]) -> Job:
     """The job of a line. usual: with the name of the line and its default output. Raises TextError."""
     name, output = usual.name, usual.output
     try:
@@ -88,15 +129,24 @@ def _of_line(line: bytes, folder: str, usual: Job, known: Callable[[str], bool],
         raise TextError(
             f"{name}: there is no voice called {voice[:40]!r}: take one of `pockettts voices`, or name it by --voice-map"
         )
-    file = given.get("output_file")
-    if file is not None:
-        if not isinstance(file, str) or not file.strip():
-            raise TextError(f"{name}: output_file is not the name of a file")
-        output = os.path.join(folder, file)
-        with suppress(OSError):  # writing says what is wrong
-            os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
+    if given.get("output_file") is not None:
+        output = _output_of(given["output_file"], folder, name)
     document = Document([Chapter("", given["text"])])
     return replace(usual, output=output, read=lambda: document, voice=voice or usual.voice)
+
+
+def _output_of(file: Any, folder: str | None, name: str) -> str:
+    """The path of the output_file of a line, whose folder is made. Raises TextError if it is outside `folder`."""
+    if not isinstance(file, str) or not file.strip() or "\0" in file:
+        raise TextError(f"{name}: output_file is not the name of a file")
+    output = file
+    if folder is not None:  # lines may come from another program, so they can't name files elsewhere
+        output = os.path.normpath(os.path.join(folder, file))
+        if not Path(os.path.abspath(output)).is_relative_to(os.path.abspath(folder)):
+            raise TextError(f"{name}: output_file {file[:60]!r} is outside {folder}: give a path within it")
+    with suppress(OSError):  # writing says what is wrong
+        os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
+    return output
 
 
 def _voice(given: dict[str, Any], known: Callable[[str], bool], names: Sequence[str]) -> str:

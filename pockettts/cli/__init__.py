@@ -88,10 +88,13 @@ def _run(argv: list[str]) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.add_argument("--debug", action="store_true", help="log everything and show tracebacks")
     rest = _with_files_attached(parser, rest)
-    _refuse_unknown(parser, rest)
+    near = _near_command(argv[0]) if name == "generate" and argv and argv[0] != name else ""
+    _refuse_unknown(parser, rest, near and f"; did you mean `{near}`?")
     args, rest = parser.parse_known_args(rest)
     if rest and name == "generate":  # texts or files behind options
         args.words, rest = args.words + rest, []
+    if near and args.words[:1] == argv[:1]:
+        _refuse_near_command(args, near)
     if rest:
         parser.error(f"{rest[0]!r}: unexpected argument; put quotes around a text")
     _log(args.quiet, args.debug)
@@ -99,8 +102,48 @@ def _run(argv: list[str]) -> None:
     command.run(args)
 
 
-def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
-    """Raise OptionError for an unknown option, before argparse complains about what follows it."""
+def _near_command(word: str) -> str:
+    """The command that a lower-case word was meant to be, such as `serve` for "server"; "" if it can only be a text."""
+    word = word.replace("_", "-")
+    if not re.fullmatch(r"[a-z][a-z-]{3,}", word):
+        return ""
+    if word in ("help", "version"):
+        return f"pockettts --{word}"
+    for name in COMMANDS:
+        longer = len(word) - len(name)
+        if (
+            word.startswith(name)
+            and longer <= 4
+            or name.startswith(word)
+            and longer >= -1
+            or word == name.split("-")[0]
+        ):
+            return f"pockettts {name}"
+    # Spellings such as "normalise", of long names only: "beach" is a word, although it is like "bench".
+    alike = [name for name in COMMANDS if len(name) > 6 and name[0] == word[0]]
+    if not alike:
+        return ""
+    from difflib import get_close_matches
+
+    return "".join(f"pockettts {name}" for name in get_close_matches(word, alike, 1, 0.85))
+
+
+def _refuse_near_command(args: argparse.Namespace, near: str) -> None:
+    """Raise OptionError if a word that is like a command is alone, or followed by other words.
+
+    An output option says that it is a text.
+    """
+    word = args.words[0]
+    has_output = args.output is not None or args.directory is not None or args.stream or args.play
+    if not os.path.exists(word) and (len(args.words) > 1 or not has_output):
+        raise OptionError(f"there is no command {word}: did you mean `{near}`? --text={word} speaks the word")
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str], advice: str) -> None:
+    """Raise OptionError for an unknown option, before argparse complains about what follows it.
+
+    advice: what to do; "": name the option that is most like it.
+    """
     known = parser._option_string_actions
     for word in given:
         if word == "--":
@@ -110,7 +153,7 @@ def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
             r"-|-\.?\d.*|-+\s.*", word, re.DOTALL
         )  # a number, or an item of a list
         if not is_text and option not in known:
-            parser.error(f"{word!r}: no such option{_similar_option(option, list(known))}")
+            parser.error(f"{word!r}: no such option{advice or _similar_option(option, list(known))}")
 
 
 def _similar_option(option: str, known: list[str]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..books.speaker import Crew, Setup, Speaker
     from ..config.schema import Config
     from ..reading.documents import Document
+    from .progress import HeldLog
 
 LEVEL = {"loudness", "volume"}  # applied to the whole file, not to chunks
 FORMAT = "wav"
@@ -62,26 +63,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def find_files(args: argparse.Namespace) -> list[str]:
     """The files to be spoken: those of --file, or those given as arguments, which are removed from `args.words`. Raises OptionError."""
-    from ..books.batch import expanded
-    from ..reading.documents import SUFFIXES
+    from ..books.batch import expanded, is_path, warn_of_name
 
     words = args.words
     if args.file is not None:
         return [] if args.file == "-" else [args.file]
-    wants_files = (
-        args.list or args.chapters or args.split or args.resume or args.directory is not None or len(words) > 1
-    )
     if not words or words == ["-"]:
         return []
-    if not wants_files:
-        word = words[0]
-        is_name = word.lower().endswith(SUFFIXES) and "\n" not in word and len(word) < 4096
-        if not is_name or not os.path.isfile(word) and any(map(str.isspace, word)):
-            return []
-    elif len(words) > 1 and not any(map(os.path.exists, words)):
-        raise OptionError(f"{words[1]!r}: one word too many: a text needs quotes")
+    option = _option_for_files(args)
+    if not any(is_path(word) or (option or len(words) > 1) and os.path.exists(word) for word in words):
+        if len(words) > 1:
+            raise OptionError(f"{words[1][:40]!r}: one word too many: a text needs quotes")
+        if option == "--output-dir":
+            raise OptionError(
+                f"{words[0][:40]!r} is not a file, and --output-dir is for files: for a text, give -o FILE"
+            )
+        if option:
+            raise OptionError(f"{words[0][:40]!r} is not a file, and {option} is for files: for a text, leave it out")
+        warn_of_name(words[0])
+        return []
     args.words = []
     return expanded(words)
+
+
+def _option_for_files(args: argparse.Namespace) -> str:
+    """The first given option that only files can have; "" if there is none."""
+    given = {
+        "--list": args.list,
+        "--chapters": args.chapters is not None,
+        "--split": args.split,
+        "--resume": args.resume,
+        "--output-dir": args.directory is not None,
+    }
+    return next((option for option, value in given.items() if value), "")
+
+
+def is_batch(args: argparse.Namespace) -> bool:
+    """Whether the sound of each text gets a file of its own, in a folder or where a JSON line says."""
+    return args.directory is not None or bool(args.json_input)
 
 
 def check_options(args: argparse.Namespace, files: list[str]) -> None:
@@ -106,20 +125,31 @@ def check_options(args: argparse.Namespace, files: list[str]) -> None:
         raise OptionError("--format is for --output-dir: the name of an --output says its format")
 
 
-def list_chapters(files: list[str], read: Any) -> None:
-    """Print a table of chapters with their words and minutes, at 150 words a minute. Raises TextError if a file can't be read.
+def list_chapters(files: list[str], read: Any, chapters: str | None) -> None:
+    """Print a table of the selected chapters with their words and minutes, at 150 words a minute.
 
-    Of several files, those that can be read are listed first.
+    Several files are listed one after the other. Those that can't be read are reported, and TextError is raised at the end.
+
+    Args:
+        read: returns the document of a file.
+        chapters: such as "3-7,12"; None: all.
+
+    Raises:
+        TextError, OptionError: a file can't be read, or has no such chapters.
     """
+    from ..books.plan import chosen
+
     failed = 0
     for number, name in enumerate(files):
         try:
             document = read(name)
-        except TextError as error:
+            count = len(document.chapters)
+            numbers = range(count) if chapters is None else chosen(chapters, count)
+        except (TextError, OptionError) as error:
             if len(files) == 1:
                 raise
             failed += 1
-            print_message(f"pockettts: {error}")
+            print_message(f"pockettts: {error}" if name in str(error) else f"pockettts: {name}: {error}")
             continue
         if len(files) > 1:
             print(f"{chr(10) * bool(number)}{name}")
@@ -130,16 +160,14 @@ def list_chapters(files: list[str], read: Any) -> None:
         ]
         if any(about):
             print(" ".join(filter(None, about)))
-        rows = [
-            (n, len(chapter.text.split()), chapter.title or "(no title)")
-            for n, chapter in enumerate(document.chapters, 1)
-        ]
+        listed = [(n + 1, document.chapters[n]) for n in numbers]
+        rows = [(n, len(chapter.text.split()), chapter.title or "(no title)") for n, chapter in listed]
         for n, words, title in rows:
             print(f"{n:4}  {words:8,} words  {words / 150:7.1f} min  {title}")
         total = sum(words for _, words, _ in rows)
         print(f"      {total:8,} words  {total / 150:7.1f} min  in all")
     if failed:
-        raise TextError(f"{failed} of {len(files)} can't be read, the others are listed")
+        raise TextError(f"{failed} of {len(files)} can't be listed, the others are")
 
 
 def read_file(args: argparse.Namespace, name: str) -> "Document":
@@ -172,28 +200,60 @@ class Voices:
         return name.lower() in self.sources
 
     def check(self) -> None:
-        """Raise VoiceError or DownloadError if the default voice, or a voice of --voice-map, does not exist."""
+        """Raise VoiceError if the default voice, or a voice of --voice-map, does not exist. Nothing is downloaded."""
+        from ..voices.loader import locate
+
+        for source in self._used():
+            locate(source, self._config)
+
+    def find(self) -> None:
+        """Download the default voice and the voices of --voice-map, if necessary. Raises VoiceError, DownloadError."""
         from ..voices.loader import find
 
-        for source in dict.fromkeys([self.sources[""], *self.map.values()]):
+        for source in self._used():
             find(source, self._config)
+
+    def _used(self) -> list[str]:
+        return list(dict.fromkeys([self.sources[""], *self.map.values()]))
+
+
+def check(args: argparse.Namespace, config: "Config") -> None:
+    """Raise OptionError, AudioError or VoiceError for options whose values are invalid. Makes the folder of --output-dir."""
+    from ..sound.formats import FORMATS
+
+    FORMATS[args.format or FORMAT].check()
+    Voices(args, config).check()
+    if args.directory is not None:
+        try:
+            os.makedirs(args.directory, exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"--output-dir {args.directory}: can't make this folder ({error.strerror})") from None
 
 
 def speak_files(
-    args: argparse.Namespace, config: "Config", files: list[str], path: str | None, player: Any, heard: Any
+    args: argparse.Namespace,
+    config: "Config",
+    files: list[str],
+    document: "Document | None",
+    path: str | None,
+    player: Any,
+    heard: Any,
+    log: "HeldLog",
 ) -> None:
-    """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed.
+    """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed, or if there is no line.
 
     Args:
+        document: the only one, unless it is a batch.
         player: the loudspeaker, if the sound is played.
         heard: the output that gets the sound for the loudspeaker.
+        log: holds warnings until the end.
     """
     from ..books.production import Production, Style
     from ..reading.normalize import find_reading
-    from .progress import BookProgress, held_log
+    from .progress import BookProgress
 
     voices = Voices(args, config)
-    voices.check()
+    voices.find()
     reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     crew = _crew(args, config, voices)
     style = Style(
@@ -206,15 +266,17 @@ def speak_files(
         heard=heard,
         with_marks=not args.verbatim,
     )
-    is_batch = args.directory is not None or args.json_input
-    observer = BookProgress(args, config.mimi.sample_rate, len(files) if is_batch else 0, bool(config.alignment_heads))
-    production = Production(crew, style, observer, resume=args.resume, skip_finished=is_batch)
-    jobs = list(_jobs(args, files, path, voices)) if not args.json_input else _jobs(args, files, path, voices)
-    with held_log(args.quiet, observer):
-        failures = production.run(observer.counted(jobs))
+    in_batch = is_batch(args)
+    observer = BookProgress(args, config.mimi.sample_rate, len(files) if in_batch else 0, bool(config.alignment_heads))
+    production = Production(crew, style, observer, resume=args.resume, skip_finished=in_batch)
+    log.begin(observer)
+    failures = production.run(observer.counted(_jobs(args, files, document, path, voices)))
+    log.end()
     if player:
         player.finish()
-    if not is_batch:
+    if not observer.jobs:
+        raise TextError('--json-input: stdin has no line: write {"text": "..."}')
+    if not in_batch:
         for _, error in failures:
             raise error
     for job, error in failures:
@@ -223,29 +285,24 @@ def speak_files(
         raise TextError(f"{len(failures)} of {observer.jobs} failed, the others are done")
 
 
-def _jobs(args: argparse.Namespace, files: list[str], path: str | None, voices: Voices) -> Iterator["Job"]:
+def _jobs(
+    args: argparse.Namespace, files: list[str], document: "Document | None", path: str | None, voices: Voices
+) -> Iterator["Job"]:
     from ..books.batch import of_files, of_json_lines
     from ..books.plan import Job
     from ..sound.formats import FORMATS
 
     read = partial(read_file, args)
-    form = FORMATS[args.format or FORMAT].check()
+    form = FORMATS[args.format or FORMAT]
     by_chapter = args.split is not None
     shared = Job("", "", lambda: read(""), by_chapter=by_chapter, may_be_whole=True, chapters=args.chapters)
-    if args.directory is not None:
-        try:
-            os.makedirs(args.directory, exist_ok=True)
-        except OSError as error:
-            raise OptionError(f"--output-dir {args.directory}: can't make this folder ({error.strerror})") from None
     if args.json_input:
-        yield from of_json_lines(
-            _lines_of_stdin(), args.directory or "", form.suffix, shared, voices.known, voices.names
-        )
+        yield from of_json_lines(_lines_of_stdin(), args.directory, form.suffix, shared, voices.known, voices.names)
     elif args.directory is not None:
         yield from of_files(files, args.directory, form.suffix, read, shared)
     else:
-        assert path is not None
-        yield Job(files[0], path, partial(read, files[0]), by_chapter=by_chapter, chapters=args.chapters)
+        assert path is not None and document is not None
+        yield Job(files[0], path, lambda: document, by_chapter=by_chapter, chapters=args.chapters)
 
 
 def _lines_of_stdin() -> Iterator[bytes]:
@@ -275,7 +332,7 @@ def local_speaker(args: argparse.Namespace, config: "Config", voices: Voices) ->
     """The model and the voices for speech that is streamed."""
     from ..books.speaker import Speaker
 
-    voices.check()
+    voices.find()
     return Speaker(_setup(args, config, voices))
 
 

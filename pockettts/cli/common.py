@@ -41,12 +41,28 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def config_of(args: argparse.Namespace) -> "Config":
-    """The config of the model that was chosen. Raises ConfigError, DownloadError."""
+def config_of(args: argparse.Namespace, check: "Callable[[Config], None]" = lambda config: None) -> "Config":
+    """The config of the model that was chosen. Raises ConfigError, DownloadError.
+
+    check: see `default_config`.
+    """
     from ..config.load import load_config
     from ..default import default_config
 
-    return default_config(getattr(args, "voice", None)) if args.model is None else load_config(args.model)
+    if args.model is None:
+        return default_config(getattr(args, "voice", None), check)
+    config = load_config(args.model)
+    check(config)
+    return config
+
+
+def check_voice(args: argparse.Namespace, config: "Config") -> None:
+    """Raise VoiceError if there is no voice as --voice names. Nothing is downloaded."""
+    from ..voices.folders import VoiceFolder
+    from ..voices.loader import locate
+
+    if args.voice is not None:
+        locate(args.voice, config, VoiceFolder(getattr(args, "voices_dir", None)))
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:

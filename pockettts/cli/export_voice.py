@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import OptionError, PocketTTSError, VoiceError
 from ..sound.formats import RECORDINGS
-from .common import add_cache_option, add_model_options, config_of, print_message
+from .common import add_cache_option, add_model_options, check_voice, config_of, print_message
 
 if TYPE_CHECKING:
+    from ..config.schema import Config
     from ..tts import TTSModel
 
 
@@ -25,22 +26,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export. The output path is checked before the model is loaded."""
+    """Export. The paths are checked before the model is downloaded and loaded."""
     from ..tts import TTSModel
-    from ..voices.loader import find, names
+    from ..voices.loader import find
 
-    config = config_of(args)
-    if os.path.isdir(args.voice) and args.voice not in names(config):
-        files = _files(Path(args.voice), Path(args.output))
+    files: dict[Path, Path] = {}  # if it is a folder
+    config = config_of(args, lambda config: files.update(_checked(args, config)))
+    if files:
         _export_all(TTSModel.load(config=config, cache=args.cache), files, args.quiet)
         return
-    if not args.output.endswith(".safetensors"):
-        raise OptionError(f"{args.output} would not be known as a voice: use a name that ends in .safetensors")
-    _check_place(args.output)
     voice = find(args.voice, config)
     TTSModel.load(config=config, cache=args.cache).get_voice_state(voice).save(args.output)
     if not args.quiet:
         print_message(f"{args.output}: a voice for {config.name}, {os.path.getsize(args.output) / 1e3:,.0f} kB")
+
+
+def _checked(args: argparse.Namespace, config: "Config") -> dict[Path, Path]:
+    """Check the paths. Returns the recordings of a folder, each with the path of its voice file; nothing if IN is a single voice."""
+    from ..voices.loader import names
+
+    if os.path.isdir(args.voice) and args.voice not in names(config):
+        return _files(Path(args.voice), Path(args.output))
+    if not args.output.endswith(".safetensors"):
+        raise OptionError(f"{args.output} would not be known as a voice: use a name that ends in .safetensors")
+    _check_place(args.output)
+    check_voice(args, config)
+    return {}
 
 
 def _files(source: Path, target: Path) -> dict[Path, Path]:

@@ -112,41 +112,61 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Speak. Options and texts are checked before the model is downloaded and loaded."""
     from ..books.plan import with_chapters
-    from ..reading.chunks import check
-    from ..reading.normalize import find_reading
+    from .progress import HeldLog
 
     files = _sources(args)
     if args.list:
-        books.list_chapters(files or _only_files("--list"), partial(books.read_file, args))
+        books.list_chapters(files or _only_files("--list"), partial(books.read_file, args), args.chapters)
         return
-    path = None if args.directory is not None or args.json_input else _path(args, files)
-    config = config_of(args)
-    is_book = (
-        args.json_input or bool(files) and (args.directory is not None or path is not None and not is_stream(path))
-    )
+    path = None if books.is_batch(args) else _path(args, files)
+    is_book = books.is_batch(args) or bool(files) and path is not None and not is_stream(path)
     if args.verify is None:  # checking delays the sound until the end of a chunk
         args.verify = is_book and not args.play or path is not None and not args.play and not args.follow
-    if args.timestamps:
-        _check_timestamps(args, config)
-    if is_book:
-        with ExitStack() as stack:
-            player = _player(stack, config.mimi.sample_rate) if args.play else None
+    checked: list[Document | None] = []
+    with HeldLog(args.quiet) as log, ExitStack() as stack:
+        config = config_of(args, lambda config: checked.append(_checked(args, config, files, path)))
+        document = checked[0]
+        if args.timestamps and not config.alignment_heads and not args.quiet:
+            print_message(
+                f"pockettts: {config.name} has no alignment heads: {args.timestamps} will have the times of chunks, not of words"
+            )
+        player = _player(stack, config.mimi.sample_rate) if args.play else None
+        if is_book:
             heard = _levelled(player, args, config.mimi.sample_rate) if player else None
-            books.speak_files(args, config, files, path, player, heard)
-        return
-    greeting = GREETINGS.get(config.language or "", GREETINGS["english"])
-    document = None if args.follow else with_chapters(_read(args, files, greeting), args.chapters)
-    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
-    for chapter in document.chapters if document else ():
-        check(chapter.text, reading)  # raises TextError
-    with ExitStack() as stack:
-        job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
+            books.speak_files(args, config, files, document, path, player, heard, log)
+            return
+        log.end()
+        job = _Job(args, config, path, player)
         if document is None:
             _follow(job)
         elif document.cues:
             _speak_cues(job, document.cues)
         else:
-            _speak(job, document.chapters)
+            _speak(job, with_chapters(document, args.chapters).chapters)
+
+
+def _checked(args: argparse.Namespace, config: "Config", files: list[str], path: str | None) -> "Document | None":
+    """Check the options and the text, so that mistakes are reported before messages about the model.
+
+    Returns: the text; None for a batch and for --follow, which read their texts later.
+    """
+    from ..books.plan import with_chapters
+    from ..reading.chunks import check
+    from ..reading.normalize import find_reading
+    from ..sound.files import check_output
+
+    if args.timestamps:
+        _check_timestamps(args)
+    if path is not None:
+        check_output(path)
+    books.check(args, config)
+    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+    if books.is_batch(args) or args.follow:
+        return None
+    document = _read(args, files, GREETINGS.get(config.language or "", GREETINGS["english"]))
+    for chapter in with_chapters(document, args.chapters).chapters:
+        check(chapter.text, reading)
+    return document
 
 
 def _sources(args: argparse.Namespace) -> list[str]:
@@ -197,7 +217,7 @@ def _is_terminal(descriptor: int) -> bool:
         return False
 
 
-def _check_timestamps(args: argparse.Namespace, config: "Config") -> None:
+def _check_timestamps(args: argparse.Namespace) -> None:
     from ..words.timestamps import check_path
 
     if args.follow or args.split or args.resume:
@@ -205,10 +225,6 @@ def _check_timestamps(args: argparse.Namespace, config: "Config") -> None:
             "--timestamps is for one text that becomes one sound: leave out --follow, --split and --resume"
         )
     check_path(args.timestamps)
-    if not config.alignment_heads and not args.quiet:
-        print_message(
-            f"pockettts: {config.name} has no alignment heads: {args.timestamps} will have the times of chunks, not of words"
-        )
 
 
 class _Job:

@@ -2,13 +2,14 @@
 
 import argparse
 import os
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..errors import OptionError, PocketTTSError
-from .common import add_cache_option, add_model_options, add_numbers, add_precision, config_of
+from .common import add_cache_option, add_model_options, add_numbers, add_precision, check_voice, config_of
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError("this command needs the extra mcp: pip install 'pockettts[mcp]'")
     from ..tts import TTSModel
 
-    config = config_of(args)
+    config = config_of(args, partial(check_voice, args))
     numbers = {number: getattr(args, number) for number in NUMBERS}
     model = TTSModel.load(config=config, precision=args.precision, cache=args.cache, **numbers)
     server(model, args.voice or model.default_voice).run("stdio")

@@ -4,7 +4,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -116,39 +115,55 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-@contextmanager
-def held_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
-    """Collect warnings, such as skipped pages and retried chunks, and print them at the end, not between the lines of progress.
+class HeldLog(logging.Handler):
+    """Holds warnings, such as skipped pages and retried chunks, and prints them at the end, not between the lines of progress.
 
-    A record with the attribute `at_once` is printed at once.
+    A record with the attribute `at_once` is printed at once. If an error is raised before `begin` or `end`, only that error is shown.
     """
-    held: list[logging.LogRecord] = []
 
-    class Holder(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if getattr(record, "at_once", False):
-                observer.clear()
-                print_message(f"pockettts: {record.getMessage()}")
-            else:
-                held.append(record)
+    def __init__(self, quiet: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._is_used = not quiet and not logger.isEnabledFor(logging.DEBUG)
+        self._observer: BookProgress | None = None
+        self._lines: dict[str, None] = {}  # without repetitions
 
-    if quiet or logger.isEnabledFor(logging.DEBUG):
-        yield
-        return
-    holder = Holder(logging.WARNING)
-    logger.addHandler(holder)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(holder)
-        logger.propagate = True
-        observer.clear()
-        lines = list(dict.fromkeys(record.getMessage() for record in held))
+    def __enter__(self) -> "HeldLog":
+        if self._is_used:
+            logger.addHandler(self)
+            logger.propagate = False
+        return self
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "at_once", False):
+            self._clear()
+            print_message(f"pockettts: {record.getMessage()}")
+        else:
+            self._lines[record.getMessage()] = None
+
+    def begin(self, observer: "BookProgress") -> None:
+        """The work begins: from now on, the lines are printed at the end, even after an error."""
+        self._observer = observer
+
+    def end(self) -> None:
+        """Print the lines, and hold no more."""
+        if self._is_used:
+            logger.removeHandler(self)
+            logger.propagate = True
+        self._clear()
+        lines, self._lines = list(self._lines), {}
         for line in lines[:MAX_LOG]:
             print_message(f"pockettts: {line}")
         if len(lines) > MAX_LOG:
             print_message(f"pockettts: and {len(lines) - MAX_LOG} more like these")
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None and self._observer is None:
+            self._lines.clear()
+        self.end()
+
+    def _clear(self) -> None:
+        if self._observer:
+            self._observer.clear()
 
 
 class BookProgress:

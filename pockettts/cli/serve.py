@@ -18,6 +18,7 @@ from .common import (
     add_official_options,
     add_precision,
     add_reading_options,
+    check_voice,
     print_message,
     within,
 )
@@ -153,7 +154,6 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..reading.normalize import find_reading
     from ..server import serve
     from ..server.settings import Settings
 
@@ -162,9 +162,8 @@ def run(args: argparse.Namespace) -> None:
             raise OptionError(f"--{package} needs a package that is not installed: pip install 'pockettts[{package}]'")
     if args.zeroconf is not None and args.wyoming is None:
         raise OptionError("--zeroconf announces the Wyoming port: give that too, such as --wyoming 10200")
+    voices_dir = _voices_dir(args)
     configs = _configs(args)
-    for config in configs:  # raises TextError before a model is loaded
-        find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     if key and args.wyoming is not None:
         logger.warning("the Wyoming protocol has no keys: anyone who reaches port %d may speak", args.wyoming)
@@ -174,7 +173,7 @@ def run(args: argparse.Namespace) -> None:
         api_key=key or None,
         cors=tuple(args.cors),
         voice_map=_voice_map(args, configs),
-        voices_dir=_voices_dir(args),
+        voices_dir=voices_dir,
         **{name: getattr(args, name) for name in SETTINGS},
     )
     tell = _set_up_log(args.log_format, args.quiet)
@@ -190,14 +189,22 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _configs(args: argparse.Namespace) -> list["Config"]:
-    """The models in the given order; those of a folder come last. Raises ConfigError, OptionError."""
+    """The models in the given order; those of a folder come last. Raises ConfigError, OptionError, and TextError for --lexicon."""
     from ..config.load import load_config
     from ..default import default_config
+    from ..reading.normalize import find_reading
+
+    def check(config: "Config") -> None:
+        find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+        if not configs:  # of several models, some may not have the voice
+            check_voice(args, config)
 
     configs = [load_config(source) for source in args.models or ()]
     if args.models_dir is not None:
         configs += _models_of(Path(args.models_dir))
-    configs = configs or [default_config(args.voice)]
+    for config in configs:
+        check(config)
+    configs = configs or [default_config(args.voice, check)]
     names = [config.name for config in configs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise OptionError(f"two models are called {twice}: give one of them a `name:` in its config")

@@ -28,6 +28,11 @@ MAX_ARCHIVE = 1 << 30  # of a file with pictures
 MARKDOWN = (".md", ".markdown", ".mkd", ".mdown")
 HTML = (".html", ".htm", ".xhtml", ".xht")
 SUFFIXES = (".txt", *MARKDOWN, *HTML, ".epub", ".pdf", ".docx", ".srt", ".vtt")
+# Extensions of files that can't be read as a document. A single word that ends in one is meant as a file.
+OTHER_SUFFIXES = (
+    ".azw", ".azw3", ".djvu", ".doc", ".fb2", ".flac", ".gif", ".gz", ".jpeg", ".jpg", ".m4a", ".m4b", ".mkv", ".mobi", ".mp3", ".mp4",
+    ".odt", ".ogg", ".opus", ".png", ".rtf", ".tar", ".wav", ".webm", ".webp", ".xlsx", ".zip",
+)  # fmt: skip
 WANTED = "give a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file"
 # Kinds of files that can't be read, by their first bytes.
 FOREIGN = {

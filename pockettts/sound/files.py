@@ -1,5 +1,6 @@
 """Sound in and out: files of any kind to float32 samples, and samples to files and streams. Always mono."""
 
+import errno
 import logging
 import math
 import os
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import AudioError
-from ..storage.files import cannot_write, is_stream, open_stream, whole_file
+from ..storage.files import cannot_write, check_place, is_stream, open_stream, whole_file
 from .decode import opened
 from .encode import Encoder, from_pcm16, pcm16
 from .formats import FORMATS, Format, of_path
@@ -89,6 +90,17 @@ def end_on_pause(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     rise = np.arange(fade) * float(np.float32(1 / max(1, fade - 1)))  # rounded like torch.linspace, from both ends
     fall = np.where(np.arange(fade) < fade // 2, 1 - rise, rise[::-1]).astype(np.float32)
     return np.concatenate([audio[: end - fade], audio[end - fade : end] * fall, pause])
+
+
+def check_output(path: str | Path) -> None:
+    """Raise AudioError if a sound file can't be written at `path`: its extension is unknown, or no file can be created there."""
+    Writer(path, 1)
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        check_place(path)
+    except OSError as error:
+        raise AudioError(cannot_write(path, error)) from None
 
 
 class StreamWriter:

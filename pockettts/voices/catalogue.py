@@ -64,21 +64,29 @@ def source(name: str, config: Config) -> str:
 def find(voice: str | Path, config: Config) -> Path:
     """The file of a voice, downloaded if necessary: a .safetensors file or a recording.
 
+    Raises:
+        VoiceError: as in `locate`.
+        DownloadError: as in `hub.local_path`.
+    """
+    place = locate(voice, config)
+    return Path(place) if os.path.isfile(place) else hub.local_path(place)
+
+
+def locate(voice: str | Path, config: Config) -> str | Path:
+    """The path or address of a voice. Nothing is downloaded.
+
     Args:
         voice: a name of the catalogue, a path, or an address, `hf://` or `https://`.
         config: the model. If it has no voice states of its own, a name means the source recording.
 
     Raises:
-        VoiceError: the voice is unknown.
-        DownloadError: as in `hub.local_path`.
+        VoiceError: the voice is unknown, or there is no such file.
     """
     text, known = str(voice), names(config)
     if voice in known:
-        return hub.local_path(source(text, config))
-    if "://" in text:
-        return hub.local_path(text)
-    if os.path.isfile(text):
-        return Path(text)
+        return source(text, config)
+    if "://" in text or os.path.isfile(text):
+        return voice
     if os.path.exists(text):
         raise VoiceError(
             f"{text} is not a file: give a sound file, a .safetensors file, or a voice of `pockettts voices`"

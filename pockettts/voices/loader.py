@@ -35,13 +35,22 @@ def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
 
 
 def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> Path:
-    """The file of a voice: an own voice, a name of the catalogue, a path or an address. Raises the errors of `catalogue.find`.
-
-    own: the folder of own voices; None: the user's.
-    """
+    """The file of a voice, downloaded if necessary. Arguments as in `locate`; raises the errors of `catalogue.find`."""
     if isinstance(voice, str) and (known := (own or VoiceFolder()).find(voice)):
         return known.path
     return catalogue.find(voice, config)
+
+
+def locate(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> str | Path:
+    """The path or address of a voice. Nothing is downloaded. Raises VoiceError as `catalogue.locate`.
+
+    Args:
+        voice: the name of an own voice, a name of the catalogue, a path or an address.
+        own: the folder of own voices; None: the user's.
+    """
+    if isinstance(voice, str) and (known := (own or VoiceFolder()).find(voice)):
+        return known.path
+    return catalogue.locate(voice, config)
 
 
 class VoiceLoader:
