@@ -125,11 +125,46 @@ def test_epub(epub):
 @pytest.mark.parametrize("name, content, words", [
     ("a.epub", b"not a zip", "a.epub is damaged"), ("a.epub", b"", "a.epub is damaged"), ("a.md", b"\xff", "not UTF-8"),
     ("a.txt", b"a\0b", "is not text"), ("a.md", b" \n", "a.md is empty"), ("a.md", b"<!-- x -->", "a.md is empty"),
+    ("a.docx", b"", "a.docx is damaged: it is an empty file"), ("a.docx", bytes(99), "not that of a Word document"),
+    ("a.pdf", b"\xff\xfe\xfd" * 99, "not that of a PDF file"), ("a.odt", b"\xff" * 99, "not that of an OpenDocument file"),
+    ("a.epub", b"ID3\3\0\0", "a.epub is an MP3 file"), ("a.epub", b"PK\3\4", "not that of an EPUB"),
+    ("a.txt", b"PK\3\4 and no more", "a.txt is a damaged ZIP archive"),
+    ("a.srt", b"1\n00:00:01,000 --> 00:00\n", "a.srt has no subtitles"),
 ])  # fmt: skip
-def test_damaged_files_are_one_line(tmp_path, name, content, words):
+def test_damaged_files_are_one_line(tmp_path, caplog, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(TextError, match=words):
         read(tmp_path / name)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "inside, name, words",
+    [
+        ("word/document.xml", "a.docx", "a.docx is a damaged Word document"),
+        ("word/document.xml", "a", "a is a damaged Word document"),
+        ("xl/workbook.xml", "a.xlsx", "a.xlsx is an Excel file"),
+        ("content.xml", "a.odt", "a.odt is an OpenDocument file"),
+        ("picture.png", "a.docx", "a.docx is a damaged Word document"),
+        ("picture.png", "a.zip", "a.zip is a ZIP archive without a book"),
+        ("picture.png", "a.epub", "a.epub is a damaged EPUB"),
+        ("page.xhtml", "a.epub", "a.epub has no page that can be read .the page page.xhtml is skipped: it is not text"),
+    ],
+)
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_damaged_archive_is_called_what_it_was(tmp_path, caplog, inside, name, words, is_cut):
+    pytest.importorskip("docx")
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr(inside, "\1" * 5000)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:3000] if is_cut else content)
+    if is_cut and inside == "page.xhtml":
+        words = "a.epub has no page that can be read"
+    if not is_cut and name == "a.epub" and inside == "picture.png":
+        words = "a.epub has no page"
+    with pytest.raises(TextError, match=words):
+        read(tmp_path / name)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("name, content", [

@@ -7,12 +7,10 @@ expects it.
 
 import logging
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from io import BytesIO
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,9 +53,13 @@ SHORT_MAGIC = {
     b"wOF",
     b"\xff\xfb",
 }  # text may begin like this too, so control characters must follow
-ARCHIVES = {  # kinds of ZIP archives, by a file in them
-    "word/document.xml": "a Word document", "xl/workbook.xml": "an Excel file", "ppt/presentation.xml": "a PowerPoint file",
+ARCHIVES = {  # kinds of ZIP archives, by a file or a folder in them
+    "word/": "a Word document", "xl/": "an Excel file", "ppt/": "a PowerPoint file",
     "AndroidManifest.xml": "an Android app", "META-INF/MANIFEST.MF": "a Java archive", "content.xml": "an OpenDocument file",
+}  # fmt: skip
+WORD = "word/document.xml"  # the text of a Word document
+BINARY = {  # kinds of files that are not text, by their extension
+    ".epub": "an EPUB", ".docx": "a Word document", ".pdf": "a PDF file", ".odt": "an OpenDocument file", ".zip": "a ZIP archive",
 }  # fmt: skip
 MAX_BEFORE = 3  # words before the heading of a chapter that belong to it
 BLOCK_TAGS = r"<(?:h[1-6]|p|div|section|article|main|table|ul|ol|head|title|meta|body|header|blockquote|center|!--)\b"
@@ -189,13 +191,15 @@ class _Parser:
 
     def document(self) -> Document:
         content = self.content
-        if content.startswith(b"PK\3\4") or self.suffix == ".epub" and not self._is_text():
+        if content.startswith((b"PK\3\4", b"PK\5\6")) or self.suffix in (".epub", ".docx") and b"PK\3\4" in content:
             return self._zip()
         if b"%PDF-" in content[:1024]:
             return self._pdf()
         self._refuse_foreign()
         if self._is_html():
             return self._html()
+        if self.suffix == ".epub" or self.suffix in BINARY and not content:
+            raise self._damaged()
         text = self._text()
         if is_subtitles(text):
             cues = read_cues(text, self.name)
@@ -206,8 +210,12 @@ class _Parser:
 
     # --- kinds -------------------------------------------------------------------------------------------------------------
 
-    def _is_text(self) -> bool:
-        return bool(self.content) and 0 not in self.content[:4096] and b"<" in self.content[:1024]
+    def _damaged(self) -> TextError:
+        """The error for a file whose content is not what its extension says, or an archive of which nothing can be read."""
+        kind = BINARY.get(self.suffix)
+        fault = f"its content is not that of {kind}" if self.content else "it is an empty file"
+        what = f"is damaged: {fault};" if kind else "is a damaged ZIP archive:"
+        return TextError(f"{self.name} {what} download it again, or give another")
 
     def _refuse_foreign(self) -> None:
         """Raise TextError for a known kind of file that can't be read as a document."""
@@ -252,6 +260,8 @@ class _Parser:
         if self.is_strict and not self.content.startswith((b"\xff\xfe", b"\xfe\xff")):
             return decoded(self.content, self.name)
         text, is_sure = decode_loosely(self.content[:MAX_BYTES])
+        if self.suffix in BINARY and ("\0" in text or not is_sure):
+            raise self._damaged()
         if "\0" in text:
             raise TextError(f"{self.name} is not text: {WANTED}")
         content = self._within_limit()
@@ -289,20 +299,19 @@ class _Parser:
 
     def _zip(self) -> Document:
         """An EPUB, or a Word document. Raises TextError for other archives."""
-        from .epub import read_epub
+        from .epub import names_in, read_epub
 
-        names: list[str] = []
-        try:
-            with zipfile.ZipFile(BytesIO(self.content)) as archive:
-                names = archive.namelist()
-        except (zipfile.BadZipFile, ValueError, OSError):
-            pass  # `read_epub` reports it
-        kind = next((kind for name, kind in ARCHIVES.items() if name in names), "")
-        if kind == "a Word document":
-            return self._docx()
+        names = names_in(self.content)
         has_pages = any(name.lower().endswith((".opf", ".xhtml", ".html", ".htm")) for name in names)
-        if names and not has_pages:
-            raise TextError(f"{self.name} is {kind or 'a ZIP archive without a book'}: {WANTED}")
+        kind = next((kind for start, kind in ARCHIVES.items() if any(name.startswith(start) for name in names)), "")
+        if WORD in names or not has_pages and (kind == BINARY[".docx"] or not kind and self.suffix == ".docx"):
+            return self._docx()
+        if not has_pages and kind:
+            raise TextError(f"{self.name} is {kind}: {WANTED}")
+        if not has_pages and self.suffix != ".epub":
+            raise TextError(f"{self.name} is a ZIP archive without a book: {WANTED}") if names else self._damaged()
+        if not names:
+            raise self._damaged()
         book = read_epub(self.name, self.content, MAX_BYTES, self.apparatus)
         return Document(
             _chapters_of_book(book), book.title, book.author, book.language, book.cover, warnings=tuple(book.warnings)

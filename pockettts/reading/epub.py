@@ -131,27 +131,44 @@ def read_epub(name: str, content: bytes, max_bytes: int, apparatus: Apparatus = 
         archive = _salvaged(content, max_bytes)
         if not archive.namelist():
             archive.close()
-            raise TextError(
-                f"{name} is damaged, protected, or no EPUB: download it again, give another, or save its text as .txt"
-            ) from None
+            raise TextError(f"{name} is a damaged EPUB without any text: download it again, or give another") from None
         warnings.append("it is damaged, perhaps cut off: what can be found of it is read")
-        logger.warning("%s: %s", name, warnings[0])
     with archive:
-        return _Reader(archive, name, max_bytes, warnings).book(apparatus)
+        book = _Reader(archive, name, max_bytes, warnings).book(apparatus)
+    for warning in warnings:
+        logger.warning("%s: %s", name, warning)
+    return book
+
+
+def names_in(content: bytes) -> list[str]:
+    """The names of the files in an archive; of one without a directory, those that are found in it."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            return archive.namelist()
+    except BROKEN:
+        return [name for name, _ in _entries(content)]
+
+
+def _entries(content: bytes) -> Iterator[tuple[str, int]]:
+    """The files in an archive that has lost its directory, which is at the end of the file: their names and places."""
+    place = content.find(b"PK\3\4")
+    while 0 <= place <= len(content) - 30:
+        length = int.from_bytes(content[place + 26 : place + 28], "little")
+        if name := content[place + 30 : place + 30 + length].decode("utf-8", "replace"):
+            yield name, place
+        place = content.find(b"PK\3\4", place + 30 + length)
 
 
 def _salvaged(content: bytes, max_bytes: int) -> zipfile.ZipFile:
-    """A new archive with the files of one that has lost its directory, which is at the end of the file."""
+    """A new archive with the texts of one that has lost its directory."""
     archive = zipfile.ZipFile(BytesIO(), "w")
-    place = content.find(b"PK\3\4")
-    while 0 <= place <= len(content) - 30 and max_bytes > 0:
+    entries = list(islice(_entries(content), MAX_FILES))
+    ends = [place for _, place in entries[1:]] + [len(content)]
+    for (name, place), end in zip(entries, ends, strict=True):
         method, size = struct.unpack_from("<H8xI", content, place + 8)
-        name_length, extra_length = struct.unpack_from("<HH", content, place + 26)
-        name = content[place + 30 : place + 30 + name_length].decode("utf-8", "replace")
-        start = place + 30 + name_length + extra_length
-        following = content.find(b"PK\3\4", start)
-        if name.lower().endswith(TEXTS) and method in (0, 8) and name not in archive.namelist():
-            packed = content[start : following if following >= 0 else len(content)]
+        start = place + 30 + sum(struct.unpack_from("<HH", content, place + 26))
+        if name.lower().endswith(TEXTS) and method in (0, 8) and name not in archive.NameToInfo and max_bytes > 0:
+            packed = content[start:end]
             with suppress(zlib.error):
                 data = (
                     packed[:size]
@@ -160,7 +177,6 @@ def _salvaged(content: bytes, max_bytes: int) -> zipfile.ZipFile:
                 )
                 archive.writestr(name, data)
                 max_bytes -= len(data)
-        place = following
     return archive
 
 
@@ -215,7 +231,6 @@ class _Reader:
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
-        logger.warning("%s: %s", self.name, message)
 
     def _warn_of_page(self, place: str, message: str) -> None:
         self.warn(f"the page {place}: {message}")
@@ -247,7 +262,8 @@ class _Reader:
         if not roots:
             roots = self._all_roots("list of pages")
         if not roots:
-            raise TextError(f"{self.name} has no page that can be read: give another, or save its text as .txt")
+            reason = f" ({self.warnings[0]})" if self.warnings else ""
+            raise TextError(f"{self.name} has no page that can be read{reason}: download it again, or give another")
         notes = Notes({**extra, **roots})
         for place, root in roots.items():
             parts = [notes.element(place, name) for name in self.skipped_parts.get(place, ())]
@@ -315,8 +331,10 @@ class _Reader:
 
     def _all_roots(self, missing: str) -> "dict[str, Element]":
         """The trees of all pages in the archive, with a warning about what is missing."""
-        self.warn(f"it has no {missing} that can be read: all pages are read, in the order of their names")
-        return self._roots(name for name in _natural(self.names.values()) if name.lower().endswith(PAGES))
+        roots = self._roots(name for name in _natural(self.names.values()) if name.lower().endswith(PAGES))
+        if roots:
+            self.warn(f"it has no {missing} that can be read: all pages are read, in the order of their names")
+        return roots
 
     @cached_property
     def _locked(self) -> set[str]:

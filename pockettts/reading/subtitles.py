@@ -32,7 +32,7 @@ def read_cues(text: str, name: str) -> list[Cue]:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     marks = list(TIMES.finditer(text))
     cues = []
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
         body = text[mark.end() : following.start() if following else len(text)]
         lines = re.split(r"\n[ \t]*\n", body.strip("\n"), maxsplit=1)[0]
         spoken = " ".join(unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", lines)).split())

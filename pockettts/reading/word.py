@@ -40,7 +40,7 @@ def read_docx(name: str, content: bytes, apparatus: Apparatus) -> Word:
         blocks = list(_blocks(document, notes))
     except Exception as error:  # python-docx raises all kinds of errors for broken files
         raise TextError(
-            f"{name} is damaged ({str(error)[:80] or type(error).__name__}): give another Word document"
+            f"{name} is a damaged Word document ({str(error)[:80] or type(error).__name__}): download it again, or give another"
         ) from None
     return Word(about.title or "", about.author or "", about.language or "", blocks)
 
