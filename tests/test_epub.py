@@ -1,6 +1,7 @@
 """Faulty EPUBs: a bad part does not stop the book, and is always reported."""
 
 import random
+import re
 import zipfile
 
 import pytest
@@ -254,6 +255,23 @@ NOTES = {
                '<p>A note.<a href="#fnref1" class="footnote-back">↩︎</a></p></li></ol></section>'),
     "plain links": ('<a id="r" href="#n">*</a>', '<p id="n"><a href="#r">*</a> A note.</p>'),
     "numbers": ('<a id="r" href="#n">12</a>', '<p><a id="n" href="#r">12</a>. A note.</p>'),
+    "raised, without a link back": ('<sup><a href="#x">1</a></sup>', '<p id="x">1. A note.</p>'),
+    "raised inside, and an id": ('<a href="#fn1"><sup>1</sup></a>', '<p id="fn1">A note.</p>'),
+    "raised in a span": ('<sup class="calibre3"><span><a href="#x">[1]</a></span></sup>', '<p><a id="x"></a>[1] A note.</p>'),
+    "a sign": ('<a href="#x">*</a>', '<p class="small" id="x">* A note.</p>'),
+    "a dagger": ('<a href="#x">\u2020</a>', '<div id="x"><p>\u2020 A note.</p></div>'),
+    "in brackets": ('<a href="#x">[1]</a>', '<p id="x">[1] A note.</p>'),
+    "brackets around it": ('[<a href="#x">1</a>]', '<p id="x">1. A note.</p>'),
+    "in parentheses": (' (<a href="#note1">1</a>)', '<p id="note1">(1) A note.</p>'),
+    "raised by a style": ('<span class="super"><a href="#x">1</a></span>', '<p id="x">1 A note.</p>'),
+    "an anchor before the note": ('<sup><a href="#filepos9">1</a></sup>', '<a id="filepos9"></a><p>1. A note.</p>'),
+    "an empty block before the note": ('<sup><a href="#filepos9">1</a></sup>', '<div id="filepos9"></div><p>1. A note.</p>'),
+    "a list": ('<sup><a href="#x">2</a></sup>', '<h3>Notes</h3><ol start="2"><li id="x">A note.</li></ol>'),
+    "a paragraph in a list": ('<sup><a href="#x">2</a></sup>', '<h3>Notes</h3><ol start="2"><li><p id="x">A note.</p></li></ol>'),
+    "a table": ('<sup><a href="#x">1</a></sup>', '<table><tr><td id="x">1</td><td>A note.</td></tr></table>'),
+    "a letter": ('<sup><a href="#x">a</a></sup>', '<p id="x">a. A note.</p>'),
+    "two marks": ('<sup><a href="#x">1</a></sup><sup><a href="#x">1</a></sup>', '<p id="x">1. A note.</p>'),
+    "HTMLBook": ('<a data-type="noteref" href="#x">1</a>', '<p data-type="footnote" id="x">A note.</p>'),
 }  # fmt: skip
 
 
@@ -274,6 +292,56 @@ def test_notes_on_a_page_of_their_own(epub):
     }
     assert texts(epub(files)) == [WHOLE[0], f"{WHOLE[1]} Next."]
     assert texts(epub(files), notes=True) == [WHOLE[0], f"{WHOLE[1]} A note. Next."]
+
+
+def test_notes_without_links_back_on_a_page_of_their_own(epub):
+    """Under the headings of chapters, in several paragraphs, in a list of contents that names the page."""
+    marks = "".join(f'Word{n}.<sup><a href="c3.xhtml#n{n}">{n % 2 + 1}</a></sup> ' for n in range(4))
+    notes = (
+        '<h1>Notes</h1><h2>Chapter 1</h2><p id="n0">1. Note A.</p><p>More of A.</p><p id="n1">2. Note B.</p><h2>Chapter 2</h2>'
+        '<div><p id="n2">1. Note C.</p><p id="n3">2. Note D.</p><blockquote><p>More of D.</p></blockquote></div>'
+    )
+    files = {PAGE: page(2, f"<p>{marks}</p><p>Next.</p>"), "OEBPS/c3.xhtml": notes}
+    read = "Word0. Word1. Word2. Word3."
+    assert texts(epub(files)) == [WHOLE[0], f"{WHOLE[1]} {read} Next."]
+    assert texts(epub(files), notes=True) == [
+        WHOLE[0], f"{WHOLE[1]} {read} Note A. More of A. Note B. Note C. Note D. More of D. Next."
+    ]  # fmt: skip
+
+
+NO_NOTES = {
+    "a chapter by its number": ('see chapter <a href="#x">3</a>', '<h2 id="x">3. The Storm</h2><p>It blew.</p>'),
+    "a raised link to a heading": ('see<sup><a href="#x">3</a></sup>', '<h2 id="x">3. The Storm</h2><p>It blew.</p>'),
+    "a section": ('see <a href="#x">[3]</a>', '<section id="x"><h2>3. The Storm</h2><p>It blew.</p></section>'),
+    "a chapter in the table of contents": ('see<sup><a href="c3.xhtml#x">3</a></sup>', ""),
+    "a block that other links lead to": ('<sup><a href="#x">3</a></sup> and <a href="#x">the storm</a>', '<p id="x">3. The Storm</p>'),
+    "a step": ('back to step <a href="#x">3</a>', '<ol start="3"><li id="x">Stir.</li></ol>'),
+    "a step in brackets": ('back to [<a href="#x">2</a>]', '<ol><li>Cut.</li><li id="x">Stir.</li><li>Cook.</li><li>Eat.</li></ol>'),
+    "an equation": ('by (<a href="#x">3</a>)', '<p id="x">(3) a = b</p>'),
+    "a verse": ('<sup><a href="#x">3</a></sup>', '<p id="x">And there was light.</p>'),
+    "a year": ('in<sup><a href="#x">1</a></sup>', '<p id="x">1984 was a year.</p>'),
+    "an article": ('word<sup><a href="#x">a</a></sup>', '<p id="x">A good man went by.</p>'),
+    "numbers only": ('<a href="#v1">1</a> <sup><a href="#x">2</a></sup>', '<p id="v1">1. Light.</p><p id="x">2. Dark.</p>'),
+    "a chapter after a list of notes": ('so<sup><a href="#n1">1</a></sup>', '<h3>Notes</h3><p>Words of mine.</p><p id="n1">1. A note.</p>'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NO_NOTES)
+def test_what_a_cross_reference_leads_to_is_read(epub, kind):
+    link, target = NO_NOTES[kind]
+    files = {PAGE: page(2, f"<p>{link}</p>{target}")}
+    if kind == "a chapter in the table of contents":
+        entry = '<li><a href="c3.xhtml#x">3. The End</a></li>'
+        nav = f'<nav epub:type="toc"><ol><li><a href="c1.xhtml">One</a></li><li><a href="c2.xhtml">Two</a></li>{entry}</ol></nav>'
+        files |= {
+            "OEBPS/nav.xhtml": nav,
+            OPF: opf(ITEMS + f'<item id="nav" href="nav.xhtml" properties="nav" {HTML}/>'),
+            "OEBPS/c3.xhtml": '<p id="x">3. The End of it all</p>',
+        }
+        target = "3. The End of it all"
+    found = " ".join(texts(epub(files)))
+    words = re.sub(r"<[^>]*>", " ", target if kind != "a chapter after a list of notes" else "Words of mine.").split()
+    assert set(words) <= set(found.split()), found
 
 
 @pytest.mark.parametrize("text", ["5 km<sup>2</sup>", "see <a href='#c'>chapter 5</a>", "in <a href='#c5'>5</a> days", "the 1<sup>st</sup>",

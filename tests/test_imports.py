@@ -27,7 +27,7 @@ INSIDE = {
         "__init__",
     ],  # fmt: skip
     "reading": [
-        "documents", "epub", "pdf", "word", "markup", "blocks", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms",
+        "documents", "epub", "pdf", "word", "markup", "notes", "tree", "blocks", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms",
         "written_forms", "addresses", "signs", "voice_marks", "pauses", "inline_markup", "sentences", "context", "lexicon", "languages", "unicode",
         "neighbors", "roman", "tokenizer",
     ],  # fmt: skip

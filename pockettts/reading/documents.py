@@ -279,7 +279,9 @@ class _Parser:
     # --- each kind -----------------------------------------------------------------------------------------------------------
 
     def _html(self) -> Document:
-        from .markup import Notes, local_name, parse, read_tree, text_of
+        from .markup import read_tree
+        from .notes import Notes
+        from .tree import local_name, parse, text_of
 
         root = parse(decode_page(self._within_limit()))
         title = next((text_of(element) for element in root.iter() if local_name(element) == "title"), "")

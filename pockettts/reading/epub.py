@@ -25,22 +25,9 @@ from urllib.parse import unquote
 from ..errors import TextError
 from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_page
-from .markup import (
-    CONTENTS_TITLE,
-    COPYRIGHT_TITLE,
-    HEADINGS,
-    INDEX_TITLE,
-    PARTS,
-    Notes,
-    attribute,
-    is_contents,
-    kinds,
-    local_name,
-    parse,
-    read_tree,
-    resolve,
-    text_of,
-)  # fmt: skip
+from .markup import CONTENTS_TITLE, COPYRIGHT_TITLE, INDEX_TITLE, PARTS, is_contents, read_tree
+from .notes import Notes
+from .tree import HEADINGS, attribute, kinds, local_name, parse, resolve, text_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -264,7 +251,7 @@ class _Reader:
         if not roots:
             reason = f" ({self.warnings[0]})" if self.warnings else ""
             raise TextError(f"{self.name} has no page that can be read{reason}: download it again, or give another")
-        notes = Notes({**extra, **roots})
+        notes = Notes({**extra, **roots}, [(entry.place, entry.fragment) for entry in book.contents])
         for place, root in roots.items():
             parts = [notes.element(place, name) for name in self.skipped_parts.get(place, ())]
             elements = [part for part in parts if part is not None and local_name(part) in PART_HOLDERS]

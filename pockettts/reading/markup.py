@@ -2,27 +2,19 @@
 
 The apparatus of a book is left out: notes and their marks, page numbers, tables of contents, indexes and copyright pages.
 
-All pages, XHTML too, are parsed with lxml's HTML parser (libxml2): it has no fatal errors, takes linear time, and accepts `<title/>`.
-`parse` first repairs a few faults for which it would lose text.
-
 Source: EPUB 3 Structural Semantics Vocabulary, DPUB-ARIA 1.1 (W3C).
 """
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
-from posixpath import dirname, join, normpath
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from .blocks import TEXT_ONLY, Apparatus, Block
+from .notes import MARK, MARKS, NOTE_CLASSES, NOTES, REFERENCE_CLASSES, RETURN, Notes, is_group, number_of_first
+from .tree import HEADINGS, MAX_TAGS, classes, kinds, local_name, parse, text_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element  # lxml itself is imported by who reads such a file
-
-MAX_TAGS = 500_000  # of a page; the longest novels have some 50,000
-MAX_DEPTH = 2048  # of nested elements; libxml2's limit
 
 # Elements that start and end a line; elements without text; elements that can be a note.
 BLOCKS = {
@@ -30,30 +22,14 @@ BLOCKS = {
     "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "main", "ol", "p", "pre", "section", "summary",
     "table", "title", "ul",
 }  # fmt: skip
-HEADINGS = {f"h{level}": level for level in range(1, 7)}
 UNSEEN = {
     "annotation", "annotation-xml", "audio", "button", "canvas", "datalist", "head", "iframe", "nav", "noembed", "noframes", "object",
     "rp", "rt", "script", "select", "style", "svg", "template", "textarea", "title", "video",
 }  # fmt: skip
-NOTE_HOLDERS = {"p", "li", "div", "aside", "section", "dd", "td", "blockquote", "article", "table", "tr"}
 CONTAINERS = {"body", "section", "div", "ul", "ol", "table", "article", "aside", "dl", "p"}
-RAW = {
-    "title",
-    "style",
-    "script",
-    "textarea",
-    "iframe",
-    "noembed",
-    "noframes",
-    "xmp",
-}  # elements whose content has no tags
-
 LISTING_CLASSES = {"codehilite", "highlight", "programlisting", "sourcecode"}  # of <pre> or its parents
 NAVIGATION = {"navigation", "search", "contentinfo"}  # roles of page navigation, which is not text
 # Values of epub:type and role (without "doc-"), and classes and ids, of elements that are not part of the text.
-MARKS = {"noteref", "pagebreak", "backlink", "annoref"}
-NOTES = {"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"}
-GROUPS = {"footnotes", "endnotes", "rearnotes"}
 PARTS = {
     "toc",
     "toc-brief",
@@ -72,8 +48,6 @@ MARK_CLASSES = {
     "footnote-back", "footnote-backref", "footnotes-sep", "pagebreak", "page-number", "pageno", "pagenum", "pagenumber",
     "lnum", "line-number", "linenum", "linenumber",
 }  # fmt: skip
-REFERENCE_CLASSES = {"fnanchor", "footnote-ref", "footnote-reference", "noteref", "sdfootnoteanc", "sdendnoteanc"}
-NOTE_CLASSES = {"endnote", "endnotes", "footnote", "footnotes", "footnote-item", "_idfootnote", "_idfootnotes"}
 PART_CLASSES = {"copyright", "copyright-page", "copyrightpage", "landmarks", "page-list", "pg-boilerplate"}
 CONTENTS = re.compile(r"\b(?:toc|tableofcontents|table-of-contents|contents|inhaltsverzeichnis|sommaire)\b", re.I)
 CONTENTS_TITLE = re.compile(
@@ -92,14 +66,9 @@ COPYRIGHT_TITLE = re.compile(
 )
 MAX_COPYRIGHT = 3000  # words; a longer element is not only a copyright page
 
-NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[ivxl]{1,5}|[a-z]|[*\u2020\u2021\u00a7\u00b6]{1,3})\s*[\])}]?[.:]?", re.I)
 RAISED_MARK = r"[*\u2020\u2021\u00a7\u00b6]{1,3}|[\[(]\w{1,3}[\])]|\d{1,3}(?:[,\u2013-]\d{1,3})+"
 PERMALINK = re.compile(r"\d{1,5}|[#\u00a7\u00b6\U0001f517]?")
 BRACKETED = re.compile(r"\s*[\[({].*[\])}]\s*")
-RETURN = re.compile(
-    r"[\s\[\](){}.:\u21a9\u21b5\u2191^\ufe0e\ufe0f\u2934\u21d1\u2190\u00ab]*(?:\d{1,4}|[a-z]|back|return|top)?[\s\])}.:]*",
-    re.I,
-)
 # In the text of a block: marks without a link, "word.[15]", "Smith [3, 7]"; page numbers; Markdown marks without a note.
 IN_TEXT = re.compile(
     r"(?<=[\w.,;:!?\"'\u2019\u201d)\]%])\s?"
@@ -117,241 +86,6 @@ KEPT = "\ue010"  # replaces "[" in code, where a number in brackets is not a mar
 
 _GAPS = re.compile(f"[ {TABLE_GAP}]*{TABLE_GAP}[ {TABLE_GAP}]*")
 _END_GAPS = re.compile(f"(?m)^[ {TABLE_GAP}]*{TABLE_GAP}|{TABLE_GAP}[ {TABLE_GAP}]*$")
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
-_ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]{1,40})\s+(?:"([^"&%<]{0,200})"|'([^'&%<]{0,200})')\s*>""")
-_DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[]*\[.{0,20000}?\]\s*>", re.I | re.S)
-_CLOSING = re.compile(r"</(?:[A-Za-z]+:)?(?:body|html)\s*>", re.I)
-_NO_XML = re.compile("[\0-\x08\x0b\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-logger = logging.getLogger("pockettts")
-
-
-# --- parsing -----------------------------------------------------------------------------------------------------------------
-
-
-def parse(page: str, warn: Callable[[str], None] = logger.warning) -> "Element":
-    """Parse a page. Returns the root of its tree, without comments. warn: called with a line about lost text.
-
-    Raises:
-        ValueError: the page has more than MAX_TAGS tags.
-    """
-    from lxml import etree
-
-    if page.count("<") > MAX_TAGS:
-        raise ValueError(f"it has more than {MAX_TAGS:,} tags")
-    parser = etree.HTMLParser(
-        encoding="utf-8", recover=True, huge_tree=True, remove_comments=True, remove_pis=True, no_network=True
-    )
-    try:
-        root = etree.fromstring(_repaired(page).encode(), parser)
-    except etree.LxmlError:  # the page is empty
-        root = None
-    if any("xcessive depth" in str(error.message) for error in parser.error_log):
-        warn(f"it has elements more than {MAX_DEPTH} deep: their text is left out")
-    return etree.Element("html") if root is None else root
-
-
-def _repaired(page: str) -> str:
-    """Repair the faults of a page for which libxml2 loses text."""
-    if "<![CDATA[" in page:
-        from html import escape
-
-        page = _CDATA.sub(lambda match: escape(match[1], quote=False), page)
-    if "<!ENTITY" in page:
-        entities = {match[1]: match[2] or match[3] or "" for match in _ENTITY.finditer(page[:20_000])}
-        page = re.sub(r"&([\w.-]+);", lambda match: entities.get(match[1], match[0]), page)
-    page = _DOCTYPE.sub("", page, count=1)
-    page = _CLOSING.sub("", page)  # libxml2 ignores text after them
-    return _NO_XML.sub("", _raw_text_closed(page))
-
-
-def _raw_text_closed(page: str) -> str:
-    """Close <title>, <style> and other raw text elements. Without an end tag they would extend to the end of the page."""
-    lower = page.lower()
-    for tag in RAW:
-        start = lower.find(f"<{tag}")
-        while start >= 0:
-            opened = page.find(">", start)
-            if opened < 0:
-                break
-            if not lower[start + 1 + len(tag) : start + 2 + len(tag)].isalpha() and page[opened - 1] != "/":
-                end = lower.find(f"</{tag}", opened)
-                limit = min(
-                    (n for n in (lower.find("<body", opened), lower.find("</head", opened)) if n >= 0), default=-1
-                )
-                if end < 0 or tag in ("title", "style") and 0 <= limit < end:
-                    # A title ends at the next tag. A style or script without an end tag ends with the head.
-                    end = page.find("<", opened) if limit < 0 or tag == "title" else limit
-                    end = len(page) if end < 0 else end
-                    page = f"{page[:end]}</{tag}>{page[end:]}"
-                    lower = page.lower()
-                opened = end
-            start = lower.find(f"<{tag}", opened)
-    return page
-
-
-def local_name(element: "Element") -> str:
-    """The name of an element without a namespace."""
-    return _local(element.tag)
-
-
-@lru_cache(4096)
-def _local(tag: object) -> str:
-    return tag.rpartition(":")[2].lower() if isinstance(tag, str) else ""  # the tag of a comment is a function
-
-
-def attribute(element: "Element", name: str) -> str:
-    """An attribute with any prefix; "" if there is none."""
-    value = element.get(name)
-    if value is None:
-        value = next((value for key, value in element.items() if key.rpartition(":")[2] == name), "")
-    return str(value)
-
-
-def kinds(element: "Element") -> set[str]:
-    """The values of `epub:type` and `role` of an element, without "doc-"."""
-    found = " ".join(value for key, value in element.items() if key.endswith(":type"))
-    roles = element.get("role", "").lower()
-    roles = "" if roles == "note" else roles  # ARIA's "note" is any remark
-    return {kind.removeprefix("doc-") for kind in f"{found.lower()} {roles}".split()}
-
-
-def classes(element: "Element") -> set[str]:
-    return set(element.get("class", "").lower().split())
-
-
-def text_of(element: "Element") -> str:
-    """All text in an element, with single spaces."""
-    return " ".join("".join(element.itertext()).split())
-
-
-def resolve(place: str, href: str) -> tuple[str, str]:
-    """The target of a link on the page at `place`: a place in the book and an id. ("", "") for links to other places."""
-    path, _, fragment = href.strip().partition("#")
-    if re.match(r"[a-z][a-z0-9+.-]*:", path, re.I):
-        return "", ""
-    path = unquote(path.partition("?")[0])
-    target = normpath(join(dirname(place), path)) if path else place
-    return target.lower(), unquote(fragment)
-
-
-# --- notes -------------------------------------------------------------------------------------------------------------------
-
-
-class Notes:
-    """The notes of a book, and their marks.
-
-    A link to a note is a mark if its epub:type, role or class says so, if it is raised or in brackets, or if it is a number or a sign
-    and the note links back.
-
-    Attributes:
-        marks: the marks, each with its note; None: the note is missing.
-        notes: the notes that have a mark.
-    """
-
-    def __init__(self, pages: Mapping[str, "Element"]) -> None:
-        self.marks: dict[Element, Element | None] = {}
-        self.notes: set[Element] = set()
-        self._ids: dict[tuple[str, str], Element] = {}
-        self._places = {root: place.lower() for place, root in pages.items()}
-        for root, place in self._places.items():
-            for element in root.iter():
-                for name in (element.get("id"), element.get("name")):
-                    if name:
-                        self._ids.setdefault((place, name), element)
-        for root, place in self._places.items():
-            for link in root.iter("a"):
-                if "#" in link.get("href", "") or kinds(link) & MARKS:
-                    self._look_at(place, link)
-
-    def element(self, place: str, name: str) -> "Element | None":
-        """The element with this id on the page at `place`."""
-        return self._ids.get((place.lower(), name))
-
-    def _look_at(self, place: str, link: "Element") -> None:
-        is_named = bool(kinds(link) & {"noteref", "annoref"} or classes(link) & REFERENCE_CLASSES)
-        text = text_of(link)
-        if not is_named and (
-            not NOTE_MARK.fullmatch(text) or _is_first(link)
-        ):  # a link at the start of a note is a backlink
-            return
-        target = self._ids.get(resolve(place, link.get("href", "")))
-        note = self._note_at(target, link) if target is not None else None
-        if note is not None and not (is_named or _is_note(note) or self._links_back(note, link)):
-            note = None
-        if note is not None or is_named or _is_raised(link) or not text.strip("[](){} ").isalnum() or "[" in text:
-            self.marks[link] = note
-            if note is not None:
-                self.notes.add(note)
-
-    def _note_at(self, target: "Element", link: "Element") -> "Element | None":
-        """The note that contains `target`; None if that block can't be a note."""
-        element: Element | None = target
-        while element is not None and local_name(element) not in NOTE_HOLDERS | HEADINGS.keys() | {"dt", "body"}:
-            element = element.getparent()
-        if element is not None and local_name(element) == "dt":  # docutils: <dt><a id="n">1</a></dt><dd>the note</dd>
-            element = element.getnext()
-        if element is not None and local_name(element) == "td":
-            element = element.getparent()
-        while (
-            element is not None
-            and (parent := element.getparent()) is not None
-            and _is_note(parent)
-            and not _is_group(parent)
-        ):
-            element = parent
-        if element is None or local_name(element) in HEADINGS or local_name(element) == "body":
-            return None
-        if any(inner is link or local_name(inner) in HEADINGS for inner in element.iter()):
-            return None
-        return element
-
-    def _links_back(self, note: "Element", link: "Element") -> bool:
-        near: set[Element] = {link, *link.iter()}
-        around: Element | None = link
-        for _ in range(3):
-            if around is None or local_name(around) == "body":
-                break
-            near.add(around)
-            if (before := around.getprevious()) is not None and not text_of(before):
-                near.add(before)
-            around = around.getparent()
-        place = self._places[note.getroottree().getroot()]
-        for back in note.iter("a"):
-            if self._ids.get(resolve(place, back.get("href", ""))) in near and back.get("href"):
-                return len(text_of(note)) > len(text_of(back))
-        return False
-
-
-def _is_note(element: "Element") -> bool:
-    return bool(kinds(element) & NOTES or classes(element) & NOTE_CLASSES)
-
-
-def _is_group(element: "Element") -> bool:
-    return bool(kinds(element) & GROUPS or classes(element) & {"footnotes", "endnotes", "_idfootnotes"})
-
-
-def _is_first(link: "Element") -> bool:
-    """Whether a link is the first text of its block."""
-    element: Element | None = link
-    while element is not None and local_name(element) not in NOTE_HOLDERS:
-        parent, before = element.getparent(), element.getprevious()
-        if parent is None:
-            return False
-        while before is not None:
-            if (before.tail or "").strip(" \n\t[(") or text_of(before):
-                return False
-            before = before.getprevious()
-        if (parent.text or "").strip(" \n\t[("):
-            return False
-        element = parent
-    return True
-
-
-def _is_raised(link: "Element") -> bool:
-    parent = link.getparent()
-    around = parent is not None and local_name(parent) in ("sup", "small") and text_of(parent) == text_of(link)
-    return around or any(local_name(inner) == "sup" for inner in link)
 
 
 def is_contents(element: "Element", least: float = 0.5, count: int = 3) -> bool:
@@ -404,7 +138,7 @@ class _Reader:
     def _is_left_out(self, element: "Element") -> bool:
         """Whether an element is left out. The notes of its marks are read after the paragraph."""
         tag = local_name(element)
-        if tag in UNSEEN or element in self._skipped:
+        if tag in UNSEEN or element in self._skipped or element in self._notes.rest:
             return True
         if element in self._notes.marks:
             self._leave_out_marks([element])
@@ -432,7 +166,7 @@ class _Reader:
     def _is_note_left_out(self, element: "Element") -> bool:
         if not self._apparatus.notes or element in self._notes.notes:  # it is read after the paragraph of its mark
             return True
-        return _is_group(element) and any(inner in self._notes.notes for inner in element.iter())
+        return is_group(element) and any(inner in self._notes.notes for inner in element.iter())
 
     def _is_part_left_out(self, element: "Element", tag: str, given: set[str], named: set[str]) -> bool:
         """Whether an element is a table of contents, an index, a copyright page or similar."""
@@ -500,7 +234,7 @@ class _Reader:
         """Handle <sup>: the mark of a note, or a power such as m<sup>2</sup>. Returns as `_as_text`."""
         text = text_of(element)
         marks = [inner for inner in element.iter("a") if inner in self._notes.marks]
-        if marks and NOTE_MARK.fullmatch(text) or marks and BRACKETED.fullmatch(text):
+        if marks and MARK.fullmatch(text) or marks and BRACKETED.fullmatch(text):
             self._leave_out_marks(marks)
             return True
         if any(True for _ in element.iter("a")) or not text:
@@ -527,7 +261,7 @@ class _Reader:
     def _start(self, element: "Element") -> None:
         tag = local_name(element)
         if tag in ("ul", "ol"):
-            self._lists.append(_first_number(element) - 1 if tag == "ol" else None)
+            self._lists.append(number_of_first(element) - 1 if tag == "ol" else None)
         if tag in HEADINGS or tag in BLOCKS and not (self._lists and tag == "p"):
             self._new_block(HEADINGS.get(tag, 0))
         elif tag == "p":
@@ -607,25 +341,22 @@ def _is_permalink(link: "Element") -> bool:
 
 def _note_blocks(note: "Element", notes: Notes, apparatus: Apparatus) -> list[Block]:
     """The blocks of a note, without its mark and backlinks."""
-    reader = _Reader(notes, apparatus, within=note)
-    for link in note.iter("a"):
-        if link.get("href") and RETURN.fullmatch(text_of(link)):
-            reader._skipped.add(link)
-    reader.read(note)
-    blocks = [block for block in finished(reader.blocks) if RETURN.fullmatch(block.text) is None]
+    blocks: list[Block] = []
+    for part in [note, *notes.more.get(note, ())]:
+        reader = _Reader(notes, apparatus, within=part)
+        for link in part.iter("a"):
+            if link.get("href") and RETURN.fullmatch(text_of(link)):
+                reader._skipped.add(link)
+        reader.read(part)
+        blocks += [block for block in finished(reader.blocks) if RETURN.fullmatch(block.text) is None]
     for block in blocks[:1]:
         block.text = re.sub(
-            r"\A(?:- |\d+\. )?[\[(]?(?:\d{1,4}|[*\u2020\u2021\u00a7]{1,3})?[\])]?[.:]?\s*(?=\S)",
+            r"\A(?:- |\d+\. )?(?:[\[(]?[a-z][\]).](?=\s)|[\[(]?(?:\d{1,4}|[*\u2020\u2021\u00a7]{1,3})?[\])]?[.:,]?)\s*(?=\S)",
             "",
             block.text,
             count=1,
         )
     return [Block(block.text, 0, block.ids) for block in blocks]
-
-
-def _first_number(element: "Element") -> int:
-    start = element.get("start", "1")
-    return int(start) if re.fullmatch(r"-?\d{1,6}", start) else 1
 
 
 def _is_too_long(element: "Element", given: set[str]) -> bool:
