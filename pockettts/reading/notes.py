@@ -9,6 +9,7 @@ Source: EPUB 3 Structural Semantics Vocabulary, DPUB-ARIA 1.1 (W3C).
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .tree import HEADINGS, classes, kinds, local_name, resolve, text_of
@@ -43,6 +44,7 @@ TITLE = re.compile(
 NOTE_NAME = re.compile(r"(?:notes?|fn|ftn|edn)(?![a-z])|\A[ne][-_.]?\d", re.I)  # an id or a class
 MAX_WORDS = 1000  # of a note that only its mark and its first characters show
 MAX_MORE = 5  # blocks that continue a note
+MAX_LISTED = 500  # blocks between a heading and a note
 
 
 class Notes:
@@ -262,22 +264,21 @@ def is_group(element: "Element") -> bool:
 def _is_labelled(block: "Element", label: str) -> bool:
     """Whether a block starts with a label and has more text, or is the item of a list with this number."""
     text = " ".join(map(text_of, block)) if local_name(block) == "tr" else text_of(block)
-    name = re.escape(label)
-    if label.isdigit():
-        name += r"(?!\w|[.,]\d)"
-    elif label.isalpha():
-        name += r"(?=[\])}.:])"
-    else:
-        name += rf"(?!{re.escape(label[0])})"
-    match = re.match(rf"[\[({{]?\s*{name}\s*[\])}}.:]*", text)
-    if match:
-        return bool(text[match.end() :].strip())
+    bare = text.lstrip("[({ ")
+    if bare.startswith(label):
+        rest = bare[len(label) :]
+        if label.isdigit():
+            is_whole = not re.match(r"\w|[.,]\d", rest)
+        elif label.isalpha():  # "a. A note", but not "a note"
+            is_whole = rest[:1] in tuple("])}.:")
+        else:
+            is_whole = not rest.startswith(label[0])
+        if is_whole:
+            return bool(rest.strip(" ])}.:"))
     parent = block.getparent()
     if local_name(block) != "li" or parent is None or local_name(parent) != "ol" or not label.isdigit():
         return False
-    return bool(text) and number_of_first(parent) + sum(1 for _ in block.itersiblings("li", preceding=True)) == int(
-        label
-    )
+    return bool(text) and number_of_first(parent) + parent.index(block) == int(label)
 
 
 def number_of_first(numbered: "Element") -> int:
@@ -292,7 +293,7 @@ def _is_titled(block: "Element") -> bool:
     for _ in range(3):
         if element is None:
             break
-        for before in element.itersiblings(preceding=True):
+        for before in islice(element.itersiblings(preceding=True), MAX_LISTED):
             if local_name(before) in HEADINGS:
                 return TITLE.fullmatch(text_of(before).strip(" .:")) is not None
         element = element.getparent()
