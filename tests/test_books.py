@@ -119,6 +119,19 @@ def test_the_chapters_are_listed(run, epub):  # noqa: F811
     assert lines[4].split() == ["21", "words", "0.1", "min", "in", "all"]
 
 
+def test_only_the_selected_chapters_are_listed(run, epub, here):  # noqa: F811
+    code, out, err = run(epub, "--list", "--chapters", "3,1")
+    lines = [re.split(r"  +", line.strip())[0] for line in out.decode().splitlines()]
+    assert (code, err, lines) == (0, "", ["The Book by Ann Author (en)", "1", "3", "14 words"])
+    code, out, err = run(epub, "--list", "--chapters", "4")
+    assert (code, out) == (2, b"")
+    assert_one_line(err, "--chapters '4'", "from 1 to 3")
+    (here / "one.txt").write_text("One.")
+    code, out, err = run("one.txt", epub, "--list", "--chapters", "2")
+    assert code == 1 and b"Chapter 2" in out and b"Chapter 1" not in out
+    assert "pockettts: one.txt: --chapters '2'" in err and "1 of 2" in err
+
+
 def test_what_can_not_be_read_does_not_end_a_list(run, epub, here):  # noqa: F811
     (here / "bad.epub").write_bytes(b"no zip")
     code, out, err = run("bad.epub", epub, "--list")
@@ -321,8 +334,36 @@ def test_lines_of_json(run, options, two, here):  # noqa: F811
     assert (here / "b.wav").read_bytes() == (here / "out" / "0002.wav").read_bytes()
 
 
+def test_a_line_of_json_can_not_write_outside_the_folder(run, options, here):  # noqa: F811
+    (here / "out").mkdir()
+    names = [
+        "../up.wav",
+        "a/../../up.wav",
+        str(here / "up.wav"),
+        "../outer/up.wav",
+        str(here / "out" / "in.wav"),
+        "a/../b.wav",
+        "up\0.wav",
+    ]
+    stdin = "\n".join(json.dumps({"text": "Hi.", "output_file": name}) for name in names).encode()
+    code, _, err = run("--json-input", *options, "-d", "out", "-q", stdin=stdin)
+    assert code == 1 and err.count("is outside out: give a path within it") == 4 and "5 of 7 failed" in err
+    assert sorted(str(path.relative_to(here)) for path in here.rglob("*.wav")) == ["out/b.wav", "out/in.wav"]
+    stdin = json.dumps({"text": "Hi.", "output_file": str(here / "up.wav")}).encode()
+    assert run("--json-input", *options, "-q", stdin=stdin)[0] == 0 and (here / "up.wav").exists()  # as for piper
+
+
+@pytest.mark.parametrize("stdin", [b"", b"\n \n"])
+def test_json_input_without_a_line_is_an_error(run, options, stdin):  # noqa: F811
+    code, out, err = run("--json-input", *options, "-d", "out", stdin=stdin)
+    assert (code, out) == (1, b"")
+    assert_one_line(err, "--json-input: stdin has no line")
+
+
 @pytest.mark.parametrize("argv, words", [
-    (["a.txt", "b.txt"], "--output-dir"), (["a.txt", "-d", "out", "-o", "x.wav"], "--output-dir"), (["Hi.", "-d", "out"], "does not exist"),
+    (["a.txt", "b.txt"], "--output-dir"), (["a.txt", "-d", "out", "-o", "x.wav"], "--output-dir"), (["Hi.", "-d", "out"], "give -o FILE"),
+    (["Hi.", "--resume"], "--resume is for files"), (["Hi.", "--split", "chapters"], "--split is for files"), (["Hi.", "--list"], "--list is for files"),
+    (["Hi.", "--chapters", "1"], "--chapters is for files"),
     (["--json-input", "-o", "x.wav"], "--json-input"), (["--json-input", "a.txt"], "--json-input"), (["-d", "out"], "--output-dir"),
     (["a.txt", "-d", "a.txt"], "--output-dir"), (["empty", "-d", "out"], "no documents"), (["a.txt", "-o", "x.wav", "--format", "mp3"], "--format"),
     (["Hi.", "--dask", "tcp://localhost:1"], "--dask"), (["a.txt", "-d", "out", "--timestamps", "x.srt"], "--timestamps"),

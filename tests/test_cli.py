@@ -550,6 +550,109 @@ def test_a_usage_error_is_one_line(run, options, here, not_loaded, argv, code, w
     assert sorted(os.listdir(here)) == before
 
 
+@pytest.fixture
+def inputs(here):
+    """Files and folders whose names could be texts."""
+    soundfile.write("song.mp3", np.zeros(24000), 24000)
+    Path("photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    Path("data.bin").write_bytes(bytes(100))
+    Path("my song.wav").write_bytes(Path("song.mp3").read_bytes())
+    for name in ("books", "docs"):
+        Path(name).mkdir()
+    Path("docs/one.txt").write_text("Hello.")
+    Path("README").write_text("Hello.")
+
+
+@pytest.mark.parametrize(
+    "argv, code, words",
+    [
+        (["song.mp3"], 1, "song.mp3 is an MP3 file"),
+        (["./song.mp3"], 1, "song.mp3 is an MP3 file"),
+        (["photo.jpg"], 1, "photo.jpg is a JPEG image"),
+        (["data.bin"], 1, "data.bin is not text"),
+        (["my song.wav"], 1, "my song.wav is an MP3 file"),
+        (["books/"], 2, "books/ has no documents"),
+        (["missing.epub"], 2, "missing.epub does not exist"),
+        (["missing.mp3"], 2, "missing.mp3 does not exist"),
+        (["./missing"], 2, "./missing does not exist"),
+        (["/missing/x y".replace(" ", "")], 2, "/missing/xy does not exist"),
+        (["missing/*.txt"], 2, "missing/*.txt does not exist"),
+        (["one.epub", "two.epub"], 2, "one.epub does not exist"),
+        (["https://example.org/book.epub"], 2, "is an address"),
+        (["song.mp3", "-d", "out"], 1, "song.mp3"),
+    ],
+)
+def test_a_path_is_never_spoken(run, options, inputs, not_loaded, argv, code, words):
+    got, out, err = run(*argv, *options)
+    assert (got, out) == (code, b"") and words in err and "Traceback" not in err, err
+    assert not Path("output.wav").exists()
+    if "-d" not in argv:
+        assert_one_line(err, words)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("books", "'books' is spoken as a text; to read the folder, write ./books"),
+        ("README", "to read the file, write ./README"),
+        ("Read my missing.epub", "there is no file 'Read my missing.epub'"),
+        ("e.g. this", ""),
+        ("and/or", ""),
+        ("Node.js", ""),
+        ("Hello.", ""),
+        ("Dr. Who/Doctor Who", ""),
+        ("a/b.txt and c", ""),
+        ("word. " * 800 + ".txt", ""),
+        ("two\nlines.txt", ""),
+    ],
+)
+def test_a_text_may_look_like_a_path(run, options, inputs, text, words):
+    code, _, err = run(text, *options)
+    assert code == 0 and soundfile.info("output.wav").frames
+    assert words in err and err.count("\n") == (2 if words else 1)
+
+
+def test_a_path_is_read(run, options, inputs):
+    assert run("Hello.", *options, "-o", "a.wav")[0] == 0
+    for word in ("docs/", "./docs", "docs/one.txt", "./README"):
+        code, _, err = run(word, *options, "-o", "b.wav")
+        assert code == 0 and Path("a.wav").read_bytes() == Path("b.wav").read_bytes(), err
+
+
+@pytest.mark.parametrize(
+    "argv, near",
+    [
+        (["normalise"], "normalize"),
+        (["normalise", "x"], "normalize"),
+        (["server"], "serve"),
+        (["server", "--voice", "alba"], "serve"),
+        (["server", "--port", "80"], "serve"),
+        (["voice", "add", "x.wav"], "voices"),
+        (["model"], "models"),
+        (["export"], "export-voice"),
+        (["export_voice", "a", "b", "-o", "x.wav"], "export-voice"),
+        (["benchmark"], "bench"),
+        (["dowload", "english"], "download"),
+        (["help"], "--help"),
+        (["version"], "--version"),
+    ],
+)
+def test_a_near_miss_of_a_command_is_not_spoken(run, not_loaded, here, argv, near):
+    code, out, err = run(*argv)
+    assert (code, out) == (2, b"")
+    assert_one_line(err, f"did you mean `pockettts {near}`?")
+    assert os.listdir(here) == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["server", "-o", "a.wav"], ["Server"], ["server."], ["The server"], ["beach"], ["nerve"], ["venerate"], ["gene"], ["--text=server"],
+     ["generate", "server"], ["voice of mine"], ["help me"]],
+)  # fmt: skip
+def test_a_word_like_a_command_can_be_spoken(run, options, here, argv):
+    assert run(*argv, *options)[0] == 0 and len(os.listdir(here)) == 1
+
+
 @pytest.mark.parametrize("option", NUMBERS_AS_OPTIONS)
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e400", "9" * 5000, "-" + "9" * 30, "0x10", "", "1,5"])
 def test_numbers_are_checked(run, not_loaded, option, number):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,22 @@ def test_a_worker_without_the_package_is_left_out(setup, machines, caplog):
     wait_for(lambda: len(crew._asked_workers()) == 2)
     assert spoken(crew, orders(12)) == spoken(ThisMachine(setup), orders(12))
     assert "is not used" in caplog.text
+
+
+def test_a_config_that_no_worker_has_is_one_error(setup, machines, here, caplog):  # noqa: F811
+    machines.start_worker()
+    crew = cluster.Cluster(replace(setup, model=str(here / "missing.yaml")), machines.address)
+    wait_for(lambda: crew._asked_workers())
+    ((_, result),) = crew.speak(orders(1))
+    assert isinstance(result, PocketTTSError) and "missing.yaml: no such file" in str(result)
+    assert "--config FILE" in str(result) and "\n" not in str(result)
+    assert caplog.text.count("is not used: it can't load the model") == 1 and "again" not in caplog.text
+
+
+def test_the_path_of_a_config_is_absolute(setup, tiny_model, monkeypatch):
+    monkeypatch.chdir(tiny_model.parent)
+    assert cluster._portable(replace(setup, model=tiny_model.name))[0].model == str(tiny_model)
+    assert cluster._portable(replace(setup, model="mini"))[0].model == "mini"
 
 
 def test_a_chunk_that_no_worker_can_speak_is_one_error(setup, machines):

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import count
@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from .. import __version__
 from ..errors import OptionError, PocketTTSError
-from .speaker import SENT, Order, Setup, Spoken
+from .speaker import SENT, Order, Setup, Spoken, WorkerError
 
 TRIES = 5  # of a chunk, if workers die or fail
 BACKOFF = 0.2  # seconds, times the number of tries
@@ -205,7 +205,8 @@ class Cluster:
             ticket.result, ticket.is_done = error, True
             return
         assert ticket.order is not None
-        logger.warning("%.40r is given to a worker again: %.120s", ticket.order.chunk.text.strip(), what)
+        if not isinstance(reason, WorkerError):  # `_check` reports these
+            logger.warning("%.40r is given to a worker again: %.120s", ticket.order.chunk.text.strip(), what)
         if reason is not None:
             sleep(BACKOFF * ticket.tries)  # meanwhile `_check` may find that the worker is unfit
         self._give(ticket)
@@ -293,18 +294,24 @@ class Cluster:
 
     def _check(self, address: str) -> None:
         """Exclude a worker that can't speak. It would fail fast, and so attract all chunks."""
-        from .worker import version_of_worker
+        from .worker import fault_of_worker, version_of_worker
 
         try:
-            version = self._client.run(version_of_worker, workers=[address], on_error="return").get(
-                address, __version__
-            )
+            version = self._asked(address, version_of_worker, __version__)
+            if version == __version__:
+                fault = self._asked(address, fault_of_worker, "", str(self.setup.model))
+            else:
+                what = f"it has pockettts {version}" if isinstance(version, str) else f"{version}"[:80]
+                fault = f"{what}; this is pockettts {__version__}"
         except Exception:  # it is gone
             return
-        if version != __version__:
-            what = f"it has pockettts {version}" if isinstance(version, str) else f"{version}"[:80]
-            logger.warning("the worker %s is not used: %s; this is pockettts %s", address, what, __version__)
+        if fault:
+            logger.warning("the worker %s is not used: %s", address, fault)
             self._unfit.add(address)
+
+    def _asked(self, address: str, function: Callable[..., str], default: str, *given: str) -> Any:
+        """The result of a function on a worker: what it returns or raises, or the default if the worker is gone."""
+        return self._client.run(function, *given, workers=[address], on_error="return").get(address, default)
 
     def _asked_workers(self) -> dict[str, Any]:
         try:
@@ -343,7 +350,10 @@ class Cluster:
 
 
 def _portable(setup: Setup) -> tuple[Setup, dict[str, bytes]]:
-    """A setup whose voice files are named by a hash of their content, and the content of these files by name."""
+    """A setup for other machines, and the content of its voice files by name.
+
+    The name of a voice file is a hash of its content. The path of a config is absolute, since workers run in other folders.
+    """
     files: dict[str, bytes] = {}
     voices = {}
     for name, source in setup.voices.items():
@@ -354,4 +364,7 @@ def _portable(setup: Setup) -> tuple[Setup, dict[str, bytes]]:
             voices[name] = SENT + place
         else:
             voices[name] = source
-    return replace(setup, voices=voices), files
+    model = setup.model
+    if isinstance(model, str) and os.path.isfile(model):
+        model = os.path.abspath(model)
+    return replace(setup, model=model, voices=voices), files

@@ -26,8 +26,8 @@ SENT = "sent:"  # before the name of a voice's file that was sent to a worker
 logger = logging.getLogger("pockettts")
 
 
-class VersionError(PocketTTSError):
-    """A worker has another version of this package."""
+class WorkerError(PocketTTSError):
+    """A worker has another version of this package, or does not have the model."""
 
 
 @dataclass(frozen=True)

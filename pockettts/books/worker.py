@@ -10,12 +10,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
 from .. import __version__
-from .speaker import SENT, Order, Setup, Speaker, Spoken, VersionError
+from ..config.load import load_config
+from ..errors import ConfigError, DownloadError, PocketTTSError, WeightsError
+from .speaker import SENT, Order, Setup, Speaker, Spoken, WorkerError
 
 VOICES = Path(tempfile.gettempdir()) / f"pockettts-voices-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
 
@@ -30,13 +33,22 @@ def version_of_worker() -> str:
     return __version__
 
 
+def fault_of_worker(model: str) -> str:
+    """Why a worker can't load a model, by its name or the path of its config; "" if it can."""
+    try:
+        load_config(model)
+    except PocketTTSError as error:
+        return f"it can't load the model: {error}"
+    return ""
+
+
 def speak_on_worker(setup: Setup, order: Order, version: str) -> Spoken:
     """Speak a chunk in the process of a worker. Without `setup.threads`, it uses as many threads as the Dask worker has.
 
-    Raises the errors of `Speaker.speak`, and VersionError.
+    Raises the errors of `Speaker.speak`, and WorkerError.
     """
     if version != __version__:
-        raise VersionError(f"a worker has pockettts {__version__}, but this is {version}: install the same everywhere")
+        raise WorkerError(f"a worker has pockettts {__version__}, but this is {version}: install the same everywhere")
     threads = setup.threads or get_worker().state.nthreads
     return _thread.submit(_speak, replace(setup, threads=threads), order).result()
 
@@ -50,6 +62,12 @@ def _speak(setup: Setup, order: Order) -> Spoken:
     speaker = _speakers[key]
     messages = _Messages()
     logger.addHandler(messages)
+    try:
+        speaker.model  # noqa: B018 (load it)
+    except (ConfigError, DownloadError, WeightsError) as error:
+        raise WorkerError(
+            f"the worker on {gethostname()} can't load the model: {error}; a --config FILE and its files must have the same paths there"
+        ) from None
     try:
         return speaker.speak(order)._replace(messages=messages.lines)
     finally:

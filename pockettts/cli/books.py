@@ -324,8 +324,9 @@ def _crew(args: argparse.Namespace, config: "Config", voices: Voices) -> "Crew":
     from dataclasses import replace
 
     from ..books.cluster import Cluster
+    from ..default import VARIABLE
 
-    return Cluster(replace(setup, model=args.model or config.name), args.dask)
+    return Cluster(replace(setup, model=args.model or os.environ.get(VARIABLE) or config.name), args.dask)
 
 
 def local_speaker(args: argparse.Namespace, config: "Config", voices: Voices) -> "Speaker":

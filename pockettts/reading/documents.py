@@ -35,7 +35,7 @@ WANTED = "give a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file"
 # Kinds of files that can't be read, by their first bytes.
 FOREIGN = {
     b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"RIFF": "a sound, image or video file",
-    b"ID3": "an MP3 file", b"\xff\xfb": "an MP3 file", b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"\x7fELF": "a program",
+    b"ID3": "an MP3 file", b"FORM": "an AIFF file", b"\x30\x26\xb2\x75": "a Windows Media file", b"caff": "a CAF file", b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"\x7fELF": "a program",
     b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive", b"{\\rtf": "an RTF file", b"\xd0\xcf\x11\xe0": "an old Office file",
     b"SQLite format": "a database", b"%!PS": "a PostScript file", b"AT&TFORM": "a DjVu file", b"II*\0": "a TIFF image",
@@ -51,7 +51,8 @@ SHORT_MAGIC = {
     b"BZh",
     b"TPZ",
     b"wOF",
-    b"\xff\xfb",
+    b"FORM",
+    b"caff",
 }  # text may begin like this too, so control characters must follow
 ARCHIVES = {  # kinds of ZIP archives, by a file or a folder in them
     "word/": "a Word document", "xl/": "an Excel file", "ppt/": "a PowerPoint file",
@@ -230,7 +231,13 @@ class _Parser:
             "",
         )
         if content[4:8] == b"ftyp":
-            kind = "an MP4 file"
+            kind = "an image" if content[8:12] in (b"heic", b"mif1", b"avif") else "an MP4 file"
+        elif (
+            content[:1] == b"\xff" and content[1:2] and content[1] & 0xE6 == 0xE2
+        ):  # the header of a frame of layer III
+            kind = "an MP3 file"
+        elif content[:1] == b"\xff" and content[1:2] and content[1] & 0xF6 == 0xF0:  # ADTS
+            kind = "an AAC file"
         elif content[257:262] == b"ustar":
             kind = "a tar archive"
         elif content[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
