@@ -602,7 +602,7 @@ def test_a_path_is_never_spoken(run, options, inputs, not_loaded, argv, code, wo
         ("Hello.", ""),
         ("Dr. Who/Doctor Who", ""),
         ("a/b.txt and c", ""),
-        ("word. " * 800 + ".txt", ""),
+        ("A sentence, short. " * 300 + "a.txt", ""),
         ("two\nlines.txt", ""),
     ],
 )

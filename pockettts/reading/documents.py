@@ -232,11 +232,9 @@ class _Parser:
         )
         if content[4:8] == b"ftyp":
             kind = "an image" if content[8:12] in (b"heic", b"mif1", b"avif") else "an MP4 file"
-        elif (
-            content[:1] == b"\xff" and content[1:2] and content[1] & 0xE6 == 0xE2
-        ):  # the header of a frame of layer III
+        elif is_binary and content[0] == 0xFF and content[1:2] and content[1] & 0xE6 == 0xE2:  # a frame of layer III
             kind = "an MP3 file"
-        elif content[:1] == b"\xff" and content[1:2] and content[1] & 0xF6 == 0xF0:  # ADTS
+        elif is_binary and content[0] == 0xFF and content[1:2] and content[1] & 0xF6 == 0xF0:  # ADTS
             kind = "an AAC file"
         elif content[257:262] == b"ustar":
             kind = "a tar archive"
