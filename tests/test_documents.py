@@ -220,6 +220,35 @@ def test_notes_are_read_when_asked():
     assert "A note of two lines." in [block.text for block in from_markdown(text, Apparatus(notes=True))[0]]
 
 
+def test_an_element_with_very_many_attributes_takes_no_time():
+    attributes = " ".join(f"a{n}='1'" for n in range(50_000))
+    picture = f'<img src="data:image/png;base64,{"A" * 5000}" alt="A picture."/>'
+    page = f"<p {attributes}>Words.</p>{picture}<p class='hidden-{'x' * 3000}' hidden>No.</p>"
+    assert [block.text for block in from_html(page, Apparatus(alt=True))] == ["Words.", "A picture."]
+
+
+def test_deeply_nested_markdown_is_read():
+    quotes = "\n\n".join(">" * depth + f" Level {depth}." for depth in range(1, 60))
+    assert [block.text for block in from_markdown(quotes)[0]] == [f"Level {depth}." for depth in range(1, 60)]
+    items = "\n".join("  " * depth + f"- Level {depth}." for depth in range(40))
+    assert [block.text for block in from_markdown(items)[0]] == [f"- Level {depth}." for depth in range(40)]
+
+
+def test_a_word_document_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("docx")
+    monkeypatch.setattr("pockettts.reading.word.MAX_PART", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", bytes(2 << 20))
+    with pytest.raises(TextError, match="a.docx has more than 1 MB"):
+        read(tmp_path / "a.docx")
+
+
+def test_a_warning_about_a_page_names_its_file(tmp_path, caplog):
+    (tmp_path / "a.html").write_text("<html><body>Words." + "<div>" * 3000 + "x")
+    assert read(tmp_path / "a.html")[0].text == "Words."
+    assert "a.html: it has elements more than 2048 deep" in caplog.text
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "iso-8859-1"])
 def test_encodings_of_pages(encoding):
     declared = f'<meta charset="{encoding}">' if encoding.startswith("iso") else ""

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice, takewhile
 from pathlib import Path
@@ -35,7 +36,8 @@ WANTED = "give a text, Markdown, HTML, EPUB, PDF, DOCX, SRT or VTT file"
 # Kinds of files that can't be read, by their first bytes.
 FOREIGN = {
     b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"RIFF": "a sound, image or video file",
-    b"ID3": "an MP3 file", b"FORM": "an AIFF file", b"\x30\x26\xb2\x75": "a Windows Media file", b"caff": "a CAF file", b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"\x7fELF": "a program",
+    b"ID3": "an MP3 file", b"FORM": "an AIFF file", b"\x30\x26\xb2\x75": "a Windows Media file", b"caff": "a CAF file",
+    b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"\x7fELF": "a program",
     b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive", b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive", b"{\\rtf": "an RTF file", b"\xd0\xcf\x11\xe0": "an old Office file",
     b"SQLite format": "a database", b"%!PS": "a PostScript file", b"AT&TFORM": "a DjVu file", b"II*\0": "a TIFF image",
@@ -288,7 +290,7 @@ class _Parser:
         from .notes import Notes
         from .tree import local_name, parse, text_of
 
-        root = parse(decode_page(self._within_limit()))
+        root = parse(decode_page(self._within_limit()), partial(logger.warning, "%s: %s", self.name))
         title = next((text_of(element) for element in root.iter() if local_name(element) == "title"), "")
         language = root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
         authors = [meta.get("content", "") for meta in root.iter("meta") if meta.get("name", "").lower() == "author"]

@@ -76,6 +76,7 @@ IN_TEXT = re.compile(
     r"[\[{](?:pg|page|p\.)\s*[\divxlc]{1,5}[\]}]|\[\^[^\]\s]+\]|\[illustration\.?\]",
     re.I,
 )
+MAX_NESTING = 100  # of quotes and lists in Markdown; two levels for each list. Deeper text is left out.
 ILLUSTRATION = re.compile(r"\[illustration:\s*([^\]]*)\]", re.I)
 SUPERSCRIPT = str.maketrans(
     "0123456789+-\u2212n", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207b\u207f"
@@ -417,7 +418,11 @@ def from_markdown(text: str, apparatus: Apparatus = TEXT_ONLY) -> tuple[list[Blo
         text = text if about is None else text[front.end() :]
     if text.count("[") + text.count("`") + text.count("<") > MAX_TAGS:
         raise ValueError("it has too many marks of Markdown")
-    markdown = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(footnote_plugin)
+    markdown = (
+        MarkdownIt("commonmark", {"html": True, "maxNesting": MAX_NESTING})
+        .enable(["table", "strikethrough"])
+        .use(footnote_plugin)
+    )
     page = markdown.render(text)
     return (from_html(page, apparatus) if page.strip() else []), about or {}
 

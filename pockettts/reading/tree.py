@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_TAGS = 500_000  # of a page; the longest novels have some 50,000
 MAX_DEPTH = 2048  # of nested elements; libxml2's limit
+MAX_ATTRIBUTES = 1000  # of an element
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 RAW = {
@@ -31,6 +32,7 @@ RAW = {
 }  # elements whose content has no tags
 
 
+_LONG_TAG = re.compile(r"<([A-Za-z][\w:-]*)\s[^<>]{2000,}>")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
 _ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]{1,40})\s+(?:"([^"&%<]{0,200})"|'([^'&%<]{0,200})')\s*>""")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[]*\[.{0,20000}?\]\s*>", re.I | re.S)
@@ -71,9 +73,15 @@ def _repaired(page: str) -> str:
     if "<!ENTITY" in page:
         entities = {match[1]: match[2] or match[3] or "" for match in _ENTITY.finditer(page[:20_000])}
         page = re.sub(r"&([\w.-]+);", lambda match: entities.get(match[1], match[0]), page)
+    page = _LONG_TAG.sub(_with_few_attributes, page)
     page = _DOCTYPE.sub("", page, count=1)
     page = _CLOSING.sub("", page)  # libxml2 ignores text after them
     return _NO_XML.sub("", _raw_text_closed(page))
+
+
+def _with_few_attributes(tag: re.Match[str]) -> str:
+    """A long start tag, without its attributes if there are very many: libxml2 takes quadratic time for them."""
+    return f"<{tag[1]}>" if len(tag[0].split()) > MAX_ATTRIBUTES else tag[0]
 
 
 def _raw_text_closed(page: str) -> str:

@@ -1,6 +1,7 @@
 """Read Word documents with python-docx (`pip install 'pockettts[docx]'`), with the paragraphs of tables, frames and tracked changes."""
 
 import re
+import zipfile
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -10,6 +11,7 @@ from .blocks import Apparatus, Block
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats the element before it
+MAX_PART = 256 << 20  # bytes of a file in the archive, unpacked
 NOTE_MARKS = {f"{W}footnoteReference", f"{W}endnoteReference"}
 LEFT_OUT = {f"{W}del", f"{W}moveFrom", FALLBACK}
 APPARATUS_STYLE = re.compile(r"(?:toc|index|table of figures|table of authorities|contents)\b.*", re.I)
@@ -29,10 +31,17 @@ def read_docx(name: str, content: bytes, apparatus: Apparatus) -> Word:
     """Read a Word document.
 
     Raises:
-        TextError: it is damaged.
+        TextError: it is damaged or too large.
     """
     import docx
 
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            size = max((part.file_size for part in archive.infolist() if part.filename.endswith(".xml")), default=0)
+    except (zipfile.BadZipFile, ValueError, OSError):
+        size = 0  # python-docx says what is wrong
+    if size > MAX_PART:
+        raise TextError(f"{name} has more than {MAX_PART >> 20} MB of text and markup: give a part of it")
     try:
         document = docx.Document(BytesIO(content))
         about = document.core_properties
