@@ -167,7 +167,7 @@ def list_chapters(files: list[str], read: Any, chapters: str | None) -> None:
         total = sum(words for _, words, _ in rows)
         print(f"      {total:8,} words  {total / 150:7.1f} min  in all")
     if failed:
-        raise TextError(f"{failed} of {len(files)} can't be listed, the others are")
+        raise TextError(f"{failed} of {len(files)} can't be listed")
 
 
 def read_file(args: argparse.Namespace, name: str) -> "Document":
@@ -220,14 +220,17 @@ class Voices:
 def check(args: argparse.Namespace, config: "Config") -> None:
     """Raise OptionError, AudioError or VoiceError for options whose values are invalid. Makes the folder of --output-dir."""
     from ..sound.formats import FORMATS
+    from ..storage.files import check_place
 
     FORMATS[args.format or FORMAT].check()
     Voices(args, config).check()
     if args.directory is not None:
         try:
             os.makedirs(args.directory, exist_ok=True)
-        except OSError as error:
-            raise OptionError(f"--output-dir {args.directory}: can't make this folder ({error.strerror})") from None
+            check_place(os.path.join(args.directory, "file"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OptionError(f"--output-dir {args.directory}: can't write there ({reason}): give another folder") from None
 
 
 def speak_files(
@@ -282,7 +285,8 @@ def speak_files(
     for job, error in failures:
         print_message(f"pockettts: {error}" if job.name in str(error) else f"pockettts: {job.name}: {error}")
     if failures:
-        raise TextError(f"{len(failures)} of {observer.jobs} failed, the others are done")
+        others = ", the others are done" if len(failures) < observer.jobs else ""
+        raise TextError(f"{len(failures)} of {observer.jobs} failed{others}")
 
 
 def _jobs(
