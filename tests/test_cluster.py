@@ -89,10 +89,10 @@ def wait_for(condition, seconds=60):
         time.sleep(0.05)
 
 
-def spoken(crew, items, after=None):
+def spoken(backend, items, after=None):
     """(item, sound) of all chunks. `after` is called with the number of each finished chunk."""
     found = []
-    for item, result in crew.speak(items):
+    for item, result in backend.speak(items):
         assert result is None or isinstance(result, Spoken), result
         found.append((item, result and result.pcm))
         if after:
@@ -132,8 +132,8 @@ def test_workers_crash_hang_and_join_late(setup, machines):
         elif count == 15:
             second.send_signal(signal.SIGSTOP)
 
-    crew = cluster.Cluster(setup, machines.address, patience=2.0)
-    assert spoken(crew, items, disturb) == spoken(ThisMachine(setup), items)
+    backend = cluster.Cluster(setup, machines.address, patience=2.0)
+    assert spoken(backend, items, disturb) == spoken(ThisMachine(setup), items)
 
 
 def test_the_scheduler_restarts(setup, machines):
@@ -147,8 +147,8 @@ def test_the_scheduler_restarts(setup, machines):
             threading.Timer(0.5, machines.start_scheduler).start()
             threading.Timer(1.0, machines.start_worker).start()
 
-    crew = cluster.Cluster(setup, machines.address, patience=5.0, reconnect=60.0)
-    assert spoken(crew, items, restart) == spoken(ThisMachine(setup), items)
+    backend = cluster.Cluster(setup, machines.address, patience=5.0, reconnect=60.0)
+    assert spoken(backend, items, restart) == spoken(ThisMachine(setup), items)
 
 
 def test_a_worker_without_the_package_is_left_out(setup, machines, caplog):
@@ -156,17 +156,17 @@ def test_a_worker_without_the_package_is_left_out(setup, machines, caplog):
     (machines.folder / "other" / "pockettts" / "__init__.py").write_text("__version__ = '0.1'")
     machines.start_worker(PYTHONPATH=str(machines.folder / "other"))
     machines.start_worker()
-    crew = cluster.Cluster(setup, machines.address)
-    wait_for(lambda: len(crew._asked_workers()) == 2)
-    assert spoken(crew, orders(12)) == spoken(ThisMachine(setup), orders(12))
+    backend = cluster.Cluster(setup, machines.address)
+    wait_for(lambda: len(backend._list_workers()) == 2)
+    assert spoken(backend, orders(12)) == spoken(ThisMachine(setup), orders(12))
     assert "is not used" in caplog.text
 
 
 def test_a_config_that_no_worker_has_is_one_error(setup, machines, here, caplog):  # noqa: F811
     machines.start_worker()
-    crew = cluster.Cluster(replace(setup, model=str(here / "missing.yaml")), machines.address)
-    wait_for(lambda: crew._asked_workers())
-    ((_, result),) = crew.speak(orders(1))
+    backend = cluster.Cluster(replace(setup, model=str(here / "missing.yaml")), machines.address)
+    wait_for(lambda: backend._list_workers())
+    ((_, result),) = backend.speak(orders(1))
     assert isinstance(result, PocketTTSError) and "missing.yaml: no such file" in str(result)
     assert "--config FILE" in str(result) and "\n" not in str(result)
     assert caplog.text.count("is not used: it can't load the model") == 1 and "again" not in caplog.text

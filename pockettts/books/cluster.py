@@ -47,7 +47,7 @@ class _Ticket:
     """An order that was submitted, and its state.
 
     Attributes:
-        given: when it was last submitted, in seconds of `monotonic`.
+        submitted: when it was last submitted, in seconds of `monotonic`.
         tries: how often it was submitted.
         futures: those that are running, by key.
     """
@@ -56,13 +56,13 @@ class _Ticket:
     order: Order | None
     result: Spoken | PocketTTSError | None = None
     is_done: bool = False
-    given: float = 0.0
+    submitted: float = 0.0
     tries: int = 0
     futures: dict[str, Any] = field(default_factory=dict)
 
 
 class Cluster:
-    """Speak orders on a Dask cluster. Implements `Crew`.
+    """Speak orders on a Dask cluster. Implements `Backend`.
 
     Args:
         address: of the scheduler, such as tcp://host:8786.
@@ -91,18 +91,18 @@ class Cluster:
         self._suspects: dict[str, float] = {}  # workers that were late, and when
         self._unfit: set[str] = set()  # workers without this version of the package
         self._checked: set[str] = set()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._numbers = count()
         self._finished: Queue[tuple[_Ticket, str, Spoken | BaseException | None]] = Queue()
-        self._seen: tuple[float, dict[str, Any]] = (
+        self._cached_workers: tuple[float, dict[str, Any]] = (
             -WORKERS_AGE,
             {},
-        )  # when the workers were asked for, and who they are
+        )  # the time of the last query, and its result
         self._client: Any = None
         self._connect(timeout=CONNECT)
 
     def speak(self, items: "Iterable[tuple[T, Order | None]]") -> "Iterator[tuple[T, Spoken | PocketTTSError | None]]":
-        """See `Crew`."""
+        """See `Backend`."""
         source = iter(items)
         tickets: deque[_Ticket] = deque()
         is_over = False
@@ -119,7 +119,7 @@ class Cluster:
                         break
                     ticket = _Ticket(*following, is_done=following[1] is None)
                     tickets.append(ticket)
-                    self._give(ticket)
+                    self._submit(ticket)
                 while tickets and tickets[0].is_done:
                     done = tickets.popleft()
                     yield done.item, done.result
@@ -130,7 +130,7 @@ class Cluster:
 
     # --- chunks --------------------------------------------------------------------------------------------------------------
 
-    def _give(self, ticket: _Ticket) -> None:
+    def _submit(self, ticket: _Ticket) -> None:
         """Submit an order, if possible to a worker that is not suspected to hang."""
         if ticket.is_done or ticket.order is None:
             return
@@ -139,7 +139,7 @@ class Cluster:
         good = [worker for worker in self._workers() if worker not in suspects]
         is_limited = bool(suspects or self._unfit) and bool(good)
         where = {"workers": good, "allow_other_workers": not self._unfit} if is_limited else {}
-        ticket.given, ticket.tries = monotonic(), ticket.tries + 1
+        ticket.submitted, ticket.tries = monotonic(), ticket.tries + 1
         try:
             from .worker import speak_on_worker
 
@@ -174,7 +174,7 @@ class Cluster:
         except Empty:
             if not self._is_connected():
                 self._reconnect(tickets)
-            self._look_after(tickets)
+            self._resubmit_late(tickets)
             return
         if ticket.futures.pop(key, None) is None or ticket.is_done:
             return
@@ -209,16 +209,18 @@ class Cluster:
             logger.warning("%.40r is given to a worker again: %.120s", ticket.order.chunk.text.strip(), what)
         if reason is not None:
             sleep(BACKOFF * ticket.tries)  # meanwhile `_check` may find that the worker is unfit
-        self._give(ticket)
+        self._submit(ticket)
 
-    def _look_after(self, tickets: "deque[_Ticket]") -> None:
+    def _resubmit_late(self, tickets: "deque[_Ticket]") -> None:
         """Submit chunks that are late to other workers too."""
         limit = max(self.patience, SLOWNESS * self._slowest) if self._slowest else self.first_patience
-        late = [ticket for ticket in tickets if not ticket.is_done and monotonic() - ticket.given > limit]
+        late = [ticket for ticket in tickets if not ticket.is_done and monotonic() - ticket.submitted > limit]
         if not late:
             return
         if not self._workers():
-            self._tell("no worker", f"{self.address} has no workers: waiting for them (`dask worker {self.address}`)")
+            self._log_once(
+                "no worker", f"{self.address} has no workers: waiting for them (`dask worker {self.address}`)"
+            )
             return
         holders = self._holders(late)
         for ticket in late:
@@ -235,14 +237,14 @@ class Cluster:
                             "the worker %s let a chunk wait for %d seconds: others get its chunks too", worker, limit
                         )
                     self._suspects[worker] = monotonic()
-            self._give(ticket)
+            self._submit(ticket)
 
     # --- the cluster ---------------------------------------------------------------------------------------------------------
 
     def _connect(self, timeout: float) -> None:
         from distributed import Client
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is said here
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are reported here
         logging.getLogger("tornado").setLevel(logging.CRITICAL)
         try:
             self._client = Client(self.address, timeout=timeout, set_as_default=False)  # type: ignore[no-untyped-call]
@@ -257,13 +259,13 @@ class Cluster:
         self._suspects.clear()
         self._checked.clear()
         if not self._workers():
-            self._tell(
+            self._log_once(
                 "no worker", f"{self.address} has no workers yet: waiting for them (`dask worker {self.address}`)"
             )
 
     def _reconnect(self, tickets: "deque[_Ticket]") -> None:
         """Wait for the scheduler, and submit unfinished chunks again."""
-        self._tell(f"away {next(self._numbers)}", f"the scheduler {self.address} is away: waiting for it")
+        self._log_once(f"away {next(self._numbers)}", f"the scheduler {self.address} is away: waiting for it")
         self._close()
         end = monotonic() + self.reconnect
         while True:
@@ -277,16 +279,16 @@ class Cluster:
         for ticket in tickets:
             if not ticket.is_done:
                 ticket.futures = {}
-                self._give(ticket)
+                self._submit(ticket)
 
     def _is_connected(self) -> bool:
         return bool(self._client.status == "running" and self._client.scheduler is not None)
 
     def _workers(self) -> dict[str, Any]:
         """The workers by address, as the scheduler describes them. The list is at most WORKERS_AGE seconds old."""
-        when, workers = self._seen
+        when, workers = self._cached_workers
         if monotonic() - when > WORKERS_AGE:
-            self._seen = monotonic(), (workers := self._asked_workers())
+            self._cached_workers = monotonic(), (workers := self._list_workers())
             for address in workers.keys() - self._checked:
                 self._checked.add(address)
                 Thread(target=self._check, args=(address,), daemon=True).start()
@@ -297,9 +299,9 @@ class Cluster:
         from .worker import fault_of_worker, version_of_worker
 
         try:
-            version = self._asked(address, version_of_worker, __version__)
+            version = self._call(address, version_of_worker, __version__)
             if version == __version__:
-                fault = self._asked(address, fault_of_worker, "", str(self.setup.model))
+                fault = self._call(address, fault_of_worker, "", str(self.setup.model))
             else:
                 what = f"it has pockettts {version}" if isinstance(version, str) else f"{version}"[:80]
                 fault = f"{what}; this is pockettts {__version__}"
@@ -309,11 +311,11 @@ class Cluster:
             logger.warning("the worker %s is not used: %s", address, fault)
             self._unfit.add(address)
 
-    def _asked(self, address: str, function: Callable[..., str], default: str, *given: str) -> Any:
+    def _call(self, address: str, function: Callable[..., str], default: str, *given: str) -> Any:
         """The result of a function on a worker: what it returns or raises, or the default if the worker is gone."""
         return self._client.run(function, *given, workers=[address], on_error="return").get(address, default)
 
-    def _asked_workers(self) -> dict[str, Any]:
+    def _list_workers(self) -> dict[str, Any]:
         try:
             return dict(self._client.scheduler_info(n_workers=-1)["workers"])
         except TypeError:  # before 2025.4
@@ -329,17 +331,17 @@ class Cluster:
             holders |= {str(key): workers[0] for key, workers in self._client.who_has(futures).items() if workers}
             holders |= {str(key): worker for worker, keys in self._client.processing().items() for key in keys}
         except Exception:
-            logger.debug("the scheduler did not say who has what", exc_info=True)
+            logger.debug("the scheduler did not list the holders of chunks", exc_info=True)
         return holders
 
     def _window(self) -> int:
         threads = sum(int(worker.get("nthreads", 1)) for worker in self._workers().values())
         return max(4, AHEAD * threads)
 
-    def _tell(self, what: str, message: str) -> None:
+    def _log_once(self, what: str, message: str) -> None:
         """Log a warning once, without delay."""
-        if what not in self._told:
-            self._told.add(what)
+        if what not in self._logged:
+            self._logged.add(what)
             logger.warning("%s", message)
 
     def _close(self) -> None:

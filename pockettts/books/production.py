@@ -1,6 +1,6 @@
-"""From jobs to sound files. A crew speaks the chunks; the results are written, tagged, and recorded for `--resume`.
+"""From jobs to sound files. A backend speaks the chunks; the results are written, tagged, and recorded for `--resume`.
 
-    jobs --plan--> pieces --Crew--> Spoken --Production--> files
+    jobs --plan--> pieces --Backend--> Spoken --Production--> files
 
 The pieces of all jobs form one stream, so a cluster does not idle at the end of a file.
 """
@@ -25,7 +25,7 @@ from ..sound.tags import Tags
 from ..words.alignment import Word
 from .plan import Job, Piece, Split, Track, pieces, tracks, with_chapters
 from .resume import Note, ResumeState
-from .speaker import Crew, Order, Spoken
+from .speaker import Backend, Order, Spoken
 
 FASTEST = 1.5  # the largest factor by which a subtitle is sped up to end before the next begins
 SILENCE = 60  # seconds of silence that are written at once
@@ -71,7 +71,7 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
-class Style:
+class Settings:
     """Settings that all jobs share.
 
     Attributes:
@@ -80,7 +80,7 @@ class Style:
         check: raises TextError for a text that can't be spoken.
         facts: of a job and its texts: the values that `--resume` requires to be unchanged, with the seed, which may be None.
         writer: `loudness` and `volume` for a `Writer`.
-        heard: an output that gets the sound immediately, such as a loudspeaker.
+        live: an output that gets the sound immediately, such as a loudspeaker.
         with_marks: `[voice:NAME]` changes the voice.
     """
 
@@ -90,11 +90,11 @@ class Style:
     check: Callable[[str], None]
     facts: Callable[[Job, list[str]], dict[str, Any]]
     writer: dict[str, Any] = field(default_factory=dict)
-    heard: Any = None
+    live: Any = None
     with_marks: bool = True
 
 
-# The items that pass through a crew: the work, the index of the track, and the piece. The piece None ends a track; the track -1 ends a
+# The items that pass through a backend: the work, the index of the track, and the piece. The piece None ends a track; the track -1 ends a
 # job. A job that could not begin is sent with its error.
 Item = tuple[Work | Job, int, Piece | None | PocketTTSError]
 
@@ -103,15 +103,21 @@ class Production:
     """Make the files of jobs, in order.
 
     Args:
-        crew: speaks the chunks.
+        backend: speaks the chunks.
         resume: continue interrupted jobs. A job with an output and without a journal is finished.
         skip_finished: with `resume`, skip finished jobs; otherwise a job without a journal is an error.
     """
 
     def __init__(
-        self, crew: Crew, style: Style, observer: Observer, *, resume: bool = False, skip_finished: bool = False
+        self,
+        backend: Backend,
+        settings: Settings,
+        observer: Observer,
+        *,
+        resume: bool = False,
+        skip_finished: bool = False,
     ) -> None:
-        self.crew, self.style, self.observer = crew, style, observer
+        self.backend, self.settings, self.observer = backend, settings, observer
         self.resume, self.skip_finished = resume, skip_finished
         self.failures: list[tuple[Job, PocketTTSError]] = []
         self._output: _Output | None = None
@@ -123,8 +129,8 @@ class Production:
         Raises KeyboardInterrupt, after the finished chunks are in their file.
         """
         try:
-            for item, spoken in self.crew.speak(self._items(jobs)):
-                self._take(item, spoken)
+            for item, spoken in self.backend.speak(self._items(jobs)):
+                self._handle(item, spoken)
         except KeyboardInterrupt:
             self._interrupt()
             raise
@@ -159,8 +165,8 @@ class Production:
         files = tracks(job, document, len(whole.chapters))
         texts = [text for track in files for text in _texts(track)]
         for text in texts:
-            self.style.check(text)
-        state = ResumeState(job.output, self.style.facts(job, texts))
+            self.settings.check(text)
+        state = ResumeState(job.output, self.settings.facts(job, texts))
         if self.resume and self.skip_finished and not state.path.exists():
             if all(os.path.exists(track.path) for track in files):
                 logger.info("%s is there", job.output)
@@ -182,7 +188,7 @@ class Production:
         for number in range(first, len(work.tracks)):
             track = work.tracks[number]
             for piece in pieces(
-                track, self.style.split, work.job.voice, self.style.known if self.style.with_marks else None
+                track, self.settings.split, work.job.voice, self.settings.known if self.settings.with_marks else None
             ):
                 if work.failed:
                     return
@@ -195,7 +201,7 @@ class Production:
 
     # --- output: results in order ----------------------------------------------------------------------------------------------------
 
-    def _take(self, item: Item, spoken: Spoken | PocketTTSError | None) -> None:
+    def _handle(self, item: Item, spoken: Spoken | PocketTTSError | None) -> None:
         work, number, piece = item
         if isinstance(work, Job):
             assert isinstance(piece, PocketTTSError)
@@ -229,12 +235,12 @@ class Production:
             logger.warning("%s", message)
         before = work.samples
         self._opened(work, number).add(piece, spoken)
-        seconds = (work.samples - before) / self.style.sample_rate
+        seconds = (work.samples - before) / self.settings.sample_rate
         self.observer.piece(work, number, piece, seconds, spoken.work if spoken else 0.0)
 
     def _opened(self, work: Work, number: int) -> "_Output":
         if self._output is None:
-            self._output = _Output(work, number, self.style, self.observer)
+            self._output = _Output(work, number, self.settings, self.observer)
         return self._output
 
     def _close(self, work: Work, number: int) -> None:
@@ -273,12 +279,12 @@ class Production:
 class _Output:
     """An open sound file."""
 
-    def __init__(self, work: Work, number: int, style: Style, observer: Observer) -> None:
-        self.work, self.number, self.track, self.style, self.observer = (
+    def __init__(self, work: Work, number: int, settings: Settings, observer: Observer) -> None:
+        self.work, self.number, self.track, self.settings, self.observer = (
             work,
             number,
             work.tracks[number],
-            style,
+            settings,
             observer,
         )
         self.samples, self.part = 0, -1
@@ -287,7 +293,7 @@ class _Output:
         self._cue_pieces: list[Piece] = []
         form = of_path(self.track.path)
         self._writer = self._stack.enter_context(
-            Writer(self.track.path, style.sample_rate, tags=_tags(work, number), **style.writer)
+            Writer(self.track.path, settings.sample_rate, tags=_tags(work, number), **settings.writer)
         )
         self._has_chapters = len(self.track.chapters) > 1 and form.name not in ("wav", "aac")
         self._starts: dict[int, int] = {}  # of chapters, the first sample
@@ -303,14 +309,14 @@ class _Output:
                 self._cue_pieces.append(piece)
                 self._speech.append(spoken)
             return
-        silence = np.zeros(round(piece.silence * self.style.sample_rate), np.float32)
+        silence = np.zeros(round(piece.silence * self.settings.sample_rate), np.float32)
         if piece.part != self.part and piece.chunk is not None:
             if self.part >= 0:
                 self.observer.chapter(self.work, self.number, self.part)
             self.part = piece.part
         data = pcm16(silence) + (spoken.pcm if spoken else b"")
         for word in spoken.words if spoken else ():
-            self._note_word(word, (self.samples + len(silence)) / self.style.sample_rate)
+            self._note_word(word, (self.samples + len(silence)) / self.settings.sample_rate)
         note = Note(piece.part, len(silence), piece.voice if piece.chunk else self._writer.speaker)
         if piece.chunk is not None:
             self._keep(note, data, piece.chunk.characters, 1)
@@ -319,7 +325,7 @@ class _Output:
 
     def _end_cue(self) -> None:
         """Write the speech of a subtitle at its time. It is sped up if it would end after the start of the next."""
-        rate = self.style.sample_rate
+        rate = self.settings.sample_rate
         parts, self._cue_pieces = self._cue_pieces, []
         speech, self._speech = self._speech, []
         cue = self.track.cues[parts[0].part]
@@ -373,10 +379,10 @@ class _Output:
         self.samples += len(data) // 2
 
     def _play(self, data: bytes) -> None:
-        if self.style.heard is not None:
-            self.style.heard.write(from_pcm16(data))
-            if hasattr(self.style.heard, "flush"):
-                self.style.heard.flush()
+        if self.settings.live is not None:
+            self.settings.live.write(from_pcm16(data))
+            if hasattr(self.settings.live, "flush"):
+                self.settings.live.flush()
 
     def finish(self, is_whole: bool = True) -> None:
         """Finish the file. is_whole: False after Ctrl-C; then a subtitle of which chunks are missing is dropped."""
@@ -399,13 +405,13 @@ class _Output:
         marks: list[Mark] = []
         for (part, start), end in zip(starts, ends, strict=True):
             title = self.track.chapters[part].title or (self.work.document.title if not part else "")
-            if end - start >= SHORTEST * self.style.sample_rate:
+            if end - start >= SHORTEST * self.settings.sample_rate:
                 first = start if marks else 0
                 marks.append(
                     Mark(
                         title or f"{self.track.number + part}",
-                        first / self.style.sample_rate,
-                        end / self.style.sample_rate,
+                        first / self.settings.sample_rate,
+                        end / self.settings.sample_rate,
                     )
                 )
         return marks

@@ -80,7 +80,7 @@ class Spoken(NamedTuple):
 T = TypeVar("T")
 
 
-class Crew(Protocol):
+class Backend(Protocol):
     """Speaks orders on this machine or on a cluster. Results keep the order of the items; items without an order have no result."""
 
     def speak(

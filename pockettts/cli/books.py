@@ -12,7 +12,7 @@ from .common import apparatus_of, level_of, print_message
 
 if TYPE_CHECKING:
     from ..books.plan import Job
-    from ..books.speaker import Crew, Setup, Speaker
+    from ..books.speaker import Backend, Setup, Speaker
     from ..config.schema import Config
     from ..reading.documents import Document
     from .progress import HeldLog
@@ -230,7 +230,9 @@ def check(args: argparse.Namespace, config: "Config") -> None:
             check_place(os.path.join(args.directory, "file"))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OptionError(f"--output-dir {args.directory}: can't write there ({reason}): give another folder") from None
+            raise OptionError(
+                f"--output-dir {args.directory}: can't write there ({reason}): give another folder"
+            ) from None
 
 
 def speak_files(
@@ -240,7 +242,7 @@ def speak_files(
     document: "Document | None",
     path: str | None,
     player: Any,
-    heard: Any,
+    live: Any,
     log: "HeldLog",
 ) -> None:
     """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed, or if there is no line.
@@ -248,30 +250,30 @@ def speak_files(
     Args:
         document: the only one, unless it is a batch.
         player: the loudspeaker, if the sound is played.
-        heard: the output that gets the sound for the loudspeaker.
+        live: the output that gets the sound for the loudspeaker.
         log: holds warnings until the end.
     """
-    from ..books.production import Production, Style
+    from ..books.production import Production, Settings
     from ..reading.normalize import find_reading
     from .progress import BookProgress
 
     voices = Voices(args, config)
     voices.find()
     reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
-    crew = _crew(args, config, voices)
-    style = Style(
+    backend = _backend(args, config, voices)
+    settings = Settings(
         sample_rate=config.mimi.sample_rate,
         split=_splitter(args, config, reading),
         known=voices.known,
         check=_checker(reading),
         facts=partial(_facts, args, config.name, voices),
         writer=level_of(args),
-        heard=heard,
+        live=live,
         with_marks=not args.verbatim,
     )
     in_batch = is_batch(args)
     observer = BookProgress(args, config.mimi.sample_rate, len(files) if in_batch else 0, bool(config.alignment_heads))
-    production = Production(crew, style, observer, resume=args.resume, skip_finished=in_batch)
+    production = Production(backend, settings, observer, resume=args.resume, skip_finished=in_batch)
     log.begin(observer)
     failures = production.run(observer.counted(_jobs(args, files, document, path, voices)))
     log.end()
@@ -318,7 +320,7 @@ def _lines_of_stdin() -> Iterator[bytes]:
         raise OptionError(f"--json-input: can't read stdin ({error.strerror}): give lines of JSON there") from None
 
 
-def _crew(args: argparse.Namespace, config: "Config", voices: Voices) -> "Crew":
+def _backend(args: argparse.Namespace, config: "Config", voices: Voices) -> "Backend":
     """This machine, or a cluster."""
     from ..books.speaker import ThisMachine
 

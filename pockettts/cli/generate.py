@@ -132,8 +132,8 @@ def run(args: argparse.Namespace) -> None:
             )
         player = _player(stack, config.mimi.sample_rate) if args.play else None
         if is_book:
-            heard = _levelled(player, args, config.mimi.sample_rate) if player else None
-            books.speak_files(args, config, files, document, path, player, heard, log)
+            live = _levelled(player, args, config.mimi.sample_rate) if player else None
+            books.speak_files(args, config, files, document, path, player, live, log)
             return
         log.end()
         job = _Job(args, config, path, player)
