@@ -110,6 +110,26 @@ def test_after_a_failed_download_the_bundled_model_is_used(server, caplog):
 
 
 @pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["--voice", "missing.wav"], "missing.wav does not exist"),
+        (["--voice", "hart"], "did you mean heart?"),
+        (["--voice", "alba"], "mini has no voice called 'alba'; take heart or michael, or another model"),
+        (["--voice", "me.wav"], "me.wav: mini can't clone voices"),
+        (["--voice", "https://example.org/me.wav?x=1"], "mini can't clone voices"),
+        (["--voice-map", "Bob=me.wav"], "me.wav: mini can't clone voices"),
+    ],
+)
+def test_mistakes_about_the_voice_are_found_before_it_is_loaded(monkeypatch, tmp_path, capsys, argv, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TTSModel, "load", lambda **_: pytest.fail("the model was loaded"))
+    Path("me.wav").touch()
+    assert cli.main(["Hi", "--variant", "mini", *argv]) == 1
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("voice", "name"), [("heart", "mini"), ("michael", "mini"), ("alba", "english"), ("me.wav", "english")]
 )
 def test_the_requested_voice_decides(server, voice, name):

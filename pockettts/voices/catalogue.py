@@ -94,5 +94,7 @@ def locate(voice: str | Path, config: Config) -> str | Path:
     if isinstance(voice, Path) or os.path.basename(text) != text or os.path.splitext(text)[1]:
         raise VoiceError(f"{text} does not exist: check the path, or use a voice of `pockettts voices`")
     similar = near(text.lower(), known)
-    advice = f"did you mean {either(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
+    advice = "`pockettts voices` lists them; or give a sound file"
+    if similar or not config.voice_cloning:  # then a sound file is no use
+        advice = f"did you mean {either(similar)}?" if similar else f"take {either(known)}, or another model"
     raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")

@@ -42,15 +42,29 @@ def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> P
 
 
 def locate(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> str | Path:
-    """The path or address of a voice. Nothing is downloaded. Raises VoiceError as `catalogue.locate`.
+    """The path or address of a voice. Nothing is downloaded.
 
     Args:
         voice: the name of an own voice, a name of the catalogue, a path or an address.
         own: the folder of own voices; None: the user's.
+
+    Raises:
+        VoiceError: as `catalogue.locate`; or it is a recording, and the model can't clone voices.
     """
-    if isinstance(voice, str) and (known := (own or VoiceFolder()).find(voice)):
-        return known.path
-    return catalogue.locate(voice, config)
+    known = (own or VoiceFolder()).find(voice) if isinstance(voice, str) else None
+    if known is None and voice in catalogue.names(config):
+        return catalogue.locate(voice, config)
+    place = catalogue.locate(voice, config) if known is None else known.path
+    if not config.voice_cloning and Path(str(place).partition("?")[0]).suffix.lower() != STATE:
+        raise _no_cloning(str(voice), config)
+    return place
+
+
+def _no_cloning(origin: str, config: Config) -> VoiceError:
+    return VoiceError(
+        f"{origin}: {config.name} can't clone voices: use another model, such as `--variant english`, "
+        f"or one of its voices ({', '.join(catalogue.names(config))})"
+    )
 
 
 class VoiceLoader:
@@ -130,10 +144,7 @@ class VoiceLoader:
     def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
         """Encode a voice prompt, float32 [samples], to its state."""
         if not self.config.voice_cloning:
-            raise VoiceError(
-                f"{origin}: {self.config.name} can't clone voices: use another model, such as `--variant english`, "
-                f"or one of its voices ({', '.join(catalogue.names(self.config))})"
-            )
+            raise _no_cloning(origin, self.config)
         if self.encoder is None:
             repo = catalogue.gated_page(self.config)
             raise VoiceError(
