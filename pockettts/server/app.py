@@ -258,7 +258,7 @@ def openapi() -> bytes:
     """The OpenAPI description of the server, as JSON."""
     description = yaml.safe_load((Path(__file__).parent / "openapi.yaml").read_text("utf-8"))
     description["info"]["version"] = __version__
-    options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.least, "maximum": n.most,
+    options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.minimum, "maximum": n.maximum,
                       "description": n.about} for name, n in SPEECH_OPTIONS.items()}  # fmt: skip
     schemas = description["components"]["schemas"]
     for schema in ("Speech", "SpeechForm", "OpenAISpeech", "CaptionedSpeech"):
