@@ -79,8 +79,8 @@ class Stream:
         self._blocks: deque[Block] = deque()
         rate = model.sample_rate
         stretched = stretch(self._spoken(), utterance.options.speed, rate)
-        levelled = set_level(stretched, utterance, rate, model.voice_loudness)  # by the reader's thread
-        self._paced = timeline.follow(levelled) if timeline else levelled
+        leveled = set_level(stretched, utterance, rate, model.voice_loudness)  # by the reader's thread
+        self._paced = timeline.follow(leveled) if timeline else leveled
         self._filled = threading.Condition(engine._lock)
         self._over = False  # no more blocks will come
         self._error: Exception | None = None  # the reason, if it is an error

@@ -27,7 +27,7 @@ from .schedule import Schedule
 from .sound.loudness import level as set_level
 from .storage import hub
 from .synthesis import Block, Stepper, Utterance
-from .voices import catalogue
+from .voices import catalog
 from .voices.cache import VoiceCache
 from .voices.folders import VoiceFolder
 from .voices.loader import VOICE_SECONDS, Voice, VoiceLoader
@@ -128,13 +128,13 @@ class TTSModel(OfficialMethods):
 
     @property
     def default_voice(self) -> str:
-        return catalogue.default_voice(self.config)
+        return catalog.default_voice(self.config)
 
     def get_voice_state(self, voice: Voice) -> VoiceState:
         """Load a voice or clone it from a recording: the state of the flow LM after the voice prompt, for `generate`.
 
         Args:
-            voice: the name of an own voice or of the catalogue; a sound file or a .safetensors state, as a path, `hf://`,
+            voice: the name of an own voice or of the catalog; a sound file or a .safetensors state, as a path, `hf://`,
                 `https://` or bytes; or samples, float32 [N] at `sample_rate`.
 
         Raises:

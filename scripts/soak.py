@@ -44,7 +44,7 @@ TINY = Path(__file__).parent.parent / "tests" / "data" / "golden" / "tiny" / "co
 KINDS = {
     "whole": 24, "leave": 26, "slow": 8, "captioned": 6, "events": 5, "clone": 5, "own": 5, "lists": 3, "malformed": 7, "oversized": 5,
     "corrupt": 6,
-}  # per cent  # fmt: skip
+}  # percent  # fmt: skip
 OTHER = "other"  # the name of the second model, which has the weights of the first
 TEXTS = [
     "One.",

@@ -142,7 +142,7 @@ def test_the_least_recently_used_model_is_evicted(loader, expected):
 
 
 def test_a_model_in_use_stays_until_its_responses_end(loader, expected):
-    """With room for one model: while it speaks a long text, another model is requested, which is loaded afterwards."""
+    """With room for one model: while it speaks a long text, another model is requested, which is loaded afterward."""
     with serving(*loader.sources(), max_models=1) as server:
         slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
@@ -215,7 +215,7 @@ def test_the_first_model_must_load(loader):
 
 
 def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path, caplog):
-    """The other model then uses its own default, here the first of the catalogue."""
+    """The other model then uses its own default, here the first of the catalog."""
     models["one"].get_voice_state("cosette").save(tmp_path / "v.safetensors")
     mini = load_config("mini")
     small = Source(mini, default_options(mini), lambda: TTSModel.load(config=mini, threads=2))

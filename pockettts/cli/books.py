@@ -159,11 +159,11 @@ class Voices:
 
     def __init__(self, args: argparse.Namespace, config: "Config") -> None:
         from ..books.batch import voice_map
-        from ..voices import catalogue
+        from ..voices import catalog
 
-        usual = catalogue.default_voice(config) if args.voice is None else args.voice
+        usual = catalog.default_voice(config) if args.voice is None else args.voice
         self.map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
-        self.names = catalogue.names(config)
+        self.names = catalog.names(config)
         self.sources = {name.lower(): name for name in self.names} | self.map | {"": usual}
         self._config = config
 

@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
     if is_book:
         with ExitStack() as stack:
             player = _player(stack, config.mimi.sample_rate) if args.play else None
-            heard = _levelled(player, args, config.mimi.sample_rate) if player else None
+            heard = _leveled(player, args, config.mimi.sample_rate) if player else None
             books.speak_files(args, config, files, path, player, heard)
         return
     greeting = GREETINGS.get(config.language or "", GREETINGS["english"])
@@ -298,7 +298,7 @@ class _Job:
             if to_stdout
             else []
         )
-        return [_levelled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
+        return [_leveled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
 
     def report(self, progress: "Progress", files: str | None = None) -> None:
         progress.clear()
@@ -324,16 +324,16 @@ def _speak(job: _Job, chapters: "list[Chapter]") -> None:
     job.report(progress)
 
 
-def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
+def _leveled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
     """A live output with the loudness and volume of the options."""
     if args.loudness is None and args.volume in (None, 1):
         return out
     from ..sound.loudness import Loudness
 
-    return _Levelled(out, Loudness(args.loudness, sample_rate, level_of(args)["volume"]))
+    return _Leveled(out, Loudness(args.loudness, sample_rate, level_of(args)["volume"]))
 
 
-class _Levelled:
+class _Leveled:
     """An output whose loudness is adjusted."""
 
     def __init__(self, out: Any, loudness: "Loudness") -> None:
@@ -356,7 +356,7 @@ def _write(spoken: "Iterable[Block]", outs: list[Any]) -> None:
 
 def _flush(outs: list[Any]) -> None:
     for out in outs:
-        if isinstance(out, _Levelled):
+        if isinstance(out, _Leveled):
             out.flush()
 
 

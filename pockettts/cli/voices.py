@@ -52,12 +52,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace, own: "VoiceFolder") -> None:
-    from ..voices import catalogue
+    from ..voices import catalog
     from ..voices.loader import names
 
     config, mine = config_of(args), own.voices()
     for name in names(config, own):
-        notes = ["default"] * (name == catalogue.default_voice(config)) + ["yours"] * (name in mine)
+        notes = ["default"] * (name == catalog.default_voice(config)) + ["yours"] * (name in mine)
         print(name + f" ({', '.join(notes)})" * bool(notes))
 
 

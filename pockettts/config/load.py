@@ -82,7 +82,7 @@ def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
 
     Args:
         config: the model.
-        voices: names of the catalogue, URLs or paths; empty: the default voice.
+        voices: names of the catalog, URLs or paths; empty: the default voice.
 
     Returns:
         The files: the weights first, the voices last.

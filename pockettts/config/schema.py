@@ -83,7 +83,7 @@ class Config:
     language: str | None = None
     default_voice: str | None = None
     voices_path: str | None = None  # path of the voice states, with {voice} in place of the name
-    voice_names: list[str] | None = None  # the model's voices; None: the whole catalogue
+    voice_names: list[str] | None = None  # the model's voices; None: the whole catalog
     parameters: int | None = None  # number of weights in the file, including the voice encoder
     alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] pairs whose attention follows the spoken text
     alignment_lead: int | None = None  # frames by which these heads are ahead of the sound; None: 0

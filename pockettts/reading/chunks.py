@@ -1,4 +1,4 @@
-"""Text as the model was trained to read it: normalised, and split into chunks of a sentence or a few.
+"""Text as the model was trained to read it: normalized, and split into chunks of a sentence or a few.
 
 Without a `Reading`, a text is split as the official package does it (`pocket_tts.models.text_chunking`), chunk for chunk. Unlike
 there, chunks are made from the text behind each token and not from decoded ids, so characters that the tokenizer does not know are kept.

@@ -132,7 +132,7 @@ def _goes_on(line: str, following: str) -> bool:
 
 
 def _is_wrapped(line: str, following: str, width: float) -> bool:
-    """Whether a line break is only a wrap: the next word would not have fitted on the line."""
+    """Whether a line break is only a wrap: the next word would not have fit on the line."""
     if _is_item(following) or ENDS.search(line) and _indent(following) > _indent(line):
         return False
     return _goes_on(line, following) or 0 < FULL * width < len(line) + 1 + len(following.split(maxsplit=1)[0])
@@ -223,7 +223,7 @@ def _seconds(given: str) -> float | None:
 
 
 def _merged(items: list[str | Pause | _Shown], gap: float, emoji: Emoji) -> Iterator[str | Pause]:
-    """Merge neighbouring pauses: the sum of marked pauses, else the longest. Layout pauses at the start and end are dropped."""
+    """Merge neighboring pauses: the sum of marked pauses, else the longest. Layout pauses at the start and end are dropped."""
     items = [
         _Shown(SCENE) if isinstance(item, str) and item.strip() and is_silent(item, emoji) else item for item in items
     ]

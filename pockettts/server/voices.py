@@ -1,4 +1,4 @@
-"""The voices of requests: own voices and the catalogue by name, uploads, and URLs if the operator allows them.
+"""The voices of requests: own voices and the catalog by name, uploads, and URLs if the operator allows them.
 
 No request ever names a file of this machine: a name is looked up in a list, and never becomes part of a path.
 """
@@ -13,7 +13,7 @@ from ..config.schema import Config
 from ..errors import BusyError, DownloadError, PocketTTSError, VoiceError
 from ..sound.formats import RECORDINGS
 from ..tts import TTSModel
-from ..voices import catalogue, loader
+from ..voices import catalog, loader
 from ..voices.folders import STATE, FolderFull, NameTaken, OwnVoice, VoiceFolder, check_name, is_state
 from ..voices.state import VoiceState
 from . import remote
@@ -25,7 +25,7 @@ MAX_WAITING = 8  # requests that wait while a voice is cloned or loaded
 
 logger = logging.getLogger("pockettts.server")
 
-# OpenAI's voices with similar ones: one of the catalogue and one of the bundled model.
+# OpenAI's voices with similar ones: one of the catalog and one of the bundled model.
 OPENAI_VOICES = {
     "alloy": ("alba", "heart"),
     "ash": ("marius", "michael"),
@@ -58,15 +58,15 @@ class VoiceNames:
 
     def __init__(self, config: Config, settings: Settings, own: VoiceFolder, first: bool) -> None:
         self.own, self._settings = own, settings
-        self._catalogue = catalogue.names(config)
+        self._catalog = catalog.names(config)
         given = settings.voice
-        is_of_another_model = not first and given in catalogue.ORIGINS and given not in self.all()
-        self.default: str = catalogue.default_voice(config) if given is None or is_of_another_model else given
+        is_of_another_model = not first and given in catalog.ORIGINS and given not in self.all()
+        self.default: str = catalog.default_voice(config) if given is None or is_of_another_model else given
 
     def all(self) -> list[str]:
         """All names, own voices first."""
         mine = list(self.own.voices())
-        return mine + [name for name in self._catalogue if name not in mine]
+        return mine + [name for name in self._catalog if name not in mine]
 
     def find(self, name: str) -> str:
         """Resolve the name of a voice in a request to one of `all`, the default, or a URL.

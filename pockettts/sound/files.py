@@ -199,8 +199,8 @@ class Writer:
 
                 try:
                     write(np.zeros(0, np.float32))
-                    with self._levelled(write, place) as levelled:
-                        yield levelled
+                    with self._leveled(write, place) as leveled:
+                        yield leveled
                 except BaseException:
                     encoder.close()
                     raise
@@ -213,7 +213,7 @@ class Writer:
                 write_tags(place, self._form, tags)
 
     @contextmanager
-    def _levelled(self, write: Callable[[np.ndarray], None], place: Path) -> Iterator[Callable[[np.ndarray], None]]:
+    def _leveled(self, write: Callable[[np.ndarray], None], place: Path) -> Iterator[Callable[[np.ndarray], None]]:
         """Yield the function that writes blocks with the requested loudness."""
         if self._loudness is None and self._volume == 1:
             yield write

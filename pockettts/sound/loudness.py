@@ -286,7 +286,7 @@ class Loudness:
         self._is_fixed = target is None or measured is not None
         self._prior = PRIOR if prior is None else prior
         self._gain = self._wanted_gain(self._prior if measured is None else measured)  # dB
-        self._aim = self._gain  # dB; the gain moves towards it
+        self._aim = self._gain  # dB; the gain moves toward it
         self._step = _SLEW * _HOP  # dB per hop
         self._meter = Meter(sample_rate)
         self._limiter = Limiter(sample_rate)
@@ -318,7 +318,7 @@ class Loudness:
         return self._limiter.write(samples)
 
     def _followed(self, hop: np.ndarray) -> np.ndarray:
-        """Apply to a hop a gain that moves towards the measured one."""
+        """Apply to a hop a gain that moves toward the measured one."""
         before = self._gain
         if self._meter.write(hop):
             blocks, loudness = self._meter.running()

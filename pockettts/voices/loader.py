@@ -15,7 +15,7 @@ from ..model.flow_lm import FlowLM
 from ..model.mimi import MimiEncoder
 from ..sound import files as audio
 from ..sound.quality import problems as recording_problems
-from . import catalogue
+from . import catalog
 from .cache import VoiceCache
 from .folders import STATE, VoiceFolder, is_state
 from .state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
@@ -31,17 +31,17 @@ logger = logging.getLogger("pockettts")
 def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
     """The names of all voices for a model, own voices first. own: the folder of own voices; None: the user's."""
     mine = list((own or VoiceFolder()).voices())
-    return mine + [name for name in catalogue.names(config) if name not in mine]
+    return mine + [name for name in catalog.names(config) if name not in mine]
 
 
 def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> Path:
-    """The file of a voice: an own voice, a name of the catalogue, a path or an address. Raises the errors of `catalogue.find`.
+    """The file of a voice: an own voice, a name of the catalog, a path or an address. Raises the errors of `catalog.find`.
 
     own: the folder of own voices; None: the user's.
     """
     if isinstance(voice, str) and (known := (own or VoiceFolder()).find(voice)):
         return known.path
-    return catalogue.find(voice, config)
+    return catalog.find(voice, config)
 
 
 class VoiceLoader:
@@ -123,10 +123,10 @@ class VoiceLoader:
         if not self.config.voice_cloning:
             raise VoiceError(
                 f"{origin}: {self.config.name} can't clone voices: use another model, such as `--variant english`, "
-                f"or one of its voices ({', '.join(catalogue.names(self.config))})"
+                f"or one of its voices ({', '.join(catalog.names(self.config))})"
             )
         if self.encoder is None:
-            repo = catalogue.gated_page(self.config)
+            repo = catalog.gated_page(self.config)
             raise VoiceError(
                 f"{origin}: a voice can't be cloned without the weights for cloning: accept the terms at {repo}, log in with "
                 f"`hf auth login`, and run `pockettts download {self.config.name}`; or use a voice of `pockettts voices`"

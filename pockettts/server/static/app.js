@@ -213,7 +213,7 @@ function render() {
 
 // --- voices ---------------------------------------------------------------------------------------------------------------
 
-const RECORDED = "/recording"; // the value of the picker's entry for it; no voice of the catalogue is called so
+const RECORDED = "/recording"; // the value of the picker's entry for it; no voice of the catalog is called so
 
 function addVoice(value, name, checked) {
   const label = document.createElement("label");

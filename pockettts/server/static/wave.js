@@ -18,7 +18,7 @@ export class Wave {
     return Math.floor(((x - box.left) / box.width) * this.span);
   }
 
-  /** A step towards a width of so many samples. Returns whether that is reached. */
+  /** A step toward a width of so many samples. Returns whether that is reached. */
   zoom(span) {
     const step = (span - this.span) / 6;
     this.span = calm.matches || Math.abs(step) < span / 1000 ? span : this.span + step;
