@@ -11,15 +11,14 @@ from .base import ROMANS, Currency, Noun, Number, Rule, full_year, nouns, words
 from .european import (
     CLOSERS,
     LETTERS,
-    SPACED_UNITS,
     European,
     common_rules,
     currencies,
     hours_rule,
     metric,
     months_with_dot,
-    powers,
     spaced,
+    unit_table,
     weekday_ranges,
     word_before,
 )
@@ -69,124 +68,7 @@ METRIC = metric(
     """,
     PREFIXES | {"p": "Piko"},
 )
-UNITS = (
-    METRIC
-    | powers(METRIC, lambda name, many: f"Quadrat{name.lower()}", lambda name, many: f"Kubik{name.lower()}")
-    | nouns("""
-    %: Prozent
-    ‰: Promille
-    °: Grad
-    °C ºC: Grad Celsius
-    °F ºF: Grad Fahrenheit
-    K: Kelvin
-    qm: Quadratmeter
-    qkm: Quadratkilometer
-    ccm: Kubikzentimeter
-    cbm: Kubikmeter
-    ha: Hektar
-    min Min Min.: Minute, Minuten, f
-    h Std Std.: Stunde, Stunden, f
-    sec sek Sek Sek.: Sekunde, Sekunden, f
-    Pfd Pfd.: Pfund
-    Ztr Ztr.: Zentner
-    PS: P S
-    Nm: Newtonmeter
-    dB: Dezibel
-    px: Pixel
-    MP: Megapixel
-    lx: Lux
-    lm: Lumen
-    cd: Candela
-    ppm: Teil pro Million, Teile pro Million
-    dpi: Punkt pro Zoll, Punkte pro Zoll
-    mmHg: Millimeter Quecksilbersäule
-    km/h kmh: Kilometer pro Stunde
-    m/s: Meter pro Sekunde
-    mph: Meile pro Stunde, Meilen pro Stunde, f
-    U/min: Umdrehung pro Minute, Umdrehungen pro Minute, f
-    Mbps: Megabit pro Sekunde
-    Gbps: Gigabit pro Sekunde
-    l/100km: Liter auf hundert Kilometer
-    T€: tausend Euro
-    M€ Mio.€ Mio€: Million Euro, Millionen Euro, f
-    ft: Fuß
-    mi: Meile, Meilen, f
-    lb lbs: Pfund
-    oz: Unze, Unzen, f
-    St. Stk Stk.: Stück
-""")
-)
-CURRENCIES = currencies("""
-    EUR: Euro | Cent
-    USD: Dollar | Cent
-    GBP: Pfund | Penny, Pence
-    CHF: Franken | Rappen
-    JPY: Yen
-    CNY: Yuan | Fen
-    INR: Rupie, Rupien, f | Paisa
-    RUB: Rubel | Kopeke, Kopeken, f
-    KRW: Won
-    ILS: Schekel | Agora
-    TRY: Lira, Lira, f | Kurus
-    UAH: Hrywnja, Hrywnja, f | Kopeke, Kopeken, f
-    CAD: kanadischer Dollar, kanadische Dollar | Cent
-    AUD: australischer Dollar, australische Dollar | Cent
-    BRL: Real, Reais | Centavo, Centavos
-    SEK: schwedische Krone, schwedische Kronen, f | Öre
-    NOK: norwegische Krone, norwegische Kronen, f | Öre
-    DKK: dänische Krone, dänische Kronen, f | Öre
-    PLN: Zloty | Groschen
-    CZK: tschechische Krone, tschechische Kronen, f | Heller
-    HUF: Forint
-    DEM: Mark, Mark, f | Pfennig
-    DM: Mark, Mark, f | Pfennig
-    BTC: Bitcoin
-    ¢: Cent
-""")
 
-TITLES = {
-    "Hr.": "Herr", "Hrn.": "Herrn", "Fr.": "Frau", "Frl.": "Fräulein", "Dr.": "Doktor", "Dres.": "Doktores", "Prof.": "Professor",
-    "Dipl.-Ing.": "Diplomingenieur", "Ing.": "Ingenieur", "Mag.": "Magister", "St.": "Sankt", "Hl.": "Heiliger", "hl.": "heilige",
-    "Gebr.": "Gebrüder", "Fa.": "Firma", "Dr": "Doktor", "Kgl.": "königlich", "Gen.": "General", "Frhr.": "Freiherr",
-    "Pfr.": "Pfarrer", "RA": "Rechtsanwalt", "Geb.": "Geboren",
-}  # fmt: skip
-BEFORE_NUMBERS = {
-    "nr.": "Nummer", "Nr.": "Nummer", "Nrn.": "Nummern", "Nr": "Nummer", "S.": "Seite", "Bd.": "Band", "Bde.": "Bände",
-    "Kap.": "Kapitel", "Abs.": "Absatz", "Art.": "Artikel", "Abb.": "Abbildung", "Tab.": "Tabelle", "Abschn.": "Abschnitt",
-    "Aufl.": "Auflage", "Anm.": "Anmerkung", "Z.": "Zeile", "Zi.": "Zimmer", "Zif.": "Ziffer", "Ziff.": "Ziffer",
-    "Hs.": "Handschrift", "Tel.": "Telefon", "tel.": "Telefon", "Fax.": "Fax", "ca.": "circa", "geb.": "geboren",
-    "gest.": "gestorben", "v.": "von", "Lfg.": "Lieferung", "Op.": "Opus", "op.": "Opus", "Kl.": "Klasse", "Sp.": "Spalte",
-    "Vers.": "Version", "Jg.": "Jahrgang", "Bl.": "Blatt", "Taf.": "Tafel", "Fn.": "Fußnote", "Rn.": "Randnummer",
-    "Az.": "Aktenzeichen", "PLZ": "Postleitzahl",
-    "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
-}  # fmt: skip
-ABBREVIATIONS = {
-    "bzw.": "beziehungsweise", "ca.": "circa", "evtl.": "eventuell", "ggf.": "gegebenenfalls", "inkl.": "inklusive",
-    "exkl.": "exklusive", "einschl.": "einschließlich",
-    "vgl.": "vergleiche", "sog.": "sogenannte", "od.": "oder", "gem.": "gemäß",
-    "bes.": "besonders", "allg.": "allgemein", "geb.": "geboren", "gest.": "gestorben", "verh.": "verheiratet",
-    "franz.": "französisch", "frz.": "französisch", "engl.": "englisch", "dt.": "deutsch", "lat.": "lateinisch",
-    "griech.": "griechisch", "ital.": "italienisch", "kath.": "katholisch", "ev.": "evangelisch", "ehem.": "ehemals",
-    "eigtl.": "eigentlich", "entspr.": "entsprechend", "gegr.": "gegründet", "insb.": "insbesondere",
-    "insbes.": "insbesondere", "lt.": "laut", "mtl.": "monatlich", "tgl.": "täglich", "nachm.": "nachmittags",
-    "vorm.": "vormittags", "näml.": "nämlich", "rd.": "rund", "resp.": "respektive", "stellv.": "stellvertretend",
-    "teilw.": "teilweise", "urspr.": "ursprünglich", "versch.": "verschieden", "vs.": "versus", "wg.": "wegen",
-    "zzgl.": "zuzüglich", "zw.": "zwischen", "abzgl.": "abzüglich", "durchschn.": "durchschnittlich", "erg.": "ergänze",
-    "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "österr.": "österreichisch",
-    "tel.": "telefonisch", "Tel.": "Telefon", "Nr.": "Nummer", "Abb.": "Abbildung", "Kap.": "Kapitel", "Bd.": "Band",
-    "Univ.": "Universität", "Dipl.": "Diplom", "i.V.": "in Vertretung", "bspw.": "beispielsweise",
-    "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H", "AfD": "A f D",
-    "MwSt.": "Mehrwertsteuer", "MwSt": "Mehrwertsteuer", "StGB": "St G B", "GbR": "G b R", "Hbf.": "Hauptbahnhof", "Hbf": "Hauptbahnhof",
-    "mbH": "m b H", "PKW": "P K W", "Pkw": "P K W", "Lkw": "L K W", "Kfz": "K F Z",
-}  # fmt: skip
-ENDING_ABBREVIATIONS = {
-    "usw.": "und so weiter", "usf.": "und so fort", "etc.": "et cetera", "Str.": "Straße", "str.": "straße",
-    "Std.": "Stunden", "Min.": "Minuten", "Sek.": "Sekunden", "Jh.": "Jahrhundert", "Jhd.": "Jahrhundert",
-    "Jhdt.": "Jahrhundert", "Mio.": "Millionen", "Mrd.": "Milliarden", "Tsd.": "Tausend", "Hrsg.": "Herausgeber",
-    "Aufl.": "Auflage", "Jr.": "Junior", "jr.": "junior", "Sen.": "Senior", "sen.": "senior", "Pl.": "Platz",
-    "Stk.": "Stück", "Pkt.": "Punkte", "ff.": "folgende", "f.": "folgende", "Red.": "Redaktion", "Verf.": "Verfasser",
-   
-}  # fmt: skip
 SINGLE = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
 SPACED = {
     "z. B.": "zum Beispiel", "d. h.": "das heißt", "d. i.": "das ist", "u. a.": "unter anderem", "u. Ä.": "und Ähnliches",
@@ -199,64 +81,8 @@ SPACED = {
     "u. v. a.": "und viele andere", "m. E.": "meines Erachtens", "o. k.": "okay", "b. w.": "bitte wenden",
     "i. S. v.": "im Sinne von", "m. W.": "meines Wissens", "u. a. m.": "und andere mehr", "a. a. O.": "am angegebenen Ort",
 }  # fmt: skip
-SYMBOLS = {
-    "&": "und", "+": "plus", "=": "gleich", "@": "at", "<": "kleiner als", ">": "größer als", "≤": "kleiner oder gleich",
-    "≥": "größer oder gleich", "≠": "ungleich", "≈": "ungefähr", "~": "ungefähr", "±": "plus minus", "×": "mal",
-    "÷": "geteilt durch", "√": "Wurzel aus", "∞": "unendlich", "π": "Pi", "%": "Prozent", "‰": "Promille", "°": "Grad",
-    "§§": "Paragrafen", "§": "Paragraf", "©": "Copyright", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "→": "nach", "^": "hoch",
-    "−": "minus", "·": "mal", "/": "Schrägstrich", "\\": "Backslash", "_": "Unterstrich", "№": "Nummer", "¢": "Cent",
-    "Ω": "Ohm", "∑": "Summe", "∆": "Delta", "µ": "Mikro",
-}  # fmt: skip
-IN_ADDRESSES = {
-    ".": "punkt", "/": "slash", "@": "at", "-": "minus", "_": "unterstrich", ":": "doppelpunkt", "?": "fragezeichen",
-    "=": "gleich", "&": "und", "#": "raute", "%": "prozent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "komma",
-    ";": "semikolon", "!": "ausrufezeichen", "*": "stern", "$": "dollar", "(": "", ")": "", "'": "",
-}  # fmt: skip
 
-READ = words("""
-AIDS NASA NATO UNO UNICEF UNESCO OPEC FIFA UEFA TÜV DAX PIN TAN SIM RAM ROM LAN WLAN GIF BIOS UNIX LINUX COVID SARS LASER
-RADAR IKEA HARIBO ALDI REWE ASCII JSON RAL DIN SEAT FIAT IBAN DEKRA BAMF OPEL ESA GAU UFO ELSTER INTERPOL EUROPOL
-""")  # fmt: skip
-SPELLED = words("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
-TELEPHONE_AFTER = words("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
-LETTER_AFTER = words(
-    "vitamin vitamine hepatitis plan typ punkt gruppe klasse gate terminal block gebäude reihe spalte buchstabe taste variante option linie zone team proband patient modell formel"
-)
-SIGN_NAMES = {
-    "&": "Und-Zeichen", "-": "Bindestrich", "@": "At-Zeichen", ".": "Punkt", "(": "Klammer auf", ")": "Klammer zu",
-    "[": "eckige Klammer auf", "]": "eckige Klammer zu", "{": "geschweifte Klammer auf", "}": "geschweifte Klammer zu",
-    "|": "senkrechter Strich", "<": "kleiner als", ">": "größer als", "/": "Schrägstrich", "*": "Sternchen",
-    "'": "Apostroph", ",": "Komma", ";": "Semikolon", ":": "Doppelpunkt", "?": "Fragezeichen", "!": "Ausrufezeichen",
-    "_": "Unterstrich", "#": "Raute", "%": "Prozent", "~": "Tilde", "$": "Dollar", "–": "Gedankenstrich",
-    "—": "Gedankenstrich",
-}  # fmt: skip
-COMMON = words("""
-der die das den dem des ein eine einen einem einer und oder aber nicht kein keine ist sind war waren wird werden hat haben
-hatte ich du er sie es wir ihr mich dich sich uns euch mein dein sein unser in im an am auf aus bei mit nach von vom zu zum
-zur für über unter vor hinter zwischen ohne durch gegen um bis seit als wie wenn weil dass ob wo wer was wann warum hier da
-dort jetzt heute morgen gestern immer nie noch schon nur auch sehr mehr viel wenig alle alles etwas nichts man kann können
-muss müssen soll will darf mag machen geht gehen kommt kommen sehen gut neu alt groß klein bitte danke ja nein hallo achtung
-wichtig verboten frei offen geschlossen ende kapitel teil so denn doch mal dann nun eure ihre seine meine diese dieser dieses
-jeder jede jedes zeit jahr tag welt leben haus mann frau kind kinder freiheit liebe gott hilfe stopp halt gefahr eingang
-ausgang
-""")  # fmt: skip
-ROMAN_AFTER = words("""
-kapitel teil band akt szene buch artikel abschnitt anhang abbildung tafel tabelle klasse stufe phase typ gruppe kategorie
-saison staffel runde episode sinfonie symphonie sonate konzert opus nummer absatz version apollo gemini saturn hartz satz liga
-bundesliga agenda
-""")  # fmt: skip
 REGNAL_WOMEN = words("elisabeth katharina maria christina anna margarethe margrethe beatrix isabella johanna")
-REGNAL = REGNAL_WOMEN | words("""
-ludwig heinrich karl wilhelm friedrich georg jakob johann johannes paul pius benedikt leo gregor franz otto philipp philip
-alexander nikolaus peter iwan napoleon josef joseph leopold ferdinand maximilian rudolf albrecht albert ernst august christian
-gustav erik oskar harald olaf konrad lothar ludwigs heinrichs karls wilhelms friedrichs georgs pauls ottos peters eduard
-edward charles innozenz klemens urban sixtus julius ramses xerxes dareios ptolemaios kleopatra alfons juan felipe viktor
-emanuel boris bela stephan sigismund wenzel
-""")  # fmt: skip
-YEAR_AFTER = words("""
-jahr jahre jahren jahres seit bis von um ab anno in vor nach circa ca sommer winter herbst frühling frühjahr zwischen und
-gegen anfang ende mitte im geboren gestorben gegründet erbaut
-""")
 ORDINAL_NOUNS = words("""
 jh jhd jhdt platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
 halbjahr semester geburtstag tag woche monat jahr auflage teil akt szene sinfonie symphonie band spieltag staffel folge
@@ -414,22 +240,22 @@ def _duration(match: re.Match[str]) -> str:
 def _roman(match: re.Match[str]) -> str | None:
     n = ROMANS.get(match[1].lower(), 0)
     before, after = word_before(match), next_word(match.string, match.end())
-    if not n or before in ROMAN_AFTER:
+    if not n or before in LANGUAGE.roman_after:
         return None
     dot = "." if match[2] and after[:1].isupper() and after.lower() in STARTERS else ""
     if match[2] and after.lower() in ORDINAL_NOUNS:
         return LANGUAGE.ordinal(n)[:-1] + _ending(match, after)
     name = re.search(r"(?:([^\W\d_]+) )?(?:([^\W\d_]+) )?([^\W\d_]+) \Z", match.string[: match.start()])
-    if name is None or not name[3][0].isupper() or before in COMMON or before in ROMAN_AFTER:
+    if name is None or not name[3][0].isupper() or before in LANGUAGE.common_words or before in LANGUAGE.roman_after:
         return None
-    if before not in REGNAL and (len(match[1]) == 1 or not match[2]):
+    if before not in LANGUAGE.regnal_names and (len(match[1]) == 1 or not match[2]):
         return None
     place = LANGUAGE.ordinal(n).capitalize()
     earlier = (name[2] or name[1] or "").lower()
     if earlier in RULERS:
         earlier = (name[1] or "").lower()
     is_woman = before in REGNAL_WOMEN
-    if before.endswith("s") and before[:-1] in REGNAL:
+    if before.endswith("s") and before[:-1] in LANGUAGE.regnal_names:
         said = f"des {place}n"
     elif earlier in DATIVE:
         said = f"der {place}n" if is_woman else f"dem {place}n"
@@ -443,20 +269,11 @@ def _roman(match: re.Match[str]) -> str | None:
 DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
 
 
-BIBLE_BOOKS = words("""
-genesis exodus levitikus numeri deuteronomium mose josua richter samuel könige chronik hiob psalm sprüche prediger jesaja
-jeremia hesekiel daniel matthäus markus lukas johannes mt mk lk joh apostelgeschichte römer korinther galater epheser
-philipper kolosser thessalonicher timotheus titus hebräer jakobus petrus offenbarung sure koran ps gen ex jes röm
-""")
-
-
 class German(European):
     code = "de"
     num2words = "de"
     point = "Komma"
     dot = "Punkt"
-    version_word = "Version"
-    squared, cubed = "hoch zwei", "hoch drei"
     ordinal_suffix = r"(?:te[nrsm]?|ste[nrsm]?)"
     magnitudes = nouns("""
         Tsd Tsd.: Tausend, Tausend, -
@@ -470,12 +287,83 @@ class German(European):
     out_of = "von"
     times_sign = "mal"
     by = "mal"
-
     currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD", "ct": "¢", "Ct": "¢"}
-    currencies = CURRENCIES
-    units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
+    currencies = currencies("""
+        EUR: Euro | Cent
+        USD: Dollar | Cent
+        GBP: Pfund | Penny, Pence
+        CHF: Franken | Rappen
+        JPY: Yen
+        CNY: Yuan | Fen
+        INR: Rupie, Rupien, f | Paisa
+        RUB: Rubel | Kopeke, Kopeken, f
+        KRW: Won
+        ILS: Schekel | Agora
+        TRY: Lira, Lira, f | Kurus
+        UAH: Hrywnja, Hrywnja, f | Kopeke, Kopeken, f
+        CAD: kanadischer Dollar, kanadische Dollar | Cent
+        AUD: australischer Dollar, australische Dollar | Cent
+        BRL: Real, Reais | Centavo, Centavos
+        SEK: schwedische Krone, schwedische Kronen, f | Öre
+        NOK: norwegische Krone, norwegische Kronen, f | Öre
+        DKK: dänische Krone, dänische Kronen, f | Öre
+        PLN: Zloty | Groschen
+        CZK: tschechische Krone, tschechische Kronen, f | Heller
+        HUF: Forint
+        DEM: Mark, Mark, f | Pfennig
+        DM: Mark, Mark, f | Pfennig
+        BTC: Bitcoin
+        ¢: Cent
+    """)
+    units = unit_table(
+        METRIC,
+        square=lambda name, many: f"Quadrat{name.lower()}",
+        cube=lambda name, many: f"Kubik{name.lower()}",
+        others="""
+            %: Prozent
+            ‰: Promille
+            °: Grad
+            °C ºC: Grad Celsius
+            °F ºF: Grad Fahrenheit
+            K: Kelvin
+            qm: Quadratmeter
+            qkm: Quadratkilometer
+            ccm: Kubikzentimeter
+            cbm: Kubikmeter
+            ha: Hektar
+            min Min Min.: Minute, Minuten, f
+            h Std Std.: Stunde, Stunden, f
+            sec sek Sek Sek.: Sekunde, Sekunden, f
+            Pfd Pfd.: Pfund
+            Ztr Ztr.: Zentner
+            PS: P S
+            Nm: Newtonmeter
+            dB: Dezibel
+            px: Pixel
+            MP: Megapixel
+            lx: Lux
+            lm: Lumen
+            cd: Candela
+            ppm: Teil pro Million, Teile pro Million
+            dpi: Punkt pro Zoll, Punkte pro Zoll
+            mmHg: Millimeter Quecksilbersäule
+            km/h kmh: Kilometer pro Stunde
+            m/s: Meter pro Sekunde
+            mph: Meile pro Stunde, Meilen pro Stunde, f
+            U/min: Umdrehung pro Minute, Umdrehungen pro Minute, f
+            Mbps: Megabit pro Sekunde
+            Gbps: Gigabit pro Sekunde
+            l/100km: Liter auf hundert Kilometer
+            T€: tausend Euro
+            M€ Mio.€ Mio€: Million Euro, Millionen Euro, f
+            ft: Fuß
+            mi: Meile, Meilen, f
+            lb lbs: Pfund
+            oz: Unze, Unzen, f
+            St. Stk Stk.: Stück
+        """,
+    )
     per = "pro"
-
     months = MONTH_NUMBERS
     month_names = MONTHS
     date_marks = r"\.|/"
@@ -483,30 +371,119 @@ class German(European):
     capital_months = True
     hour_marks = r":|\.(?=\d\d[ \u00a0]?(?:Uhr|h)\b)"
     half_days = {"Uhr": "", "uhr": ""}
-    year_after = YEAR_AFTER
-
-    titles = TITLES
-    before_numbers = BEFORE_NUMBERS
-    abbreviations = ABBREVIATIONS
-    ending_abbreviations = ENDING_ABBREVIATIONS
-    symbols = SYMBOLS
-    in_addresses = IN_ADDRESSES
-    sign_names = SIGN_NAMES
-    telephone_after = TELEPHONE_AFTER
-    articles = words("der die das ein eine")
-    letter_after = LETTER_AFTER
+    year_after = words("""
+    jahr jahre jahren jahres seit bis von um ab anno in vor nach circa ca sommer winter herbst frühling frühjahr zwischen und
+    gegen anfang ende mitte im geboren gestorben gegründet erbaut
+    """)
+    titles = {
+        "Hr.": "Herr", "Hrn.": "Herrn", "Fr.": "Frau", "Frl.": "Fräulein", "Dr.": "Doktor", "Dres.": "Doktores", "Prof.": "Professor",
+        "Dipl.-Ing.": "Diplomingenieur", "Ing.": "Ingenieur", "Mag.": "Magister", "St.": "Sankt", "Hl.": "Heiliger", "hl.": "heilige",
+        "Gebr.": "Gebrüder", "Fa.": "Firma", "Dr": "Doktor", "Kgl.": "königlich", "Gen.": "General", "Frhr.": "Freiherr",
+        "Pfr.": "Pfarrer", "RA": "Rechtsanwalt", "Geb.": "Geboren",
+    }  # fmt: skip
+    before_numbers = {
+        "nr.": "Nummer", "Nr.": "Nummer", "Nrn.": "Nummern", "Nr": "Nummer", "S.": "Seite", "Bd.": "Band", "Bde.": "Bände",
+        "Kap.": "Kapitel", "Abs.": "Absatz", "Art.": "Artikel", "Abb.": "Abbildung", "Tab.": "Tabelle", "Abschn.": "Abschnitt",
+        "Aufl.": "Auflage", "Anm.": "Anmerkung", "Z.": "Zeile", "Zi.": "Zimmer", "Zif.": "Ziffer", "Ziff.": "Ziffer",
+        "Hs.": "Handschrift", "Tel.": "Telefon", "tel.": "Telefon", "Fax.": "Fax", "ca.": "circa", "geb.": "geboren",
+        "gest.": "gestorben", "v.": "von", "Lfg.": "Lieferung", "Op.": "Opus", "op.": "Opus", "Kl.": "Klasse", "Sp.": "Spalte",
+        "Vers.": "Version", "Jg.": "Jahrgang", "Bl.": "Blatt", "Taf.": "Tafel", "Fn.": "Fußnote", "Rn.": "Randnummer",
+        "Az.": "Aktenzeichen", "PLZ": "Postleitzahl",
+        "max.": "maximal", "min.": "minimal", "mind.": "mindestens",
+    }  # fmt: skip
+    abbreviations = {
+        "bzw.": "beziehungsweise", "ca.": "circa", "evtl.": "eventuell", "ggf.": "gegebenenfalls", "inkl.": "inklusive",
+        "exkl.": "exklusive", "einschl.": "einschließlich",
+        "vgl.": "vergleiche", "sog.": "sogenannte", "od.": "oder", "gem.": "gemäß",
+        "bes.": "besonders", "allg.": "allgemein", "geb.": "geboren", "gest.": "gestorben", "verh.": "verheiratet",
+        "franz.": "französisch", "frz.": "französisch", "engl.": "englisch", "dt.": "deutsch", "lat.": "lateinisch",
+        "griech.": "griechisch", "ital.": "italienisch", "kath.": "katholisch", "ev.": "evangelisch", "ehem.": "ehemals",
+        "eigtl.": "eigentlich", "entspr.": "entsprechend", "gegr.": "gegründet", "insb.": "insbesondere",
+        "insbes.": "insbesondere", "lt.": "laut", "mtl.": "monatlich", "tgl.": "täglich", "nachm.": "nachmittags",
+        "vorm.": "vormittags", "näml.": "nämlich", "rd.": "rund", "resp.": "respektive", "stellv.": "stellvertretend",
+        "teilw.": "teilweise", "urspr.": "ursprünglich", "versch.": "verschieden", "vs.": "versus", "wg.": "wegen",
+        "zzgl.": "zuzüglich", "zw.": "zwischen", "abzgl.": "abzüglich", "durchschn.": "durchschnittlich", "erg.": "ergänze",
+        "hrsg.": "herausgegeben", "jew.": "jeweils", "mögl.": "möglich", "österr.": "österreichisch",
+        "tel.": "telefonisch", "Tel.": "Telefon", "Nr.": "Nummer", "Abb.": "Abbildung", "Kap.": "Kapitel", "Bd.": "Band",
+        "Univ.": "Universität", "Dipl.": "Diplom", "i.V.": "in Vertretung", "bspw.": "beispielsweise",
+        "beisp.": "beispielsweise", "u.U.": "unter Umständen", "vllt.": "vielleicht", "dgl.": "dergleichen", "GmbH": "G m b H", "AfD": "A f D",
+        "MwSt.": "Mehrwertsteuer", "MwSt": "Mehrwertsteuer", "StGB": "St G B", "GbR": "G b R", "Hbf.": "Hauptbahnhof", "Hbf": "Hauptbahnhof",
+        "mbH": "m b H", "PKW": "P K W", "Pkw": "P K W", "Lkw": "L K W", "Kfz": "K F Z",
+    }  # fmt: skip
+    ending_abbreviations = {
+        "usw.": "und so weiter", "usf.": "und so fort", "etc.": "et cetera", "Str.": "Straße", "str.": "straße",
+        "Std.": "Stunden", "Min.": "Minuten", "Sek.": "Sekunden", "Jh.": "Jahrhundert", "Jhd.": "Jahrhundert",
+        "Jhdt.": "Jahrhundert", "Mio.": "Millionen", "Mrd.": "Milliarden", "Tsd.": "Tausend", "Hrsg.": "Herausgeber",
+        "Aufl.": "Auflage", "Jr.": "Junior", "jr.": "junior", "Sen.": "Senior", "sen.": "senior", "Pl.": "Platz",
+        "Stk.": "Stück", "Pkt.": "Punkte", "ff.": "folgende", "f.": "folgende", "Red.": "Redaktion", "Verf.": "Verfasser",
+    }  # fmt: skip
     suffix_abbreviations = {"str.": "straße", "pl.": "platz"}
+    articles = words("der die das ein eine")
+    letter_after = words("""
+    vitamin vitamine hepatitis plan typ punkt gruppe klasse gate terminal block gebäude reihe spalte buchstabe taste variante option
+    linie zone team proband patient modell formel
+    """)
+    symbols = {
+        "&": "und", "+": "plus", "=": "gleich", "@": "at", "<": "kleiner als", ">": "größer als", "≤": "kleiner oder gleich",
+        "≥": "größer oder gleich", "≠": "ungleich", "≈": "ungefähr", "~": "ungefähr", "±": "plus minus", "×": "mal",
+        "÷": "geteilt durch", "√": "Wurzel aus", "∞": "unendlich", "π": "Pi", "%": "Prozent", "‰": "Promille", "°": "Grad",
+        "§§": "Paragrafen", "§": "Paragraf", "©": "Copyright", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "→": "nach", "^": "hoch",
+        "−": "minus", "·": "mal", "/": "Schrägstrich", "\\": "Backslash", "_": "Unterstrich", "№": "Nummer", "¢": "Cent",
+        "Ω": "Ohm", "∑": "Summe", "∆": "Delta", "µ": "Mikro",
+    }  # fmt: skip
+    sign_names = {
+        "&": "Und-Zeichen", "-": "Bindestrich", "@": "At-Zeichen", ".": "Punkt", "(": "Klammer auf", ")": "Klammer zu",
+        "[": "eckige Klammer auf", "]": "eckige Klammer zu", "{": "geschweifte Klammer auf", "}": "geschweifte Klammer zu",
+        "|": "senkrechter Strich", "<": "kleiner als", ">": "größer als", "/": "Schrägstrich", "*": "Sternchen",
+        "'": "Apostroph", ",": "Komma", ";": "Semikolon", ":": "Doppelpunkt", "?": "Fragezeichen", "!": "Ausrufezeichen",
+        "_": "Unterstrich", "#": "Raute", "%": "Prozent", "~": "Tilde", "$": "Dollar", "–": "Gedankenstrich",
+        "—": "Gedankenstrich",
+    }  # fmt: skip
+    in_addresses = {
+        ".": "punkt", "/": "slash", "@": "at", "-": "minus", "_": "unterstrich", ":": "doppelpunkt", "?": "fragezeichen",
+        "=": "gleich", "&": "und", "#": "raute", "%": "prozent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "komma",
+        ";": "semikolon", "!": "ausrufezeichen", "*": "stern", "$": "dollar", "(": "", ")": "", "'": "",
+    }  # fmt: skip
     number_sign = "Nummer"
     letter_names = {"ß": "Eszett"}
     vowels = "aeiouyäöü"
-    read_acronyms = READ
-    spelled_acronyms = SPELLED
-    common_words = COMMON
-    roman_after = ROMAN_AFTER
-    bible_books = BIBLE_BOOKS
-    regnal_names = REGNAL
+    read_acronyms = words("""
+    AIDS NASA NATO UNO UNICEF UNESCO OPEC FIFA UEFA TÜV DAX PIN TAN SIM RAM ROM LAN WLAN GIF BIOS UNIX LINUX COVID SARS LASER
+    RADAR IKEA HARIBO ALDI REWE ASCII JSON RAL DIN SEAT FIAT IBAN DEKRA BAMF OPEL ESA GAU UFO ELSTER INTERPOL EUROPOL
+    """)  # fmt: skip
+    spelled_acronyms = words("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
+    common_words = words("""
+    der die das den dem des ein eine einen einem einer und oder aber nicht kein keine ist sind war waren wird werden hat haben
+    hatte ich du er sie es wir ihr mich dich sich uns euch mein dein sein unser in im an am auf aus bei mit nach von vom zu zum
+    zur für über unter vor hinter zwischen ohne durch gegen um bis seit als wie wenn weil dass ob wo wer was wann warum hier da
+    dort jetzt heute morgen gestern immer nie noch schon nur auch sehr mehr viel wenig alle alles etwas nichts man kann können
+    muss müssen soll will darf mag machen geht gehen kommt kommen sehen gut neu alt groß klein bitte danke ja nein hallo achtung
+    wichtig verboten frei offen geschlossen ende kapitel teil so denn doch mal dann nun eure ihre seine meine diese dieser dieses
+    jeder jede jedes zeit jahr tag welt leben haus mann frau kind kinder freiheit liebe gott hilfe stopp halt gefahr eingang
+    ausgang
+    """)  # fmt: skip
+    roman_after = words("""
+    kapitel teil band akt szene buch artikel abschnitt anhang abbildung tafel tabelle klasse stufe phase typ gruppe kategorie
+    saison staffel runde episode sinfonie symphonie sonate konzert opus nummer absatz version apollo gemini saturn hartz satz liga
+    bundesliga agenda
+    """)  # fmt: skip
+    regnal_names = REGNAL_WOMEN | words("""
+    ludwig heinrich karl wilhelm friedrich georg jakob johann johannes paul pius benedikt leo gregor franz otto philipp philip
+    alexander nikolaus peter iwan napoleon josef joseph leopold ferdinand maximilian rudolf albrecht albert ernst august christian
+    gustav erik oskar harald olaf konrad lothar ludwigs heinrichs karls wilhelms friedrichs georgs pauls ottos peters eduard
+    edward charles innozenz klemens urban sixtus julius ramses xerxes dareios ptolemaios kleopatra alfons juan felipe viktor
+    emanuel boris bela stephan sigismund wenzel
+    """)  # fmt: skip
+    telephone_after = words("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
     serial_after = words("airbus boeing flug bus linie zimmer raum zug bahn gleis bundesstraße autobahn")
     address_words = words("com org net edu gov info shop blog app")
+    version_word = "Version"
+    squared, cubed = "hoch zwei", "hoch drei"
+    bible_books = words("""
+    genesis exodus levitikus numeri deuteronomium mose josua richter samuel könige chronik hiob psalm sprüche prediger jesaja
+    jeremia hesekiel daniel matthäus markus lukas johannes mt mk lk joh apostelgeschichte römer korinther galater epheser
+    philipper kolosser thessalonicher timotheus titus hebräer jakobus petrus offenbarung sure koran ps gen ex jes röm
+    """)
     rules = (
         Rule(ISO_DAY, lambda match: _date(match, int(match[3]), int(match[2]), int(match[1]))),
         Rule(NUMERIC_DAY, _numeric_day),
@@ -642,11 +619,11 @@ class German(European):
         if minutes:
             said += f" {self.cardinal(minutes)}"
         if seconds:
-            said += f" und {self.quantity(Number(seconds), UNITS['s'])}"
+            said += f" und {self.quantity(Number(seconds), self.units['s'])}"
         return said
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, UNITS["h"]), (minutes, UNITS["min"]), (seconds, UNITS["s"]))
+        parts = ((hours, self.units["h"]), (minutes, self.units["min"]), (seconds, self.units["s"]))
         return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
 
     def roman(self, n: int, before: str) -> str | None:

@@ -166,119 +166,6 @@ mpg: mile per gallon, miles per gallon
 kn kts: knot, knots
 """)
 
-CURRENCIES = {
-    "USD": Currency(Noun("dollar", "dollars"), Noun("cent", "cents")),
-    "EUR": Currency(Noun("euro", "euros"), Noun("cent", "cents")),
-    "GBP": Currency(Noun("pound", "pounds"), Noun("penny", "pence")),
-    "JPY": Currency(Noun("yen", "yen")),
-    "CNY": Currency(Noun("yuan", "yuan"), Noun("fen", "fen")),
-    "INR": Currency(Noun("rupee", "rupees"), Noun("paisa", "paise")),
-    "RUB": Currency(Noun("ruble", "rubles"), Noun("kopek", "kopeks")),
-    "KRW": Currency(Noun("won", "won")),
-    "ILS": Currency(Noun("shekel", "shekels"), Noun("agora", "agorot")),
-    "TRY": Currency(Noun("lira", "lira"), Noun("kurus", "kurus")),
-    "UAH": Currency(Noun("hryvnia", "hryvnias"), Noun("kopiyka", "kopiykas")),
-    "CAD": Currency(Noun("Canadian dollar", "Canadian dollars"), Noun("cent", "cents")),
-    "AUD": Currency(Noun("Australian dollar", "Australian dollars"), Noun("cent", "cents")),
-    "NZD": Currency(Noun("New Zealand dollar", "New Zealand dollars"), Noun("cent", "cents")),
-    "HKD": Currency(Noun("Hong Kong dollar", "Hong Kong dollars"), Noun("cent", "cents")),
-    "SGD": Currency(Noun("Singapore dollar", "Singapore dollars"), Noun("cent", "cents")),
-    "MXN": Currency(Noun("Mexican peso", "Mexican pesos"), Noun("centavo", "centavos")),
-    "BRL": Currency(Noun("Brazilian real", "Brazilian reais"), Noun("centavo", "centavos")),
-    "CHF": Currency(Noun("Swiss franc", "Swiss francs"), Noun("centime", "centimes")),
-    "SEK": Currency(Noun("Swedish krona", "Swedish kronor"), Noun("ore", "ore")),
-    "NOK": Currency(Noun("Norwegian krone", "Norwegian kroner"), Noun("ore", "ore")),
-    "DKK": Currency(Noun("Danish krone", "Danish kroner"), Noun("ore", "ore")),
-    "PLN": Currency(Noun("zloty", "zlotys"), Noun("grosz", "groszy")),
-    "CZK": Currency(Noun("Czech koruna", "Czech korunas"), Noun("haler", "halers")),
-    "HUF": Currency(Noun("forint", "forints")),
-    "ZAR": Currency(Noun("rand", "rand"), Noun("cent", "cents")),
-    "BTC": Currency(Noun("bitcoin", "bitcoins")),
-    "ETH": Currency(Noun("ether", "ether")),
-    "¢": Currency(Noun("cent", "cents")),
-}
-
-TITLES = {
-    "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Ms", "Mx.": "Mx", "Dr.": "Doctor", "Drs.": "Doctors", "Prof.": "Professor",
-    "St.": "Saint", "Sgt.": "Sergeant", "Capt.": "Captain", "Cpt.": "Captain", "Cmdr.": "Commander", "Col.": "Colonel",
-    "Gen.": "General", "Lt.": "Lieutenant", "Maj.": "Major", "Cpl.": "Corporal", "Pvt.": "Private", "Adm.": "Admiral",
-    "Rev.": "Reverend", "Fr.": "Father", "Sr.": "Sister", "Br.": "Brother", "Hon.": "Honorable", "Gov.": "Governor",
-    "Sen.": "Senator", "Rep.": "Representative", "Pres.": "President", "Supt.": "Superintendent", "Messrs.": "Messers",
-    "Mme.": "Madame", "Mlle.": "Mademoiselle", "Mt.": "Mount", "Ft.": "Fort", "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor",
-}  # fmt: skip
-BEFORE_NUMBERS = {
-    "no.": "number", "nos.": "numbers", "nr.": "number", "p.": "page", "pp.": "pages", "pg.": "page", "vol.": "volume",
-    "vols.": "volumes", "ch.": "chapter", "chap.": "chapter", "sec.": "section", "sect.": "section", "fig.": "figure",
-    "figs.": "figures", "eq.": "equation", "art.": "article", "ed.": "edition", "ex.": "example", "l.": "line", "ll.": "lines",
-    "v.": "version", "ver.": "version", "pt.": "part", "par.": "paragraph", "para.": "paragraph", "app.": "appendix",
-    "apt.": "apartment", "ste.": "suite", "ca.": "circa", "c.": "circa", "b.": "born", "d.": "died", "tel.": "telephone",
-    "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "A.D.": "A D",
-    "Gen.": "Genesis", "Cor.": "Corinthians", "Ps.": "Psalm", "Matt.": "Matthew",
-    "Rom.": "Romans", "Isa.": "Isaiah", "lot.": "lot",
-    "No": "number", "Nº": "number",
-}  # fmt: skip
-ABBREVIATIONS = {
-    "e.g.": "for example", "eg.": "for example", "i.e.": "that is", "ie.": "that is", "vs.": "versus", "vs": "versus",
-    "cf.": "compare", "viz.": "namely", "approx.": "approximately", "est.": "established", "w/": "with", "w/o": "without",
-    "b/c": "because", "c/o": "care of", "a.k.a.": "a k a", "incl.": "including", "resp.": "respectively",
-    "dept.": "department", "govt.": "government", "intl.": "international", "natl.": "national", "assn.": "association",
-    "assoc.": "association", "misc.": "miscellaneous", "max.": "maximum", "min.": "minimum", "avg.": "average",
-    "temp.": "temperature", "w.r.t.": "with respect to", "attn.": "attention", "ibid.": "ibid", "op. cit.": "op cit",
-    "24/7": "twenty four seven", "24/7/365": "twenty four seven three sixty five", "9/11": "nine eleven", "WWI": "World War one", "WWII": "World War two",
-}  # fmt: skip
-ENDING_ABBREVIATIONS = {
-    "etc.": "et cetera", "etc": "et cetera", "al.": "al", "inc.": "incorporated", "ltd.": "limited", "corp.": "corporation",
-    "co.": "company", "bros.": "brothers", "jr.": "junior", "Sr.": "senior", "Esq.": "esquire", "ave.": "avenue",
-    "blvd.": "boulevard", "St.": "street", "Rd.": "road", "Ln.": "lane", "Pkwy.": "parkway", "Sq.": "square", "hrs.": "hours",
-    "hr.": "hour", "mins.": "minutes", "secs.": "seconds", "ft.": "feet", "lb.": "pounds", "lbs.": "pounds", "oz.": "ounces",
-    "yrs.": "years", "yr.": "year", "a.m.": "a m", "p.m.": "p m", "A.M.": "A M", "P.M.": "P M", "B.C.": "B C", "A.D.": "A D",
-    "B.C.E.": "B C E", "C.E.": "C E", "Ph.D.": "P H D", "PhD": "P H D", "PhDs": "P H D's", "M.D.": "M D", "B.A.": "B A", "M.A.": "M A",
-    "B.Sc.": "B S C", "M.Sc.": "M S C", "D.C.": "D C", "U.S.": "U S", "U.S.A.": "U S A", "U.K.": "U K", "U.N.": "U N", "E.U.": "E U",
-    "Mon.": "Monday", "Tue.": "Tuesday", "Tues.": "Tuesday", "Wed.": "Wednesday", "Thu.": "Thursday", "Thur.": "Thursday",
-    "Thurs.": "Thursday", "Fri.": "Friday", "Sat.": "Saturday", "Jan.": "January", "Feb.": "February", "Mar.": "March",
-    "Apr.": "April", "Jun.": "June", "Jul.": "July", "Aug.": "August", "Sep.": "September", "Sept.": "September",
-    "Oct.": "October", "Nov.": "November", "Dec.": "December",
-}  # fmt: skip
-SYMBOLS = {
-    "&": "and", "+": "plus", "=": "equals", "@": "at", "<": "less than", ">": "greater than", "≤": "less than or equal to",
-    "≥": "greater than or equal to", "≠": "not equal to", "≈": "approximately", "~": "about", "±": "plus or minus", "×": "times",
-    "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§§": "sections", "§": "section",
-    "©": "copyright", "®": "registered", "™": "trademark", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "→": "to", "∑": "sum",
-    "∆": "delta", "µ": "micro", "Ω": "ohm", "^": "to the power of", "−": "minus", "·": "times", "/": "slash", "\\": "backslash",
-    "_": "underscore", "№": "number", "²": "squared", "³": "cubed", "¢": "cent", "‰": "per mille",
-}  # fmt: skip
-IN_ADDRESSES = {
-    ".": "dot", "/": "slash", "@": "at", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals", "&": "and",
-    "#": "hash", "%": "percent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "comma", ";": "semicolon", "!": "exclamation mark",
-    "*": "star", "(": "", ")": "", "'": "", "$": "dollar",
-}  # fmt: skip
-
-READ = words("""
-AIDS NASA NATO UNICEF UNESCO OPEC NAFTA ASEAN FIFA UEFA SCUBA LASER RADAR SONAR SIM PIN RAM ROM LAN WAN GIF JPEG MIDI BIOS ASCII
-UNIX LINUX COVID SARS MERS SWAT SEAL OSHA FEMA YOLO LOL ZIP CAD BASIC COBOL JSON YAML WASM SaaS RAID VAT GMAT ACE BAFTA GIS
-OK POTUS SCOTUS FOMO IKEA NASDAQ DARPA CAPTCHA GUI CERN DOS VoIP PAC NIMBY WASP LIDAR
-""")  # fmt: skip
-SPELLED = words("IEEE UCLA AARP AOL IOU OECD YMCA UEA AAA EEA ISBN ISSN")
-COMMON = words("""
-the and for are but not you all any can had her was one our out day get has him his how man new now old see two way who boy did its let
-put say she too use that with have this will your from they know want been good much some time very when come here just like long make
-many more only over such take than them well were what about after again below could every first found great house large learn never
-other place plant point right small sound spell still study their there these thing think three water where which world would write a an
-as at be by do go he if in is it me my no of on or so to up us we am dear free best sale stop open closed danger warning keep off end
-chapter part book please thank thanks yes hello attention notice important read do don't can't won't all rights reserved help happy
-""")  # fmt: skip
-ROMAN_AFTER = words("""
-chapter part volume vol act scene section book war phase type bowl article appendix figure table class level stage title canto episode
-psalm grade schedule group category division unit version mark series season round lesson annex clause paragraph exhibit plate number
-symphony concerto sonata opus rocky final fantasy apollo gemini saturn tier step century dynasty
-""")  # fmt: skip
-REGNAL = words("""
-elizabeth henry charles james george edward richard william john louis philip francis frederick ferdinand leopold alexander peter
-catherine ivan paul pius benedict leo gregory clement innocent urban sixtus xerxes darius ramses rameses napoleon otto alfonso pedro
-maximilian wilhelm friedrich karl christian gustav oscar haakon harald olav albert constantine justinian ptolemy cyrus mary umberto victor
-emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael boniface
-callixtus celestine eugene julius martin nicholas
-""")  # fmt: skip
 
 COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
 POINTED = r"(?:America|American|Americans|Africa|African|Korea|Korean|Carolina|Dakota|Virginia|Ireland|Asia|Europe|Sudan|Timor|Macedonia)\b"
@@ -292,31 +179,6 @@ SCREEN_LINES = words("240 360 480 576 720 1080 1440 2160 4320")
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
 NO_PLURALS = words("this was has does thus across less unless always perhaps besides whereas sales series")
-SERIAL_AFTER = words("""
-boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
-""")
-BIBLE_BOOKS = words("""
-genesis exodus leviticus numbers deuteronomy joshua judges ruth samuel kings chronicles ezra nehemiah esther job psalm psalms proverbs
-ecclesiastes isaiah jeremiah lamentations ezekiel daniel hosea joel amos obadiah jonah micah nahum habakkuk zephaniah haggai zechariah
-malachi matthew mark luke john acts romans corinthians galatians ephesians philippians colossians thessalonians timothy titus philemon
-hebrews james peter jude revelation gen ex deut ps prov isa jer ezek dan matt mk lk jn rom cor gal eph phil col thess tim heb jas rev
-""")
-TELEPHONE_AFTER = words("call dial phone telephone tel fax mobile cell hotline whatsapp sms text")
-LETTER_AFTER = words("""
-vitamin vitamins hepatitis influenza plan grade grades option team point drive letter key gate terminal platform block building row
-line lane column category item answer question exhibit list pool tier side studio an strain protein factor proteins option
-company party patient subject model sample formula product step variant route zone sector bed ward wing hall court pier dock
-""")
-SIGN_NAMES = {
-    "&": "ampersand", "(": "open parenthesis", ")": "close parenthesis", "[": "open bracket", "]": "close bracket",
-    "{": "open brace", "}": "close brace", "|": "vertical bar", "'": "apostrophe", "^": "caret", "`": "backtick", "<": "less than",
-    ">": "greater than", "*": "asterisk", "—": "em dash", "–": "en dash", "…": "ellipsis",
-}  # fmt: skip
-YEAR_AFTER = words("""
-in since until till of from by year circa ca c around before after during between
-to and spring summer fall autumn winter
-""")
-ADDRESS_WORDS = words("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
 
 
 def _feet(match: re.Match[str]) -> str:
@@ -333,7 +195,7 @@ def _feet_alone(match: re.Match[str]) -> str:
     is_adjective = (
         match[3]
         and re.match(r" [a-z]", match.string[match.end() :])
-        and next_word(match.string, match.end()) not in COMMON
+        and next_word(match.string, match.end()) not in LANGUAGE.common_words
     )
     return f"{LANGUAGE.cardinal(n)} {'foot' if n == 1 or is_adjective else 'feet'}{match[2] or ''}"
 
@@ -365,7 +227,7 @@ def _toll_free(match: re.Match[str]) -> str:
 
 def _verse(match: re.Match[str]) -> str | None:
     """John 3:16-18"""
-    if last_word(match.string, match.start()).lower() not in BIBLE_BOOKS:
+    if last_word(match.string, match.start()).lower() not in LANGUAGE.bible_books:
         return None
     chapter, first, last = (LANGUAGE.cardinal(int(part)) if part else "" for part in match.groups())
     return f"{chapter} {LANGUAGE.range(first, last) if last else first}"
@@ -440,7 +302,6 @@ def _resolution(match: re.Match[str]) -> str:
 class English(Language):
     code = "en"
     num2words = "en"
-
     ordinal_suffix = "(?:st|nd|rd|th)"
     magnitudes = nouns("""
         thousand k K: thousand
@@ -451,9 +312,38 @@ class English(Language):
         hundred: hundred
         dozen: dozen
     """)  # fmt: skip
-
     currency_signs = {**Language.currency_signs, "Rs.": "INR", "Rs": "INR"}
-    currencies = CURRENCIES
+    currencies = {
+        "USD": Currency(Noun("dollar", "dollars"), Noun("cent", "cents")),
+        "EUR": Currency(Noun("euro", "euros"), Noun("cent", "cents")),
+        "GBP": Currency(Noun("pound", "pounds"), Noun("penny", "pence")),
+        "JPY": Currency(Noun("yen", "yen")),
+        "CNY": Currency(Noun("yuan", "yuan"), Noun("fen", "fen")),
+        "INR": Currency(Noun("rupee", "rupees"), Noun("paisa", "paise")),
+        "RUB": Currency(Noun("ruble", "rubles"), Noun("kopek", "kopeks")),
+        "KRW": Currency(Noun("won", "won")),
+        "ILS": Currency(Noun("shekel", "shekels"), Noun("agora", "agorot")),
+        "TRY": Currency(Noun("lira", "lira"), Noun("kurus", "kurus")),
+        "UAH": Currency(Noun("hryvnia", "hryvnias"), Noun("kopiyka", "kopiykas")),
+        "CAD": Currency(Noun("Canadian dollar", "Canadian dollars"), Noun("cent", "cents")),
+        "AUD": Currency(Noun("Australian dollar", "Australian dollars"), Noun("cent", "cents")),
+        "NZD": Currency(Noun("New Zealand dollar", "New Zealand dollars"), Noun("cent", "cents")),
+        "HKD": Currency(Noun("Hong Kong dollar", "Hong Kong dollars"), Noun("cent", "cents")),
+        "SGD": Currency(Noun("Singapore dollar", "Singapore dollars"), Noun("cent", "cents")),
+        "MXN": Currency(Noun("Mexican peso", "Mexican pesos"), Noun("centavo", "centavos")),
+        "BRL": Currency(Noun("Brazilian real", "Brazilian reais"), Noun("centavo", "centavos")),
+        "CHF": Currency(Noun("Swiss franc", "Swiss francs"), Noun("centime", "centimes")),
+        "SEK": Currency(Noun("Swedish krona", "Swedish kronor"), Noun("ore", "ore")),
+        "NOK": Currency(Noun("Norwegian krone", "Norwegian kroner"), Noun("ore", "ore")),
+        "DKK": Currency(Noun("Danish krone", "Danish kroner"), Noun("ore", "ore")),
+        "PLN": Currency(Noun("zloty", "zlotys"), Noun("grosz", "groszy")),
+        "CZK": Currency(Noun("Czech koruna", "Czech korunas"), Noun("haler", "halers")),
+        "HUF": Currency(Noun("forint", "forints")),
+        "ZAR": Currency(Noun("rand", "rand"), Noun("cent", "cents")),
+        "BTC": Currency(Noun("bitcoin", "bitcoins")),
+        "ETH": Currency(Noun("ether", "ether")),
+        "¢": Currency(Noun("cent", "cents")),
+    }
     units = UNITS | {
         "sq ft": Noun("square foot", "square feet"), "sq. ft.": Noun("square foot", "square feet"),
         "sq mi": Noun("square mile", "square miles"),
@@ -462,7 +352,6 @@ class English(Language):
         "cu ft": Noun("cubic foot", "cubic feet"), "cu. ft.": Noun("cubic foot", "cubic feet"),
         "fl oz": Noun("fluid ounce", "fluid ounces"), "fl. oz.": Noun("fluid ounce", "fluid ounces"),
     }  # fmt: skip
-
     months = {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {
         "jan": 1, "feb": 2, "mar": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "oct": 10, "nov": 11, "dec": 12,
     }  # fmt: skip
@@ -470,14 +359,36 @@ class English(Language):
     weekdays = {day.lower()[:n]: day for day in DAYS for n in (3, 4, 5)} | {day.lower(): day for day in DAYS}
     date_order = "mdy"
     date_joint = r"\s+(?:of\s+)?"
+    words_like_months = words("may march mar")
     month_first = True
+    seconds_are_durations = True
     half_days = {"am": "a m", "pm": "p m", "a.m.": "a m", "p.m.": "p m", "a.m": "a m", "p.m": "p m", "AM": "A M", "PM": "P M",
                  "A.M.": "A M", "P.M.": "P M",}  # fmt: skip
+    year_after = words("""
+    in since until till of from by year circa ca c around before after during between
+    to and spring summer fall autumn winter
+    """)
+    decade_after = words("the early late mid his her my your their our its")
     decades = r"['’]?s"
-    seconds_are_durations = True
-
-    titles = TITLES
-    before_numbers = BEFORE_NUMBERS
+    titles = {
+        "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Ms", "Mx.": "Mx", "Dr.": "Doctor", "Drs.": "Doctors", "Prof.": "Professor",
+        "St.": "Saint", "Sgt.": "Sergeant", "Capt.": "Captain", "Cpt.": "Captain", "Cmdr.": "Commander", "Col.": "Colonel",
+        "Gen.": "General", "Lt.": "Lieutenant", "Maj.": "Major", "Cpl.": "Corporal", "Pvt.": "Private", "Adm.": "Admiral",
+        "Rev.": "Reverend", "Fr.": "Father", "Sr.": "Sister", "Br.": "Brother", "Hon.": "Honorable", "Gov.": "Governor",
+        "Sen.": "Senator", "Rep.": "Representative", "Pres.": "President", "Supt.": "Superintendent", "Messrs.": "Messers",
+        "Mme.": "Madame", "Mlle.": "Mademoiselle", "Mt.": "Mount", "Ft.": "Fort", "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor",
+    }  # fmt: skip
+    before_numbers = {
+        "no.": "number", "nos.": "numbers", "nr.": "number", "p.": "page", "pp.": "pages", "pg.": "page", "vol.": "volume",
+        "vols.": "volumes", "ch.": "chapter", "chap.": "chapter", "sec.": "section", "sect.": "section", "fig.": "figure",
+        "figs.": "figures", "eq.": "equation", "art.": "article", "ed.": "edition", "ex.": "example", "l.": "line", "ll.": "lines",
+        "v.": "version", "ver.": "version", "pt.": "part", "par.": "paragraph", "para.": "paragraph", "app.": "appendix",
+        "apt.": "apartment", "ste.": "suite", "ca.": "circa", "c.": "circa", "b.": "born", "d.": "died", "tel.": "telephone",
+        "ext.": "extension", "art": "art", "rt.": "route", "hwy.": "highway", "op.": "opus", "rev.": "revision", "A.D.": "A D",
+        "Gen.": "Genesis", "Cor.": "Corinthians", "Ps.": "Psalm", "Matt.": "Matthew",
+        "Rom.": "Romans", "Isa.": "Isaiah", "lot.": "lot",
+        "No": "number", "Nº": "number",
+    }  # fmt: skip
     plurals = {
         "page": "pages",
         "figure": "figures",
@@ -486,16 +397,89 @@ class English(Language):
         "line": "lines",
         "number": "numbers",
     }
-    abbreviations = ABBREVIATIONS
-    ending_abbreviations = ENDING_ABBREVIATIONS
-    symbols = SYMBOLS
-    in_addresses = IN_ADDRESSES
-    sign_names = SIGN_NAMES
-    read_acronyms = READ
-    spelled_acronyms = SPELLED
-    common_words = COMMON
-    roman_after = ROMAN_AFTER
-    regnal_names = REGNAL
+    abbreviations = {
+        "e.g.": "for example", "eg.": "for example", "i.e.": "that is", "ie.": "that is", "vs.": "versus", "vs": "versus",
+        "cf.": "compare", "viz.": "namely", "approx.": "approximately", "est.": "established", "w/": "with", "w/o": "without",
+        "b/c": "because", "c/o": "care of", "a.k.a.": "a k a", "incl.": "including", "resp.": "respectively",
+        "dept.": "department", "govt.": "government", "intl.": "international", "natl.": "national", "assn.": "association",
+        "assoc.": "association", "misc.": "miscellaneous", "max.": "maximum", "min.": "minimum", "avg.": "average",
+        "temp.": "temperature", "w.r.t.": "with respect to", "attn.": "attention", "ibid.": "ibid", "op. cit.": "op cit",
+        "24/7": "twenty four seven", "24/7/365": "twenty four seven three sixty five", "9/11": "nine eleven", "WWI": "World War one", "WWII": "World War two",
+    }  # fmt: skip
+    ending_abbreviations = {
+        "etc.": "et cetera", "etc": "et cetera", "al.": "al", "inc.": "incorporated", "ltd.": "limited", "corp.": "corporation",
+        "co.": "company", "bros.": "brothers", "jr.": "junior", "Sr.": "senior", "Esq.": "esquire", "ave.": "avenue",
+        "blvd.": "boulevard", "St.": "street", "Rd.": "road", "Ln.": "lane", "Pkwy.": "parkway", "Sq.": "square", "hrs.": "hours",
+        "hr.": "hour", "mins.": "minutes", "secs.": "seconds", "ft.": "feet", "lb.": "pounds", "lbs.": "pounds", "oz.": "ounces",
+        "yrs.": "years", "yr.": "year", "a.m.": "a m", "p.m.": "p m", "A.M.": "A M", "P.M.": "P M", "B.C.": "B C", "A.D.": "A D",
+        "B.C.E.": "B C E", "C.E.": "C E", "Ph.D.": "P H D", "PhD": "P H D", "PhDs": "P H D's", "M.D.": "M D", "B.A.": "B A", "M.A.": "M A",
+        "B.Sc.": "B S C", "M.Sc.": "M S C", "D.C.": "D C", "U.S.": "U S", "U.S.A.": "U S A", "U.K.": "U K", "U.N.": "U N", "E.U.": "E U",
+        "Mon.": "Monday", "Tue.": "Tuesday", "Tues.": "Tuesday", "Wed.": "Wednesday", "Thu.": "Thursday", "Thur.": "Thursday",
+        "Thurs.": "Thursday", "Fri.": "Friday", "Sat.": "Saturday", "Jan.": "January", "Feb.": "February", "Mar.": "March",
+        "Apr.": "April", "Jun.": "June", "Jul.": "July", "Aug.": "August", "Sep.": "September", "Sept.": "September",
+        "Oct.": "October", "Nov.": "November", "Dec.": "December",
+    }  # fmt: skip
+    articles = words("the a an")
+    letter_after = words("""
+    vitamin vitamins hepatitis influenza plan grade grades option team point drive letter key gate terminal platform block building row
+    line lane column category item answer question exhibit list pool tier side studio an strain protein factor proteins option
+    company party patient subject model sample formula product step variant route zone sector bed ward wing hall court pier dock
+    """)
+    symbols = {
+        "&": "and", "+": "plus", "=": "equals", "@": "at", "<": "less than", ">": "greater than", "≤": "less than or equal to",
+        "≥": "greater than or equal to", "≠": "not equal to", "≈": "approximately", "~": "about", "±": "plus or minus", "×": "times",
+        "÷": "divided by", "√": "square root of", "∞": "infinity", "π": "pi", "%": "percent", "°": "degrees", "§§": "sections", "§": "section",
+        "©": "copyright", "®": "registered", "™": "trademark", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "→": "to", "∑": "sum",
+        "∆": "delta", "µ": "micro", "Ω": "ohm", "^": "to the power of", "−": "minus", "·": "times", "/": "slash", "\\": "backslash",
+        "_": "underscore", "№": "number", "²": "squared", "³": "cubed", "¢": "cent", "‰": "per mille",
+    }  # fmt: skip
+    sign_names = {
+        "&": "ampersand", "(": "open parenthesis", ")": "close parenthesis", "[": "open bracket", "]": "close bracket",
+        "{": "open brace", "}": "close brace", "|": "vertical bar", "'": "apostrophe", "^": "caret", "`": "backtick", "<": "less than",
+        ">": "greater than", "*": "asterisk", "—": "em dash", "–": "en dash", "…": "ellipsis",
+    }  # fmt: skip
+    in_addresses = {
+        ".": "dot", "/": "slash", "@": "at", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals", "&": "and",
+        "#": "hash", "%": "percent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "comma", ";": "semicolon", "!": "exclamation mark",
+        "*": "star", "(": "", ")": "", "'": "", "$": "dollar",
+    }  # fmt: skip
+    read_acronyms = words("""
+    AIDS NASA NATO UNICEF UNESCO OPEC NAFTA ASEAN FIFA UEFA SCUBA LASER RADAR SONAR SIM PIN RAM ROM LAN WAN GIF JPEG MIDI BIOS ASCII
+    UNIX LINUX COVID SARS MERS SWAT SEAL OSHA FEMA YOLO LOL ZIP CAD BASIC COBOL JSON YAML WASM SaaS RAID VAT GMAT ACE BAFTA GIS
+    OK POTUS SCOTUS FOMO IKEA NASDAQ DARPA CAPTCHA GUI CERN DOS VoIP PAC NIMBY WASP LIDAR
+    """)  # fmt: skip
+    spelled_acronyms = words("IEEE UCLA AARP AOL IOU OECD YMCA UEA AAA EEA ISBN ISSN")
+    common_words = words("""
+    the and for are but not you all any can had her was one our out day get has him his how man new now old see two way who boy did its let
+    put say she too use that with have this will your from they know want been good much some time very when come here just like long make
+    many more only over such take than them well were what about after again below could every first found great house large learn never
+    other place plant point right small sound spell still study their there these thing think three water where which world would write a an
+    as at be by do go he if in is it me my no of on or so to up us we am dear free best sale stop open closed danger warning keep off end
+    chapter part book please thank thanks yes hello attention notice important read do don't can't won't all rights reserved help happy
+    """)  # fmt: skip
+    roman_after = words("""
+    chapter part volume vol act scene section book war phase type bowl article appendix figure table class level stage title canto episode
+    psalm grade schedule group category division unit version mark series season round lesson annex clause paragraph exhibit plate number
+    symphony concerto sonata opus rocky final fantasy apollo gemini saturn tier step century dynasty
+    """)  # fmt: skip
+    regnal_names = words("""
+    elizabeth henry charles james george edward richard william john louis philip francis frederick ferdinand leopold alexander peter
+    catherine ivan paul pius benedict leo gregory clement innocent urban sixtus xerxes darius ramses rameses napoleon otto alfonso pedro
+    maximilian wilhelm friedrich karl christian gustav oscar haakon harald olav albert constantine justinian ptolemy cyrus mary umberto victor
+    emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael boniface
+    callixtus celestine eugene julius martin nicholas
+    """)  # fmt: skip
+    telephone_after = words("call dial phone telephone tel fax mobile cell hotline whatsapp sms text")
+    serial_after = words("""
+    boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
+    """)
+    address_words = words("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
+    bible_books = words("""
+    genesis exodus leviticus numbers deuteronomy joshua judges ruth samuel kings chronicles ezra nehemiah esther job psalm psalms proverbs
+    ecclesiastes isaiah jeremiah lamentations ezekiel daniel hosea joel amos obadiah jonah micah nahum habakkuk zephaniah haggai zechariah
+    malachi matthew mark luke john acts romans corinthians galatians ephesians philippians colossians thessalonians timothy titus philemon
+    hebrews james peter jude revelation gen ex deut ps prov isa jer ezek dan matt mk lk jn rom cor gal eph phil col thess tim heb jas rev
+    """)
     rules = (
         Rule(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?", _angle),
         Rule(r"(\d+(?:\.\d+)?)(?:[\"\u201d](?= [a-z])|\u2033(?!\w))", _inches),
@@ -550,15 +534,6 @@ class English(Language):
         Rule(r"911(?![\w]|[,.-]\d)", lambda match: "nine one one"),
         Rule(r"v(?=\d+(?:\.\d+)*(?!\w))", lambda match: "version", "letter", words("v")),
     )
-    serial_after = SERIAL_AFTER
-    telephone_after = TELEPHONE_AFTER
-    articles = words("the a an")
-    letter_after = LETTER_AFTER
-    year_after = YEAR_AFTER
-    decade_after = words("the early late mid his her my your their our its")
-    bible_books = BIBLE_BOOKS
-    words_like_months = words("may march mar")
-    address_words = ADDRESS_WORDS
 
     def tidy(self, words: str) -> str:
         return super().tidy(words).replace(" and ", " ")
@@ -638,7 +613,9 @@ class English(Language):
         return f"the {self.ordinal(n)}"
 
     def is_attribute(self, before: str, after: str) -> bool:
-        return before.lower() in ("a", "an") and after.islower() and after not in COMMON or after in MONEY_NOUNS
+        return (
+            before.lower() in ("a", "an") and after.islower() and after not in self.common_words or after in MONEY_NOUNS
+        )
 
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
         if after in ERAS:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from ..neighbors import next_word
-from .base import ROMANS, Currency, Language, Noun, Number, Rule
+from .base import ROMANS, Currency, Language, Noun, Number, Rule, nouns
 
 LETTERS = (50, 100, 500, 1000)  # L, C, D and M are usually letters: "tipo D"
 LONG = 4  # from this number of decimals on, they are read digit by digit
@@ -52,17 +52,24 @@ def metric(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
     return found
 
 
-def powers(
-    units: Mapping[str, Noun], square: Callable[[str, bool], str], cube: Callable[[str, bool], str]
+def unit_table(
+    metric: Mapping[str, Noun], square: Callable[[str, bool], str], cube: Callable[[str, bool], str], others: str
 ) -> dict[str, Noun]:
-    """Squares and cubes of lengths: "m²", "m2", "km³" and so on. square, cube: build the name; True is the plural."""
-    found: dict[str, Noun] = {}
+    """All units of a language.
+
+    Args:
+        metric: the units with prefixes, from `metric_units`. Lengths get squares and cubes: "m²", "m2", "km³" and so on.
+        square, cube: the name of a power of a unit, from the name of the unit; True is the plural.
+        others: the other units, as a table for `nouns`.
+    """
+    found = dict(metric)
     for symbol in ("mm", "cm", "dm", "m", "km"):
-        noun = units[symbol]
-        for marks, power in (("²2", square), ("³3", cube)):
-            made = Noun(power(noun.one, False), power(noun.many, True), noun.gender)
-            found |= {symbol + mark: made for mark in marks}
-    return found
+        noun = metric[symbol]
+        for digits, power in (("²2", square), ("³3", cube)):
+            powered = Noun(power(noun.one, False), power(noun.many, True), noun.gender)
+            found |= {symbol + digit: powered for digit in digits}
+    found |= nouns(others)
+    return found | {spaced: found[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in found}
 
 
 def currencies(table: str) -> dict[str, Currency]:

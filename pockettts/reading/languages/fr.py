@@ -4,15 +4,14 @@ import re
 
 from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
 from .european import (
-    SPACED_UNITS,
     Romance,
     currencies,
     elision_rule,
     metric,
     months_with_dot,
-    powers,
     romance_rules,
     spaced,
+    unit_table,
     weekday_ranges,
     weekdays_before_dates,
 )
@@ -62,117 +61,7 @@ METRIC = metric(
     """,
     PREFIXES,
 )
-UNITS = (
-    METRIC
-    | powers(
-        METRIC,
-        lambda name, many: f"{name} {'carrés' if many else 'carré'}",
-        lambda name, many: f"{name} {'cubes' if many else 'cube'}",
-    )
-    | nouns("""
-    %: pour cent
-    Nm: newton-mètre, newtons-mètres, m
-    ‰: pour mille
-    °: degré, degrés, m
-    °C ºC: degré Celsius, degrés Celsius, m
-    °F ºF: degré Fahrenheit, degrés Fahrenheit, m
-    K: kelvin, kelvins, m
-    ha: hectare, hectares, m
-    min mn min.: minute, minutes, f
-    h: heure, heures, f
-    sec sec.: seconde, secondes, f
-    Kg kgs: kilogramme, kilogrammes, m
-    Km kms: kilomètre, kilomètres, m
-    ch cv CV: cheval, chevaux, m
-    dB: décibel, décibels, m
-    px: pixel, pixels, m
-    MP: mégapixel, mégapixels, m
-    lx: lux, lux, m
-    lm: lumen, lumens, m
-    cd: candela, candelas, f
-    ppm: partie par million, parties par million, f
-    dpi: point par pouce, points par pouce, m
-    mmHg: millimètre de mercure, millimètres de mercure, m
-    km/h kmh Km/h: kilomètre par heure, kilomètres par heure, m
-    m/s: mètre par seconde, mètres par seconde, m
-    mph: mille par heure, milles par heure, m
-    tr/min: tour par minute, tours par minute, m
-    Mbit/s Mbps: mégabit par seconde, mégabits par seconde, m
-    Mo/s: mégaoctet par seconde, mégaoctets par seconde, m
-    Gbit/s Gbps: gigabit par seconde, gigabits par seconde, m
-    hab/km² hab./km²: habitant par kilomètre carré, habitants par kilomètre carré, m
-    F: franc, francs, m
-    M€: million d'euros, millions d'euros, m
-    Md€ Mds€: milliard d'euros, milliards d'euros, m
-    k€: mille euros
-    hab hab.: habitant, habitants, m
-    mi: mille, milles, m
-    ft: pied, pieds, m
-    lb lbs: livre, livres, f
-    oz: once, onces, f
-    l/100km: litre aux cent kilomètres, litres aux cent kilomètres, m
-""")
-)
-CURRENCIES = currencies("""
-    EUR: euro, euros, m | centime, centimes, m
-    USD: dollar, dollars, m | cent, cents, m
-    GBP: livre, livres, f | penny, pence, m
-    CHF: franc suisse, francs suisses, m | centime, centimes, m
-    FRF: franc, francs, m | centime, centimes, m
-    JPY: yen, yens, m
-    CNY: yuan, yuans, m
-    INR: roupie, roupies, f | paisa, paisas, m
-    RUB: rouble, roubles, m | kopeck, kopecks, m
-    KRW: won, wons, m
-    ILS: shekel, shekels, m
-    TRY: livre turque, livres turques, f
-    UAH: hryvnia, hryvnias, f
-    CAD: dollar canadien, dollars canadiens, m | cent, cents, m
-    AUD: dollar australien, dollars australiens, m | cent, cents, m
-    BRL: real, reals, m | centavo, centavos, m
-    MXN: peso mexicain, pesos mexicains, m | centavo, centavos, m
-    SEK: couronne suédoise, couronnes suédoises, f
-    NOK: couronne norvégienne, couronnes norvégiennes, f
-    DKK: couronne danoise, couronnes danoises, f
-    PLN: zloty, zlotys, m
-    CZK: couronne tchèque, couronnes tchèques, f
-    XOF: franc C F A, francs C F A, m
-    BTC: bitcoin, bitcoins, m
-    ¢: cent, cents, m
-""")
 
-TITLES = {
-    "M.": "monsieur", "MM.": "messieurs", "Mme": "madame", "Mmes": "mesdames", "Mlle": "mademoiselle",
-    "Mlles": "mesdemoiselles", "Mr": "monsieur", "Mr.": "monsieur", "Mme.": "madame", "Mlle.": "mademoiselle",
-    "Dr": "docteur", "Dr.": "docteur", "Drs": "docteurs", "Pr": "professeur", "Pr.": "professeur", "Prof.": "professeur",
-    "Me": "maître", "Mgr": "monseigneur", "Mgr.": "monseigneur", "St": "saint", "Ste": "sainte", "St.": "saint",
-    "Ste.": "sainte", "Cdt": "commandant", "Col.": "colonel", "Cne": "capitaine", "Cap.": "capitaine", "Gal": "général",
-    "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve", "bd": "boulevard", "Bd": "boulevard",
-}  # fmt: skip
-BEFORE_NUMBERS = {
-    "nº": "numéro", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
-    "pg.": "page", "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure",
-    "t.": "tome", "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
-    "al.": "alinéa", "env.": "environ", "ca.": "circa", "bd": "boulevard", "app.": "appartement", "appt.": "appartement",
-    "bât.": "bâtiment", "CP": "C P", "op.": "opus",
-    "max.": "maximum", "min.": "minimum",
-}  # fmt: skip
-ABBREVIATIONS = {
-    "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "càd": "c'est-à-dire", "cf.": "confer", "vs.": "contre",
-    "vs": "contre", "av.": "avenue", "bd.": "boulevard",
-    "boul.": "boulevard", "pl.": "place", "tél.": "téléphone", "tél": "téléphone", "apr.": "après",
-    "dép.": "département", "dept.": "département", "hab.": "habitants", "qqch.": "quelque chose", "qqn.": "quelqu'un",
-    "qqch": "quelque chose", "qqn": "quelqu'un", "réf.": "référence", "resp.": "respectivement", "sté": "société",
-    "Cie": "compagnie", "Éts": "établissements", "Ets": "établissements", "svp": "s'il vous plaît", "SVP": "s'il vous plaît",
-    "NB": "nota bene", "N.B.": "nota bene", "7j/7": "sept jours sur sept", "24h/24": "vingt-quatre heures sur vingt-quatre",
-    "24/7": "vingt-quatre heures sur vingt-quatre", "rdv": "rendez-vous", "RDV": "rendez-vous", "bcp": "beaucoup",
-    "qq.": "quelque", "temp.": "température", "univ.": "université", "C.-B.": "Colombie-Britannique",
-}  # fmt: skip
-ENDING_ABBREVIATIONS = {
-    "etc.": "et cetera", "etc": "et cetera", "S.A.": "S A", "S.A.R.L.": "S A R L", "Cie.": "compagnie", "Jr.": "junior",
-    "S.N.C.F.": "S N C F", "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "U S A", "ss.": "suivants", "sqq.": "et suivants",
-   
-}  # fmt: skip
 SPACED = {
     "p. ex.": "par exemple", "c. à d.": "c'est-à-dire", "c.-à-d.": "c'est-à-dire", "av. J.-C.": "avant Jésus-Christ",
     "ap. J.-C.": "après Jésus-Christ", "apr. J.-C.": "après Jésus-Christ", "J.-C.": "Jésus-Christ",
@@ -180,63 +69,7 @@ SPACED = {
     "R. S. V. P.": "répondez s'il vous plaît", "n. d. l. r.": "note de la rédaction", "s. d.": "sans date", "É.-U.": "États-Unis",
     "r. d. v.": "rendez-vous", "N. D. T.": "note du traducteur",
 }  # fmt: skip
-SYMBOLS = {
-    "&": "et", "+": "plus", "=": "égale", "@": "arobase", "<": "inférieur à", ">": "supérieur à", "≤": "inférieur ou égal à",
-    "≥": "supérieur ou égal à", "≠": "différent de", "≈": "environ", "~": "environ", "±": "plus ou moins", "×": "fois",
-    "÷": "divisé par", "√": "racine carrée de", "∞": "infini", "π": "pi", "%": "pour cent", "‰": "pour mille", "°": "degrés",
-    "§§": "paragraphes", "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
-    "^": "puissance", "−": "moins", "·": "fois", "/": "slash", "\\": "antislash", "_": "tiret bas", "№": "numéro",
-    "¢": "cents", "Ω": "ohms", "µ": "micro",
-}  # fmt: skip
-IN_ADDRESSES = {
-    ".": "point", "/": "slash", "@": "arobase", "-": "tiret", "_": "tiret bas", ":": "deux points", "?": "point d'interrogation",
-    "=": "égal", "&": "et", "#": "dièse", "%": "pour cent", "+": "plus", "~": "tilde", "\\": "antislash", ",": "virgule",
-    ";": "point-virgule", "!": "point d'exclamation", "*": "étoile", "$": "dollar", "(": "", ")": "", "'": "",
-}  # fmt: skip
 
-READ = words("""
-ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OPEP PIN SIM RAM ROM LAN GIF BIOS COVID FNAC SMIC INSEE CAPES ENA SICAV ZEP
-PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR NAFTA FAO MEDEF ALENA ARTE INRA INSERM
-""")  # fmt: skip
-SPELLED = words("OCDE IEEE ISBN RATP AOC")
-TELEPHONE_AFTER = words("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
-LETTER_AFTER = words(
-    "vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle"
-)
-SIGN_NAMES = {
-    "&": "esperluette", "(": "parenthèse ouvrante", ")": "parenthèse fermante", "[": "crochet ouvrant",
-    "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
-    "<": "inférieur à", ">": "supérieur à", "'": "apostrophe", "–": "tiret", "—": "tiret",
-}  # fmt: skip
-COMMON = words("""
-le la les un une des du de d l et ou mais donc or ni car que qui quoi dont où ce cet cette ces mon ma mes ton ta tes son sa
-ses notre nos votre vos leur leurs je tu il elle on nous vous ils elles me te se lui eux y en au aux à dans par pour avec sans
-sur sous entre chez vers depuis pendant avant après contre jusque est sont suis es êtes sommes était être a ai as avons avez
-ont avoir fait faire va vais vont aller peut peux pouvoir doit dois faut veut vouloir dit dire voir plus moins très trop peu
-beaucoup tout tous toute toutes rien personne jamais toujours encore déjà aussi bien mal ici là maintenant demain hier
-aujourd'hui non oui si pas ne comme quand comment pourquoi bon bonne nouveau nouvelle grand grande petit petite vie jour jours
-an ans année temps monde homme femme merci attention important danger interdit ouvert fermé sortie entrée fin chapitre partie
-livre même autre autres chaque quelque dieu amour liberté égalité fraternité aide gratuit stop bonjour alors ainsi
-""")  # fmt: skip
-ROMAN_AFTER = words("""
-chapitre partie tome volume acte scène section livre article titre annexe figure tableau planche classe niveau phase type groupe
-catégorie saison série épisode symphonie sonate opus numéro version chant apollo gemini division ligue leçon vatican
-""")  # fmt: skip
-REGNAL_WOMEN = words("élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle")
-REGNAL = REGNAL_WOMEN | words("""
-louis charles henri françois philippe napoléon georges édouard edouard guillaume jean paul pierre jacques richard frédéric
-benoît pie léon grégoire clément innocent urbain sixte nicolas ivan alexandre othon léopold maximilien rodolphe constantin
-justinien ptolémée ramsès xerxès darius cyrus théodose victor amédée humbert emmanuel joseph albert baudouin gustave oscar
-haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
-pépin clovis childéric chilpéric dagobert thierry
-""")  # fmt: skip
-NO_NOUNS = COMMON - words("personne vie année femme sortie entrée fin partie aide") | words("""
-heure heures million millions mille contre virgule arrive dit parle commence existe
-""")  # fmt: skip
-NEVER_COUNTED = ROMAN_AFTER | words("""
-page pages numéro ligne lignes paragraphe étage chambre porte chaîne route nationale autoroute rue avenue boulevard kilomètre jour
-code note question exercice thème leçon bus tram métro vol salle table lot le du au
-""")  # fmt: skip
 FEMININE = words("""
 personne fois page heure minute seconde semaine année journée nuit femme fille sœur mère voiture maison école ville chose
 tonne place pièce partie équipe étoile main mort voix part livre banque plage route rue tour mer fleur forêt eau peau fin faim
@@ -248,7 +81,6 @@ rivière adresse église messe prière dame reine princesse poule chèvre souris
 """)  # fmt: skip
 
 POLITE = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
-SUFFIXES = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
 HOUR_MINUTES = r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?"
 ROMAN_PLACE = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
 ROMAN_TRIGGERS = frozenset(
@@ -261,24 +93,14 @@ def _roman_place(match: re.Match[str]) -> str | None:
     return LANGUAGE.ordinal(ROMANS[numeral], match[2]) if numeral in ROMANS else None
 
 
-BIBLE_BOOKS = words("""
-genèse exode lévitique nombres deutéronome josué juges samuel rois chroniques job psaume psaumes proverbes ecclésiaste isaïe
-ésaïe jérémie ézéchiel daniel matthieu marc luc jean actes romains corinthiens galates éphésiens philippiens colossiens
-thessaloniciens timothée tite hébreux jacques apocalypse sourate
-""")
-
-
 class French(Romance):
     code = "fr"
     num2words = "fr"
     spaces_group = True
     point = "virgule"
     dot = "point"
-    version_word = "version"
-    squared, cubed = "au carré", "au cube"
-    half, half_and = ("demi", "demie"), "et"
     minus = "moins"
-    ordinal_suffix = SUFFIXES
+    ordinal_suffix = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
     magnitudes = nouns("""
         k K: mille, mille, -
         mille: mille, mille, -
@@ -291,16 +113,87 @@ class French(Romance):
     out_of = "sur"
     times_sign = "fois"
     by = "par"
-    last_regnal = 1
     currency_signs = {
         **Romance.currency_signs, "euros": "EUR", "euro": "EUR", "dollars": "USD", "dollar": "USD", "francs": "FRF",
     }  # fmt: skip
-    currencies = CURRENCIES
+    currencies = currencies("""
+        EUR: euro, euros, m | centime, centimes, m
+        USD: dollar, dollars, m | cent, cents, m
+        GBP: livre, livres, f | penny, pence, m
+        CHF: franc suisse, francs suisses, m | centime, centimes, m
+        FRF: franc, francs, m | centime, centimes, m
+        JPY: yen, yens, m
+        CNY: yuan, yuans, m
+        INR: roupie, roupies, f | paisa, paisas, m
+        RUB: rouble, roubles, m | kopeck, kopecks, m
+        KRW: won, wons, m
+        ILS: shekel, shekels, m
+        TRY: livre turque, livres turques, f
+        UAH: hryvnia, hryvnias, f
+        CAD: dollar canadien, dollars canadiens, m | cent, cents, m
+        AUD: dollar australien, dollars australiens, m | cent, cents, m
+        BRL: real, reals, m | centavo, centavos, m
+        MXN: peso mexicain, pesos mexicains, m | centavo, centavos, m
+        SEK: couronne suédoise, couronnes suédoises, f
+        NOK: couronne norvégienne, couronnes norvégiennes, f
+        DKK: couronne danoise, couronnes danoises, f
+        PLN: zloty, zlotys, m
+        CZK: couronne tchèque, couronnes tchèques, f
+        XOF: franc C F A, francs C F A, m
+        BTC: bitcoin, bitcoins, m
+        ¢: cent, cents, m
+    """)
     money_and = ""
     of_magnitude = "de"
-    units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
+    units = unit_table(
+        METRIC,
+        square=lambda name, many: f"{name} {'carrés' if many else 'carré'}",
+        cube=lambda name, many: f"{name} {'cubes' if many else 'cube'}",
+        others="""
+            %: pour cent
+            Nm: newton-mètre, newtons-mètres, m
+            ‰: pour mille
+            °: degré, degrés, m
+            °C ºC: degré Celsius, degrés Celsius, m
+            °F ºF: degré Fahrenheit, degrés Fahrenheit, m
+            K: kelvin, kelvins, m
+            ha: hectare, hectares, m
+            min mn min.: minute, minutes, f
+            h: heure, heures, f
+            sec sec.: seconde, secondes, f
+            Kg kgs: kilogramme, kilogrammes, m
+            Km kms: kilomètre, kilomètres, m
+            ch cv CV: cheval, chevaux, m
+            dB: décibel, décibels, m
+            px: pixel, pixels, m
+            MP: mégapixel, mégapixels, m
+            lx: lux, lux, m
+            lm: lumen, lumens, m
+            cd: candela, candelas, f
+            ppm: partie par million, parties par million, f
+            dpi: point par pouce, points par pouce, m
+            mmHg: millimètre de mercure, millimètres de mercure, m
+            km/h kmh Km/h: kilomètre par heure, kilomètres par heure, m
+            m/s: mètre par seconde, mètres par seconde, m
+            mph: mille par heure, milles par heure, m
+            tr/min: tour par minute, tours par minute, m
+            Mbit/s Mbps: mégabit par seconde, mégabits par seconde, m
+            Mo/s: mégaoctet par seconde, mégaoctets par seconde, m
+            Gbit/s Gbps: gigabit par seconde, gigabits par seconde, m
+            hab/km² hab./km²: habitant par kilomètre carré, habitants par kilomètre carré, m
+            F: franc, francs, m
+            M€: million d'euros, millions d'euros, m
+            Md€ Mds€: milliard d'euros, milliards d'euros, m
+            k€: mille euros
+            hab hab.: habitant, habitants, m
+            mi: mille, milles, m
+            ft: pied, pieds, m
+            lb lbs: livre, livres, f
+            oz: once, onces, f
+            l/100km: litre aux cent kilomètres, litres aux cent kilomètres, m
+        """,
+    )
     per = "par"
-
     months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "er"
@@ -308,32 +201,109 @@ class French(Romance):
     hour_marks = r":|[ \u00a0\u202f]?[hH][ \u00a0\u202f]?(?=\d\d)"
     half_days = {"h": "", "H": "", "heures": "", "heure": ""}
     year_after = words("en depuis l'an an avant après vers entre et de dès jusqu'en été hiver automne printemps")
-
-    titles = TITLES
-    before_numbers = BEFORE_NUMBERS
-    plurals = {"page": "pages", "numéro": "numéros", "chapitre": "chapitres", "article": "articles"}
-    abbreviations = ABBREVIATIONS
-    ending_abbreviations = ENDING_ABBREVIATIONS
-    symbols = SYMBOLS
-    in_addresses = IN_ADDRESSES
-    sign_names = SIGN_NAMES
-    telephone_after = TELEPHONE_AFTER
+    titles = {
+        "M.": "monsieur", "MM.": "messieurs", "Mme": "madame", "Mmes": "mesdames", "Mlle": "mademoiselle",
+        "Mlles": "mesdemoiselles", "Mr": "monsieur", "Mr.": "monsieur", "Mme.": "madame", "Mlle.": "mademoiselle",
+        "Dr": "docteur", "Dr.": "docteur", "Drs": "docteurs", "Pr": "professeur", "Pr.": "professeur", "Prof.": "professeur",
+        "Me": "maître", "Mgr": "monseigneur", "Mgr.": "monseigneur", "St": "saint", "Ste": "sainte", "St.": "saint",
+        "Ste.": "sainte", "Cdt": "commandant", "Col.": "colonel", "Cne": "capitaine", "Cap.": "capitaine", "Gal": "général",
+        "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve", "bd": "boulevard", "Bd": "boulevard",
+    }  # fmt: skip
+    before_numbers = {
+        "nº": "numéro", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
+        "pg.": "page", "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure",
+        "t.": "tome", "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
+        "al.": "alinéa", "env.": "environ", "ca.": "circa", "bd": "boulevard", "app.": "appartement", "appt.": "appartement",
+        "bât.": "bâtiment", "CP": "C P", "op.": "opus",
+        "max.": "maximum", "min.": "minimum",
+    }  # fmt: skip
+    abbreviations = {
+        "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "càd": "c'est-à-dire", "cf.": "confer", "vs.": "contre",
+        "vs": "contre", "av.": "avenue", "bd.": "boulevard",
+        "boul.": "boulevard", "pl.": "place", "tél.": "téléphone", "tél": "téléphone", "apr.": "après",
+        "dép.": "département", "dept.": "département", "hab.": "habitants", "qqch.": "quelque chose", "qqn.": "quelqu'un",
+        "qqch": "quelque chose", "qqn": "quelqu'un", "réf.": "référence", "resp.": "respectivement", "sté": "société",
+        "Cie": "compagnie", "Éts": "établissements", "Ets": "établissements", "svp": "s'il vous plaît", "SVP": "s'il vous plaît",
+        "NB": "nota bene", "N.B.": "nota bene", "7j/7": "sept jours sur sept", "24h/24": "vingt-quatre heures sur vingt-quatre",
+        "24/7": "vingt-quatre heures sur vingt-quatre", "rdv": "rendez-vous", "RDV": "rendez-vous", "bcp": "beaucoup",
+        "qq.": "quelque", "temp.": "température", "univ.": "université", "C.-B.": "Colombie-Britannique",
+    }  # fmt: skip
+    ending_abbreviations = {
+        "etc.": "et cetera", "etc": "et cetera", "S.A.": "S A", "S.A.R.L.": "S A R L", "Cie.": "compagnie", "Jr.": "junior",
+        "S.N.C.F.": "S N C F", "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "U S A", "ss.": "suivants", "sqq.": "et suivants",
+    }  # fmt: skip
     articles = words("le la les un une")
-    letter_after = LETTER_AFTER
+    plurals = {"page": "pages", "numéro": "numéros", "chapitre": "chapitres", "article": "articles"}
+    letter_after = words(
+        "vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle"
+    )
+    symbols = {
+        "&": "et", "+": "plus", "=": "égale", "@": "arobase", "<": "inférieur à", ">": "supérieur à", "≤": "inférieur ou égal à",
+        "≥": "supérieur ou égal à", "≠": "différent de", "≈": "environ", "~": "environ", "±": "plus ou moins", "×": "fois",
+        "÷": "divisé par", "√": "racine carrée de", "∞": "infini", "π": "pi", "%": "pour cent", "‰": "pour mille", "°": "degrés",
+        "§§": "paragraphes", "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
+        "^": "puissance", "−": "moins", "·": "fois", "/": "slash", "\\": "antislash", "_": "tiret bas", "№": "numéro",
+        "¢": "cents", "Ω": "ohms", "µ": "micro",
+    }  # fmt: skip
+    sign_names = {
+        "&": "esperluette", "(": "parenthèse ouvrante", ")": "parenthèse fermante", "[": "crochet ouvrant",
+        "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
+        "<": "inférieur à", ">": "supérieur à", "'": "apostrophe", "–": "tiret", "—": "tiret",
+    }  # fmt: skip
+    in_addresses = {
+        ".": "point", "/": "slash", "@": "arobase", "-": "tiret", "_": "tiret bas", ":": "deux points", "?": "point d'interrogation",
+        "=": "égal", "&": "et", "#": "dièse", "%": "pour cent", "+": "plus", "~": "tilde", "\\": "antislash", ",": "virgule",
+        ";": "point-virgule", "!": "point d'exclamation", "*": "étoile", "$": "dollar", "(": "", ")": "", "'": "",
+    }  # fmt: skip
     number_sign = "numéro"
     vowels = "aeiouyàâäéèêëîïôöùûüœæ"
-    read_acronyms = READ
-    spelled_acronyms = SPELLED
-    common_words = COMMON
-    roman_after = ROMAN_AFTER
-    bible_books = BIBLE_BOOKS
-    before_dates = frozenset(DAYS.values()) | words("date")
-    regnal_names = REGNAL
-    regnal_women = REGNAL_WOMEN
-    no_nouns = NO_NOUNS
-    never_counted = NEVER_COUNTED
+    read_acronyms = words("""
+    ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OPEP PIN SIM RAM ROM LAN GIF BIOS COVID FNAC SMIC INSEE CAPES ENA SICAV ZEP
+    PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR NAFTA FAO MEDEF ALENA ARTE INRA INSERM
+    """)  # fmt: skip
+    spelled_acronyms = words("OCDE IEEE ISBN RATP AOC")
+    common_words = words("""
+    le la les un une des du de d l et ou mais donc or ni car que qui quoi dont où ce cet cette ces mon ma mes ton ta tes son sa
+    ses notre nos votre vos leur leurs je tu il elle on nous vous ils elles me te se lui eux y en au aux à dans par pour avec sans
+    sur sous entre chez vers depuis pendant avant après contre jusque est sont suis es êtes sommes était être a ai as avons avez
+    ont avoir fait faire va vais vont aller peut peux pouvoir doit dois faut veut vouloir dit dire voir plus moins très trop peu
+    beaucoup tout tous toute toutes rien personne jamais toujours encore déjà aussi bien mal ici là maintenant demain hier
+    aujourd'hui non oui si pas ne comme quand comment pourquoi bon bonne nouveau nouvelle grand grande petit petite vie jour jours
+    an ans année temps monde homme femme merci attention important danger interdit ouvert fermé sortie entrée fin chapitre partie
+    livre même autre autres chaque quelque dieu amour liberté égalité fraternité aide gratuit stop bonjour alors ainsi
+    """)  # fmt: skip
+    roman_after = words("""
+    chapitre partie tome volume acte scène section livre article titre annexe figure tableau planche classe niveau phase type groupe
+    catégorie saison série épisode symphonie sonate opus numéro version chant apollo gemini division ligue leçon vatican
+    """)  # fmt: skip
+    telephone_after = words("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
     serial_after = words("airbus boeing vol")
     address_words = words("com org net edu gouv info blog app")
+    version_word = "version"
+    squared, cubed = "au carré", "au cube"
+    never_counted = roman_after | words("""
+    page pages numéro ligne lignes paragraphe étage chambre porte chaîne route nationale autoroute rue avenue boulevard kilomètre jour
+    code note question exercice thème leçon bus tram métro vol salle table lot le du au
+    """)  # fmt: skip
+    before_dates = frozenset(DAYS.values()) | words("date")
+    bible_books = words("""
+    genèse exode lévitique nombres deutéronome josué juges samuel rois chroniques job psaume psaumes proverbes ecclésiaste isaïe
+    ésaïe jérémie ézéchiel daniel matthieu marc luc jean actes romains corinthiens galates éphésiens philippiens colossiens
+    thessaloniciens timothée tite hébreux jacques apocalypse sourate
+    """)
+    no_nouns = common_words - words("personne vie année femme sortie entrée fin partie aide") | words("""
+    heure heures million millions mille contre virgule arrive dit parle commence existe
+    """)  # fmt: skip
+    half, half_and = ("demi", "demie"), "et"
+    last_regnal = 1
+    regnal_women = words("élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle")
+    regnal_names = regnal_women | words("""
+    louis charles henri françois philippe napoléon georges édouard edouard guillaume jean paul pierre jacques richard frédéric
+    benoît pie léon grégoire clément innocent urbain sixte nicolas ivan alexandre othon léopold maximilien rodolphe constantin
+    justinien ptolémée ramsès xerxès darius cyrus théodose victor amédée humbert emmanuel joseph albert baudouin gustave oscar
+    haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
+    pépin clovis childéric chilpéric dagobert thierry
+    """)  # fmt: skip
     rules = (
         Rule(HOUR_MINUTES, lambda match: LANGUAGE.duration(int(match[1]), int(match[2]), 0)),
         Rule(

@@ -5,16 +5,15 @@ import re
 from .base import ROMANS, Noun, Number, Rule, nouns, words
 from .european import (
     LETTERS,
-    SPACED_UNITS,
     Romance,
     currencies,
     elision_rule,
     hours_rule,
     metric,
     months_with_dot,
-    powers,
     romance_rules,
     spaced,
+    unit_table,
     weekday_ranges,
     weekdays_before_dates,
     word_before,
@@ -68,120 +67,7 @@ METRIC = metric(
     """,
     PREFIXES | {"k": "kilo", "K": "kilo"},
 )
-UNITS = (
-    METRIC
-    | powers(
-        METRIC,
-        lambda name, many: f"{name} {'quadrati' if many else 'quadrato'}",
-        lambda name, many: f"{name} {'cubi' if many else 'cubo'}",
-    )
-    | nouns("""
-    %: per cento
-    Nm: newton metro, newton metro, m
-    ‰: per mille
-    °: grado, gradi, m
-    °C ºC: grado Celsius, gradi Celsius, m
-    °F ºF: grado Fahrenheit, gradi Fahrenheit, m
-    K: kelvin, kelvin, m
-    ha: ettaro, ettari, m
-    hg: ettogrammo, ettogrammi, m
-    mq: metro quadrato, metri quadrati, m
-    kmq: chilometro quadrato, chilometri quadrati, m
-    mc: metro cubo, metri cubi, m
-    cc: centimetro cubo, centimetri cubi, m
-    q: quintale, quintali, m
-    min min.: minuto, minuti, m
-    sec sec.: secondo, secondi, m
-    h: ora, ore, f
-    Kg: chilogrammo, chilogrammi, m
-    Km: chilometro, chilometri, m
-    CV cv: cavallo, cavalli, m
-    dB: decibel, decibel, m
-    px: pixel, pixel, m
-    MP: megapixel, megapixel, m
-    lx: lux, lux, m
-    lm: lumen, lumen, m
-    cd: candela, candele, f
-    ppm: parte per milione, parti per milione, f
-    mmHg: millimetro di mercurio, millimetri di mercurio, m
-    km/h Km/h kmh: chilometro orario, chilometri orari, m
-    m/s: metro al secondo, metri al secondo, m
-    mph: miglio orario, miglia orarie, m
-    giri/min: giro al minuto, giri al minuto, m
-    Mbit/s Mbps: megabit al secondo, megabit al secondo, m
-    Gbit/s Gbps: gigabit al secondo, gigabit al secondo, m
-    ab./km²: abitante per chilometro quadrato, abitanti per chilometro quadrato, m
-    M€: milione di euro, milioni di euro, m
-    mi: miglio, miglia, m
-    ft: piede, piedi, m
-    lb lbs: libbra, libbre, f
-    oz: oncia, once, f
-    l/100km: litro per cento chilometri, litri per cento chilometri, m
-""")
-)
-CURRENCIES = currencies("""
-    EUR: euro, euro, m | centesimo, centesimi, m
-    USD: dollaro, dollari, m | centesimo, centesimi, m
-    GBP: sterlina, sterline, f | penny, pence, m
-    CHF: franco svizzero, franchi svizzeri, m | centesimo, centesimi, m
-    ITL: lira, lire, f
-    JPY: yen, yen, m
-    CNY: yuan, yuan, m
-    INR: rupia, rupie, f
-    RUB: rublo, rubli, m | copeco, copechi, m
-    KRW: won, won, m
-    ILS: shekel, shekel, m
-    TRY: lira turca, lire turche, f
-    UAH: grivnia, grivnie, f
-    CAD: dollaro canadese, dollari canadesi, m | centesimo, centesimi, m
-    AUD: dollaro australiano, dollari australiani, m | centesimo, centesimi, m
-    BRL: real, real, m | centavo, centavos, m
-    MXN: peso messicano, pesos messicani, m | centavo, centavos, m
-    SEK: corona svedese, corone svedesi, f
-    NOK: corona norvegese, corone norvegesi, f
-    DKK: corona danese, corone danesi, f
-    PLN: zloty, zloty, m
-    CZK: corona ceca, corone ceche, f
-    BTC: bitcoin, bitcoin, m
-    ¢: centesimo, centesimi, m
-""")
 
-TITLES = {
-    "Sig.": "signor", "Sig.ra": "signora", "Sig.na": "signorina", "Sigg.": "signori", "Sigg.ri": "signori", "sig.": "signor",
-    "sig.ra": "signora", "sig.na": "signorina", "Dott.": "dottor", "dott.": "dottor", "Dott.ssa": "dottoressa",
-    "dott.ssa": "dottoressa", "Dr.": "dottor", "Dr.ssa": "dottoressa", "Prof.": "professor", "prof.": "professor",
-    "Prof.ssa": "professoressa", "prof.ssa": "professoressa", "Ing.": "ingegner", "ing.": "ingegner", "Avv.": "avvocato",
-    "avv.": "avvocato", "Arch.": "architetto", "Geom.": "geometra", "Rag.": "ragionier", "On.": "onorevole",
-    "on.": "onorevole", "Sen.": "senatore", "Gen.": "generale", "Col.": "colonnello", "Cap.": "capitano", "Ten.": "tenente",
-    "Mons.": "monsignor", "Rev.": "reverendo", "Cav.": "cavalier", "Comm.": "commendator", "S.": "san",
-    "d.ssa": "dottoressa", "D.ssa": "dottoressa", "Mr.": "mister", "Mrs.": "missis", "Spett.": "spettabile",
-    "Egr.": "egregio", "Gent.": "gentile", "Gent.ma": "gentilissima", "Ill.mo": "illustrissimo",
-}  # fmt: skip
-BEFORE_NUMBERS = {
-    "nº": "numero", "n.": "numero", "nn.": "numeri", "nr.": "numero", "num.": "numero", "p.": "pagina", "pp.": "pagine",
-    "pag.": "pagina", "pagg.": "pagine", "cap.": "capitolo", "capp.": "capitoli", "art.": "articolo", "artt.": "articoli",
-    "vol.": "volume", "voll.": "volumi", "fig.": "figura", "figg.": "figure", "tab.": "tabella", "sez.": "sezione",
-    "ed.": "edizione", "tel.": "telefono", "int.": "interno", "es.": "esempio", "c.": "circa", "ca.": "circa", "v.": "verso",
-    "vv.": "versi", "par.": "paragrafo", "lett.": "lettera", "op.": "opera", "t.": "tomo",
-    "cell.": "cellulare", "CAP": "CAP",
-    "max.": "massimo", "min.": "minimo", "sec.": "secolo",
-}  # fmt: skip
-ABBREVIATIONS = {
-    "es.": "esempio", "p.es.": "per esempio", "cfr.": "confronta", "ca.": "circa", "vs.": "contro", "vs": "contro",
-    "avv.": "avvocato", "tel.": "telefono", "c/o": "presso",
-    "c.a.": "circa", "pag.": "pagina", "prov.": "provincia", "ag.": "agenzia", "ns.": "nostro", "rif.": "riferimento",
-    "p.zza": "piazza", "P.zza": "piazza", "P.za": "piazza", "V.le": "viale", "v.le": "viale",
-    "C.so": "corso", "c.so": "corso", "L.go": "largo", "f.lli": "fratelli", "F.lli": "fratelli", "S.p.A.": "S P A",
-    "s.p.a.": "S P A", "SpA": "S P A", "S.r.l.": "S R L", "s.r.l.": "S R L", "Srl": "S R L", "spett.": "spettabile",
-    "egr.": "egregio", "gent.": "gentile", "op.cit.": "opera citata", "n.d.r.": "nota della redazione",
-    "ndr": "nota della redazione", "p.v.": "prossimo venturo", "u.s.": "ultimo scorso", "c.m.": "corrente mese",
-    "abit.": "abitanti", "a/r": "andata e ritorno", "24/7": "ventiquattro ore su ventiquattro",
-}  # fmt: skip
-ENDING_ABBREVIATIONS = {
-    "ecc.": "eccetera", "ecc": "eccetera", "etc.": "eccetera", "segg.": "seguenti", "sgg.": "seguenti", "Jr.": "junior",
-    "Inc.": "incorporated",
-    "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "USA", "a.m.": "a m", "p.m.": "p m", "dx.": "destra", "sx.": "sinistra",
-}  # fmt: skip
 SPACED = {
     "p. es.": "per esempio", "ad es.": "ad esempio", "per es.": "per esempio", "a. C.": "avanti Cristo",
     "d. C.": "dopo Cristo", "a.C.": "avanti Cristo", "d.C.": "dopo Cristo", "S. p. A.": "S P A", "S. r. l.": "S R L",
@@ -189,73 +75,7 @@ SPACED = {
     "n. d. r.": "nota della redazione", "s. l. m.": "sul livello del mare", "S. M.": "sua maestà", "S. S.": "sua santità",
     "a. m.": "a m", "p. m.": "p m", "i. e.": "cioè",
 }  # fmt: skip
-SYMBOLS = {
-    "&": "e", "+": "più", "=": "uguale", "@": "chiocciola", "<": "minore di", ">": "maggiore di", "≤": "minore o uguale a",
-    "≥": "maggiore o uguale a", "≠": "diverso da", "≈": "circa", "~": "circa", "±": "più o meno", "×": "per", "÷": "diviso",
-    "√": "radice quadrata di", "∞": "infinito", "π": "pi greco", "%": "per cento", "‰": "per mille", "°": "gradi",
-    "§§": "paragrafi", "§": "paragrafo", "©": "copyright", "€": "euro", "$": "dollari", "£": "sterline", "¥": "yen", "→": "a", "^": "elevato a",
-    "−": "meno", "·": "per", "/": "barra", "\\": "barra rovesciata", "_": "trattino basso", "№": "numero", "¢": "centesimi",
-    "Ω": "ohm", "µ": "micro",
-}  # fmt: skip
-IN_ADDRESSES = {
-    ".": "punto", "/": "barra", "@": "chiocciola", "-": "trattino", "_": "trattino basso", ":": "due punti",
-    "?": "punto interrogativo", "=": "uguale", "&": "e", "#": "cancelletto", "%": "per cento", "+": "più", "~": "tilde",
-    "\\": "barra rovesciata", ",": "virgola", ";": "punto e virgola", "!": "punto esclamativo", "*": "asterisco",
-    "$": "dollaro", "(": "", ")": "", "'": "",
-}  # fmt: skip
 
-READ = words("""
-ONU NATO UNESCO UNICEF NASA FIFA UEFA AIDS UFO OPEC PIL PIN SIM RAM ROM LAN GIF BIOS COVID FIAT RAI ENI ENEL IVA IRPEF INPS
-ISTAT INAIL CONI SIAE CAP ASL ATAC CISL UIL FIOM IKEA SARS USA DOC DOP COOP ISEE IMU TAR ANSA ANPI CAI LASER RADAR CAF COBAS
-TIM UNI ISO ANAS ACI ALITALIA EXPO SERT BOT FAO CERN POS SPID PEC
-""")  # fmt: skip
-SPELLED = words("IEEE ISBN CGIL")
-TELEPHONE_AFTER = words("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
-LETTER_AFTER = words(
-    "vitamina vitamine epatite piano tipo punto gruppo classe porta blocco edificio fila colonna lettera tasto opzione linea zona squadra modello"
-)
-SIGN_NAMES = {
-    "&": "e commerciale", "(": "parentesi aperta", ")": "parentesi chiusa", "[": "parentesi quadra aperta",
-    "]": "parentesi quadra chiusa", "{": "parentesi graffa aperta", "}": "parentesi graffa chiusa",
-    "|": "barra verticale", "<": "minore di", ">": "maggiore di", "'": "apostrofo", "–": "lineetta", "—": "lineetta",
-}  # fmt: skip
-COMMON = words("""
-il lo la i gli le l un uno una di a da in con su per tra fra del dello della dei degli delle al allo alla ai agli alle dal
-dalla nel nella nei nelle sul sulla e ed o ma se che chi cui non né sì no come quando dove perché quanto quale questo questa
-questi queste quello quella io tu lui lei noi voi loro mi ti ci vi si mio mia tuo sua suo nostro vostro è sono sei siamo siete
-era erano essere ho hai ha abbiamo avete hanno avere fare fa fatto va vado andare può posso potere deve dovere vuole volere
-dice dire più meno molto molta molti poco troppo tutto tutti tutta tutte niente nulla qualcosa ogni altro altra altri altre
-già ancora sempre mai ora oggi ieri domani qui qua là bene male meglio buono buona nuovo nuova grande vita giorno giorni anno
-anni tempo mondo uomo donna grazie attenzione importante pericolo vietato aperto chiuso uscita entrata ingresso fine capitolo
-parte libro prima dopo durante contro senza anche solo così poi quindi dio amore aiuto gratis stop ciao lavoro
-""")  # fmt: skip
-ROMAN_AFTER = words("""
-capitolo parte tomo volume atto scena sezione libro articolo titolo allegato appendice figura tabella tavola classe livello
-fase tipo gruppo categoria stagione serie episodio sinfonia sonata opera numero versione canto apollo gemini divisione lega
-""")  # fmt: skip
-REGNAL_WOMEN = words("elisabetta caterina maria cristina anna giovanna margherita beatrice isabella vittoria")
-REGNAL = REGNAL_WOMEN | words("""
-luigi carlo enrico francesco filippo napoleone giorgio edoardo guglielmo giovanni paolo pietro giacomo riccardo federico
-benedetto pio leone gregorio clemente innocenzo urbano sisto nicola ivan alessandro ottone leopoldo massimiliano rodolfo
-costantino giustiniano tolomeo ramses serse dario ciro teodosio vittorio amedeo umberto emanuele giuseppe alberto baldovino
-gustavo oscar haakon harald olav alfonso ferdinando giulio celestino bonifacio martino adriano felipe juan carlos cosimo
-lorenzo ludovico corrado manfredi berengario callisto eugenio marino niccolò stefano silvestro
-""")  # fmt: skip
-NUMBERED = {
-    "secolo": "m", "guerra": "f", "repubblica": "f", "reich": "m", "congresso": "m", "edizione": "f",
-    "vertice": "m", "centenario": "m", "anniversario": "m", "conferenza": "f", "giornata": "f", "festival": "m",
-    "premio": "m", "concorso": "m", "millennio": "m", "dinastia": "f", "crociata": "f", "internazionale": "f",
-    "legislatura": "f", "settimana": "f", "fiera": "f", "incontro": "m", "assemblea": "f", "biennale": "f", "torneo": "m",
-    "coppa": "f", "olimpiade": "f", "concilio": "m", "trimestre": "m", "capitolo": "m", "canto": "m", "piano": "m",
-    "municipio": "m", "circoscrizione": "f", "classe": "f", "liceo": "m", "emendamento": "m",
-}  # fmt: skip
-NO_NOUNS = COMMON - words("vita giorno giorni anno anni tempo uomo donna uscita entrata parte libro capitolo") | words("""
-ore euro milione milioni mila mille dice parla inizia comincia finisce vale
-""")  # fmt: skip
-NEVER_COUNTED = ROMAN_AFTER | words("""
-pagina pagine numero riga paragrafo piano stanza camera porta canale strada statale autostrada via viale corso chilometro
-giorno codice nota domanda esercizio lezione autobus tram metro volo sala tavolo lotto il al dal del binario linea
-""")  # fmt: skip
 FEMININE = words("""
 notte mano parte voce luce croce rete parete legge nave chiave classe frase fase base morte mente gente fonte ponte torre neve
 pelle carne pace nube stazione moglie madre arte sorte sete fede estate radio moto foto auto crisi tesi analisi ipotesi città
@@ -279,21 +99,11 @@ ONE = r"(?i)1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])"  # "un'ora"
 DEGREE = r"°(?=[ \u00a0](?!di\b|[CFNSEO]\b|nord|sud|est|ovest|sotto|sopra|all)[^\W\d_])"
 
 
-BIBLE_BOOKS = words("""
-genesi esodo levitico numeri deuteronomio giosuè giudici samuele re cronache giobbe salmo salmi proverbi isaia geremia
-ezechiele daniele matteo marco luca giovanni atti romani corinzi galati efesini filippesi colossesi tessalonicesi timoteo tito
-ebrei giacomo apocalisse sura
-""")
-
-
 class Italian(Romance):
     code = "it"
     num2words = "it"
     point = "virgola"
     dot = "punto"
-    version_word = "versione"
-    squared, cubed = "al quadrato", "al cubo"
-    half, half_and = ("mezzo", "mezza"), "e"
     minus = "meno"
     ordinal_suffix = rf"(?:[ºª]|esim[oaie]|{DEGREE})"
     magnitudes = nouns("""
@@ -306,18 +116,88 @@ class Italian(Romance):
     number_ranges = "a"
     ratio = "a"
     out_of = "su"
-    times_sign = "per"
-    by = "per"
-    last_regnal = 40
     currency_signs = {
         **Romance.currency_signs, "euro": "EUR", "dollari": "USD", "dollaro": "USD", "₤": "ITL", "Euro": "EUR", "Lit.": "ITL",
     }  # fmt: skip
-    currencies = CURRENCIES
+    currencies = currencies("""
+        EUR: euro, euro, m | centesimo, centesimi, m
+        USD: dollaro, dollari, m | centesimo, centesimi, m
+        GBP: sterlina, sterline, f | penny, pence, m
+        CHF: franco svizzero, franchi svizzeri, m | centesimo, centesimi, m
+        ITL: lira, lire, f
+        JPY: yen, yen, m
+        CNY: yuan, yuan, m
+        INR: rupia, rupie, f
+        RUB: rublo, rubli, m | copeco, copechi, m
+        KRW: won, won, m
+        ILS: shekel, shekel, m
+        TRY: lira turca, lire turche, f
+        UAH: grivnia, grivnie, f
+        CAD: dollaro canadese, dollari canadesi, m | centesimo, centesimi, m
+        AUD: dollaro australiano, dollari australiani, m | centesimo, centesimi, m
+        BRL: real, real, m | centavo, centavos, m
+        MXN: peso messicano, pesos messicani, m | centavo, centavos, m
+        SEK: corona svedese, corone svedesi, f
+        NOK: corona norvegese, corone norvegesi, f
+        DKK: corona danese, corone danesi, f
+        PLN: zloty, zloty, m
+        CZK: corona ceca, corone ceche, f
+        BTC: bitcoin, bitcoin, m
+        ¢: centesimo, centesimi, m
+    """)
     money_and = "e"
     of_magnitude = "di"
-    units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
     per = "al"
-
+    times_sign = "per"
+    by = "per"
+    units = unit_table(
+        METRIC,
+        square=lambda name, many: f"{name} {'quadrati' if many else 'quadrato'}",
+        cube=lambda name, many: f"{name} {'cubi' if many else 'cubo'}",
+        others="""
+            %: per cento
+            Nm: newton metro, newton metro, m
+            ‰: per mille
+            °: grado, gradi, m
+            °C ºC: grado Celsius, gradi Celsius, m
+            °F ºF: grado Fahrenheit, gradi Fahrenheit, m
+            K: kelvin, kelvin, m
+            ha: ettaro, ettari, m
+            hg: ettogrammo, ettogrammi, m
+            mq: metro quadrato, metri quadrati, m
+            kmq: chilometro quadrato, chilometri quadrati, m
+            mc: metro cubo, metri cubi, m
+            cc: centimetro cubo, centimetri cubi, m
+            q: quintale, quintali, m
+            min min.: minuto, minuti, m
+            sec sec.: secondo, secondi, m
+            h: ora, ore, f
+            Kg: chilogrammo, chilogrammi, m
+            Km: chilometro, chilometri, m
+            CV cv: cavallo, cavalli, m
+            dB: decibel, decibel, m
+            px: pixel, pixel, m
+            MP: megapixel, megapixel, m
+            lx: lux, lux, m
+            lm: lumen, lumen, m
+            cd: candela, candele, f
+            ppm: parte per milione, parti per milione, f
+            mmHg: millimetro di mercurio, millimetri di mercurio, m
+            km/h Km/h kmh: chilometro orario, chilometri orari, m
+            m/s: metro al secondo, metri al secondo, m
+            mph: miglio orario, miglia orarie, m
+            giri/min: giro al minuto, giri al minuto, m
+            Mbit/s Mbps: megabit al secondo, megabit al secondo, m
+            Gbit/s Gbps: gigabit al secondo, gigabit al secondo, m
+            ab./km²: abitante per chilometro quadrato, abitanti per chilometro quadrato, m
+            M€: milione di euro, milioni di euro, m
+            mi: miglio, miglia, m
+            ft: piede, piedi, m
+            lb lbs: libbra, libbre, f
+            oz: oncia, once, f
+            l/100km: litro per cento chilometri, litri per cento chilometri, m
+        """,
+    )
     months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "[º°]"
@@ -325,9 +205,26 @@ class Italian(Romance):
     hour_marks = r":|\.(?=\d\d[ \u00a0]?h\b)"
     half_days = {"a.m.": "a m", "p.m.": "p m", "am": "a m", "pm": "p m", "AM": "a m", "PM": "p m"}
     year_after = words("nel dal del fino al anno l'anno dopo prima tra fra e estate inverno dell'anno in")
-
-    titles = TITLES
-    before_numbers = BEFORE_NUMBERS
+    titles = {
+        "Sig.": "signor", "Sig.ra": "signora", "Sig.na": "signorina", "Sigg.": "signori", "Sigg.ri": "signori", "sig.": "signor",
+        "sig.ra": "signora", "sig.na": "signorina", "Dott.": "dottor", "dott.": "dottor", "Dott.ssa": "dottoressa",
+        "dott.ssa": "dottoressa", "Dr.": "dottor", "Dr.ssa": "dottoressa", "Prof.": "professor", "prof.": "professor",
+        "Prof.ssa": "professoressa", "prof.ssa": "professoressa", "Ing.": "ingegner", "ing.": "ingegner", "Avv.": "avvocato",
+        "avv.": "avvocato", "Arch.": "architetto", "Geom.": "geometra", "Rag.": "ragionier", "On.": "onorevole",
+        "on.": "onorevole", "Sen.": "senatore", "Gen.": "generale", "Col.": "colonnello", "Cap.": "capitano", "Ten.": "tenente",
+        "Mons.": "monsignor", "Rev.": "reverendo", "Cav.": "cavalier", "Comm.": "commendator", "S.": "san",
+        "d.ssa": "dottoressa", "D.ssa": "dottoressa", "Mr.": "mister", "Mrs.": "missis", "Spett.": "spettabile",
+        "Egr.": "egregio", "Gent.": "gentile", "Gent.ma": "gentilissima", "Ill.mo": "illustrissimo",
+    }  # fmt: skip
+    before_numbers = {
+        "nº": "numero", "n.": "numero", "nn.": "numeri", "nr.": "numero", "num.": "numero", "p.": "pagina", "pp.": "pagine",
+        "pag.": "pagina", "pagg.": "pagine", "cap.": "capitolo", "capp.": "capitoli", "art.": "articolo", "artt.": "articoli",
+        "vol.": "volume", "voll.": "volumi", "fig.": "figura", "figg.": "figure", "tab.": "tabella", "sez.": "sezione",
+        "ed.": "edizione", "tel.": "telefono", "int.": "interno", "es.": "esempio", "c.": "circa", "ca.": "circa", "v.": "verso",
+        "vv.": "versi", "par.": "paragrafo", "lett.": "lettera", "op.": "opera", "t.": "tomo",
+        "cell.": "cellulare", "CAP": "CAP",
+        "max.": "massimo", "min.": "minimo", "sec.": "secolo",
+    }  # fmt: skip
     plurals = {
         "pagina": "pagine",
         "numero": "numeri",
@@ -335,30 +232,104 @@ class Italian(Romance):
         "articolo": "articoli",
         "figura": "figure",
     }
-    abbreviations = ABBREVIATIONS
-    ending_abbreviations = ENDING_ABBREVIATIONS
-    symbols = SYMBOLS
-    in_addresses = IN_ADDRESSES
-    sign_names = SIGN_NAMES
-    telephone_after = TELEPHONE_AFTER
+    abbreviations = {
+        "es.": "esempio", "p.es.": "per esempio", "cfr.": "confronta", "ca.": "circa", "vs.": "contro", "vs": "contro",
+        "avv.": "avvocato", "tel.": "telefono", "c/o": "presso",
+        "c.a.": "circa", "pag.": "pagina", "prov.": "provincia", "ag.": "agenzia", "ns.": "nostro", "rif.": "riferimento",
+        "p.zza": "piazza", "P.zza": "piazza", "P.za": "piazza", "V.le": "viale", "v.le": "viale",
+        "C.so": "corso", "c.so": "corso", "L.go": "largo", "f.lli": "fratelli", "F.lli": "fratelli", "S.p.A.": "S P A",
+        "s.p.a.": "S P A", "SpA": "S P A", "S.r.l.": "S R L", "s.r.l.": "S R L", "Srl": "S R L", "spett.": "spettabile",
+        "egr.": "egregio", "gent.": "gentile", "op.cit.": "opera citata", "n.d.r.": "nota della redazione",
+        "ndr": "nota della redazione", "p.v.": "prossimo venturo", "u.s.": "ultimo scorso", "c.m.": "corrente mese",
+        "abit.": "abitanti", "a/r": "andata e ritorno", "24/7": "ventiquattro ore su ventiquattro",
+    }  # fmt: skip
+    ending_abbreviations = {
+        "ecc.": "eccetera", "ecc": "eccetera", "etc.": "eccetera", "segg.": "seguenti", "sgg.": "seguenti", "Jr.": "junior",
+        "Inc.": "incorporated",
+        "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "USA", "a.m.": "a m", "p.m.": "p m", "dx.": "destra", "sx.": "sinistra",
+    }  # fmt: skip
     articles = words("il lo la i gli le un una")
-    letter_after = LETTER_AFTER
+    letter_after = words(
+        "vitamina vitamine epatite piano tipo punto gruppo classe porta blocco edificio fila colonna lettera tasto opzione linea zona squadra modello"
+    )
+    symbols = {
+        "&": "e", "+": "più", "=": "uguale", "@": "chiocciola", "<": "minore di", ">": "maggiore di", "≤": "minore o uguale a",
+        "≥": "maggiore o uguale a", "≠": "diverso da", "≈": "circa", "~": "circa", "±": "più o meno", "×": "per", "÷": "diviso",
+        "√": "radice quadrata di", "∞": "infinito", "π": "pi greco", "%": "per cento", "‰": "per mille", "°": "gradi",
+        "§§": "paragrafi", "§": "paragrafo", "©": "copyright", "€": "euro", "$": "dollari", "£": "sterline", "¥": "yen", "→": "a", "^": "elevato a",
+        "−": "meno", "·": "per", "/": "barra", "\\": "barra rovesciata", "_": "trattino basso", "№": "numero", "¢": "centesimi",
+        "Ω": "ohm", "µ": "micro",
+    }  # fmt: skip
+    sign_names = {
+        "&": "e commerciale", "(": "parentesi aperta", ")": "parentesi chiusa", "[": "parentesi quadra aperta",
+        "]": "parentesi quadra chiusa", "{": "parentesi graffa aperta", "}": "parentesi graffa chiusa",
+        "|": "barra verticale", "<": "minore di", ">": "maggiore di", "'": "apostrofo", "–": "lineetta", "—": "lineetta",
+    }  # fmt: skip
+    in_addresses = {
+        ".": "punto", "/": "barra", "@": "chiocciola", "-": "trattino", "_": "trattino basso", ":": "due punti",
+        "?": "punto interrogativo", "=": "uguale", "&": "e", "#": "cancelletto", "%": "per cento", "+": "più", "~": "tilde",
+        "\\": "barra rovesciata", ",": "virgola", ";": "punto e virgola", "!": "punto esclamativo", "*": "asterisco",
+        "$": "dollaro", "(": "", ")": "", "'": "",
+    }  # fmt: skip
     number_sign = "numero"
     vowels = "aeiouyàèéìòù"
-    read_acronyms = READ
-    spelled_acronyms = SPELLED
-    common_words = COMMON
-    roman_after = ROMAN_AFTER
-    bible_books = BIBLE_BOOKS
-    before_dates = frozenset(DAYS.values())
-    regnal_names = REGNAL
-    regnal_women = REGNAL_WOMEN
-    century_words = words("secolo secoli sec")
-    numbered = NUMBERED
-    no_nouns = NO_NOUNS
-    never_counted = NEVER_COUNTED
+    read_acronyms = words("""
+    ONU NATO UNESCO UNICEF NASA FIFA UEFA AIDS UFO OPEC PIL PIN SIM RAM ROM LAN GIF BIOS COVID FIAT RAI ENI ENEL IVA IRPEF INPS
+    ISTAT INAIL CONI SIAE CAP ASL ATAC CISL UIL FIOM IKEA SARS USA DOC DOP COOP ISEE IMU TAR ANSA ANPI CAI LASER RADAR CAF COBAS
+    TIM UNI ISO ANAS ACI ALITALIA EXPO SERT BOT FAO CERN POS SPID PEC
+    """)  # fmt: skip
+    spelled_acronyms = words("IEEE ISBN CGIL")
+    common_words = words("""
+    il lo la i gli le l un uno una di a da in con su per tra fra del dello della dei degli delle al allo alla ai agli alle dal
+    dalla nel nella nei nelle sul sulla e ed o ma se che chi cui non né sì no come quando dove perché quanto quale questo questa
+    questi queste quello quella io tu lui lei noi voi loro mi ti ci vi si mio mia tuo sua suo nostro vostro è sono sei siamo siete
+    era erano essere ho hai ha abbiamo avete hanno avere fare fa fatto va vado andare può posso potere deve dovere vuole volere
+    dice dire più meno molto molta molti poco troppo tutto tutti tutta tutte niente nulla qualcosa ogni altro altra altri altre
+    già ancora sempre mai ora oggi ieri domani qui qua là bene male meglio buono buona nuovo nuova grande vita giorno giorni anno
+    anni tempo mondo uomo donna grazie attenzione importante pericolo vietato aperto chiuso uscita entrata ingresso fine capitolo
+    parte libro prima dopo durante contro senza anche solo così poi quindi dio amore aiuto gratis stop ciao lavoro
+    """)  # fmt: skip
+    roman_after = words("""
+    capitolo parte tomo volume atto scena sezione libro articolo titolo allegato appendice figura tabella tavola classe livello
+    fase tipo gruppo categoria stagione serie episodio sinfonia sonata opera numero versione canto apollo gemini divisione lega
+    """)  # fmt: skip
+    telephone_after = words("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
     serial_after = words("airbus boeing volo")
     address_words = words("com org net edu gov info blog app")
+    version_word = "versione"
+    squared, cubed = "al quadrato", "al cubo"
+    never_counted = roman_after | words("""
+    pagina pagine numero riga paragrafo piano stanza camera porta canale strada statale autostrada via viale corso chilometro
+    giorno codice nota domanda esercizio lezione autobus tram metro volo sala tavolo lotto il al dal del binario linea
+    """)  # fmt: skip
+    century_words = words("secolo secoli sec")
+    before_dates = frozenset(DAYS.values())
+    bible_books = words("""
+    genesi esodo levitico numeri deuteronomio giosuè giudici samuele re cronache giobbe salmo salmi proverbi isaia geremia
+    ezechiele daniele matteo marco luca giovanni atti romani corinzi galati efesini filippesi colossesi tessalonicesi timoteo tito
+    ebrei giacomo apocalisse sura
+    """)
+    no_nouns = common_words - words("vita giorno giorni anno anni tempo uomo donna uscita entrata parte libro capitolo") | words("""
+    ore euro milione milioni mila mille dice parla inizia comincia finisce vale
+    """)  # fmt: skip
+    half, half_and = ("mezzo", "mezza"), "e"
+    last_regnal = 40
+    regnal_women = words("elisabetta caterina maria cristina anna giovanna margherita beatrice isabella vittoria")
+    regnal_names = regnal_women | words("""
+    luigi carlo enrico francesco filippo napoleone giorgio edoardo guglielmo giovanni paolo pietro giacomo riccardo federico
+    benedetto pio leone gregorio clemente innocenzo urbano sisto nicola ivan alessandro ottone leopoldo massimiliano rodolfo
+    costantino giustiniano tolomeo ramses serse dario ciro teodosio vittorio amedeo umberto emanuele giuseppe alberto baldovino
+    gustavo oscar haakon harald olav alfonso ferdinando giulio celestino bonifacio martino adriano felipe juan carlos cosimo
+    lorenzo ludovico corrado manfredi berengario callisto eugenio marino niccolò stefano silvestro
+    """)  # fmt: skip
+    numbered = {
+        "secolo": "m", "guerra": "f", "repubblica": "f", "reich": "m", "congresso": "m", "edizione": "f",
+        "vertice": "m", "centenario": "m", "anniversario": "m", "conferenza": "f", "giornata": "f", "festival": "m",
+        "premio": "m", "concorso": "m", "millennio": "m", "dinastia": "f", "crociata": "f", "internazionale": "f",
+        "legislatura": "f", "settimana": "f", "fiera": "f", "incontro": "m", "assemblea": "f", "biennale": "f", "torneo": "m",
+        "coppa": "f", "olimpiade": "f", "concilio": "m", "trimestre": "m", "capitolo": "m", "canto": "m", "piano": "m",
+        "municipio": "m", "circoscrizione": "f", "classe": "f", "liceo": "m", "emendamento": "m",
+    }  # fmt: skip
     rules = (
         Rule(CLOCK, lambda match: LANGUAGE.clock(match)),
         Rule(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))", lambda match: "ore", "letter", frozenset("h")),
