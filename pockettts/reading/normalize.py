@@ -526,9 +526,8 @@ def _date(written: str, form: str, language: Language) -> str | None:
     parts = dict(zip(form, numbers, strict=True))
     if "m" not in parts or not 1 <= parts["m"] <= 12 or not 1 <= parts.get("d", 1) <= 31:
         return None
-    return language.date(
-        parts.get("d"), parts["m"], parts.get("y"), "", language.month_first and language.date_order == "mdy"
-    )
+    month_first = language.month_first and language.date_order == "mdy"
+    return language.date(parts.get("d"), parts["m"], parts.get("y"), month_first)
 
 
 def _first_word(entry: str) -> str:

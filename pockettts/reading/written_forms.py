@@ -108,8 +108,6 @@ class WrittenForms:
             (ISO_DATE, self._iso_date),
             (re.compile(rf"(\d{{1,2}})({n.date_marks}){SPACE}?(\d{{1,2}})\2{SPACE}?(\d{{4}}|\d{{2}})(?!\w|[-/.,:]\d)"), self._numeric_date),
         ]  # fmt: skip
-        if n.short_dates:
-            self._at_digit.append((re.compile(r"(\d{1,2})\.(\d{1,2})\.(?!\w)"), self._short_date))
         if n.months:
             joint = rf"(?:{n.date_joint}|-)"
             self._at_digit.append((re.compile(
@@ -217,9 +215,9 @@ class WrittenForms:
         year = int(match[5]) if match[5] else None
         month = n.months[match[1].lower()]
         if match[4]:
-            first, last = n.date(int(match[2]), month, None, "", True), n.ordinal(int(match[4]))
+            first, last = n.date(int(match[2]), month, None, True), n.ordinal(int(match[4]))
             return match.end(), f"{n.range(first, last)}{f' {n.year(year)}' if year else ''}"
-        return match.end(), n.date(int(match[2]), month, year, "", True)
+        return match.end(), n.date(int(match[2]), month, year, True)
 
     def _month_name(self, written: str) -> str:
         return self.language.month_names[self.language.months[written.lower()] - 1]
@@ -320,7 +318,7 @@ class WrittenForms:
         if whole is None and before in n.weekdays and match[0].count("/") == 1 and len(before) > 5:  # "Tuesday, 12/25"
             day, month = (denominator, numerator) if n.date_order == "mdy" else (numerator, denominator)
             if _is_date(day, month):
-                return match.end(), n.date(day, month, None, "", n.date_order == "mdy")
+                return match.end(), n.date(day, month, None, n.date_order == "mdy")
         if whole is None and numerator == denominator and n.out_of:  # "5/5 stars", "50/50"
             joint = f" {n.out_of} " if numerator <= 10 else " "
             return match.end(), joint.join([n.cardinal(numerator)] * 2)
@@ -424,7 +422,7 @@ class WrittenForms:
     def _numeric_date(self, match: re.Match[str]) -> Found | None:
         first, mark, second, year = int(match[1]), match[2], int(match[3]), match[4]
         n = self.language
-        if len(year) == 2 and mark not in "/-" and not (n.short_dates and mark == "."):
+        if len(year) == 2 and mark not in "/-":
             return None
         day, month = (second, first) if n.date_order == "mdy" else (first, second)
         if not _is_date(day, month):
@@ -433,12 +431,6 @@ class WrittenForms:
             return None
         full = int(year) if len(year) == 4 else full_year(int(year))
         return match.end(), self._date(match, day, month, full, n.date_order == "mdy")
-
-    def _short_date(self, match: re.Match[str]) -> Found | None:
-        day, month = int(match[1]), int(match[2])
-        if not _is_date(day, month):
-            return None
-        return without_stop(match.string, match.end(), self.language), self._date(match, day, month, None, False)
 
     def _day_first(self, match: re.Match[str]) -> Found | None:
         n, day = self.language, int(match[1])
@@ -450,7 +442,7 @@ class WrittenForms:
 
     def _date(self, match: re.Match[str], day: int, month: int, year: int | None, month_first: bool) -> str:
         """The spoken date, without an article that is already in the text before it."""
-        said = self.language.date(day, month, year, "", month_first)
+        said = self.language.date(day, month, year, month_first)
         before = last_word(match.string, match.start()).lower()
         return said.partition(" ")[2] if before and said.startswith(f"{before} ") else said
 

@@ -135,6 +135,7 @@ class Language:
     }  # fmt: skip
     currencies: ClassVar[Mapping[str, Currency]] = {}  # by ISO code; "¢" is the small unit alone
     money_and: ClassVar[str] = "and"  # between dollars and cents; "" is none
+    minor_is_named: ClassVar[bool] = True  # whether "cents" is spoken in "three dollars and fifty cents"
     of_magnitude: ClassVar[str] = ""  # between a magnitude and its noun: "de" in "3 millones de euros"
     units: ClassVar[Mapping[str, Noun]] = {}  # by symbol, as it is written: "km", "°C", "m²", "km/h"; "%" too
     per: ClassVar[str] = "per"  # "5 kg/m" where `units` has no "kg/m"
@@ -145,7 +146,6 @@ class Language:
     weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations (lower case, without their dot) before a date -> spoken
     date_order: ClassVar[Literal["mdy", "dmy"]] = "dmy"  # of 3/4/2026
     date_marks: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
-    short_dates: ClassVar[bool] = False  # whether two numbers, "24.12.", can be a date
     day_suffix: ClassVar[str] = ""  # regex: what may stand between day and month besides `ordinal_suffix`: "\.", "er|º"
     date_joint: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
     capital_months: ClassVar[bool] = True  # whether `words_like_months` must start with a capital
@@ -285,12 +285,13 @@ class Language:
             return whole
         if not n.whole:
             return self.quantity(cents, minor)
-        return " ".join(part for part in (whole, self.money_and, self.quantity(cents, minor)) if part)
+        rest = self.quantity(cents, minor) if self.minor_is_named else self.cardinal(cents.whole)
+        return " ".join(part for part in (whole, self.money_and, rest) if part)
 
     # --- dates and times --------------------------------------------------------------------------------------------------
 
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        """A date with at least two parts. month_first: the order in the text. weekday: its full name, or ""."""
+    def date(self, day: int | None, month: int, year: int | None, month_first: bool = False) -> str:
+        """A date with at least two parts. month_first: the order in the text."""
         raise NotImplementedError
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
@@ -341,6 +342,11 @@ class Language:
         if before.lower() in self.roman_after:
             return self.cardinal(n)
         return None
+
+    def roman_ordinal(self, numeral: str, suffix: str = "") -> str | None:
+        """The ordinal of a Roman numeral below 40; None: it is not one. suffix: as for `ordinal`."""
+        n = ROMANS.get(numeral.lower())
+        return self.ordinal(n, suffix) if n else None
 
     def roman_after_name(self, n: int) -> str | None:
         """A Roman numeral after a name that is in no table: "John Smith III". None: read it as a cardinal."""

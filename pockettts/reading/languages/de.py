@@ -7,7 +7,7 @@ and on the gender of the noun behind it. Cases that only grammar decides ("der 2
 import re
 
 from ..neighbors import next_word
-from .base import ROMANS, Currency, Noun, Number, Rule, full_year, nouns, words
+from .base import ROMANS, Noun, Number, Rule, full_year, nouns, words
 from .european import (
     CLOSERS,
     LETTERS,
@@ -90,16 +90,6 @@ halbzeit minute stelle advent bezirk reich lebensjahr jahrestag ausgabe preis ra
 obergeschoss og ug untergeschoss stufe klassiker mannschaft rennen spiel lauf schuljahr hochzeitstag generation schicht person
 januar advent
 """)  # fmt: skip
-FEMININE = words("""
-frau stadt nacht hand person tochter mutter schwester zahl uhr tür wand bank million milliarde kuh maus wurst stunde kraft
-macht zeit welt arbeit antwort fahrt schuld wahl liga gans nuss frucht haut luft brust faust post
-""")  # fmt: skip
-NEUTER = words("""
-jh jhd jhdt mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
-reich obergeschoss untergeschoss og ug lebensjahr rennen schuljahr ei bier glas brot blatt tier dorf geschlecht gesetz konzert
-ende auge gebäude interesse
-""")  # fmt: skip
-MASCULINE_IN_E = words("name junge kunde kollege käse affe hase löwe experte neffe gedanke buchstabe russe franzose")
 STARTERS = words("""
 der die das ein eine er sie es wir ich ihr du man in im am an auf aus bei mit nach von zu für über unter vor dann danach doch
 aber und oder wenn als weil da dort hier heute morgen gestern jetzt so auch nur nun wer wie was wo warum dieser diese dieses
@@ -315,6 +305,8 @@ class German(European):
         BTC: Bitcoin
         ¢: Cent
     """)
+    money_and = ""
+    minor_is_named = False
     units = unit_table(
         METRIC,
         square=lambda name, many: f"Quadrat{name.lower()}",
@@ -484,6 +476,18 @@ class German(European):
     jeremia hesekiel daniel matthäus markus lukas johannes mt mk lk joh apostelgeschichte römer korinther galater epheser
     philipper kolosser thessalonicher timotheus titus hebräer jakobus petrus offenbarung sure koran ps gen ex jes röm
     """)
+    feminine_nouns = words("""
+    frau stadt nacht hand person tochter mutter schwester zahl uhr tür wand bank million milliarde kuh maus wurst stunde kraft
+    macht zeit welt arbeit antwort fahrt schuld wahl liga gans nuss frucht haut luft brust faust post
+    """)  # fmt: skip
+    masculine_nouns = words(
+        "name junge kunde kollege käse affe hase löwe experte neffe gedanke buchstabe russe franzose"
+    )
+    neuter_nouns = words("""
+    jh jhd jhdt mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
+    reich obergeschoss untergeschoss og ug lebensjahr rennen schuljahr ei bier glas brot blatt tier dorf geschlecht gesetz konzert
+    ende auge gebäude interesse
+    """)  # fmt: skip
     rules = (
         Rule(ISO_DAY, lambda match: _date(match, int(match[3]), int(match[2]), int(match[1]))),
         Rule(NUMERIC_DAY, _numeric_day),
@@ -584,12 +588,12 @@ class German(European):
         )
 
     def gender_of(self, noun: str, is_one: bool) -> str:
-        if noun in NEUTER:
+        if noun in self.neuter_nouns:
             return "n"
-        if noun in MASCULINE_IN_E:
+        if noun in self.masculine_nouns:
             return "m"
         endings = ("e", "ung", "heit", "keit", "schaft", "tion", "sion", "tät", "ik", "liga", "erin")
-        return "f" if noun in FEMININE or noun.endswith(endings) else "m"
+        return "f" if noun in self.feminine_nouns or noun.endswith(endings) else "m"
 
     def _is_noun(self, word: str) -> bool:
         return word[0].isupper() and super()._is_noun(word) and word.lower() not in STARTERS
@@ -602,17 +606,8 @@ class German(European):
     def quantity(self, n: Number, noun: Noun) -> str:
         return super().quantity(n, noun if noun.gender else Noun(noun.one, noun.many, "n"))
 
-    def money(self, n: Number, currency: Currency) -> str:
-        minor = currency.minor
-        if n.magnitude or not n.decimals or minor is None or len(n.decimals) > 2 or not n.whole:
-            return super().money(n, currency)
-        cents = int(n.decimals.ljust(2, "0"))
-        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
-        return f"{whole} {self.cardinal(cents)}" if cents else whole
-
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        parts = [f"{weekday}," if weekday else "", f"{self.ordinal(day)}r" if day else "", MONTHS[month - 1]]
-        return " ".join(part for part in [*parts, "" if year is None else self.year(year)] if part)
+    def day_of_month(self, day: int) -> str:
+        return f"{self.ordinal(day)}r"
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = f"{self.cardinal(hours, 'n')} Uhr"
@@ -621,10 +616,6 @@ class German(European):
         if seconds:
             said += f" und {self.quantity(Number(seconds), self.units['s'])}"
         return said
-
-    def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, self.units["h"]), (minutes, self.units["min"]), (seconds, self.units["s"]))
-        return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
 
     def roman(self, n: int, before: str) -> str | None:
         return self.cardinal(n) if before.lower() in self.roman_after and n not in LETTERS else None

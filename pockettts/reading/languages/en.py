@@ -233,12 +233,6 @@ def _verse(match: re.Match[str]) -> str | None:
     return f"{chapter} {LANGUAGE.range(first, last) if last else first}"
 
 
-def _centuries(match: re.Match[str]) -> str | None:
-    """XIX century"""
-    n = ROMANS.get(match[1].lower())
-    return LANGUAGE.ordinal(n) if n else None
-
-
 def _part_of_an_inch(match: re.Match[str]) -> str | None:
     """3/8\""""
     return f"{LANGUAGE.fraction(None, int(match[1]), int(match[2]))} inch" if int(match[2]) else None
@@ -496,7 +490,12 @@ class English(Language):
         Rule(r"(\d{1,2}(?:\.\d)?)/(\d{1,2})(?= (?:stars?|points)\b)", _rating),
         Rule(r"v\.(?= [A-Z])", _against, "letter", words("v")),
         Rule(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)", _verse),
-        Rule(r"([IVX]+)(?= (?:century|centuries|dynasty)\b)", _centuries, "letter", frozenset(ROMANS)),
+        Rule(
+            r"([IVX]+)(?= (?:century|centuries|dynasty)\b)",
+            lambda match: LANGUAGE.roman_ordinal(match[1]),
+            "letter",
+            frozenset(ROMANS),
+        ),
         Rule(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))", _drive, "letter", words("dr")),
         Rule(r"(\d+)/(\d+)[\"\u2033](?!\w)", _part_of_an_inch),
         Rule(
@@ -562,15 +561,11 @@ class English(Language):
             return part
         return f"{self.cardinal(whole)} and {'a half' if (numerator, denominator) == (1, 2) else part}"
 
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
+    def date(self, day: int | None, month: int, year: int | None, month_first: bool = False) -> str:
         name = MONTHS[month - 1]
-        parts = [f"{weekday}," if weekday else ""]
         if day is not None:
-            parts.append(f"{name} {self.ordinal(day)}" if month_first else f"the {self.ordinal(day)} of {name}")
-        else:
-            parts.append(name)
-        parts.append("" if year is None else self.year(year))
-        return " ".join(part for part in parts if part)
+            name = f"{name} {self.ordinal(day)}" if month_first else f"the {self.ordinal(day)} of {name}"
+        return name if year is None else f"{name} {self.year(year)}"
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         parts = [self.cardinal(hours)]

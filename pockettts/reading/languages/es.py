@@ -4,17 +4,16 @@ import re
 
 from .base import Rule, nouns, words
 from .european import (
-    Romance,
     currencies,
     hours_rule,
     metric,
     months_with_dot,
-    romance_rules,
     spaced,
     unit_table,
     weekday_ranges,
     weekdays_before_dates,
 )
+from .romance import Iberian, romance_rules
 
 MONTHS = (
     "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre",
@@ -74,19 +73,6 @@ SPACED = {
     "m. n.": "moneda nacional",
 }  # fmt: skip
 
-FEMININE = words("""
-mujer mujeres noche noches vez veces clase clases calle calles parte partes tarde tardes muerte muertes frase frases fase
-fases base bases ley leyes flor flores voz voces luz luces cruz cruces red redes pared paredes imagen imágenes orden órdenes
-mano manos llave llaves nube nubes leche sangre gente sal sales piel pieles nave naves serie series especie especies miel
-señal señales moto motos foto fotos torre torres cumbre cumbres tesis crisis dosis fuente fuentes mente mentes suerte
-""")  # fmt: skip
-MASCULINE = words("""
-dálmata dálmatas día días mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
-idiomas clima climas poema poemas dilema dilemas síntoma síntomas drama dramas esquema esquemas telegrama cometa cometas poeta
-poetas atleta atletas artista artistas turista turistas periodista periodistas futbolista futbolistas ciclista ciclistas
-tenista tenistas policía policías tranvía guardia guardias colega colegas pirata piratas gorila gorilas sofá sofás panda
-pandas diagrama diagramas aroma aromas papa papas kilograma
-""")  # fmt: skip
 
 PHONE = (
     r"(?:[6-9]\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3}|9\d[ \u00a0.-]\d{3}[ \u00a0.-]\d{2}[ \u00a0.-]\d{2}"
@@ -96,7 +82,7 @@ PHONE = (
 HOURS = ("h", "hs", "hrs", "horas", "hora")
 
 
-class Spanish(Romance):
+class Spanish(Iberian):
     code = "es"
     num2words = "es"
     spaces_group = True
@@ -119,7 +105,7 @@ class Spanish(Romance):
     times_sign = "por"
     by = "por"
     currency_signs = {
-        **Romance.currency_signs,
+        **Iberian.currency_signs,
         "euros": "EUR", "euro": "EUR", "dólares": "USD", "dólar": "USD", "MX$": "MXN", "S/": "PEN",
     }  # fmt: skip
     currencies = currencies("""
@@ -305,6 +291,8 @@ class Spanish(Romance):
     address_words = words("com org net edu gob gov info blog app")
     version_word = "versión"
     squared, cubed = "al cuadrado", "al cubo"
+    first_of_month = "primero"
+    date_of = "de"
     never_counted = roman_after | words("""
     página páginas número números artículo artículos línea apartado piso puerta canal ruta autopista carretera kilómetro día código
     calle avenida nota pregunta ejercicio tema unidad lección apartamento habitación sala vuelo bus autobús aula mesa lote
@@ -338,6 +326,21 @@ class Spanish(Romance):
         "encuentro": "m", "simposio": "m", "asamblea": "f", "bienal": "f", "torneo": "m", "copa": "f", "juegos": "m",
         "foro": "m", "plan": "m", "concilio": "m", "trimestre": "m",
     }  # fmt: skip
+    feminine_nouns = words("""
+    mujer mujeres noche noches vez veces clase clases calle calles parte partes tarde tardes muerte muertes frase frases fase
+    fases base bases ley leyes flor flores voz voces luz luces cruz cruces red redes pared paredes imagen imágenes orden órdenes
+    mano manos llave llaves nube nubes leche sangre gente sal sales piel pieles nave naves serie series especie especies miel
+    señal señales moto motos foto fotos torre torres cumbre cumbres tesis crisis dosis fuente fuentes mente mentes suerte
+    """)  # fmt: skip
+    masculine_nouns = words("""
+    dálmata dálmatas día días mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
+    idiomas clima climas poema poemas dilema dilemas síntoma síntomas drama dramas esquema esquemas telegrama cometa cometas poeta
+    poetas atleta atletas artista artistas turista turistas periodista periodistas futbolista futbolistas ciclista ciclistas
+    tenista tenistas policía policías tranvía guardia guardias colega colegas pirata piratas gorila gorilas sofá sofás panda
+    pandas diagrama diagramas aroma aromas papa papas kilograma
+    """)  # fmt: skip
+    feminine_endings = ("a", "ción", "sión", "dad", "tad", "tud")
+    feminine_plural_endings = ("as", "ciones", "siones", "dades", "tades", "tudes")
     rules = (
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         Rule(r"(\d+)x(?= (?:más|menos|mayor|mejor))", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
@@ -362,16 +365,15 @@ class Spanish(Romance):
         return said
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        said = super().ordinal(n).replace("décimoprimero", "undécimo").replace("décimosegundo", "duodécimo")
-        said = said.replace("quadra", "cuadra")
+        spoken = super().ordinal(n, suffix)
+        return re.sub(r"(primer|tercer)o$", r"\1", spoken) if suffix.lstrip(".") == "er" else spoken
+
+    def masculine_ordinal(self, n: int) -> str:
+        spoken = super().masculine_ordinal(n).replace("décimoprimero", "undécimo").replace("décimosegundo", "duodécimo")
+        spoken = spoken.replace("quadra", "cuadra")
         if 13 <= n <= 19:
-            said = said.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
-        ending = suffix.lstrip(".")
-        if ending.rstrip("s")[-1:] in ("a", "ª"):
-            said = re.sub(r"o\b", "a", said)
-        if ending == "er":
-            said = re.sub(r"(primer|tercer)o$", r"\1", said)
-        return f"{said}s" if ending.endswith("s") else said
+            spoken = spoken.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
+        return spoken
 
     def roman_before(self, match: re.Match[str]) -> str | None:
         said = super().roman_before(match)
@@ -396,25 +398,7 @@ class Spanish(Romance):
         plain = said.translate(str.maketrans("áéíóú", "aeiou"))
         return plain + ("vo" if plain.endswith("a") else "avo")
 
-    def gender_of(self, noun: str, is_one: bool) -> str:
-        if not is_one and not noun.endswith("s"):
-            return ""
-        if noun in MASCULINE:
-            return "m"
-        endings = (
-            ("a", "ción", "sión", "dad", "tad", "tud")
-            if is_one
-            else ("as", "ciones", "siones", "dades", "tades", "tudes")
-        )
-        return "f" if noun in FEMININE or noun.endswith(endings) else "m"
-
     # --- dates, times ---------------------------------------------------------------------------------------------------------
-
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        parts = [f"{weekday}," if weekday else "", MONTHS[month - 1]]
-        if day:
-            parts.insert(1, f"{'primero' if day == 1 else self.cardinal(day)} de")
-        return " ".join(part for part in [*parts, "" if year is None else f"de {self.year(year)}"] if part)
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = self.cardinal(hours, "f")
@@ -432,10 +416,6 @@ class Spanish(Romance):
             if not seconds
             else f"{said} y {self.cardinal(seconds, 'm')} {'segundo' if seconds == 1 else 'segundos'}"
         )
-
-    def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, "f", "hora"), (minutes, "m", "minuto"), (seconds, "m", "segundo"))
-        return " ".join(f"{self.cardinal(n, gender)} {name}{'' if n == 1 else 's'}" for n, gender, name in parts if n)
 
 
 LANGUAGE: Spanish = Spanish()

@@ -32,8 +32,8 @@ ANGLO_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)
 LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 
 
-_NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
-ROMAN_RANGE = rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)"
+NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
+ROMAN_RANGE = rf"({NUMERAL})[-\u2013]({NUMERAL})(?!\w)"
 SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
 
 
@@ -173,6 +173,11 @@ class European(Language):
     version_word: ClassVar[str] = ""  # the "v" of "v2.0"
     squared: ClassVar[str] = ""  # "10²"
     cubed: ClassVar[str] = ""
+    first_of_month: ClassVar[str] = ""  # the first day of a month, if it is an ordinal: "premier"
+    date_of: ClassVar[str] = ""  # between day, month and year: "de"
+    feminine_nouns: ClassVar[frozenset[str]] = frozenset()  # exceptions to the endings that `gender_of` knows
+    masculine_nouns: ClassVar[frozenset[str]] = frozenset()
+    neuter_nouns: ClassVar[frozenset[str]] = frozenset()
     never_counted: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words before numbers that do not count the next noun: "page", "chapitre"
@@ -293,7 +298,21 @@ class European(Language):
         before, _, decimals = match[2].partition(".")
         return None if currency is None else self.money(Number(whole(before), decimals), currency)
 
-    # --- what is counted ------------------------------------------------------------------------------------------------------
+    # --- dates and times --------------------------------------------------------------------------------------------------
+
+    def day_of_month(self, day: int) -> str:
+        return self.first_of_month if day == 1 and self.first_of_month else self.cardinal(day)
+
+    def date(self, day: int | None, month: int, year: int | None, month_first: bool = False) -> str:
+        parts = ("" if day is None else self.day_of_month(day), self.month_names[month - 1])
+        spoken = [*filter(None, parts), *([] if year is None else [self.year(year)])]
+        return (f" {self.date_of} " if self.date_of else " ").join(spoken)
+
+    def duration(self, hours: int, minutes: int, seconds: int) -> str:
+        parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+        return " ".join(self.quantity(Number(n), self.units[symbol]) for n, symbol in parts if n)
+
+    # --- quantities -------------------------------------------------------------------------------------------------------
 
     def is_singular(self, n: Number) -> bool:
         """Whether a noun after a number is singular."""
@@ -389,120 +408,3 @@ def hours_rule(language: Callable[[], Language]) -> Rule:
         rf"(\d{{1,2}}){SPACES}?h{SPACES}?([0-5]\d)(?:{SPACES}?min)?(?!\w)",
         lambda match: language().duration(int(match[1]), int(match[2]), 0),
     )
-
-
-NUMBER_SIGN = r"[nN]°(?=[ \u00a0]?\d)"
-THOUSANDS = r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))"
-ELIDED = r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])"
-
-
-class Romance(European):
-    half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
-    half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
-    last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
-    regnal_women: ClassVar[frozenset[str]] = frozenset()
-    numbered: ClassVar[Mapping[str, str]] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
-
-    def tidy(self, words: str) -> str:
-        return words.replace(",", "")
-
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
-        is_half = (numerator, denominator) == (1, 2)
-        half = self.half[noun.gender == "f"]
-        if is_half and whole:
-            return f"{self.quantity(Number(whole), noun)} {self.half_and} {half}"
-        if is_half:
-            return f"{half} {noun.one}"
-        if whole:
-            return super().part_of(whole, numerator, denominator, noun)
-        return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
-
-    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
-        """Halves of other nouns too: "media taza", "dos tazas y media"."""
-        if said := super()._part(whole, numerator, denominator, symbol):
-            return said
-        if (numerator, denominator) == (1, 2) and symbol in ("ora", "hora"):
-            return self.part_of(
-                int(whole) if whole else None, 1, 2, Noun(symbol, symbol[:-1] + ("e" if symbol == "ora" else "as"), "f")
-            )
-        if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
-            return None
-        gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
-        return self.part_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
-
-    def placed(self, n: int, gender: str) -> str:
-        """An ordinal of a gender."""
-        return self.ordinal(n, "a" if gender == "f" else "o")
-
-    def regnal(self, n: int, name: str) -> str:
-        """The number of a king, a pope or a queen."""
-        if n > self.last_regnal:
-            return self.cardinal(n)
-        return self.placed(n, "f" if name.lower() in self.regnal_women else "m")
-
-    def roman(self, n: int, before: str) -> str | None:
-        name = before.lower()
-        if n in LETTERS:
-            return None
-        if name in self.century_words:
-            return self.placed(n, "m") if n <= self.last_regnal else self.cardinal(n)
-        if name in self.roman_after:
-            return self.cardinal(n)
-        return self.regnal(n, name) if name in self.regnal_names else None
-
-    def roman_before(self, match: re.Match[str]) -> str | None:
-        """`XX secolo`, `II Guerra Mundial`."""
-        gender = self.numbered.get(match[2].lower())
-        return self.placed(ROMANS[match[1].lower()], gender) if gender else None
-
-    def elided(self, match: re.Match[str]) -> str | None:
-        """Capitals behind an apostrophe: `l'ONU`, `dell'UE`, `d'HTTP`."""
-        article, word = match.groups()
-        if word in self.read_acronyms:
-            return match[0]
-        beside = re.findall(
-            r"[^\W\d_]{2,}", f"{match.string[: match.start()][-20:]} {match.string[match.end() :][:20]}"
-        )
-        if article.isupper() and (len(article) > 2 or any(map(str.isupper, beside))):
-            return match[0].lower()
-        return article + (word.lower() if self.is_read(word) else self.letters(word))
-
-    def thousands(self, match: re.Match[str]) -> str | None:
-        """`2 mil pessoas`: a thousand is no noun, what follows is one."""
-        noun = match[2].lower()
-        if not self._is_noun(noun):
-            return None
-        return self.cardinal(int(match[1]) * 1000, self.gender_of(noun, False))
-
-    def is_millions(self, n: Number) -> bool:
-        """Whether what is counted follows with "of"."""
-        if n.magnitude:
-            return self.magnitudes[n.magnitude].gender != "-"
-        return not n.decimals and n.whole >= 10**6 and n.whole % 10**6 == 0
-
-    def joined(self, number: str, name: str, n: Number) -> str:
-        return f"{number} {self.of(name)}" if self.is_millions(n) and name[:4] != "por " else f"{number} {name}"
-
-    def of(self, name: str) -> str:
-        """ "de euros", "d'euros", "di euro"."""
-        return f"{self.of_magnitude} {name}"
-
-
-def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, ...]:
-    """The rules of `Romance`. number: how `n°` is said."""
-    return (
-        *common_rules(language),
-        Rule(THOUSANDS, lambda match: language().thousands(match)),
-        Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
-        Rule(
-            rf"({_NUMERAL})[ \u00a0]([^\W\d_]+)",
-            lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
-            "letter",
-            frozenset(ROMANS),
-        ),
-    )
-
-
-def elision_rule(language: Callable[[], Romance]) -> Rule:
-    """For languages with apostrophes."""
-    return Rule(ELIDED, lambda match: language().elided(match), "letter")

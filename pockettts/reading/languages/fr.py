@@ -2,19 +2,9 @@
 
 import re
 
-from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
-from .european import (
-    Romance,
-    currencies,
-    elision_rule,
-    metric,
-    months_with_dot,
-    romance_rules,
-    spaced,
-    unit_table,
-    weekday_ranges,
-    weekdays_before_dates,
-)
+from .base import ROMANS, Noun, Number, Rule, nouns, words
+from .european import currencies, metric, months_with_dot, spaced, unit_table, weekday_ranges, weekdays_before_dates
+from .romance import Romance, elision_rule, romance_rules
 
 MONTHS = (
     "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre",
@@ -70,15 +60,6 @@ SPACED = {
     "r. d. v.": "rendez-vous", "N. D. T.": "note du traducteur",
 }  # fmt: skip
 
-FEMININE = words("""
-personne fois page heure minute seconde semaine année journée nuit femme fille sœur mère voiture maison école ville chose
-tonne place pièce partie équipe étoile main mort voix part livre banque plage route rue tour mer fleur forêt eau peau fin faim
-clé clef image étape lettre ligne table porte fenêtre chambre classe phrase base feuille famille vie vache langue guerre
-bataille île pomme tasse cuillère bouteille boîte douzaine dizaine centaine photo vidéo moto radio chanson leçon raison saison
-maladie victoire défaite course entreprise usine chaise robe jupe chemise jambe tête dent oreille branche couche carte liste
-note règle scène salle planète lune cible arme bombe balle pierre plante branche racine province région commune montagne
-rivière adresse église messe prière dame reine princesse poule chèvre souris brebis fourmi sortie entrée aide
-""")  # fmt: skip
 
 POLITE = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
 HOUR_MINUTES = r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?"
@@ -86,11 +67,6 @@ ROMAN_PLACE = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
 ROMAN_TRIGGERS = frozenset(
     numeral + ending for numeral in ROMANS for ending in ("er", "re", "ère", "e", "ème", "ième", "ᵉ", "ᵉʳ", "ers")
 )
-
-
-def _roman_place(match: re.Match[str]) -> str | None:
-    numeral = match[1].lower()
-    return LANGUAGE.ordinal(ROMANS[numeral], match[2]) if numeral in ROMANS else None
 
 
 class French(Romance):
@@ -144,6 +120,7 @@ class French(Romance):
         ¢: cent, cents, m
     """)
     money_and = ""
+    minor_is_named = False
     of_magnitude = "de"
     units = unit_table(
         METRIC,
@@ -281,6 +258,7 @@ class French(Romance):
     address_words = words("com org net edu gouv info blog app")
     version_word = "version"
     squared, cubed = "au carré", "au cube"
+    first_of_month = "premier"
     never_counted = roman_after | words("""
     page pages numéro ligne lignes paragraphe étage chambre porte chaîne route nationale autoroute rue avenue boulevard kilomètre jour
     code note question exercice thème leçon bus tram métro vol salle table lot le du au
@@ -304,6 +282,15 @@ class French(Romance):
     haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
     pépin clovis childéric chilpéric dagobert thierry
     """)  # fmt: skip
+    feminine_nouns = words("""
+    personne fois page heure minute seconde semaine année journée nuit femme fille sœur mère voiture maison école ville chose
+    tonne place pièce partie équipe étoile main mort voix part livre banque plage route rue tour mer fleur forêt eau peau fin faim
+    clé clef image étape lettre ligne table porte fenêtre chambre classe phrase base feuille famille vie vache langue guerre
+    bataille île pomme tasse cuillère bouteille boîte douzaine dizaine centaine photo vidéo moto radio chanson leçon raison saison
+    maladie victoire défaite course entreprise usine chaise robe jupe chemise jambe tête dent oreille branche couche carte liste
+    note règle scène salle planète lune cible arme bombe balle pierre plante branche racine province région commune montagne
+    rivière adresse église messe prière dame reine princesse poule chèvre souris brebis fourmi sortie entrée aide
+    """)  # fmt: skip
     rules = (
         Rule(HOUR_MINUTES, lambda match: LANGUAGE.duration(int(match[1]), int(match[2]), 0)),
         Rule(
@@ -324,7 +311,7 @@ class French(Romance):
         ),
         *romance_rules(lambda: LANGUAGE, "numéro"),
         *spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
-        Rule(ROMAN_PLACE, _roman_place, "letter", ROMAN_TRIGGERS),
+        Rule(ROMAN_PLACE, lambda match: LANGUAGE.roman_ordinal(match[1], match[2]), "letter", ROMAN_TRIGGERS),
         Rule(
             r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))",
             lambda match: POLITE[match[1]],
@@ -390,7 +377,7 @@ class French(Romance):
             "gie",
             "phie",
         )
-        return "f" if noun in FEMININE or noun.endswith(endings) else "m"
+        return "f" if noun in self.feminine_nouns or noun.endswith(endings) else "m"
 
     # --- what is counted, dates, times ----------------------------------------------------------------------------------------
 
@@ -406,17 +393,6 @@ class French(Romance):
     def of(self, name: str) -> str:
         return f"d'{name}" if name[0] in "aeéiouhœy" and not name.startswith(("yen", "yuan", "hryv")) else f"de {name}"
 
-    def money(self, n: Number, currency: Currency) -> str:
-        if n.magnitude or not n.decimals or currency.minor is None or len(n.decimals) > 2 or not n.whole:
-            return super().money(n, currency)
-        cents = int(n.decimals.ljust(2, "0"))
-        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
-        return f"{whole} {self.cardinal(cents)}" if cents else whole
-
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        number = "" if day is None else "premier" if day == 1 else self.cardinal(day)
-        return " ".join(filter(None, (weekday, number, MONTHS[month - 1], "" if year is None else self.year(year))))
-
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = f"{self.cardinal(hours, 'f')} {'heure' if hours < 2 else 'heures'}"
         if minutes:
@@ -424,10 +400,6 @@ class French(Romance):
         if seconds:
             said += f" et {self.cardinal(seconds, 'f')} {'seconde' if seconds == 1 else 'secondes'}"
         return said
-
-    def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, "heure"), (minutes, "minute"), (seconds, "seconde"))
-        return " ".join(f"{self.cardinal(n, 'f')} {name}{'' if n < 2 else 's'}" for n, name in parts if n)
 
     def telephone(self, groups: list[str]) -> str:
         """In pairs: "zéro un, vingt-trois"; numbers that are grouped otherwise digit by digit."""

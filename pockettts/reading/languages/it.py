@@ -5,19 +5,17 @@ import re
 from .base import ROMANS, Noun, Number, Rule, nouns, words
 from .european import (
     LETTERS,
-    Romance,
     currencies,
-    elision_rule,
     hours_rule,
     metric,
     months_with_dot,
-    romance_rules,
     spaced,
     unit_table,
     weekday_ranges,
     weekdays_before_dates,
     word_before,
 )
+from .romance import Romance, elision_rule, romance_rules
 
 MONTHS = (
     "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre", "ottobre", "novembre", "dicembre",
@@ -76,14 +74,6 @@ SPACED = {
     "a. m.": "a m", "p. m.": "p m", "i. e.": "cioè",
 }  # fmt: skip
 
-FEMININE = words("""
-notte mano parte voce luce croce rete parete legge nave chiave classe frase fase base morte mente gente fonte ponte torre neve
-pelle carne pace nube stazione moglie madre arte sorte sete fede estate radio moto foto auto crisi tesi analisi ipotesi città
-virtù
-""") - words("ponte")  # fmt: skip
-MASCULINE = words(
-    "problema programma sistema tema clima poema dramma schema telegramma pianeta cometa poeta atleta turista artista papa panda"
-)
 
 PARTS = {
     "capitolo": "m", "atto": "m", "libro": "m", "canto": "m", "tomo": "m", "volume": "m", "titolo": "m", "parte": "f", "scena": "f",
@@ -298,6 +288,7 @@ class Italian(Romance):
     address_words = words("com org net edu gov info blog app")
     version_word = "versione"
     squared, cubed = "al quadrato", "al cubo"
+    first_of_month = "primo"
     never_counted = roman_after | words("""
     pagina pagine numero riga paragrafo piano stanza camera porta canale strada statale autostrada via viale corso chilometro
     giorno codice nota domanda esercizio lezione autobus tram metro volo sala tavolo lotto il al dal del binario linea
@@ -330,6 +321,14 @@ class Italian(Romance):
         "coppa": "f", "olimpiade": "f", "concilio": "m", "trimestre": "m", "capitolo": "m", "canto": "m", "piano": "m",
         "municipio": "m", "circoscrizione": "f", "classe": "f", "liceo": "m", "emendamento": "m",
     }  # fmt: skip
+    feminine_nouns = words("""
+    notte mano parte voce luce croce rete parete legge nave chiave classe frase fase base morte mente gente fonte torre neve
+    pelle carne pace nube stazione moglie madre arte sorte sete fede estate radio moto foto auto crisi tesi analisi ipotesi città
+    virtù
+    """)  # fmt: skip
+    masculine_nouns = words(
+        "problema programma sistema tema clima poema dramma schema telegramma pianeta cometa poeta atleta turista artista papa panda"
+    )
     rules = (
         Rule(CLOCK, lambda match: LANGUAGE.clock(match)),
         Rule(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))", lambda match: "ore", "letter", frozenset("h")),
@@ -340,19 +339,19 @@ class Italian(Romance):
         Rule(r"(\d+)x(?= (?:più|meno|maggiore|migliore))", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
         Rule(
             r"([IVX]+)(?= (?:e|o) (?:il |nel )?[IVX]+ secolo|[-\u2013][IVX]+ secolo)",
-            lambda match: LANGUAGE.roman_degree(match[1]),
+            lambda match: LANGUAGE.roman_ordinal(match[1]),
             "letter",
             frozenset(ROMANS),
         ),
         Rule(
             r"([IVX]+) sec\.(?!\w)",
-            lambda match: (said := LANGUAGE.roman_degree(match[1])) and f"{said} secolo",
+            lambda match: (said := LANGUAGE.roman_ordinal(match[1])) and f"{said} secolo",
             "letter",
             frozenset(ROMANS),
         ),
         *romance_rules(lambda: LANGUAGE, "numero"),
         *spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
-        Rule(r"([IVX]+)[°º](?!\w)", lambda match: LANGUAGE.roman_degree(match[1]), "letter", frozenset(ROMANS)),
+        Rule(r"([IVX]+)[°º](?!\w)", lambda match: LANGUAGE.roman_ordinal(match[1]), "letter", frozenset(ROMANS)),
         Rule(
             r"'(\d0)(?!\w|[.,]\d)(?=[ ,.;)]|\Z)",
             lambda match: LANGUAGE.cardinal(int(match[1])),
@@ -385,10 +384,6 @@ class Italian(Romance):
             return self.placed(n, gender)
         return super().roman(n, before)
 
-    def roman_degree(self, numeral: str) -> str | None:
-        """`IV°`."""
-        return self.ordinal(ROMANS[numeral.lower()]) if numeral.lower() in ROMANS else None
-
     def number(self, n: Number, gender: str = "") -> str:
         if n.magnitude and self.magnitudes[n.magnitude].one == "mila" and not n.decimals:
             return self.cardinal(n.whole * 1000)
@@ -409,9 +404,11 @@ class Italian(Romance):
     def gender_of(self, noun: str, is_one: bool) -> str:
         if not is_one:
             return "f" if noun.endswith(("e", "zioni", "sioni", "tà")) else "m" if noun.endswith("i") else ""
-        if noun in MASCULINE:
+        if noun in self.masculine_nouns:
             return "m"
-        is_feminine = noun in FEMININE or noun.endswith(("a", "zione", "sione", "tà", "tù", "trice", "gione"))
+        is_feminine = noun in self.feminine_nouns or noun.endswith(
+            ("a", "zione", "sione", "tà", "tù", "trice", "gione")
+        )
         return "f" if is_feminine else "m" if noun[-1] in "oeìùbcdfglmnprstxy" else ""
 
     def clock(self, match: re.Match[str]) -> str | None:
@@ -440,10 +437,6 @@ class Italian(Romance):
 
     # --- dates, times ---------------------------------------------------------------------------------------------------------
 
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        number = "" if day is None else "primo" if day == 1 else self.cardinal(day)
-        return " ".join(filter(None, (weekday, number, MONTHS[month - 1], "" if year is None else self.year(year))))
-
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = self.cardinal(hours, "f" if hours == 1 else "")
         if minutes:
@@ -451,10 +444,6 @@ class Italian(Romance):
         if seconds:
             said += f" e {self.cardinal(seconds, 'm')} {'secondo' if seconds == 1 else 'secondi'}"
         return said
-
-    def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, "ora", "ore"), (minutes, "minuto", "minuti"), (seconds, "secondo", "secondi"))
-        return " ".join(_one(one, "") if n == 1 else f"{self.cardinal(n)} {many}" for n, one, many in parts if n)
 
 
 def _article(noun: str, gender: str) -> str:

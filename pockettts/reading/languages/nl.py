@@ -2,7 +2,7 @@
 
 import re
 
-from .base import ROMANS, Currency, Number, Rule, nouns, words
+from .base import ROMANS, Number, Rule, nouns, words
 from .european import (
     LETTERS,
     European,
@@ -105,6 +105,7 @@ class Dutch(European):
         ¢: cent
     """)
     money_and = ""
+    minor_is_named = False
     units = unit_table(
         METRIC,
         square=lambda name, many: f"vierkante {name}",
@@ -228,7 +229,7 @@ class Dutch(European):
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         *common_rules(lambda: LANGUAGE),
         *spaced(SPACED, ("v. Chr.", "n. Chr.")),
-        Rule(CENTURY, lambda match: _century(match), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
+        Rule(CENTURY, lambda match: LANGUAGE.roman_ordinal(match[1]), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
         weekdays_before_dates(DAYS, MONTH_NUMBERS),
         hours_rule(lambda: LANGUAGE),
         weekday_ranges(lambda: LANGUAGE, DAYS),
@@ -258,36 +259,16 @@ class Dutch(European):
         part = f"{'een' if numerator == 1 else self.cardinal(numerator)} {name}"
         return part if whole is None else f"{self.cardinal(whole)} en {part}"
 
-    def money(self, n: Number, currency: Currency) -> str:
-        if n.magnitude or not n.decimals or currency.minor is None or len(n.decimals) > 2 or not n.whole:
-            return super().money(n, currency)
-        cents = int(n.decimals.ljust(2, "0"))
-        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
-        return f"{whole} {self.cardinal(cents)}" if cents else whole
-
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        number = "" if day is None else self.cardinal(day)
-        return " ".join(filter(None, (weekday, number, MONTHS[month - 1], "" if year is None else self.year(year))))
-
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         said = f"{self.cardinal(hours)} uur"
         if minutes:
             said += f" {self.cardinal(minutes)}"
         return said if not seconds else f"{said} en {self.quantity(Number(seconds), self.units['s'])}"
 
-    def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, self.units["h"]), (minutes, self.units["min"]), (seconds, self.units["s"]))
-        return " ".join(self.quantity(Number(n), noun) for n, noun in parts if n)
-
     def roman(self, n: int, before: str) -> str | None:
         if before.lower() in self.roman_after and n not in LETTERS:
             return self.cardinal(n)
         return f"de {self.ordinal(n).capitalize()}" if before.lower() in self.regnal_names else None
-
-
-def _century(match: re.Match[str]) -> str | None:
-    """`XXe eeuw`."""
-    return LANGUAGE.ordinal(ROMANS[match[1].lower()]) if match[1].lower() in ROMANS else None
 
 
 LANGUAGE: Dutch = Dutch()

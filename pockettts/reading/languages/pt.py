@@ -3,17 +3,8 @@
 import re
 
 from .base import Number, Rule, nouns, words
-from .european import (
-    Romance,
-    currencies,
-    metric,
-    months_with_dot,
-    romance_rules,
-    spaced,
-    unit_table,
-    weekday_ranges,
-    weekdays_before_dates,
-)
+from .european import currencies, metric, months_with_dot, spaced, unit_table, weekday_ranges, weekdays_before_dates
+from .romance import Iberian, romance_rules
 
 MONTHS = (
     "janeiro", "fevereiro", "março", "abril", "maio", "junho", "julho", "agosto", "setembro", "outubro", "novembro", "dezembro",
@@ -78,20 +69,6 @@ SPACED = {
     "N. do T.": "nota do tradutor",
 }  # fmt: skip
 
-FEMININE = words("""
-mulher mulheres noite noites vez vezes classe classes parte partes tarde tardes morte mortes frase frases fase fases base
-bases lei leis flor flores voz vozes luz luzes cruz cruzes rede redes parede paredes mão mãos árvore árvores ordem ordens
-nuvem nuvens chave chaves série séries espécie espécies gente torre torres fonte fontes mente mentes sorte cor cores dor dores
-sede ponte pontes tribo tribos maçã maçãs irmã irmãs mãe mães foto fotos moto motos crise crises análise análises tese teses
-pele avó cidade
-""")  # fmt: skip
-MASCULINE = words("""
-dálmata dálmatas dia dias mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
-idiomas clima climas poema poemas dilema dilemas sintoma sintomas drama dramas esquema esquemas cometa cometas poeta poetas
-atleta atletas artista artistas turista turistas jornalista jornalistas grama gramas quilograma quilogramas guarda guardas
-colega colegas pirata piratas sofá sofás papa papas aroma aromas diagrama diagramas coração corações avião aviões caminhão
-caminhões milhão milhões bilhão bilhões cão cães pão pães irmão irmãos leão leões botão botões cartão cartões
-""")  # fmt: skip
 
 PHONE = (
     r"(?:\(\d{2,3}\)[ \u00a0]?)?(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)9?\d{4}-\d{4}(?!\w|[.,-]\d)"
@@ -108,7 +85,7 @@ def _phone(match: re.Match[str]) -> str:
     return LANGUAGE.telephone(re.findall(r"\+?\d+", match[0]))
 
 
-class Portuguese(Romance):
+class Portuguese(Iberian):
     code = "pt"
     num2words = "pt_BR"
     point = "vírgula"
@@ -128,7 +105,7 @@ class Portuguese(Romance):
     times_sign = "vezes"
     by = "por"
     currency_signs = {
-        **Romance.currency_signs, "reais": "BRL", "real": "BRL", "euros": "EUR", "euro": "EUR", "dólares": "USD", "dólar": "USD",
+        **Iberian.currency_signs, "reais": "BRL", "real": "BRL", "euros": "EUR", "euro": "EUR", "dólares": "USD", "dólar": "USD",
         "U$": "USD", "MZN": "MZN", "Kz": "AOA",
     }  # fmt: skip
     currencies = currencies("""
@@ -312,6 +289,8 @@ class Portuguese(Romance):
     address_words = words("com org net edu gov info blog app")
     version_word = "versão"
     squared, cubed = "ao quadrado", "ao cubo"
+    first_of_month = "primeiro"
+    date_of = "de"
     never_counted = roman_after | words("""
     página páginas número números linha apartamento andar porta canal rodovia estrada quilômetro código rua avenida nota pergunta
     exercício tema unidade lição quarto sala voo ônibus mesa lote bloco questão item alínea dia
@@ -341,6 +320,22 @@ class Portuguese(Romance):
         "simpósio": "m", "assembleia": "f", "bienal": "f", "torneio": "m", "copa": "f", "fórum": "m", "concílio": "m",
         "trimestre": "m", "seminário": "m",
     }  # fmt: skip
+    feminine_nouns = words("""
+    mulher mulheres noite noites vez vezes classe classes parte partes tarde tardes morte mortes frase frases fase fases base
+    bases lei leis flor flores voz vozes luz luzes cruz cruzes rede redes parede paredes mão mãos árvore árvores ordem ordens
+    nuvem nuvens chave chaves série séries espécie espécies gente torre torres fonte fontes mente mentes sorte cor cores dor dores
+    sede ponte pontes tribo tribos maçã maçãs irmã irmãs mãe mães foto fotos moto motos crise crises análise análises tese teses
+    pele avó cidade
+    """)  # fmt: skip
+    masculine_nouns = words("""
+    dálmata dálmatas dia dias mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
+    idiomas clima climas poema poemas dilema dilemas sintoma sintomas drama dramas esquema esquemas cometa cometas poeta poetas
+    atleta atletas artista artistas turista turistas jornalista jornalistas grama gramas quilograma quilogramas guarda guardas
+    colega colegas pirata piratas sofá sofás papa papas aroma aromas diagrama diagramas coração corações avião aviões caminhão
+    caminhões milhão milhões bilhão bilhões cão cães pão pães irmão irmãos leão leões botão botões cartão cartões
+    """)  # fmt: skip
+    feminine_endings = ("a", "ção", "são", "dade", "tude", "gem")
+    feminine_plural_endings = ("as", "ções", "sões", "dades", "tudes", "gens")
     rules = (
         Rule(PHONE, _phone),
         Rule(PHONE, _phone, "other"),
@@ -370,13 +365,6 @@ class Portuguese(Romance):
             return millions + mark + rest.replace("duzentos", "duzentas")
         return said
 
-    def ordinal(self, n: int, suffix: str = "") -> str:
-        said = super().ordinal(n)
-        ending = suffix.lstrip(".")
-        if ending.rstrip("s")[-1:] in ("a", "ª"):
-            said = re.sub(r"o\b", "a", said)
-        return f"{said}s" if ending.endswith("s") else said
-
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
         if denominator == 2 and numerator == 1:
             return f"{self.cardinal(whole)} e meio" if whole else "um meio"
@@ -388,27 +376,11 @@ class Portuguese(Romance):
         part = f"{self.cardinal(numerator)} {name}"
         return part if whole is None else f"{self.cardinal(whole)} e {part}"
 
-    def gender_of(self, noun: str, is_one: bool) -> str:
-        if not is_one and not noun.endswith("s"):
-            return ""
-        if noun in MASCULINE:
-            return "m"
-        endings = (
-            ("a", "ção", "são", "dade", "tude", "gem") if is_one else ("as", "ções", "sões", "dades", "tudes", "gens")
-        )
-        return "f" if noun in FEMININE or noun.endswith(endings) else "m"
-
     # --- dates, times ---------------------------------------------------------------------------------------------------------
 
     def is_singular_magnitude(self, n: Number) -> bool:
         """ "1,5 milhão", but "1,5 litros"."""
         return n.whole == 1
-
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        parts = [f"{weekday}," if weekday else "", MONTHS[month - 1]]
-        if day:
-            parts.insert(1, f"{'primeiro' if day == 1 else self.cardinal(day)} de")
-        return " ".join(part for part in [*parts, "" if year is None else f"de {self.year(year)}"] if part)
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
         parts = [f"{self.cardinal(hours, 'f')} {'hora' if hours == 1 else 'horas'}"]
@@ -420,10 +392,6 @@ class Portuguese(Romance):
         if seconds:
             parts.append(f"{self.cardinal(seconds)} {'segundo' if seconds == 1 else 'segundos'}")
         return " e ".join(parts)
-
-    def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, "f", "hora"), (minutes, "m", "minuto"), (seconds, "m", "segundo"))
-        return " ".join(f"{self.cardinal(n, gender)} {name}{'' if n == 1 else 's'}" for n, gender, name in parts if n)
 
 
 LANGUAGE: Portuguese = Portuguese()

@@ -1,0 +1,148 @@
+"""What the Romance languages share: decimals are read as a number, "three millions of euros", halves, kings and centuries with ordinals."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from .base import ROMANS, Noun, Number, Rule
+from .european import LETTERS, NUMERAL, European, common_rules
+
+NUMBER_SIGN = r"[nN]°(?=[ \u00a0]?\d)"
+THOUSANDS = r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))"
+ELIDED = r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])"
+
+
+class Romance(European):
+    half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
+    half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
+    last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
+    regnal_women: ClassVar[frozenset[str]] = frozenset()
+    numbered: ClassVar[Mapping[str, str]] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
+
+    def tidy(self, words: str) -> str:
+        return words.replace(",", "")
+
+    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+        is_half = (numerator, denominator) == (1, 2)
+        half = self.half[noun.gender == "f"]
+        if is_half and whole:
+            return f"{self.quantity(Number(whole), noun)} {self.half_and} {half}"
+        if is_half:
+            return f"{half} {noun.one}"
+        if whole:
+            return super().part_of(whole, numerator, denominator, noun)
+        return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
+
+    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
+        """Halves of other nouns too: "media taza", "dos tazas y media"."""
+        if said := super()._part(whole, numerator, denominator, symbol):
+            return said
+        if (numerator, denominator) == (1, 2) and symbol in ("ora", "hora"):
+            return self.part_of(
+                int(whole) if whole else None, 1, 2, Noun(symbol, symbol[:-1] + ("e" if symbol == "ora" else "as"), "f")
+            )
+        if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
+            return None
+        gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
+        return self.part_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
+
+    def placed(self, n: int, gender: str) -> str:
+        """An ordinal of a gender."""
+        return self.ordinal(n, "a" if gender == "f" else "o")
+
+    def regnal(self, n: int, name: str) -> str:
+        """The number of a king, a pope or a queen."""
+        if n > self.last_regnal:
+            return self.cardinal(n)
+        return self.placed(n, "f" if name.lower() in self.regnal_women else "m")
+
+    def roman(self, n: int, before: str) -> str | None:
+        name = before.lower()
+        if n in LETTERS:
+            return None
+        if name in self.century_words:
+            return self.placed(n, "m") if n <= self.last_regnal else self.cardinal(n)
+        if name in self.roman_after:
+            return self.cardinal(n)
+        return self.regnal(n, name) if name in self.regnal_names else None
+
+    def roman_before(self, match: re.Match[str]) -> str | None:
+        """`XX secolo`, `II Guerra Mundial`."""
+        gender = self.numbered.get(match[2].lower())
+        return self.placed(ROMANS[match[1].lower()], gender) if gender else None
+
+    def elided(self, match: re.Match[str]) -> str | None:
+        """Capitals behind an apostrophe: `l'ONU`, `dell'UE`, `d'HTTP`."""
+        article, word = match.groups()
+        if word in self.read_acronyms:
+            return match[0]
+        beside = re.findall(
+            r"[^\W\d_]{2,}", f"{match.string[: match.start()][-20:]} {match.string[match.end() :][:20]}"
+        )
+        if article.isupper() and (len(article) > 2 or any(map(str.isupper, beside))):
+            return match[0].lower()
+        return article + (word.lower() if self.is_read(word) else self.letters(word))
+
+    def thousands(self, match: re.Match[str]) -> str | None:
+        """`2 mil pessoas`: a thousand is no noun, what follows is one."""
+        noun = match[2].lower()
+        if not self._is_noun(noun):
+            return None
+        return self.cardinal(int(match[1]) * 1000, self.gender_of(noun, False))
+
+    def is_millions(self, n: Number) -> bool:
+        """Whether what is counted follows with "of"."""
+        if n.magnitude:
+            return self.magnitudes[n.magnitude].gender != "-"
+        return not n.decimals and n.whole >= 10**6 and n.whole % 10**6 == 0
+
+    def joined(self, number: str, name: str, n: Number) -> str:
+        return f"{number} {self.of(name)}" if self.is_millions(n) and name[:4] != "por " else f"{number} {name}"
+
+    def of(self, name: str) -> str:
+        """ "de euros", "d'euros", "di euro"."""
+        return f"{self.of_magnitude} {name}"
+
+
+class Iberian(Romance):
+    """What Spanish and Portuguese share: the gender and the plural of a noun or an ordinal show in its ending."""
+
+    feminine_endings: ClassVar[tuple[str, ...]] = ()  # of a singular noun
+    feminine_plural_endings: ClassVar[tuple[str, ...]] = ()
+
+    def ordinal(self, n: int, suffix: str = "") -> str:
+        spoken, ending = self.masculine_ordinal(n), suffix.lstrip(".")
+        if ending.rstrip("s")[-1:] in ("a", "ª"):
+            spoken = re.sub(r"o\b", "a", spoken)
+        return f"{spoken}s" if ending.endswith("s") else spoken
+
+    def masculine_ordinal(self, n: int) -> str:
+        return super().ordinal(n)
+
+    def gender_of(self, noun: str, is_one: bool) -> str:
+        if not is_one and not noun.endswith("s"):
+            return ""
+        if noun in self.masculine_nouns:
+            return "m"
+        endings = self.feminine_endings if is_one else self.feminine_plural_endings
+        return "f" if noun in self.feminine_nouns or noun.endswith(endings) else "m"
+
+
+def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, ...]:
+    """The rules of `Romance`. number: how `n°` is said."""
+    return (
+        *common_rules(language),
+        Rule(THOUSANDS, lambda match: language().thousands(match)),
+        Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
+        Rule(
+            rf"({NUMERAL})[ \u00a0]([^\W\d_]+)",
+            lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
+            "letter",
+            frozenset(ROMANS),
+        ),
+    )
+
+
+def elision_rule(language: Callable[[], Romance]) -> Rule:
+    """For languages with apostrophes."""
+    return Rule(ELIDED, lambda match: language().elided(match), "letter")
