@@ -60,10 +60,10 @@ def test_every_table_is_speakable(code: str) -> None:
         for n in (Number(2, "05"), Number(0, "5"), Number(10**6)):
             assert not any(map(str.isdigit, language.money(n, currency)))
     for noun in language.units.values():
-        assert noun.one and noun.many and not any(map(str.isdigit, language.quantity(Number(21, "5"), noun)))
+        assert noun.one and noun.many and not any(map(str.isdigit, language.measure(Number(21, "5"), noun)))
     for magnitude in language.magnitudes:
         assert not any(map(str.isdigit, language.number(Number(1, "", False, magnitude))))
-    tables = (language.titles, language.before_numbers, language.abbreviations, language.ending_abbreviations)
+    tables = (language.titles, language.number_abbreviations, language.abbreviations, language.ending_abbreviations)
     for words in (*tables, language.symbols):
         assert all(said and not any(map(str.isdigit, said)) for said in words.values())
     for hours in range(25):

@@ -269,7 +269,7 @@ class _Reader:
     def _is_abbreviated(self, core: str) -> bool:
         n = self.language
         lower = core[0].lower() + core[1:]
-        tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
+        tables = (n.titles, n.number_abbreviations, n.abbreviations, n.ending_abbreviations)
         if len(core) == 1 or n.suffix_abbreviations and core.endswith(self._suffixes):
             return True
         return any(f"{key}." in table for table in tables for key in (core, lower))
@@ -370,8 +370,8 @@ class _Reader:
             return i + 1, " "
         if text[i] in "-\u2010\u2011" and before.isalpha() and after.isupper() and self._is_spelled(text, i + 1):
             return i + 1, " "
-        if text[i] == "." and after.isalnum() and not before.isalnum() and self.language.in_addresses.get("."):
-            return i + 1, self.language.in_addresses["."]  # ".com"
+        if text[i] == "." and after.isalnum() and not before.isalnum() and self.language.address_marks.get("."):
+            return i + 1, self.language.address_marks["."]  # ".com"
         if text[i] == "." and before.isalpha() and after.isdecimal():
             return i + 1, ". " if text[
                 i - 2 : i - 1
@@ -399,7 +399,7 @@ class _Reader:
         mark, n = text[i], self.language
         before, after = text[i - 1 : i] if i else "", text[i + 1 : i + 2]
         if mark == "#" and after.isalnum():
-            return i + 1, n.number_sign if after.isdecimal() else n.hashtag
+            return i + 1, n.number_sign_word if after.isdecimal() else n.hashtag
         if after and text[i : i + 2] in n.symbols:
             return i + 2, n.symbols[text[i : i + 2]]
         if text[i : i + 2] in ("=>", "==") and text[i + 2 : i + 3] != "=" and before != "=":
@@ -494,9 +494,9 @@ def say_as(written: str, kind: str, form: str, language: Language) -> str:
         parts = (
             language.cardinal(int(c))
             if c.isdecimal()
-            else language.letters(c)
+            else language.spell(c)
             if c.isalpha()
-            else language.in_addresses.get(c, "")
+            else language.address_marks.get(c, "")
             for c in written
         )
         return " ".join(filter(None, parts))

@@ -28,7 +28,7 @@ def named_signs(text: str, i: int, language: Language) -> Found | None:
     if not signs.strip(SENTENCE_MARKS) and (len(signs) > 1 or not BEHIND_WORD.search(text, 0, i - 1)):
         return None
     names = [
-        language.sign_names.get(sign) or language.in_addresses.get(sign) or language.symbols.get(sign, "")
+        language.sign_names.get(sign) or language.address_marks.get(sign) or language.symbols.get(sign, "")
         for sign in signs
     ]
     return (match.end(1), " ".join(names)) if all(names) else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .context import Found, is_label, without_stop
 from .languages.base import ROMANS, Language
-from .neighbors import ADDRESS, last_word, next_word
+from .neighbors import ADDRESS, next_word, previous_word
 from .roman import roman_value
 from .unicode import LETTER
 
@@ -46,8 +46,8 @@ class WordForms:
     def __init__(self, language: Language) -> None:
         n = language
         self.language = language
-        self._rules = [rule for rule in n.rules if rule.starts == "letter"]
-        tables = (n.titles, n.before_numbers, n.abbreviations, n.ending_abbreviations)
+        self._rules = [rule for rule in n.rules if rule.first == "letter"]
+        tables = (n.titles, n.number_abbreviations, n.abbreviations, n.ending_abbreviations)
         self._dotless = {key for table in tables for key in table if not key.endswith(".") and key[0].isalpha()}
         self._money_words = {key for key in [*n.currencies, *n.currency_signs] if key[0].isalpha()}
         self._money_start = {key.rstrip(".$£¥€/") for key in self._money_words}
@@ -57,7 +57,7 @@ class WordForms:
             *(unit.lower() for unit in LONE_UNITS if unit in n.units),
             *n.months, *n.weekdays, *(word for rule in self._rules for word in rule.triggers),
             *(key.lower() for key in self._money_start),
-            *(numeral for numeral in ROMANS if n.roman_after and numeral != "i"),
+            *(numeral for numeral in ROMANS if n.roman_cues and numeral != "i"),
         }  # fmt: skip
 
     @cached_property
@@ -75,7 +75,7 @@ class WordForms:
         key = word.lower()
         for rule in self._rules:
             found = rule.regex.match(text, i) if key in rule.triggers or not rule.triggers else None
-            if found and (said := rule.speak(found)) is not None:
+            if found and (said := rule.verbalize(found)) is not None:
                 return found.end(), said
         if after == "." and (found_word := self._abbreviation(text, i, after, True) or self._suffix(text, i, word)):
             return found_word
@@ -144,18 +144,18 @@ class WordForms:
         if only_known:
             return None
         if match := INITIALS.match(text, i):
-            is_name = last_word(text, i).lower() not in n.articles and not self._is_end(
+            is_name = previous_word(text, i).lower() not in n.articles and not self._is_end(
                 text, match.end()
             )  # "T.S. Eliot"
-            return match.end() if is_name else without_stop(text, match.end(), n), n.letters(match[0])
+            return match.end() if is_name else without_stop(text, match.end(), n), n.spell(match[0])
         if len(written) == 2 and written[1] == "." and written[0].isupper() and not self._is_end(text, i + 2):
-            return i + 2, n.letters(written[0])  # an initial: "J. Smith"
+            return i + 2, n.spell(written[0])  # an initial: "J. Smith"
         return None
 
     def _looked_up(self, text: str, i: int, end: int, key: str) -> Found | None:
         n = self.language
         lower = key[0].lower() + key[1:]
-        if (said := _get(n.before_numbers, key, lower)) is not None and NUMBER_BEHIND.match(text, end):
+        if (said := _get(n.number_abbreviations, key, lower)) is not None and NUMBER_BEHIND.match(text, end):
             return end, n.plurals.get(said, said) if RANGE_BEHIND.match(text, end) else said
         title = n.titles.get(key)
         street = n.ending_abbreviations.get(key)
@@ -195,17 +195,17 @@ class WordForms:
         """Capitals: an acronym that is spelled or read, or a word in all capitals."""
         n = self.language
         if (factors := FACTORS.match(text, i)) and not set(factors[0]) & set(n.vowels):
-            return factors.end(), n.letters(factors[0])
+            return factors.end(), n.spell(factors[0])
         match = ACRONYM.match(text, i)
-        if match is None or not match[1].isupper() or not n.num2words:
+        if match is None or not match[1].isupper() or not n.num2words_code:
             return None
         word, plural = match[1], match[2]
         if not plural and self._shouts(text, i, match.end(1), word):
             return match.end(), word.lower()
-        if n.is_read(word):
+        if n.is_read_as_word(word):
             is_known = word in n.read_acronyms
             return match.end(), (word if is_known else word.lower()) + (plural or "")
-        said = n.letters(word) + ("'s" if plural else "")
+        said = n.spell(word) + ("'s" if plural else "")
         if HYPHEN.match(text, match.end()):  # "EU-Staaten"
             return match.end() + 1, f"{said} "
         return match.end(), said
@@ -223,21 +223,21 @@ class WordForms:
         common = [other for other in run if other in n.common_words and len(other) > 1]
         if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):
             return False
-        return word.lower() in n.common_words or n.is_readable(word.lower())
+        return word.lower() in n.common_words or n.is_pronounceable(word.lower())
 
     def _roman(self, text: str, i: int, word: str) -> Found | None:
         n = self.language
-        before = last_word(text, i)
+        before = previous_word(text, i)
         numeral = word.upper()
-        if not ROMAN.fullmatch(numeral) or not n.num2words:
+        if not ROMAN.fullmatch(numeral) or not n.num2words_code:
             return None
-        if not word.isupper() and (not word.islower() or before.lower() not in n.roman_after):
+        if not word.isupper() and (not word.islower() or before.lower() not in n.roman_cues):
             return None
         value = roman_value(numeral)
         end = i + len(word)
         if text[i - 1 : i] in ("-", "/", "&") or POSSESSIVE.match(text, end):
             return None
-        said = n.roman(value, before)
+        said = n.roman_numeral(value, before)
         if said is None and len(word) > 1 and (set(word) <= set("IVX") or len(word) > 3):
             is_name = before[:1].isupper() and not before.isupper() and before.lower() not in n.common_words
             said = n.roman_after_name(value) if is_name and value < 40 else None
@@ -253,7 +253,7 @@ class WordForms:
         if match is None or not any(map(str.isdecimal, match[0])):
             return None
         first = match[0].partition("-")[0]
-        if first.islower() and first.isalpha() and len(first) > 2 and self.language.is_readable(first):
+        if first.islower() and first.isalpha() and len(first) > 2 and self.language.is_pronounceable(first):
             return i + len(first) + 1, f"{first} "  # "mid-1990s", "covid-19": the number is said as any other
         n, said = self.language, []
         for part in SERIAL_PARTS.findall(match[0]):
@@ -262,12 +262,15 @@ class WordForms:
             elif len(part) == 1 or part in n.read_acronyms or part in n.common_words:
                 said.append(part)
             elif part.isupper():
-                said.append(part if n.is_read(part) else n.letters(part))
+                said.append(part if n.is_read_as_word(part) else n.spell(part))
             else:
                 is_word = (
-                    len(part) > 2 and n.is_readable(part.lower()) or len(part) > 3 and set(part.lower()) & set(n.vowels)
+                    len(part) > 2
+                    and n.is_pronounceable(part.lower())
+                    or len(part) > 3
+                    and set(part.lower()) & set(n.vowels)
                 )
-                said.append(part if is_word else n.letters(part))
+                said.append(part if is_word else n.spell(part))
         return match.end(), " ".join(said)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from .context import Found, without_stop
 from .languages.base import Language, Number, full_year
-from .neighbors import last_word, next_word
+from .neighbors import next_word, previous_word
 
 Finder = Callable[[re.Match[str]], Found | None]
 
@@ -54,7 +54,7 @@ class WrittenForms:
     def __init__(self, language: Language) -> None:
         self.language = language
         n = language
-        group = f"[{re.escape(n.group_marks)}'\u2019\u00a0\u202f\u2009{' ' * n.spaces_group}]"
+        group = f"[{re.escape(n.group_marks)}'\u2019\u00a0\u202f\u2009{' ' * n.group_with_spaces}]"
         mark = re.escape(n.decimal_mark)
         self._other_mark = "." if n.decimal_mark == "," else ","
         foreign = re.escape(self._other_mark)  # "1.250,00" in English, "1,250.00" in German
@@ -70,10 +70,10 @@ class WrittenForms:
         self._spaced_magnitudes = {key for key in n.magnitudes if len(key) > 2}
         signs, codes = any_of(n.currency_signs), any_of(n.currencies)
         unit = any_of(n.units)
-        half = rf"(?:{SPACE}?({any_of(n.half_days)})(?![\w]))"
+        half = rf"(?:{SPACE}?({any_of(n.day_periods)})(?![\w]))"
         month = any_of(n.months)
         suffix = rf"(?:{n.ordinal_suffix}{'|' + n.day_suffix if n.day_suffix else ''})?"
-        hour = n.hour_marks
+        hour = n.time_separator
         self._number = re.compile(number)
         self._unit = re.compile(rf"{SPACE}?({unit})(?![\w²³])")
         self._per_unit = re.compile(rf"/({unit})(?![\w²³])")
@@ -89,9 +89,9 @@ class WrittenForms:
             rf"(?!\w|[.,:/]\d|{SPACE}?%)", re.I,
         )  # fmt: skip
         self._connectors: list[tuple[re.Pattern[str], str]] = [
-            (re.compile(rf"[{DASH}](?=\d|(?:{signs})\d)"), n.number_ranges),
-            (re.compile(rf"{SPACE}[\u2013\u2014]{SPACE}(?=\d|(?:{signs})\d)"), n.number_ranges),
-            (re.compile(r":(?=\d)"), n.ratio),
+            (re.compile(rf"[{DASH}](?=\d|(?:{signs})\d)"), n.range_word),
+            (re.compile(rf"{SPACE}[\u2013\u2014]{SPACE}(?=\d|(?:{signs})\d)"), n.range_word),
+            (re.compile(r":(?=\d)"), n.ratio_word),
             (re.compile(rf"{SPACE}?×{SPACE}?(?=\d[^=\n]*=)"), n.times_sign),
             (re.compile(rf"{SPACE}?[x×·*]{SPACE}?(?=10(?:\^|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]))"), n.times_sign),
             (re.compile(rf"{SPACE}?[x×]{SPACE}?(?=\d)"), n.by),
@@ -100,16 +100,16 @@ class WrittenForms:
             (re.compile(rf"{SPACE}[{MINUS}]{SPACE}(?=\d[^=\n]{{0,20}}=)"), n.minus),
         ]
         self._at_digit: list[tuple[re.Pattern[str], Finder]] = [
-            (rule.regex, partial(_ruled, rule.speak)) for rule in n.rules if rule.starts == "digit"
+            (rule.regex, partial(_apply_rule, rule.verbalize)) for rule in n.rules if rule.first == "digit"
         ]
         self._at_digit += [
             (re.compile(rf"({any_of(key for key in n.abbreviations if key[0].isdecimal())})(?!\w|[./]\d)"),
              lambda match: (match.end(), n.abbreviations[match[1]])),
             (ISO_DATE, self._iso_date),
-            (re.compile(rf"(\d{{1,2}})({n.date_marks}){SPACE}?(\d{{1,2}})\2{SPACE}?(\d{{4}}|\d{{2}})(?!\w|[-/.,:]\d)"), self._numeric_date),
+            (re.compile(rf"(\d{{1,2}})({n.numeric_date_separator}){SPACE}?(\d{{1,2}})\2{SPACE}?(\d{{4}}|\d{{2}})(?!\w|[-/.,:]\d)"), self._numeric_date),
         ]  # fmt: skip
         if n.months:
-            joint = rf"(?:{n.date_joint}|-)"
+            joint = rf"(?:{n.date_separator}|-)"
             self._at_digit.append((re.compile(
                 rf"(\d{{1,2}}){suffix}{joint}({month})(?!\w)\.?(?:(?:,\s*|{joint})(\d{{4}})(?!\w|[.,:]\d)|(?:-|\s['\u2019])(\d\d)(?!\w|[-/.,:]\d))?", re.I,
             ), self._day_first))  # fmt: skip
@@ -120,7 +120,7 @@ class WrittenForms:
             (re.compile(rf"(\d{{1,2}}){half}"), self._hour),
             (re.compile(r"(?:(\d{1,3})[ \u00a0-])?(\d{1,4})[/\u2044](\d{1,4})(?!\w|[/.,-]\d)"), self._fraction),
             (re.compile(rf"(\d+){SPACE}?([{VULGAR}])"), self._mixed),
-            (re.compile(rf"(\d{{3}}0|[2-9]0)(?:{n.decades})(?!\w)"), self._decade),
+            (re.compile(rf"(\d{{3}}0|[2-9]0)(?:{n.decade_suffix})(?!\w)"), self._decade),
             (SCIENTIFIC, self._scientific),
             (re.compile(rf"(\d[\d{re.escape(n.group_marks)}]*)({n.ordinal_suffix})(?!\w)"), self._ordinal),
             (re.compile(rf"({number}){magnitude}{SPACE}?({signs}|{codes})(?!\w)"), self._money_behind),
@@ -129,14 +129,14 @@ class WrittenForms:
             (VERSION, self._version),
             (re.compile(rf"({number}){magnitude}"), self._plain),
         ]  # fmt: skip
-        self._at_sign = [rule for rule in n.rules if rule.starts == "other"]
-        self._decade_alone = re.compile(rf"['\u2019](\d0)(?:{n.decades})(?!\w)")
+        self._at_sign = [rule for rule in n.rules if rule.first == "other"]
+        self._decade_alone = re.compile(rf"['\u2019](\d0)(?:{n.decade_suffix})(?!\w)")
 
     # --- entry points, by the first character -----------------------------------------------------------------------------------
 
     def digit_at(self, text: str, i: int) -> Found | None:
         """The written form that starts with the digit at i."""
-        for pattern, find in self._at_digit if self.language.num2words else ():
+        for pattern, find in self._at_digit if self.language.num2words_code else ():
             if (match := pattern.match(text, i)) and (found := find(match)):
                 return found
         return None
@@ -144,10 +144,10 @@ class WrittenForms:
     def sign_at(self, text: str, i: int) -> Found | None:
         """The written form that starts with the sign at i: a minus, a currency, a bracket, a fraction."""
         n, mark = self.language, text[i]
-        if not n.num2words:
+        if not n.num2words_code:
             return None
         for rule in self._at_sign:
-            if (match := rule.regex.match(text, i)) and (said := rule.speak(match)) is not None:
+            if (match := rule.regex.match(text, i)) and (said := rule.verbalize(match)) is not None:
                 return match.end(), said
         if mark in "(+" and (match := TELEPHONE.match(text, i)) and (found := self._telephone(match)):
             return found
@@ -186,20 +186,18 @@ class WrittenForms:
             end, magnitude = self._magnitude(last, 2, True)
             said = n.money(self.parse(last[1], magnitude), currency)
             return self._per(text, end, n.range(n.number(number), said))
-        if not number.decimals and self._is_attribute(text, i, end):
+        if not number.decimals and self._is_attributive(text, i, end):
             return end, f"{n.number(number, currency.major.gender)} {currency.major.one}"
         return self._per(text, end, n.money(number, currency))
 
-    def _is_attribute(self, text: str, start: int, end: int) -> bool:
-        return self.language.is_attribute(last_word(text, start), next_word(text, end))
+    def _is_attributive(self, text: str, start: int, end: int) -> bool:
+        return self.language.is_attributive(previous_word(text, start), next_word(text, end))
 
     def connector_at(self, text: str, i: int) -> Found | None:
         """The spoken form of the mark at i between two numbers; the first number ends at i."""
         for pattern, said in self._connectors:
             if said and (match := pattern.match(text, i)):
-                return match.end(), " " if said == self.language.number_ranges and _is_same(
-                    text, i, match.end()
-                ) else said
+                return match.end(), " " if said == self.language.range_word and _is_same(text, i, match.end()) else said
         return None
 
     def month_at(self, text: str, i: int) -> Found | None:
@@ -225,7 +223,7 @@ class WrittenForms:
     def _is_month(self, written: str) -> bool:
         """Whether it is a month and not another word: "may"."""
         n = self.language
-        return written[0].isupper() or not n.capital_months or written.lower() not in n.words_like_months
+        return written[0].isupper() or not n.months_are_capitalized or written.lower() not in n.ambiguous_months
 
     def weekday_at(self, text: str, i: int, word: str) -> Found | None:
         """An abbreviated weekday before a date, or a range of weekdays."""
@@ -266,8 +264,8 @@ class WrittenForms:
         end, magnitude = self._magnitude(match, 2)
         number = self.parse(written, magnitude)
         if written.isdecimal() and not magnitude:
-            before = last_word(text, match.start())
-            if before.lower() in n.serial_after:
+            before = previous_word(text, match.start())
+            if before.lower() in n.serial_cues:
                 return end, n.serial_number(written)
             if (
                 len(written) == 4
@@ -285,7 +283,7 @@ class WrittenForms:
 
     def _is_telephone(self, digits: str, before: str, after: str) -> bool:
         """Whether digits without a space are no quantity: those have marks, are round, or count what is named behind them."""
-        if before in self.language.telephone_after:
+        if before in self.language.telephone_cues:
             return len(digits) > 4
         is_counted = after.islower() and after.endswith("s") and after not in self.language.common_words
         return len(digits) > 9 and not digits.endswith("000") and not is_counted
@@ -300,8 +298,8 @@ class WrittenForms:
         return match.end(), self.language.ordinal(self.parse(match[1]).whole, match[2])
 
     def _decade(self, match: re.Match[str]) -> Found | None:
-        before = last_word(match.string, match.start()).lower()
-        if len(match[1]) == 2 and int(match[1]) < 50 and before not in self.language.decade_after:  # "30s" is a time
+        before = previous_word(match.string, match.start()).lower()
+        if len(match[1]) == 2 and int(match[1]) < 50 and before not in self.language.decade_cues:  # "30s" is a time
             return None
         return match.end(), self.language.decade(int(match[1]))
 
@@ -314,7 +312,7 @@ class WrittenForms:
         if not denominator or numerator is None:
             return None
         n = self.language
-        before = last_word(match.string, match.start()).lower()
+        before = previous_word(match.string, match.start()).lower()
         if whole is None and before in n.weekdays and match[0].count("/") == 1 and len(before) > 5:  # "Tuesday, 12/25"
             day, month = (denominator, numerator) if n.date_order == "mdy" else (numerator, denominator)
             if _is_date(day, month):
@@ -382,10 +380,10 @@ class WrittenForms:
             return None
         number = self.parse(match[1], magnitude)
         noun = n.units[symbol]
-        if match[3] == "-" or self._is_attribute(match.string, match.start(), match.end()):
+        if match[3] == "-" or self._is_attributive(match.string, match.start(), match.end()):
             said = f"{n.number(number, noun.gender)} {noun.one}"
         else:
-            said = n.quantity(number, noun)
+            said = n.measure(number, noun)
         end = without_stop(match.string, match.end(), n)
         if match.string[end : end + 1] == "." and symbol[-1].isalpha() and len(symbol) > 1:  # "2 tbsp. of"
             end = without_stop(match.string, end + 1, n)
@@ -443,17 +441,17 @@ class WrittenForms:
     def _date(self, match: re.Match[str], day: int, month: int, year: int | None, month_first: bool) -> str:
         """The spoken date, without an article that is already in the text before it."""
         said = self.language.date(day, month, year, month_first)
-        before = last_word(match.string, match.start()).lower()
+        before = previous_word(match.string, match.start()).lower()
         return said.partition(" ")[2] if before and said.startswith(f"{before} ") else said
 
     def _time(self, match: re.Match[str]) -> Found | None:
         hours, minutes, seconds = (int(part) if part else None for part in match.groups()[:3])
         n = self.language
-        if hours is None or minutes is None or minutes > 59 or (seconds or 0) > 59 or n.num2words == "":
+        if hours is None or minutes is None or minutes > 59 or (seconds or 0) > 59 or n.num2words_code == "":
             return None
         if hours > 24:
             return (match.end(3), n.duration(hours, minutes, seconds)) if seconds is not None else None
-        if seconds is not None and not match[4] and n.seconds_are_durations:
+        if seconds is not None and not match[4] and n.hms_is_duration:
             return match.end(3), n.duration(hours, minutes, seconds)
         return self._with_half(match, 4, n.time(hours, minutes, seconds or None, _key(match[4])))
 
@@ -466,14 +464,14 @@ class WrittenForms:
         if not match[group]:
             return match.end(), said
         end = without_stop(match.string, match.end(), self.language)
-        return end, f"{said} {self.language.half_days[match[group]]}".strip()
+        return end, f"{said} {self.language.day_periods[match[group]]}".strip()
 
     # --- strings of digits ------------------------------------------------------------------------------------------------
 
     def _telephone(self, match: re.Match[str]) -> Found | None:
         groups = re.findall(r"\+?\d+", match[0])
         count = sum(len(group.lstrip("+")) for group in groups)
-        if not 7 <= count <= 19 or not self.language.num2words:
+        if not 7 <= count <= 19 or not self.language.num2words_code:
             return None
         if len(groups) == 2 and groups[0][0] not in "+0" and groups[1].endswith("00") and match[0][0] != "(":
             return None  # "500-1500"
@@ -481,18 +479,18 @@ class WrittenForms:
 
     def _internet(self, match: re.Match[str]) -> Found | None:
         parts = match[1].split(".")
-        dot = self.language.in_addresses.get(".")
+        dot = self.language.address_marks.get(".")
         if not dot or any(int(part) > 255 for part in parts):
             return None
         said = f" {dot} ".join(map(self.language.digits, parts))
         if match[2]:
-            said += f" {self.language.in_addresses[':']} {self.language.digits(match[2])}"
+            said += f" {self.language.address_marks[':']} {self.language.digits(match[2])}"
         return match.end(), said
 
 
-def _ruled(speak: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> Found | None:
+def _apply_rule(verbalize: Callable[[re.Match[str]], str | None], match: re.Match[str]) -> Found | None:
     """Apply a rule of the language."""
-    said = speak(match)
+    said = verbalize(match)
     return None if said is None else (match.end(), said)
 
 

@@ -66,14 +66,14 @@ class Rule:
     Attributes:
         pattern: a regex, compiled when it is first tried. It is matched at the place, not searched; it may look at the text before
             the place with `(?<=...)`, and must not match the empty string.
-        speak: the spoken form of a match; None: the match is another written form.
-        starts: the kind of the first character of a match.
+        verbalize: the spoken form of a match; None: the match is another written form.
+        first: the kind of the first character of a match.
         triggers: the words for which a rule that starts with a letter is tried, in lower case; empty: all words.
     """
 
     pattern: str
-    speak: Callable[[re.Match[str]], str | None]
-    starts: Literal["digit", "letter", "other"] = "digit"
+    verbalize: Callable[[re.Match[str]], str | None]
+    first: Literal["digit", "letter", "other"] = "digit"
     triggers: frozenset[str] = frozenset()
 
     @cached_property
@@ -81,7 +81,7 @@ class Rule:
         return re.compile(self.pattern)
 
 
-def nouns(table: str) -> dict[str, Noun]:
+def parse_nouns(table: str) -> dict[str, Noun]:
     """A table of nouns. Its lines are `symbol symbol ...: one, many, gender`; the last two may be left out.
 
     Symbols are written as they come out of `unicode.py`: "μ" is the Greek letter, "℃" has become "°C"; "m²" stays.
@@ -99,7 +99,7 @@ def full_year(year: int) -> int:
     return year + (2000 if year < 50 else 1900)
 
 
-def words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """The words of a text, as a set."""
     return frozenset(text.split())
 
@@ -109,12 +109,12 @@ class Language:
 
     # --- its name ---
     code: ClassVar[str] = ""  # ISO 639-1: "en"
-    num2words: ClassVar[str] = ""  # its code in num2words; "": numbers stay digits
+    num2words_code: ClassVar[str] = ""  # its code in num2words; "": numbers stay digits
 
     # --- numbers ---
     decimal_mark: ClassVar[str] = "."
     group_marks: ClassVar[str] = ","  # characters between groups of three digits; no-break spaces are always allowed
-    spaces_group: ClassVar[bool] = False  # whether a plain space is allowed too: "1 250 000"
+    group_with_spaces: ClassVar[bool] = False  # whether a plain space is allowed too: "1 250 000"
     point: ClassVar[str] = "point"  # the spoken decimal mark
     dot: ClassVar[str] = "point"  # the spoken dot of a version or a serial number: "2.0", "A3.5"
     minus: ClassVar[str] = "minus"
@@ -122,8 +122,8 @@ class Language:
     magnitudes: ClassVar[
         Mapping[str, Noun]
     ] = {}  # after a number: "million", "m", "bn", "k"; compared as written, then in lower case
-    number_ranges: ClassVar[str] = "to"  # between the ends of "5-10"
-    ratio: ClassVar[str] = "to"  # between the numbers of "3:1", if it is not a time
+    range_word: ClassVar[str] = "to"  # between the ends of "5-10"
+    ratio_word: ClassVar[str] = "to"  # between the numbers of "3:1", if it is not a time
     out_of: ClassVar[str] = "out of"  # between the numbers of "4.5/5"
     times_sign: ClassVar[str] = "times"  # "3 x 4", "3x faster"
     by: ClassVar[str] = "by"  # "4x4 cm", sizes
@@ -145,29 +145,29 @@ class Language:
     month_names: ClassVar[tuple[str, ...]] = ()  # 12, as they are spoken
     weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations (lower case, without their dot) before a date -> spoken
     date_order: ClassVar[Literal["mdy", "dmy"]] = "dmy"  # of 3/4/2026
-    date_marks: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
+    numeric_date_separator: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
     day_suffix: ClassVar[str] = ""  # regex: what may stand between day and month besides `ordinal_suffix`: "\.", "er|º"
-    date_joint: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
-    capital_months: ClassVar[bool] = True  # whether `words_like_months` must start with a capital
-    words_like_months: ClassVar[frozenset[str]] = (
+    date_separator: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
+    months_are_capitalized: ClassVar[bool] = True  # whether `ambiguous_months` must start with a capital
+    ambiguous_months: ClassVar[frozenset[str]] = (
         frozenset()
-    )  # lower-case words that are not months if `capital_months`: "may"
+    )  # lower-case words that are not months if `months_are_capitalized`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
-    hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
-    seconds_are_durations: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
-    half_days: ClassVar[Mapping[str, str]] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" drops it
-    year_after: ClassVar[frozenset[str]] = (
+    time_separator: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
+    hms_is_duration: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
+    day_periods: ClassVar[Mapping[str, str]] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" drops it
+    year_cues: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) after which four digits are a year: "in", "since"
-    decade_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
-    decades: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
+    decade_cues: ClassVar[frozenset[str]] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
+    decade_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
 
     # --- words ---
     titles: ClassVar[Mapping[str, str]] = {}  # before a capital letter, never at a sentence's end: "Dr." -> "Doctor"
-    before_numbers: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
+    number_abbreviations: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
     plurals: ClassVar[
         Mapping[str, str]
-    ] = {}  # spoken forms of `before_numbers` -> plural, used before a range: "page" -> "pages"
+    ] = {}  # spoken forms of `number_abbreviations` -> plural, used before a range: "page" -> "pages"
     abbreviations: ClassVar[
         Mapping[str, str]
     ] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
@@ -176,15 +176,15 @@ class Language:
     ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
     suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
     articles: ClassVar[frozenset[str]] = frozenset()  # in lower case; initials after one are no name: "the F.B.I."
-    letter_after: ClassVar[frozenset[str]] = (
+    letter_cues: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) before a letter that is no initial: "vitamin"
     symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
-    sign_names: ClassVar[Mapping[str, str]] = {}  # names of quoted signs that differ from `in_addresses`
-    in_addresses: ClassVar[
+    sign_names: ClassVar[Mapping[str, str]] = {}  # names of quoted signs that differ from `address_marks`
+    address_marks: ClassVar[
         Mapping[str, str]
     ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
-    number_sign: ClassVar[str] = "number"  # "#" before a number
+    number_sign_word: ClassVar[str] = "number"  # "#" before a number
     hashtag: ClassVar[str] = "hashtag"  # "#" before a word
     letter_names: ClassVar[
         Mapping[str, str]
@@ -197,12 +197,12 @@ class Language:
     common_words: ClassVar[frozenset[str]] = (
         frozenset()
     )  # about two hundred, in lower case; in capitals they show that a text is written in all capitals
-    roman_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
+    roman_cues: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
     regnal_names: ClassVar[frozenset[str]] = frozenset()  # names of rulers: "Elizabeth I"
-    telephone_after: ClassVar[frozenset[str]] = (
+    telephone_cues: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) before a telephone number without spaces
-    serial_after: ClassVar[frozenset[str]] = (
+    serial_cues: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words before numbers that are read as `serial_number`: "flight", "boeing"
     address_words: ClassVar[frozenset[str]] = (
@@ -214,11 +214,11 @@ class Language:
 
     def cardinal(self, n: int, gender: str = "") -> str:
         """A whole number: 123 is "one hundred twenty three". gender: of the noun that follows; "" is the form for counting."""
-        return self.tidy(_num2words(n, self.num2words, "cardinal")) if n < LARGEST else self.digits(str(n))
+        return self.clean(_num2words(n, self.num2words_code, "cardinal")) if n < LARGEST else self.digits(str(n))
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         """An ordinal: 21 is "twenty first". suffix: as written ("st", "º", "ª"); it can mark the gender."""
-        return self.tidy(_num2words(n, self.num2words, "ordinal")) if n < LARGEST else self.digits(str(n))
+        return self.clean(_num2words(n, self.num2words_code, "ordinal")) if n < LARGEST else self.digits(str(n))
 
     def year(self, n: int) -> str:
         """A year: 1985 is "nineteen eighty five"."""
@@ -226,7 +226,7 @@ class Language:
 
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
         """Whether four digits are a year. before, after: the words beside them, before in lower case."""
-        return 1900 <= n <= 2099 or 1000 <= n < 1900 and (before in self.year_after or before in self.months)
+        return 1900 <= n <= 2099 or 1000 <= n < 1900 and (before in self.year_cues or before in self.months)
 
     def decade(self, n: int) -> str:
         """`1990s`; n is 1990, or 90 in `'90s`."""
@@ -257,19 +257,19 @@ class Language:
 
     def range(self, first: str, last: str) -> str:
         """A range of two spoken forms."""
-        return f"{first} {self.number_ranges} {last}"
+        return f"{first} {self.range_word} {last}"
 
-    def tidy(self, words: str) -> str:
+    def clean(self, words: str) -> str:
         """The output of num2words, without commas and hyphens."""
         return words.replace(",", "").replace("-", " ")
 
     # --- quantities --------------------------------------------------------------------------------------------------
 
-    def is_attribute(self, before: str, after: str) -> bool:
+    def is_attributive(self, before: str, after: str) -> bool:
         """Whether a quantity is an attribute of the next noun: "a 5 km run". before, after: the words around it."""
         return False
 
-    def quantity(self, n: Number, noun: Noun) -> str:
+    def measure(self, n: Number, noun: Noun) -> str:
         """A number with its noun."""
         of = f"{self.of_magnitude} " if n.magnitude and self.of_magnitude else ""
         return f"{self.number(n, noun.gender)} {of}{noun.one if n.is_one else noun.many}"
@@ -278,14 +278,14 @@ class Language:
         """A price. Decimals are read as the minor unit, unless there is none, or a magnitude follows."""
         minor = currency.minor
         if n.magnitude or not n.decimals or minor is None or len(n.decimals) > 2:
-            return self.quantity(n, currency.major)
+            return self.measure(n, currency.major)
         cents = Number(int(n.decimals.ljust(2, "0")), negative=n.negative and not n.whole)
-        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
+        whole = self.measure(Number(n.whole, "", n.negative), currency.major)
         if not cents.whole:
             return whole
         if not n.whole:
-            return self.quantity(cents, minor)
-        rest = self.quantity(cents, minor) if self.minor_is_named else self.cardinal(cents.whole)
+            return self.measure(cents, minor)
+        rest = self.measure(cents, minor) if self.minor_is_named else self.cardinal(cents.whole)
         return " ".join(part for part in (whole, self.money_and, rest) if part)
 
     # --- dates and times --------------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ class Language:
         raise NotImplementedError
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        """A time of day. half: a key of `half_days` that was written behind it, in lower case and without dots and spaces, or ""."""
+        """A time of day. half: a key of `day_periods` that was written behind it, in lower case and without dots and spaces, or ""."""
         raise NotImplementedError
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
@@ -315,17 +315,17 @@ class Language:
         """The digits of `A320`, `COVID-19`, `ISO 9001`, `B2B`: a number if it is short, else digit by digit."""
         return self.digits(digits) if digits[0] == "0" or len(digits) > 4 else self.cardinal(int(digits))
 
-    def letters(self, word: str) -> str:
+    def spell(self, word: str) -> str:
         """A word, spelled."""
         return " ".join(self.letter_names.get(letter.upper(), letter) for letter in word if letter.isalnum())
 
-    def is_read(self, acronym: str) -> bool:
+    def is_read_as_word(self, acronym: str) -> bool:
         """Whether an acronym is read as a word; upper case, at least two letters."""
         if acronym in self.read_acronyms or acronym in self.spelled_acronyms:
             return acronym in self.read_acronyms
-        return len(acronym) > 3 and self.is_readable(acronym.lower())
+        return len(acronym) > 3 and self.is_pronounceable(acronym.lower())
 
-    def is_readable(self, word: str) -> bool:
+    def is_pronounceable(self, word: str) -> bool:
         """Whether a lower-case string can be read as a word: it has no long runs of vowels or consonants."""
         if len(word) > 1 and word[0] not in self.vowels + "szk" and word[1] not in self.vowels + "lrhwyjn":
             return False
@@ -337,9 +337,9 @@ class Language:
             and (runs[-1][0] in self.vowels or len(runs[-1]) <= 3)
         )
 
-    def roman(self, n: int, before: str) -> str | None:
+    def roman_numeral(self, n: int, before: str) -> str | None:
         """A Roman numeral after the word `before`: "the eighth". None: it is not a numeral here."""
-        if before.lower() in self.roman_after:
+        if before.lower() in self.roman_cues:
             return self.cardinal(n)
         return None
 

@@ -7,19 +7,19 @@ and on the gender of the noun behind it. Cases that only grammar decides ("der 2
 import re
 
 from ..neighbors import next_word
-from .base import ROMANS, Noun, Number, Rule, full_year, nouns, words
+from .base import ROMANS, Noun, Number, Rule, full_year, parse_nouns, word_set
 from .european import (
     CLOSERS,
     LETTERS,
     European,
-    common_rules,
-    currencies,
+    abbreviation_rules,
+    european_rules,
     hours_rule,
-    metric,
-    months_with_dot,
-    spaced,
+    metric_units,
+    month_abbreviation_rule,
+    parse_currencies,
     unit_table,
-    weekday_ranges,
+    weekday_range_rule,
     word_before,
 )
 
@@ -37,7 +37,7 @@ PREFIXES = {
     "n": "Nano", "μ": "Mikro", "m": "Milli", "c": "Zenti", "d": "Dezi", "h": "Hekto", "k": "Kilo", "K": "Kilo", "M": "Mega",
     "G": "Giga", "T": "Tera", "P": "Peta",
 }  # fmt: skip
-METRIC = metric(
+METRIC = metric_units(
     """
     m nμmcdk: Meter
     g μmk: Gramm
@@ -70,7 +70,7 @@ METRIC = metric(
 )
 
 SINGLE = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
-SPACED = {
+SPACED_ABBREVIATIONS = {
     "z. B.": "zum Beispiel", "d. h.": "das heißt", "d. i.": "das ist", "u. a.": "unter anderem", "u. Ä.": "und Ähnliches",
     "u. ä.": "und ähnliches", "o. Ä.": "oder Ähnliches", "o. ä.": "oder ähnliches", "i. d. R.": "in der Regel",
     "z. T.": "zum Teil", "z. Zt.": "zur Zeit", "z. Z.": "zur Zeit", "v. Chr.": "vor Christus", "n. Chr.": "nach Christus",
@@ -82,29 +82,29 @@ SPACED = {
     "i. S. v.": "im Sinne von", "m. W.": "meines Wissens", "u. a. m.": "und andere mehr", "a. a. O.": "am angegebenen Ort",
 }  # fmt: skip
 
-REGNAL_WOMEN = words("elisabeth katharina maria christina anna margarethe margrethe beatrix isabella johanna")
-ORDINAL_NOUNS = words("""
+REGNAL_WOMEN = word_set("elisabeth katharina maria christina anna margarethe margrethe beatrix isabella johanna")
+ORDINAL_NOUNS = word_set("""
 jh jhd jhdt platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
 halbjahr semester geburtstag tag woche monat jahr auflage teil akt szene sinfonie symphonie band spieltag staffel folge
 halbzeit minute stelle advent bezirk reich lebensjahr jahrestag ausgabe preis rang stunde schritt gang satz sitzung wahl fc sc
 obergeschoss og ug untergeschoss stufe klassiker mannschaft rennen spiel lauf schuljahr hochzeitstag generation schicht person
 januar advent
 """)  # fmt: skip
-STARTERS = words("""
+STARTERS = word_set("""
 der die das ein eine er sie es wir ich ihr du man in im am an auf aus bei mit nach von zu für über unter vor dann danach doch
 aber und oder wenn als weil da dort hier heute morgen gestern jetzt so auch nur nun wer wie was wo warum dieser diese dieses
 sein seine ihre mein meine unser alle viele einige jeder jede kein keine nicht trotzdem deshalb seit bis ob
 """)  # fmt: skip
-TAKES_E = words("der die das dieser diese dieses jede jedes jeder welche welcher welches jener jene jenes derselbe")
-TAKES_EN = words("""
+TAKES_E = word_set("der die das dieser diese dieses jede jedes jeder welche welcher welches jener jene jenes derselbe")
+TAKES_EN = word_set("""
 am im vom zum zur beim den dem des ins ans seit ab bis nach vor einen einem einer eines meinen meinem meiner seinen seinem
 seiner ihren ihrem ihrer unseren unserem unserer diesem diesen jedem jeden dessen deren keinen keinem
 """)
-TAKES_E_IF_MIXED = words("eine meine deine seine ihre unsere eure keine")
-DAYS_AFTER = words("am vom zum")
-DATIVE = words("von unter mit bei zu nach seit aus vom dem zum beim im gegenüber außer")
-ACCUSATIVE = words("für gegen durch ohne um den")
-RULERS = words("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
+TAKES_E_IF_MIXED = word_set("eine meine deine seine ihre unsere eure keine")
+DAYS_AFTER = word_set("am vom zum")
+DATIVE = word_set("von unter mit bei zu nach seit aus vom dem zum beim im gegenüber außer")
+ACCUSATIVE = word_set("für gegen durch ohne um den")
+RULERS = word_set("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
 _MONTH = "|".join(sorted(map(str.capitalize, MONTH_NUMBERS), key=len, reverse=True))
 DAY = (
     rf"(\d{{1,2}})\.[ \u00a0]?({_MONTH})(?!\w)(\.(?=[ \u00a0]\d{{4}}(?!\d))|\.(?=[ \u00a0]*[a-zäöü,;]))?"
@@ -230,13 +230,13 @@ def _duration(match: re.Match[str]) -> str:
 def _roman(match: re.Match[str]) -> str | None:
     n = ROMANS.get(match[1].lower(), 0)
     before, after = word_before(match), next_word(match.string, match.end())
-    if not n or before in LANGUAGE.roman_after:
+    if not n or before in LANGUAGE.roman_cues:
         return None
     dot = "." if match[2] and after[:1].isupper() and after.lower() in STARTERS else ""
     if match[2] and after.lower() in ORDINAL_NOUNS:
         return LANGUAGE.ordinal(n)[:-1] + _ending(match, after)
     name = re.search(r"(?:([^\W\d_]+) )?(?:([^\W\d_]+) )?([^\W\d_]+) \Z", match.string[: match.start()])
-    if name is None or not name[3][0].isupper() or before in LANGUAGE.common_words or before in LANGUAGE.roman_after:
+    if name is None or not name[3][0].isupper() or before in LANGUAGE.common_words or before in LANGUAGE.roman_cues:
         return None
     if before not in LANGUAGE.regnal_names and (len(match[1]) == 1 or not match[2]):
         return None
@@ -261,24 +261,24 @@ DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
 
 class German(European):
     code = "de"
-    num2words = "de"
+    num2words_code = "de"
     point = "Komma"
     dot = "Punkt"
     ordinal_suffix = r"(?:te[nrsm]?|ste[nrsm]?)"
-    magnitudes = nouns("""
+    magnitudes = parse_nouns("""
         Tsd Tsd.: Tausend, Tausend, -
         Tausend tausend k K: tausend, tausend, -
         Million Millionen Mio Mio. Mill. M: Million, Millionen, f
         Milliarde Milliarden Mrd Mrd.: Milliarde, Milliarden, f
         Billion Billionen Bio. Bill.: Billion, Billionen, f
     """)
-    number_ranges = "bis"
-    ratio = "zu"
+    range_word = "bis"
+    ratio_word = "zu"
     out_of = "von"
     times_sign = "mal"
     by = "mal"
     currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD", "ct": "¢", "Ct": "¢"}
-    currencies = currencies("""
+    currencies = parse_currencies("""
         EUR: Euro | Cent
         USD: Dollar | Cent
         GBP: Pfund | Penny, Pence
@@ -358,12 +358,12 @@ class German(European):
     per = "pro"
     months = MONTH_NUMBERS
     month_names = MONTHS
-    date_marks = r"\.|/"
+    numeric_date_separator = r"\.|/"
     day_suffix = r"\."
-    capital_months = True
-    hour_marks = r":|\.(?=\d\d[ \u00a0]?(?:Uhr|h)\b)"
-    half_days = {"Uhr": "", "uhr": ""}
-    year_after = words("""
+    months_are_capitalized = True
+    time_separator = r":|\.(?=\d\d[ \u00a0]?(?:Uhr|h)\b)"
+    day_periods = {"Uhr": "", "uhr": ""}
+    year_cues = word_set("""
     jahr jahre jahren jahres seit bis von um ab anno in vor nach circa ca sommer winter herbst frühling frühjahr zwischen und
     gegen anfang ende mitte im geboren gestorben gegründet erbaut
     """)
@@ -373,7 +373,7 @@ class German(European):
         "Gebr.": "Gebrüder", "Fa.": "Firma", "Dr": "Doktor", "Kgl.": "königlich", "Gen.": "General", "Frhr.": "Freiherr",
         "Pfr.": "Pfarrer", "RA": "Rechtsanwalt", "Geb.": "Geboren",
     }  # fmt: skip
-    before_numbers = {
+    number_abbreviations = {
         "nr.": "Nummer", "Nr.": "Nummer", "Nrn.": "Nummern", "Nr": "Nummer", "S.": "Seite", "Bd.": "Band", "Bde.": "Bände",
         "Kap.": "Kapitel", "Abs.": "Absatz", "Art.": "Artikel", "Abb.": "Abbildung", "Tab.": "Tabelle", "Abschn.": "Abschnitt",
         "Aufl.": "Auflage", "Anm.": "Anmerkung", "Z.": "Zeile", "Zi.": "Zimmer", "Zif.": "Ziffer", "Ziff.": "Ziffer",
@@ -410,8 +410,8 @@ class German(European):
         "Stk.": "Stück", "Pkt.": "Punkte", "ff.": "folgende", "f.": "folgende", "Red.": "Redaktion", "Verf.": "Verfasser",
     }  # fmt: skip
     suffix_abbreviations = {"str.": "straße", "pl.": "platz"}
-    articles = words("der die das ein eine")
-    letter_after = words("""
+    articles = word_set("der die das ein eine")
+    letter_cues = word_set("""
     vitamin vitamine hepatitis plan typ punkt gruppe klasse gate terminal block gebäude reihe spalte buchstabe taste variante option
     linie zone team proband patient modell formel
     """)
@@ -431,20 +431,20 @@ class German(European):
         "_": "Unterstrich", "#": "Raute", "%": "Prozent", "~": "Tilde", "$": "Dollar", "–": "Gedankenstrich",
         "—": "Gedankenstrich",
     }  # fmt: skip
-    in_addresses = {
+    address_marks = {
         ".": "punkt", "/": "slash", "@": "at", "-": "minus", "_": "unterstrich", ":": "doppelpunkt", "?": "fragezeichen",
         "=": "gleich", "&": "und", "#": "raute", "%": "prozent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "komma",
         ";": "semikolon", "!": "ausrufezeichen", "*": "stern", "$": "dollar", "(": "", ")": "", "'": "",
     }  # fmt: skip
-    number_sign = "Nummer"
+    number_sign_word = "Nummer"
     letter_names = {"ß": "Eszett"}
     vowels = "aeiouyäöü"
-    read_acronyms = words("""
+    read_acronyms = word_set("""
     AIDS NASA NATO UNO UNICEF UNESCO OPEC FIFA UEFA TÜV DAX PIN TAN SIM RAM ROM LAN WLAN GIF BIOS UNIX LINUX COVID SARS LASER
     RADAR IKEA HARIBO ALDI REWE ASCII JSON RAL DIN SEAT FIAT IBAN DEKRA BAMF OPEL ESA GAU UFO ELSTER INTERPOL EUROPOL
     """)  # fmt: skip
-    spelled_acronyms = words("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
-    common_words = words("""
+    spelled_acronyms = word_set("ADAC ARTE IEEE OECD AOK ISBN ISSN EZB BASF UEA")
+    common_words = word_set("""
     der die das den dem des ein eine einen einem einer und oder aber nicht kein keine ist sind war waren wird werden hat haben
     hatte ich du er sie es wir ihr mich dich sich uns euch mein dein sein unser in im an am auf aus bei mit nach von vom zu zum
     zur für über unter vor hinter zwischen ohne durch gegen um bis seit als wie wenn weil dass ob wo wer was wann warum hier da
@@ -454,36 +454,36 @@ class German(European):
     jeder jede jedes zeit jahr tag welt leben haus mann frau kind kinder freiheit liebe gott hilfe stopp halt gefahr eingang
     ausgang
     """)  # fmt: skip
-    roman_after = words("""
+    roman_cues = word_set("""
     kapitel teil band akt szene buch artikel abschnitt anhang abbildung tafel tabelle klasse stufe phase typ gruppe kategorie
     saison staffel runde episode sinfonie symphonie sonate konzert opus nummer absatz version apollo gemini saturn hartz satz liga
     bundesliga agenda
     """)  # fmt: skip
-    regnal_names = REGNAL_WOMEN | words("""
+    regnal_names = REGNAL_WOMEN | word_set("""
     ludwig heinrich karl wilhelm friedrich georg jakob johann johannes paul pius benedikt leo gregor franz otto philipp philip
     alexander nikolaus peter iwan napoleon josef joseph leopold ferdinand maximilian rudolf albrecht albert ernst august christian
     gustav erik oskar harald olaf konrad lothar ludwigs heinrichs karls wilhelms friedrichs georgs pauls ottos peters eduard
     edward charles innozenz klemens urban sixtus julius ramses xerxes dareios ptolemaios kleopatra alfons juan felipe viktor
     emanuel boris bela stephan sigismund wenzel
     """)  # fmt: skip
-    telephone_after = words("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
-    serial_after = words("airbus boeing flug bus linie zimmer raum zug bahn gleis bundesstraße autobahn")
-    address_words = words("com org net edu gov info shop blog app")
+    telephone_cues = word_set("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
+    serial_cues = word_set("airbus boeing flug bus linie zimmer raum zug bahn gleis bundesstraße autobahn")
+    address_words = word_set("com org net edu gov info shop blog app")
     version_word = "Version"
     squared, cubed = "hoch zwei", "hoch drei"
-    bible_books = words("""
+    bible_books = word_set("""
     genesis exodus levitikus numeri deuteronomium mose josua richter samuel könige chronik hiob psalm sprüche prediger jesaja
     jeremia hesekiel daniel matthäus markus lukas johannes mt mk lk joh apostelgeschichte römer korinther galater epheser
     philipper kolosser thessalonicher timotheus titus hebräer jakobus petrus offenbarung sure koran ps gen ex jes röm
     """)
-    feminine_nouns = words("""
+    feminine_nouns = word_set("""
     frau stadt nacht hand person tochter mutter schwester zahl uhr tür wand bank million milliarde kuh maus wurst stunde kraft
     macht zeit welt arbeit antwort fahrt schuld wahl liga gans nuss frucht haut luft brust faust post
     """)  # fmt: skip
-    masculine_nouns = words(
+    masculine_nouns = word_set(
         "name junge kunde kollege käse affe hase löwe experte neffe gedanke buchstabe russe franzose"
     )
-    neuter_nouns = words("""
+    neuter_nouns = word_set("""
     jh jhd jhdt mal jahr jahrhundert jahrhunderts jahrtausend kapitel quartal halbjahr semester buch spiel kind haus land bild wort tor auto
     reich obergeschoss untergeschoss og ug lebensjahr rennen schuljahr ei bier glas brot blatt tier dorf geschlecht gesetz konzert
     ende auge gebäude interesse
@@ -506,12 +506,12 @@ class German(European):
         ),
         Rule(POSTCODE, lambda match: LANGUAGE.digits(match[0])),
         Rule(r"(\d+) ?[x×](?= [^\W\d_]|[.,;:!?)]|\Z)", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
-        *common_rules(lambda: LANGUAGE),
-        *spaced(SPACED, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
+        *european_rules(lambda: LANGUAGE),
+        *abbreviation_rules(SPACED_ABBREVIATIONS, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
         Rule(r"[uvos]\.(?=[ \u00a0]?[^\W_])", lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
         hours_rule(lambda: LANGUAGE),
-        weekday_ranges(lambda: LANGUAGE, DAYS),
-        months_with_dot(MONTH_NUMBERS, MONTHS),
+        weekday_range_rule(lambda: LANGUAGE, DAYS),
+        month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
         Rule(ROMAN, _roman, "letter", frozenset(ROMANS)),
         Rule(
             rf"({'|'.join(DAYS)})\.?,?(?= (?:den )?\d{{1,2}}\.)",
@@ -523,7 +523,7 @@ class German(European):
 
     # --- numbers --------------------------------------------------------------------------------------------------------------
 
-    def tidy(self, words: str) -> str:
+    def clean(self, words: str) -> str:
         return words
 
     def cardinal(self, n: int, gender: str = "") -> str:
@@ -532,9 +532,9 @@ class German(European):
             return f"{said[:-1]}e" if gender == "f" and n == 1 else said[:-1]
         return said
 
-    def counted(self, match: re.Match[str]) -> str | None:
+    def cardinal_before_noun(self, match: re.Match[str]) -> str | None:
         """`mit 1 Hand`: "einer", by the case that the preposition takes."""
-        said, before = super().counted(match), word_before(match)
+        said, before = super().cardinal_before_noun(match), word_before(match)
         if said not in ("ein", "eine"):
             return said
         if before in DATIVE or before in ("in", "vor"):
@@ -578,9 +578,9 @@ class German(European):
             return self.cardinal(n.whole * 1000)
         return super().number(n, gender)
 
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+    def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         if (numerator, denominator) != (1, 2) or whole:
-            return super().part_of(whole, numerator, denominator, noun)
+            return super().fraction_of(whole, numerator, denominator, noun)
         if noun.gender == "f":
             return f"eine halbe {noun.one}"
         return (
@@ -598,13 +598,15 @@ class German(European):
     def _is_noun(self, word: str) -> bool:
         return word[0].isupper() and super()._is_noun(word) and word.lower() not in STARTERS
 
-    def is_readable(self, word: str) -> bool:
-        return super().is_readable(word.replace("sch", "s").replace("ch", "c").replace("ck", "k").replace("th", "t"))
+    def is_pronounceable(self, word: str) -> bool:
+        return super().is_pronounceable(
+            word.replace("sch", "s").replace("ch", "c").replace("ck", "k").replace("th", "t")
+        )
 
     # --- what is counted, dates, times ----------------------------------------------------------------------------------------
 
-    def quantity(self, n: Number, noun: Noun) -> str:
-        return super().quantity(n, noun if noun.gender else Noun(noun.one, noun.many, "n"))
+    def measure(self, n: Number, noun: Noun) -> str:
+        return super().measure(n, noun if noun.gender else Noun(noun.one, noun.many, "n"))
 
     def day_of_month(self, day: int) -> str:
         return f"{self.ordinal(day)}r"
@@ -614,11 +616,11 @@ class German(European):
         if minutes:
             said += f" {self.cardinal(minutes)}"
         if seconds:
-            said += f" und {self.quantity(Number(seconds), self.units['s'])}"
+            said += f" und {self.measure(Number(seconds), self.units['s'])}"
         return said
 
-    def roman(self, n: int, before: str) -> str | None:
-        return self.cardinal(n) if before.lower() in self.roman_after and n not in LETTERS else None
+    def roman_numeral(self, n: int, before: str) -> str | None:
+        return self.cardinal(n) if before.lower() in self.roman_cues and n not in LETTERS else None
 
     def ends_sentence(self, before: str, after: str) -> bool:
         """All nouns are capitalized, so only words that often start a sentence count."""

@@ -2,8 +2,8 @@
 
 import re
 
-from ..neighbors import ADDRESS, last_word, next_word
-from .base import ROMANS, Currency, Language, Noun, Number, Rule, nouns, words
+from ..neighbors import ADDRESS, next_word, previous_word
+from .base import ROMANS, Currency, Language, Noun, Number, Rule, parse_nouns, word_set
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -11,7 +11,7 @@ MONTHS = (
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-UNITS = nouns("""
+UNITS = parse_nouns("""
 %: percent
 ‰: per mille
 pp: percentage point, percentage points
@@ -169,16 +169,16 @@ kn kts: knot, knots
 
 COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
 POINTED = r"(?:America|American|Americans|Africa|African|Korea|Korean|Carolina|Dakota|Virginia|Ireland|Asia|Europe|Sudan|Timor|Macedonia)\b"
-RELEASED = words("""
+RELEASED = word_set("""
 python version java node ubuntu debian fedora windows macos ios android linux kernel php ruby rust go release firmware django chrome
 postgresql mysql kubernetes
 """)
-ERAS = words("AD CE BC BCE")
-MONEY_NOUNS = words("bill bills banknote banknotes coin coins")
-SCREEN_LINES = words("240 360 480 576 720 1080 1440 2160 4320")
+ERAS = word_set("AD CE BC BCE")
+MONEY_NOUNS = word_set("bill bills banknote banknotes coin coins")
+SCREEN_LINES = word_set("240 360 480 576 720 1080 1440 2160 4320")
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
-NO_PLURALS = words("this was has does thus across less unless always perhaps besides whereas sales series")
+NO_PLURALS = word_set("this was has does thus across less unless always perhaps besides whereas sales series")
 
 
 def _feet(match: re.Match[str]) -> str:
@@ -221,13 +221,13 @@ def _inches(match: re.Match[str]) -> str | None:
 def _toll_free(match: re.Match[str]) -> str:
     """1-800-FLOWERS"""
     number = "eight hundred" if match[1] == "800" else LANGUAGE.digits(match[1])
-    word = match[2] if not LANGUAGE.is_readable(match[2].lower()) else match[2].lower()
+    word = match[2] if not LANGUAGE.is_pronounceable(match[2].lower()) else match[2].lower()
     return f"one {number} {word}"
 
 
 def _verse(match: re.Match[str]) -> str | None:
     """John 3:16-18"""
-    if last_word(match.string, match.start()).lower() not in LANGUAGE.bible_books:
+    if previous_word(match.string, match.start()).lower() not in LANGUAGE.bible_books:
         return None
     chapter, first, last = (LANGUAGE.cardinal(int(part)) if part else "" for part in match.groups())
     return f"{chapter} {LANGUAGE.range(first, last) if last else first}"
@@ -240,7 +240,7 @@ def _part_of_an_inch(match: re.Match[str]) -> str | None:
 
 def _release(match: re.Match[str]) -> str | None:
     """Python 3.10: a version, not a decimal"""
-    if last_word(match.string, match.start()).lower() not in RELEASED or match[2].startswith("0"):
+    if previous_word(match.string, match.start()).lower() not in RELEASED or match[2].startswith("0"):
         return None
     return f"{LANGUAGE.cardinal(int(match[1]))} point {LANGUAGE.cardinal(int(match[2]))}"
 
@@ -259,7 +259,7 @@ def _rating(match: re.Match[str]) -> str:
 
 def _against(match: re.Match[str]) -> str | None:
     """Roe v. Wade"""
-    return "versus" if last_word(match.string, match.start())[:1].isupper() else None
+    return "versus" if previous_word(match.string, match.start())[:1].isupper() else None
 
 
 def _section(match: re.Match[str]) -> str:
@@ -295,9 +295,9 @@ def _resolution(match: re.Match[str]) -> str:
 
 class English(Language):
     code = "en"
-    num2words = "en"
+    num2words_code = "en"
     ordinal_suffix = "(?:st|nd|rd|th)"
-    magnitudes = nouns("""
+    magnitudes = parse_nouns("""
         thousand k K: thousand
         million m M mn mm MM mil mio: million
         billion bn b B bil: billion
@@ -352,18 +352,18 @@ class English(Language):
     month_names = MONTHS
     weekdays = {day.lower()[:n]: day for day in DAYS for n in (3, 4, 5)} | {day.lower(): day for day in DAYS}
     date_order = "mdy"
-    date_joint = r"\s+(?:of\s+)?"
-    words_like_months = words("may march mar")
+    date_separator = r"\s+(?:of\s+)?"
+    ambiguous_months = word_set("may march mar")
     month_first = True
-    seconds_are_durations = True
-    half_days = {"am": "a m", "pm": "p m", "a.m.": "a m", "p.m.": "p m", "a.m": "a m", "p.m": "p m", "AM": "A M", "PM": "P M",
+    hms_is_duration = True
+    day_periods = {"am": "a m", "pm": "p m", "a.m.": "a m", "p.m.": "p m", "a.m": "a m", "p.m": "p m", "AM": "A M", "PM": "P M",
                  "A.M.": "A M", "P.M.": "P M",}  # fmt: skip
-    year_after = words("""
+    year_cues = word_set("""
     in since until till of from by year circa ca c around before after during between
     to and spring summer fall autumn winter
     """)
-    decade_after = words("the early late mid his her my your their our its")
-    decades = r"['’]?s"
+    decade_cues = word_set("the early late mid his her my your their our its")
+    decade_suffix = r"['’]?s"
     titles = {
         "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Ms", "Mx.": "Mx", "Dr.": "Doctor", "Drs.": "Doctors", "Prof.": "Professor",
         "St.": "Saint", "Sgt.": "Sergeant", "Capt.": "Captain", "Cpt.": "Captain", "Cmdr.": "Commander", "Col.": "Colonel",
@@ -372,7 +372,7 @@ class English(Language):
         "Sen.": "Senator", "Rep.": "Representative", "Pres.": "President", "Supt.": "Superintendent", "Messrs.": "Messers",
         "Mme.": "Madame", "Mlle.": "Mademoiselle", "Mt.": "Mount", "Ft.": "Fort", "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor",
     }  # fmt: skip
-    before_numbers = {
+    number_abbreviations = {
         "no.": "number", "nos.": "numbers", "nr.": "number", "p.": "page", "pp.": "pages", "pg.": "page", "vol.": "volume",
         "vols.": "volumes", "ch.": "chapter", "chap.": "chapter", "sec.": "section", "sect.": "section", "fig.": "figure",
         "figs.": "figures", "eq.": "equation", "art.": "article", "ed.": "edition", "ex.": "example", "l.": "line", "ll.": "lines",
@@ -413,8 +413,8 @@ class English(Language):
         "Apr.": "April", "Jun.": "June", "Jul.": "July", "Aug.": "August", "Sep.": "September", "Sept.": "September",
         "Oct.": "October", "Nov.": "November", "Dec.": "December",
     }  # fmt: skip
-    articles = words("the a an")
-    letter_after = words("""
+    articles = word_set("the a an")
+    letter_cues = word_set("""
     vitamin vitamins hepatitis influenza plan grade grades option team point drive letter key gate terminal platform block building row
     line lane column category item answer question exhibit list pool tier side studio an strain protein factor proteins option
     company party patient subject model sample formula product step variant route zone sector bed ward wing hall court pier dock
@@ -432,18 +432,18 @@ class English(Language):
         "{": "open brace", "}": "close brace", "|": "vertical bar", "'": "apostrophe", "^": "caret", "`": "backtick", "<": "less than",
         ">": "greater than", "*": "asterisk", "—": "em dash", "–": "en dash", "…": "ellipsis",
     }  # fmt: skip
-    in_addresses = {
+    address_marks = {
         ".": "dot", "/": "slash", "@": "at", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals", "&": "and",
         "#": "hash", "%": "percent", "+": "plus", "~": "tilde", "\\": "backslash", ",": "comma", ";": "semicolon", "!": "exclamation mark",
         "*": "star", "(": "", ")": "", "'": "", "$": "dollar",
     }  # fmt: skip
-    read_acronyms = words("""
+    read_acronyms = word_set("""
     AIDS NASA NATO UNICEF UNESCO OPEC NAFTA ASEAN FIFA UEFA SCUBA LASER RADAR SONAR SIM PIN RAM ROM LAN WAN GIF JPEG MIDI BIOS ASCII
     UNIX LINUX COVID SARS MERS SWAT SEAL OSHA FEMA YOLO LOL ZIP CAD BASIC COBOL JSON YAML WASM SaaS RAID VAT GMAT ACE BAFTA GIS
     OK POTUS SCOTUS FOMO IKEA NASDAQ DARPA CAPTCHA GUI CERN DOS VoIP PAC NIMBY WASP LIDAR
     """)  # fmt: skip
-    spelled_acronyms = words("IEEE UCLA AARP AOL IOU OECD YMCA UEA AAA EEA ISBN ISSN")
-    common_words = words("""
+    spelled_acronyms = word_set("IEEE UCLA AARP AOL IOU OECD YMCA UEA AAA EEA ISBN ISSN")
+    common_words = word_set("""
     the and for are but not you all any can had her was one our out day get has him his how man new now old see two way who boy did its let
     put say she too use that with have this will your from they know want been good much some time very when come here just like long make
     many more only over such take than them well were what about after again below could every first found great house large learn never
@@ -451,24 +451,24 @@ class English(Language):
     as at be by do go he if in is it me my no of on or so to up us we am dear free best sale stop open closed danger warning keep off end
     chapter part book please thank thanks yes hello attention notice important read do don't can't won't all rights reserved help happy
     """)  # fmt: skip
-    roman_after = words("""
+    roman_cues = word_set("""
     chapter part volume vol act scene section book war phase type bowl article appendix figure table class level stage title canto episode
     psalm grade schedule group category division unit version mark series season round lesson annex clause paragraph exhibit plate number
     symphony concerto sonata opus rocky final fantasy apollo gemini saturn tier step century dynasty
     """)  # fmt: skip
-    regnal_names = words("""
+    regnal_names = word_set("""
     elizabeth henry charles james george edward richard william john louis philip francis frederick ferdinand leopold alexander peter
     catherine ivan paul pius benedict leo gregory clement innocent urban sixtus xerxes darius ramses rameses napoleon otto alfonso pedro
     maximilian wilhelm friedrich karl christian gustav oscar haakon harald olav albert constantine justinian ptolemy cyrus mary umberto victor
     emmanuel juan carlos felipe joseph rudolf sigismund stephen bela michael boniface
     callixtus celestine eugene julius martin nicholas
     """)  # fmt: skip
-    telephone_after = words("call dial phone telephone tel fax mobile cell hotline whatsapp sms text")
-    serial_after = words("""
+    telephone_cues = word_set("call dial phone telephone tel fax mobile cell hotline whatsapp sms text")
+    serial_cues = word_set("""
     boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
     """)
-    address_words = words("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
-    bible_books = words("""
+    address_words = word_set("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
+    bible_books = word_set("""
     genesis exodus leviticus numbers deuteronomy joshua judges ruth samuel kings chronicles ezra nehemiah esther job psalm psalms proverbs
     ecclesiastes isaiah jeremiah lamentations ezekiel daniel hosea joel amos obadiah jonah micah nahum habakkuk zephaniah haggai zechariah
     malachi matthew mark luke john acts romans corinthians galatians ephesians philippians colossians thessalonians timothy titus philemon
@@ -481,14 +481,14 @@ class English(Language):
         Rule(r"(\d{1,2})['\u2032] ?(\d{1,2})([\u00bd\u00bc\u00be])?[\"\u2033\u201d]", _feet),
         Rule(r"(\d{3,4})[x×](\d{3,4})(?!\w)", _resolution),
         Rule(r"[248]K(?!\w)", lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
-        Rule(r"([CJ])\+\+(?!\w)", lambda match: f"{match[1]} plus plus", "letter", words("c j")),
-        Rule(r"([A-G])#(?!\w)", lambda match: f"{match[1]} sharp", "letter", words("a b c d e f g")),
+        Rule(r"([CJ])\+\+(?!\w)", lambda match: f"{match[1]} plus plus", "letter", word_set("c j")),
+        Rule(r"([A-G])#(?!\w)", lambda match: f"{match[1]} sharp", "letter", word_set("a b c d e f g")),
         Rule(
             r"([123])(?= (?:Samuel|Kings|Chronicles|Corinthians|Cor\.|Thessalonians|Timothy|Peter|John) \d)",
             lambda match: LANGUAGE.ordinal(int(match[1])).capitalize(),
         ),
         Rule(r"(\d{1,2}(?:\.\d)?)/(\d{1,2})(?= (?:stars?|points)\b)", _rating),
-        Rule(r"v\.(?= [A-Z])", _against, "letter", words("v")),
+        Rule(r"v\.(?= [A-Z])", _against, "letter", word_set("v")),
         Rule(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)", _verse),
         Rule(
             r"([IVX]+)(?= (?:century|centuries|dynasty)\b)",
@@ -496,7 +496,7 @@ class English(Language):
             "letter",
             frozenset(ROMANS),
         ),
-        Rule(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))", _drive, "letter", words("dr")),
+        Rule(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))", _drive, "letter", word_set("dr")),
         Rule(r"(\d+)/(\d+)[\"\u2033](?!\w)", _part_of_an_inch),
         Rule(
             r"(10{2,5})s(?= of\b)",
@@ -511,9 +511,9 @@ class English(Language):
             r"IV(?= (?:drips?|lines?|fluids?|bags?|antibiotics|therapy|infusions?|access|poles?|tubes?|push)\b)",
             lambda match: "I V",
             "letter",
-            words("iv"),
+            word_set("iv"),
         ),
-        Rule(rf"([NSEW])\.(?= {POINTED})", lambda match: COMPASS[match[1]], "letter", words("n s e w")),
+        Rule(rf"([NSEW])\.(?= {POINTED})", lambda match: COMPASS[match[1]], "letter", word_set("n s e w")),
         Rule(
             r"(\d{1,5}) ([NSEW])\.?(?= [A-Z][a-z]+ (?:St|Ave|Rd|Blvd|Dr|Ln|Ct|Street|Avenue|Road|Drive|Lane)\b)",
             lambda match: f"{LANGUAGE.cardinal(int(match[1]))} {COMPASS[match[2]]}",
@@ -531,11 +531,11 @@ class English(Language):
         Rule(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)", _hours),
         Rule(r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])", _short_year, "other"),
         Rule(r"911(?![\w]|[,.-]\d)", lambda match: "nine one one"),
-        Rule(r"v(?=\d+(?:\.\d+)*(?!\w))", lambda match: "version", "letter", words("v")),
+        Rule(r"v(?=\d+(?:\.\d+)*(?!\w))", lambda match: "version", "letter", word_set("v")),
     )
 
-    def tidy(self, words: str) -> str:
-        return super().tidy(words).replace(" and ", " ")
+    def clean(self, words: str) -> str:
+        return super().clean(words).replace(" and ", " ")
 
     def year(self, n: int) -> str:
         century, rest = divmod(n, 100)
@@ -596,9 +596,9 @@ class English(Language):
             return self.year(int(digits)) if digits[1] != "0" or digits[2] != "0" else self.cardinal(int(digits))
         return super().serial_number(digits)
 
-    def roman(self, n: int, before: str) -> str | None:
+    def roman_numeral(self, n: int, before: str) -> str | None:
         name = before.lower()
-        if name in self.roman_after:
+        if name in self.roman_cues:
             return self.cardinal(n)
         if name in self.regnal_names:
             return f"the {self.ordinal(n)}"
@@ -607,7 +607,7 @@ class English(Language):
     def roman_after_name(self, n: int) -> str | None:
         return f"the {self.ordinal(n)}"
 
-    def is_attribute(self, before: str, after: str) -> bool:
+    def is_attributive(self, before: str, after: str) -> bool:
         return (
             before.lower() in ("a", "an") and after.islower() and after not in self.common_words or after in MONEY_NOUNS
         )
@@ -615,7 +615,7 @@ class English(Language):
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
         if after in ERAS:
             return True
-        if n < 1900 or before in self.year_after or before in self.months:
+        if n < 1900 or before in self.year_cues or before in self.months:
             return super().reads_as_year(n, before, after)
         is_counted = after.islower() and len(after) > 3 and after.endswith("s") and after not in NO_PLURALS
         return n < 2100 and not is_counted and after not in ("people", "men", "women", "children")

@@ -2,16 +2,16 @@
 
 import re
 
-from .base import Rule, nouns, words
+from .base import Rule, parse_nouns, word_set
 from .european import (
-    currencies,
+    abbreviation_rules,
     hours_rule,
-    metric,
-    months_with_dot,
-    spaced,
+    metric_units,
+    month_abbreviation_rule,
+    parse_currencies,
     unit_table,
-    weekday_ranges,
-    weekdays_before_dates,
+    weekday_range_rule,
+    weekday_rule,
 )
 from .romance import Iberian, romance_rules
 
@@ -30,10 +30,10 @@ PREFIXES = {
     "n": "nano", "μ": "micro", "m": "mili", "c": "centi", "d": "deci", "h": "hecto", "k": "kilo", "K": "kilo", "M": "mega",
     "G": "giga", "T": "tera", "P": "peta", "p": "pico",
 }  # fmt: skip
-METRIC = metric(
+METRIC = metric_units(
     "m nμmcdk: metro, metros, m",
     {"n": "nanó", "μ": "micró", "m": "milí", "c": "centí", "d": "decí", "k": "kiló"},
-) | metric(
+) | metric_units(
     """
     g μmk: gramo, gramos, m
     l μmcdh: litro, litros, m
@@ -63,7 +63,7 @@ METRIC = metric(
     PREFIXES,
 )
 
-SPACED = {
+SPACED_ABBREVIATIONS = {
     "EE. UU.": "Estados Unidos", "EE. UU": "Estados Unidos", "p. ej.": "por ejemplo", "a. C.": "antes de Cristo",
     "d. C.": "después de Cristo", "a. de C.": "antes de Cristo", "d. de C.": "después de Cristo", "a. m.": "a m",
     "p. m.": "p m", "S. A.": "S A", "S. L.": "S L", "RR. HH.": "recursos humanos", "JJ. OO.": "juegos olímpicos",
@@ -84,8 +84,8 @@ HOURS = ("h", "hs", "hrs", "horas", "hora")
 
 class Spanish(Iberian):
     code = "es"
-    num2words = "es"
-    spaces_group = True
+    num2words_code = "es"
+    group_with_spaces = True
     point = "coma"
     dot = "punto"
     minus = "menos"
@@ -93,14 +93,14 @@ class Spanish(Iberian):
         r"(?:\.?(?:[ºª]s?|er|ero|era|ro|ra|do|da|to|ta|mo|ma|vo|va|no|na|os|as)"
         r"|°(?=[ \u00a0](?!de\b|[CFNSEOW]\b|bajo|norte|sur)[^\W\d_]))"
     )
-    magnitudes = nouns("""
+    magnitudes = parse_nouns("""
         k K: mil, mil, -
         mil: mil, mil, -
         millón millones mill. mills. M MM: millón, millones, m
         billón billones: billón, billones, m
     """)
-    number_ranges = "a"
-    ratio = "a"
+    range_word = "a"
+    ratio_word = "a"
     out_of = "de"
     times_sign = "por"
     by = "por"
@@ -108,7 +108,7 @@ class Spanish(Iberian):
         **Iberian.currency_signs,
         "euros": "EUR", "euro": "EUR", "dólares": "USD", "dólar": "USD", "MX$": "MXN", "S/": "PEN",
     }  # fmt: skip
-    currencies = currencies("""
+    currencies = parse_currencies("""
         EUR: euro, euros, m | céntimo, céntimos, m
         USD: dólar, dólares, m | centavo, centavos, m
         GBP: libra, libras, f | penique, peniques, m
@@ -189,14 +189,14 @@ class Spanish(Iberian):
     per = "por"
     months = MONTH_NUMBERS
     month_names = MONTHS
-    date_joint = r"\s+(?:del?\s+)?"
-    hour_marks = r":|[ ]?h[ ]?(?=\d\d)|\.(?=\d\d[ \u00a0]?(?:h|hs|hrs|horas)\b)"
-    half_days = {
+    date_separator = r"\s+(?:del?\s+)?"
+    time_separator = r":|[ ]?h[ ]?(?=\d\d)|\.(?=\d\d[ \u00a0]?(?:h|hs|hrs|horas)\b)"
+    day_periods = {
         "a. m.": "a m", "p. m.": "p m", "a.m.": "a m", "p.m.": "p m", "am": "a m", "pm": "p m", "AM": "a m", "PM": "p m",
         "A.M.": "a m", "P.M.": "p m", "a. m": "a m", "p. m": "p m", "h": "", "hs": "", "hrs": "", "h.": "", "hs.": "",
         "hrs.": "", "horas": "", "hora": "",
     }  # fmt: skip
-    year_after = words("en desde hasta año años del de hacia entre y verano invierno otoño primavera")
+    year_cues = word_set("en desde hasta año años del de hacia entre y verano invierno otoño primavera")
     titles = {
         "Sr.": "señor", "Sra.": "señora", "Srta.": "señorita", "Sres.": "señores", "Sras.": "señoras", "D.": "don",
         "Da.": "doña", "D.ª": "doña", "Dña.": "doña", "Dr.": "doctor", "Dra.": "doctora", "Dres.": "doctores",
@@ -207,7 +207,7 @@ class Spanish(Iberian):
         "Pdta.": "presidenta", "Hno.": "hermano", "Hna.": "hermana", "Mtro.": "maestro", "Mtra.": "maestra",
         "Sr": "señor", "Sra": "señora", "Dr": "doctor", "Dra": "doctora", "Srta": "señorita",
     }  # fmt: skip
-    before_numbers = {
+    number_abbreviations = {
         "n.º": "número", "nº": "número", "núm.": "número", "No.": "número", "núms.": "números", "nro.": "número",
         "Nro": "número", "pág.": "página", "págs.": "páginas", "p.": "página", "pp.": "páginas", "s.": "siglo", "ss.": "siglos",
         "cap.": "capítulo", "caps.": "capítulos", "art.": "artículo", "arts.": "artículos", "vol.": "volumen", "t.": "tomo",
@@ -241,8 +241,8 @@ class Spanish(Iberian):
         "O.N.U.": "ONU", "U.E.": "U E", "D.N.I.": "D N I",
         "D.F.": "D F",
     }  # fmt: skip
-    articles = words("el la los las un una")
-    letter_after = words(
+    articles = word_set("el la los las un una")
+    letter_cues = word_set(
         "vitamina vitaminas hepatitis plan tipo punto grupo clase puerta bloque edificio fila columna letra tecla opción línea zona equipo modelo"
     )
     symbols = {
@@ -258,19 +258,19 @@ class Spanish(Iberian):
         "}": "cierra llave", "|": "barra vertical", "<": "menor que", ">": "mayor que", "'": "apóstrofo",
         "#": "almohadilla", "=": "igual", "–": "raya", "—": "raya",
     }  # fmt: skip
-    in_addresses = {
+    address_marks = {
         ".": "punto", "/": "barra", "@": "arroba", "-": "guion", "_": "guion bajo", ":": "dos puntos", "?": "signo de interrogación",
         "=": "igual", "&": "y", "#": "numeral", "%": "por ciento", "+": "más", "~": "tilde", "\\": "barra invertida", ",": "coma",
         ";": "punto y coma", "!": "signo de exclamación", "*": "asterisco", "$": "dólar", "(": "", ")": "", "'": "",
     }  # fmt: skip
-    number_sign = "número"
+    number_sign_word = "número"
     vowels = "aeiouyáéíóúü"
-    read_acronyms = words("""
+    read_acronyms = word_set("""
     PSOE ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OMS OEA OPEP AVE IVA PIN SIM RAM ROM LAN GIF BIOS COVID RENFE SEAT TALGO INEM
     PYME PYMES ETA OVNIS PIB MIR FARC UNAM NAFTA MERCOSUR UNASUR SARS IKEA FAO PAN PRI OTI LASER RADAR NIE COPE
     """)  # fmt: skip
-    spelled_acronyms = words("OCDE ADN UAE CEOE IEEE ISBN")
-    common_words = words("""
+    spelled_acronyms = word_set("OCDE ADN UAE CEOE IEEE ISBN")
+    common_words = word_set("""
     el la los las lo un una unos unas y o u e pero no ni sí si que qué quien quién cual cuál cuando cuándo donde dónde como cómo
     porque por para con sin sobre entre hasta desde hacia contra según de del al a en yo tú él ella usted nosotros ellos ellas
     ustedes me te se nos os le les mi mis tu tus su sus nuestro nuestra es son soy eres somos está están estoy era fue ser estar
@@ -281,58 +281,58 @@ class Spanish(Iberian):
     parte libro este esta estos estas ese esa eso aquel uno dos tres solo solamente tan tanto antes después mientras durante tras
     pues entonces amor dios ayuda gratis oferta ojo pare
     """)  # fmt: skip
-    roman_after = words("""
+    roman_cues = word_set("""
     capítulo parte tomo volumen acto escena sección libro artículo título anexo apéndice figura tabla lámina clase nivel fase tipo
     grupo categoría temporada serie episodio sinfonía sonata opus número versión canto concilio apolo apollo géminis división liga
     bowl
     """)  # fmt: skip
-    telephone_after = words("teléfono tel móvil celular fax llame llama whatsapp llamar")
-    serial_after = words("airbus boeing vuelo")
-    address_words = words("com org net edu gob gov info blog app")
+    telephone_cues = word_set("teléfono tel móvil celular fax llame llama whatsapp llamar")
+    serial_cues = word_set("airbus boeing vuelo")
+    address_words = word_set("com org net edu gob gov info blog app")
     version_word = "versión"
     squared, cubed = "al cuadrado", "al cubo"
     first_of_month = "primero"
     date_of = "de"
-    never_counted = roman_after | words("""
+    label_words = roman_cues | word_set("""
     página páginas número números artículo artículos línea apartado piso puerta canal ruta autopista carretera kilómetro día código
     calle avenida nota pregunta ejercicio tema unidad lección apartamento habitación sala vuelo bus autobús aula mesa lote
     """)
-    century_words = words("siglo siglos s ss")
-    before_dates = frozenset(DAYS.values()) | words("día")
-    bible_books = words("""
+    century_cues = word_set("siglo siglos s ss")
+    date_cues = frozenset(DAYS.values()) | word_set("día")
+    bible_books = word_set("""
     génesis éxodo levítico números deuteronomio josué jueces samuel reyes crónicas job salmo salmos proverbios eclesiastés isaías
     jeremías ezequiel daniel mateo marcos lucas juan hechos romanos corintios gálatas efesios filipenses colosenses tesalonicenses
     timoteo tito hebreos santiago apocalipsis sura
     """)
-    no_nouns = common_words - words("""
+    non_nouns = common_words - word_set("""
     casa día días año años tiempo mundo hombre mujer vida salida entrada parte capítulo libro ayuda oferta
-    """) | words("""
+    """) | word_set("""
     ante bajo cabe horas hora euros am pm mil millón millones billones llegó dice trata es habla empieza termina equivale
     mide pesa vale
     """)
     half, half_and = ("medio", "media"), "y"
-    regnal_women = words("isabel catalina maría cristina ana juana margarita beatriz")
-    regnal_names = regnal_women | words("""
+    feminine_regnal_names = word_set("isabel catalina maría cristina ana juana margarita beatriz")
+    regnal_names = feminine_regnal_names | word_set("""
     felipe carlos alfonso luis enrique jorge eduardo guillermo juan pablo pedro fernando sancho ramiro ordoño bermudo garcía jaime
     francisco jacobo ricardo federico benedicto pío león gregorio clemente inocencio urbano sixto napoleón nicolás iván alejandro
     otón leopoldo maximiliano rodolfo constantino justiniano ptolomeo ramsés jerjes darío ciro teodosio víctor amadeo umberto
     manuel josé alberto balduino gustavo óscar haakon harald olav abderramán mohamed hasán abdalá martín adriano julio celestino
     bonifacio nicolas
     """)  # fmt: skip
-    numbered = {
+    roman_ordinal_nouns = {
         "guerra": "f", "república": "f", "reich": "m", "congreso": "m", "edición": "f", "cumbre": "f", "centenario": "m",
         "aniversario": "m", "conferencia": "f", "jornada": "f", "jornadas": "f", "festival": "m", "premio": "m", "concurso": "m",
         "milenio": "m", "dinastía": "f", "cruzada": "f", "internacional": "f", "legislatura": "f", "semana": "f", "feria": "f",
         "encuentro": "m", "simposio": "m", "asamblea": "f", "bienal": "f", "torneo": "m", "copa": "f", "juegos": "m",
         "foro": "m", "plan": "m", "concilio": "m", "trimestre": "m",
     }  # fmt: skip
-    feminine_nouns = words("""
+    feminine_nouns = word_set("""
     mujer mujeres noche noches vez veces clase clases calle calles parte partes tarde tardes muerte muertes frase frases fase
     fases base bases ley leyes flor flores voz voces luz luces cruz cruces red redes pared paredes imagen imágenes orden órdenes
     mano manos llave llaves nube nubes leche sangre gente sal sales piel pieles nave naves serie series especie especies miel
     señal señales moto motos foto fotos torre torres cumbre cumbres tesis crisis dosis fuente fuentes mente mentes suerte
     """)  # fmt: skip
-    masculine_nouns = words("""
+    masculine_nouns = word_set("""
     dálmata dálmatas día días mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
     idiomas clima climas poema poemas dilema dilemas síntoma síntomas drama dramas esquema esquemas telegrama cometa cometas poeta
     poetas atleta atletas artista artistas turista turistas periodista periodistas futbolista futbolistas ciclista ciclistas
@@ -345,11 +345,11 @@ class Spanish(Iberian):
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
         Rule(r"(\d+)x(?= (?:más|menos|mayor|mejor))", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
         *romance_rules(lambda: LANGUAGE, "número"),
-        *spaced(SPACED, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
-        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        *abbreviation_rules(SPACED_ABBREVIATIONS, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
+        weekday_rule(DAYS, MONTH_NUMBERS),
         hours_rule(lambda: LANGUAGE),
-        weekday_ranges(lambda: LANGUAGE, DAYS),
-        months_with_dot(MONTH_NUMBERS, MONTHS),
+        weekday_range_rule(lambda: LANGUAGE, DAYS),
+        month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
     # --- numbers --------------------------------------------------------------------------------------------------------------
@@ -375,8 +375,8 @@ class Spanish(Iberian):
             spoken = spoken.replace("décimo octavo", "decimoctavo").replace("décimo ", "decimo")
         return spoken
 
-    def roman_before(self, match: re.Match[str]) -> str | None:
-        said = super().roman_before(match)
+    def roman_before_noun(self, match: re.Match[str]) -> str | None:
+        said = super().roman_before_noun(match)
         return said and re.sub(r"\b(primer|tercer)o$", r"\1", said)
 
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:

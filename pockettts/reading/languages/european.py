@@ -1,7 +1,7 @@
 """The common base of the European languages other than English: decimal comma, day-first dates, metric units, grammatical gender.
 
 A number agrees with the noun behind it ("una persona", "doscientas casas", "eine Minute"). `Language` is not asked about plain
-numbers before words, so that is a rule (`European.counted`). The Romance languages share more: they read the decimals as a number, and
+numbers before words, so that is a rule (`European.cardinal_before_noun`). The Romance languages share more: they read the decimals as a number, and
 say "three millions of euros".
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from ..neighbors import next_word
-from .base import ROMANS, Currency, Language, Noun, Number, Rule, nouns
+from .base import ROMANS, Currency, Language, Noun, Number, Rule, parse_nouns
 
 LETTERS = (50, 100, 500, 1000)  # L, C, D and M are usually letters: "tipo D"
 LONG = 4  # from this number of decimals on, they are read digit by digit
@@ -29,7 +29,7 @@ SEASON = r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)"
 YEARS = r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)"
 DAY_AND_MONTH = r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)"
 ANGLO_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)"
-LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
+PREVIOUS_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 
 
 NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
@@ -37,7 +37,7 @@ ROMAN_RANGE = rf"({NUMERAL})[-\u2013]({NUMERAL})(?!\w)"
 SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
 
 
-def metric(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
+def metric_units(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
     """Units with their prefixes. Lines are `symbol prefixes: one, many, gender`; "-" stands for no prefix."""
     found: dict[str, Noun] = {}
     for line in filter(None, map(str.strip, table.splitlines())):
@@ -60,7 +60,7 @@ def unit_table(
     Args:
         metric: the units with prefixes, from `metric_units`. Lengths get squares and cubes: "m²", "m2", "km³" and so on.
         square, cube: the name of a power of a unit, from the name of the unit; True is the plural.
-        others: the other units, as a table for `nouns`.
+        others: the other units, as a table for `parse_nouns`.
     """
     found = dict(metric)
     for symbol in ("mm", "cm", "dm", "m", "km"):
@@ -68,11 +68,11 @@ def unit_table(
         for digits, power in (("²2", square), ("³3", cube)):
             powered = Noun(power(noun.one, False), power(noun.many, True), noun.gender)
             found |= {symbol + digit: powered for digit in digits}
-    found |= nouns(others)
+    found |= parse_nouns(others)
     return found | {spaced: found[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in found}
 
 
-def currencies(table: str) -> dict[str, Currency]:
+def parse_currencies(table: str) -> dict[str, Currency]:
     """A table of currencies. Its lines are `code: one, many, gender | one, many, gender`, the small unit last."""
     found: dict[str, Currency] = {}
     for line in filter(None, map(str.strip, table.splitlines())):
@@ -82,7 +82,7 @@ def currencies(table: str) -> dict[str, Currency]:
     return found
 
 
-def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rule]:
+def abbreviation_rules(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rule]:
     """Rules for abbreviations of several parts, with spaces or without: "z. B." and "z.B."; one for each first part.
 
     table: by the abbreviation as it is written with spaces. ending: those that may end a sentence, whose last dot then stays.
@@ -102,7 +102,7 @@ def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rul
         yield Rule(pattern, lambda match: said.get(_squeezed(match[0])), "letter", frozenset((part,)))
 
 
-def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
+def month_abbreviation_rule(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
     """A rule for abbreviated months before a year: "sept. 2026", not "J'en ai sept."."""
     short = sorted((month for month in months if month not in map(str.lower, names)), key=len, reverse=True)
     return Rule(
@@ -113,7 +113,7 @@ def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
     )
 
 
-def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) -> Rule:
+def weekday_rule(days: Mapping[str, str], months: Mapping[str, int]) -> Rule:
     """A rule for abbreviated weekdays before a date: "lun. 3", or "lun 3 mars" without a dot."""
     names, month = "|".join(map(re.escape, days)), "|".join(map(re.escape, months))
     return Rule(
@@ -124,7 +124,7 @@ def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) ->
     )
 
 
-def weekday_ranges(language: Callable[[], Language], days: Mapping[str, str]) -> Rule:
+def weekday_range_rule(language: Callable[[], Language], days: Mapping[str, str]) -> Rule:
     """A rule for ranges of abbreviated weekdays: "Mo-Fr", "lun.–ven."; but not "zo-zo"."""
     names = "|".join(map(re.escape, days))
     return Rule(
@@ -142,13 +142,13 @@ def _day(name: str, days: Mapping[str, str]) -> str:
 def word_before(match: re.Match[str]) -> str:
     """The word before a match, in lower case and without its dot; "" if there is none.
 
-    Unlike `neighbors.last_word` it takes words with hyphens whole, and none before a colon.
+    Unlike `neighbors.previous_word` it takes words with hyphens whole, and none before a colon.
     """
-    found = LAST_WORD.search(match.string[max(0, match.start() - 40) : match.start()])
+    found = PREVIOUS_WORD.search(match.string[max(0, match.start() - 40) : match.start()])
     return found[1].rstrip(".").lower() if found else ""
 
 
-def whole(written: str) -> int:
+def parse_integer(written: str) -> int:
     """A whole number with marks between its groups."""
     return int("".join(filter(str.isdecimal, written)))
 
@@ -169,7 +169,7 @@ def _squeezed(text: str) -> str:
 class European(Language):
     decimal_mark = ","
     group_marks = "."
-    capital_months = False
+    months_are_capitalized = False
     version_word: ClassVar[str] = ""  # the "v" of "v2.0"
     squared: ClassVar[str] = ""  # "10²"
     cubed: ClassVar[str] = ""
@@ -178,13 +178,13 @@ class European(Language):
     feminine_nouns: ClassVar[frozenset[str]] = frozenset()  # exceptions to the endings that `gender_of` knows
     masculine_nouns: ClassVar[frozenset[str]] = frozenset()
     neuter_nouns: ClassVar[frozenset[str]] = frozenset()
-    never_counted: ClassVar[frozenset[str]] = (
+    label_words: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words before numbers that do not count the next noun: "page", "chapitre"
-    century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
-    before_dates: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
+    century_cues: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
+    date_cues: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
     bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" after it is a verse, not a time
-    no_nouns: ClassVar[frozenset[str]] = frozenset()  # words after numbers that are not nouns
+    non_nouns: ClassVar[frozenset[str]] = frozenset()  # words after numbers that are not nouns
 
     # --- agreement ----------------------------------------------------------------------------------------------------------
 
@@ -192,17 +192,19 @@ class European(Language):
         """The gender of a noun, as an argument of `cardinal`, guessed from its ending. "": unknown."""
         return ""
 
-    def counted(self, match: re.Match[str]) -> str | None:
+    def cardinal_before_noun(self, match: re.Match[str]) -> str | None:
         """A number before a noun, if its form depends on the gender of the noun; else None."""
-        n, noun = whole(match[1]), match[2]
+        n, noun = parse_integer(match[1]), match[2]
         before = word_before(match)
-        if before in self.never_counted or len(match[1]) > 15 or not self._is_noun(noun):
+        if before in self.label_words or len(match[1]) > 15 or not self._is_noun(noun):
             return None
         if any(
-            before in (key.rstrip(".").lower(), said.lower()) for key, said in self.before_numbers.items() if "." in key
+            before in (key.rstrip(".").lower(), said.lower())
+            for key, said in self.number_abbreviations.items()
+            if "." in key
         ):
             return None  # "Nr. 1 BGB"
-        if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_after:
+        if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_cues:
             return None
         gender = self.gender_of(noun.lower(), n == 1)
         said = self.cardinal(n, gender) if gender else ""
@@ -210,15 +212,17 @@ class European(Language):
 
     def _is_noun(self, word: str) -> bool:
         lower = word.lower()
-        is_other = word in self.units or word in self.currencies or word in self.magnitudes or word in self.half_days
-        return not is_other and lower not in self.no_nouns and lower not in self.months and lower not in self.magnitudes
+        is_other = word in self.units or word in self.currencies or word in self.magnitudes or word in self.day_periods
+        return (
+            not is_other and lower not in self.non_nouns and lower not in self.months and lower not in self.magnitudes
+        )
 
     # --- other common rules -------------------------------------------------------------------------------------------------
 
-    def dotted(self, match: re.Match[str]) -> str | None:
+    def short_version(self, match: re.Match[str]) -> str | None:
         """`2.0`: a version; before units and prices it is a decimal."""
         after = next_word(match.string, match.end())
-        if after in self.units or after in self.currencies or after in self.magnitudes or after in self.half_days:
+        if after in self.units or after in self.currencies or after in self.magnitudes or after in self.day_periods:
             return None
         rest = match[2]
         return f"{self.cardinal(int(match[1]))} {self.dot} {self.digits(rest) if rest[0] == '0' else self.cardinal(int(rest))}"
@@ -236,9 +240,9 @@ class European(Language):
     def roman_range(self, match: re.Match[str]) -> str | None:
         """`siglos XV-XVI`."""
         before = word_before(match)
-        if before not in self.roman_after and before not in self.century_words:
+        if before not in self.roman_cues and before not in self.century_cues:
             return None
-        first, last = (self.roman(ROMANS[numeral.lower()], before) for numeral in match.groups())
+        first, last = (self.roman_numeral(ROMANS[numeral.lower()], before) for numeral in match.groups())
         return first and last and self.range(first, last)
 
     def verse(self, match: re.Match[str]) -> str | None:
@@ -250,28 +254,28 @@ class European(Language):
     def day_and_month(self, match: re.Match[str]) -> str | None:
         """`24/12`: a date, not a fraction."""
         day, month = int(match[1]), int(match[2])
-        is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.before_dates)
+        is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.date_cues)
         return self.date(day, month, None) if is_date else None
 
-    def part(self, match: re.Match[str]) -> str | None:
+    def unit_fraction(self, match: re.Match[str]) -> str | None:
         """`1/2 kg`, `2 1/2 h`, where the symbol is a unit."""
         whole, numerator, denominator, symbol = match.groups()
-        return self._part(whole, int(numerator), int(denominator), symbol) if int(denominator) else None
+        return self._fraction_of_symbol(whole, int(numerator), int(denominator), symbol) if int(denominator) else None
 
-    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
+    def _fraction_of_symbol(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
         noun = self.units.get(symbol)
-        return self.part_of(int(whole) if whole else None, numerator, denominator, noun) if noun else None
+        return self.fraction_of(int(whole) if whole else None, numerator, denominator, noun) if noun else None
 
-    def vulgar_part(self, match: re.Match[str]) -> str | None:
+    def unit_vulgar_fraction(self, match: re.Match[str]) -> str | None:
         """`½ kg`, `2½ h`."""
-        return self._part(match[1], *VULGAR[match[2]], match[3])
+        return self._fraction_of_symbol(match[1], *VULGAR[match[2]], match[3])
 
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+    def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
         said = self.fraction(whole, numerator, denominator)
         return f"{said} {noun.one if whole is None else noun.many}"
 
-    def season(self, match: re.Match[str]) -> str:
+    def year_pair(self, match: re.Match[str]) -> str:
         """`2023/24`."""
         first, last = map(int, match.groups())
         return f"{self.year(first)} {self.year(last) if last > 99 else self.cardinal(last)}"
@@ -279,24 +283,24 @@ class European(Language):
     def round_price(self, match: re.Match[str]) -> str | None:
         """`5,- €`."""
         currency = self.currencies.get(self.currency_signs.get(match[2], match[2]))
-        return self.money(Number(whole(match[1])), currency) if currency else None
+        return self.money(Number(parse_integer(match[1])), currency) if currency else None
 
-    def anglo_number(self, match: re.Match[str]) -> str | None:
+    def english_number(self, match: re.Match[str]) -> str | None:
         """`1,250,000` and `1,250.50`, as they are written in English, with what is counted."""
-        n = Number(whole(match[1]), (match[2] or "").lstrip("."))
+        n = Number(parse_integer(match[1]), (match[2] or "").lstrip("."))
         symbol = match[3]
         currency = self.currencies.get(self.currency_signs.get(symbol or "", symbol or ""))
         if currency:
             return self.money(n, currency)
         if symbol and symbol in self.units:
-            return self.quantity(n, self.units[symbol])
+            return self.measure(n, self.units[symbol])
         return f"{self.number(n)} {symbol}" if symbol else self.number(n)
 
-    def anglo_money(self, match: re.Match[str]) -> str | None:
+    def english_money(self, match: re.Match[str]) -> str | None:
         """`$1,250.50`, as it is written in English."""
         currency = self.currencies.get(self.currency_signs.get(match[1], ""))
         before, _, decimals = match[2].partition(".")
-        return None if currency is None else self.money(Number(whole(before), decimals), currency)
+        return None if currency is None else self.money(Number(parse_integer(before), decimals), currency)
 
     # --- dates and times --------------------------------------------------------------------------------------------------
 
@@ -310,7 +314,7 @@ class European(Language):
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
         parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
-        return " ".join(self.quantity(Number(n), self.units[symbol]) for n, symbol in parts if n)
+        return " ".join(self.measure(Number(n), self.units[symbol]) for n, symbol in parts if n)
 
     # --- quantities -------------------------------------------------------------------------------------------------------
 
@@ -343,19 +347,19 @@ class European(Language):
         zeros = self.digits(digits[: len(digits) - len(rest)])
         return f"{zeros} {self.cardinal(int(rest))}".strip()
 
-    def quantity(self, n: Number, noun: Noun) -> str:
+    def measure(self, n: Number, noun: Noun) -> str:
         name = noun.one if self.is_singular(n) else noun.many
-        return self.joined(self.number(n, noun.gender), name, n)
+        return self.with_noun(self.number(n, noun.gender), name, n)
 
-    def joined(self, number: str, name: str, n: Number) -> str:
+    def with_noun(self, number: str, name: str, n: Number) -> str:
         """A number and what it counts: "tres millones de euros"."""
         return f"{number} {name}"
 
 
-def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
+def european_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
     """The rules of `European`. language: returns the language, which does not exist yet when its rules are created."""
     return (
-        Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(ANGLO_MONEY, lambda match: language().english_money(match), "other"),
         Rule(
             YEARS,
             lambda match: language().range(language().cardinal(int(match[1])), language().year(int(match[2]))),
@@ -367,20 +371,20 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             "letter",
             frozenset("c"),
         ),
-        Rule(SEASON, lambda match: language().season(match)),
+        Rule(SEASON, lambda match: language().year_pair(match)),
         Rule(
             r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])",
             lambda match: language().cardinal(int(match[1])),
             "other",
         ),
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
-        Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
+        Rule(ANGLO_NUMBER, lambda match: language().english_number(match)),
         Rule(r"km/h(?!\w)", lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
         Rule(r"°[CF](?!\w)", lambda match: language().units[match[0]].many, "other"),
         Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
-        Rule(PART, lambda match: language().part(match)),
-        Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
-        Rule(VULGAR_PART, lambda match: language().vulgar_part(match), "other"),
+        Rule(PART, lambda match: language().unit_fraction(match)),
+        Rule(VULGAR_PART, lambda match: language().unit_vulgar_fraction(match)),
+        Rule(VULGAR_PART, lambda match: language().unit_vulgar_fraction(match), "other"),
         Rule(DAY_AND_MONTH, lambda match: language().day_and_month(match)),
         Rule(r"[48]K(?!\w)", lambda match: f"{language().cardinal(int(match[0][0]))} K"),
         Rule(
@@ -397,8 +401,8 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             "letter",
             frozenset("v"),
         ),
-        Rule(DOTTED, lambda match: language().dotted(match)),
-        Rule(COUNTED, lambda match: language().counted(match)),
+        Rule(DOTTED, lambda match: language().short_version(match)),
+        Rule(COUNTED, lambda match: language().cardinal_before_noun(match)),
     )
 
 

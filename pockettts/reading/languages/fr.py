@@ -2,8 +2,16 @@
 
 import re
 
-from .base import ROMANS, Noun, Number, Rule, nouns, words
-from .european import currencies, metric, months_with_dot, spaced, unit_table, weekday_ranges, weekdays_before_dates
+from .base import ROMANS, Noun, Number, Rule, parse_nouns, word_set
+from .european import (
+    abbreviation_rules,
+    metric_units,
+    month_abbreviation_rule,
+    parse_currencies,
+    unit_table,
+    weekday_range_rule,
+    weekday_rule,
+)
 from .romance import Romance, elision_rule, romance_rules
 
 MONTHS = (
@@ -20,7 +28,7 @@ PREFIXES = {
     "n": "nano", "μ": "micro", "m": "milli", "c": "centi", "d": "déci", "h": "hecto", "k": "kilo", "K": "kilo", "M": "méga",
     "G": "giga", "T": "téra", "P": "péta", "p": "pico",
 }  # fmt: skip
-METRIC = metric(
+METRIC = metric_units(
     """
     m nμmcdk: mètre, mètres, m
     g μmk: gramme, grammes, m
@@ -52,7 +60,7 @@ METRIC = metric(
     PREFIXES,
 )
 
-SPACED = {
+SPACED_ABBREVIATIONS = {
     "p. ex.": "par exemple", "c. à d.": "c'est-à-dire", "c.-à-d.": "c'est-à-dire", "av. J.-C.": "avant Jésus-Christ",
     "ap. J.-C.": "après Jésus-Christ", "apr. J.-C.": "après Jésus-Christ", "J.-C.": "Jésus-Christ",
     "s. v. p.": "s'il vous plaît", "S. A.": "S A", "N. B.": "nota bene", "P. S.": "post-scriptum",
@@ -71,28 +79,28 @@ ROMAN_TRIGGERS = frozenset(
 
 class French(Romance):
     code = "fr"
-    num2words = "fr"
-    spaces_group = True
+    num2words_code = "fr"
+    group_with_spaces = True
     point = "virgule"
     dot = "point"
     minus = "moins"
     ordinal_suffix = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
-    magnitudes = nouns("""
+    magnitudes = parse_nouns("""
         k K: mille, mille, -
         mille: mille, mille, -
         million millions M: million, millions, m
         milliard milliards Md Mds Mrd: milliard, milliards, m
         billion billions: billion, billions, m
     """)
-    number_ranges = "à"
-    ratio = "à"
+    range_word = "à"
+    ratio_word = "à"
     out_of = "sur"
     times_sign = "fois"
     by = "par"
     currency_signs = {
         **Romance.currency_signs, "euros": "EUR", "euro": "EUR", "dollars": "USD", "dollar": "USD", "francs": "FRF",
     }  # fmt: skip
-    currencies = currencies("""
+    currencies = parse_currencies("""
         EUR: euro, euros, m | centime, centimes, m
         USD: dollar, dollars, m | cent, cents, m
         GBP: livre, livres, f | penny, pence, m
@@ -174,10 +182,10 @@ class French(Romance):
     months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "er"
-    date_joint = r"\s+"
-    hour_marks = r":|[ \u00a0\u202f]?[hH][ \u00a0\u202f]?(?=\d\d)"
-    half_days = {"h": "", "H": "", "heures": "", "heure": ""}
-    year_after = words("en depuis l'an an avant après vers entre et de dès jusqu'en été hiver automne printemps")
+    date_separator = r"\s+"
+    time_separator = r":|[ \u00a0\u202f]?[hH][ \u00a0\u202f]?(?=\d\d)"
+    day_periods = {"h": "", "H": "", "heures": "", "heure": ""}
+    year_cues = word_set("en depuis l'an an avant après vers entre et de dès jusqu'en été hiver automne printemps")
     titles = {
         "M.": "monsieur", "MM.": "messieurs", "Mme": "madame", "Mmes": "mesdames", "Mlle": "mademoiselle",
         "Mlles": "mesdemoiselles", "Mr": "monsieur", "Mr.": "monsieur", "Mme.": "madame", "Mlle.": "mademoiselle",
@@ -186,7 +194,7 @@ class French(Romance):
         "Ste.": "sainte", "Cdt": "commandant", "Col.": "colonel", "Cne": "capitaine", "Cap.": "capitaine", "Gal": "général",
         "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve", "bd": "boulevard", "Bd": "boulevard",
     }  # fmt: skip
-    before_numbers = {
+    number_abbreviations = {
         "nº": "numéro", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
         "pg.": "page", "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure",
         "t.": "tome", "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
@@ -209,9 +217,9 @@ class French(Romance):
         "etc.": "et cetera", "etc": "et cetera", "S.A.": "S A", "S.A.R.L.": "S A R L", "Cie.": "compagnie", "Jr.": "junior",
         "S.N.C.F.": "S N C F", "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "U S A", "ss.": "suivants", "sqq.": "et suivants",
     }  # fmt: skip
-    articles = words("le la les un une")
+    articles = word_set("le la les un une")
     plurals = {"page": "pages", "numéro": "numéros", "chapitre": "chapitres", "article": "articles"}
-    letter_after = words(
+    letter_cues = word_set(
         "vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle"
     )
     symbols = {
@@ -227,19 +235,19 @@ class French(Romance):
         "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
         "<": "inférieur à", ">": "supérieur à", "'": "apostrophe", "–": "tiret", "—": "tiret",
     }  # fmt: skip
-    in_addresses = {
+    address_marks = {
         ".": "point", "/": "slash", "@": "arobase", "-": "tiret", "_": "tiret bas", ":": "deux points", "?": "point d'interrogation",
         "=": "égal", "&": "et", "#": "dièse", "%": "pour cent", "+": "plus", "~": "tilde", "\\": "antislash", ",": "virgule",
         ";": "point-virgule", "!": "point d'exclamation", "*": "étoile", "$": "dollar", "(": "", ")": "", "'": "",
     }  # fmt: skip
-    number_sign = "numéro"
+    number_sign_word = "numéro"
     vowels = "aeiouyàâäéèêëîïôöùûüœæ"
-    read_acronyms = words("""
+    read_acronyms = word_set("""
     ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OPEP PIN SIM RAM ROM LAN GIF BIOS COVID FNAC SMIC INSEE CAPES ENA SICAV ZEP
     PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR NAFTA FAO MEDEF ALENA ARTE INRA INSERM
     """)  # fmt: skip
-    spelled_acronyms = words("OCDE IEEE ISBN RATP AOC")
-    common_words = words("""
+    spelled_acronyms = word_set("OCDE IEEE ISBN RATP AOC")
+    common_words = word_set("""
     le la les un une des du de d l et ou mais donc or ni car que qui quoi dont où ce cet cette ces mon ma mes ton ta tes son sa
     ses notre nos votre vos leur leurs je tu il elle on nous vous ils elles me te se lui eux y en au aux à dans par pour avec sans
     sur sous entre chez vers depuis pendant avant après contre jusque est sont suis es êtes sommes était être a ai as avons avez
@@ -249,40 +257,42 @@ class French(Romance):
     an ans année temps monde homme femme merci attention important danger interdit ouvert fermé sortie entrée fin chapitre partie
     livre même autre autres chaque quelque dieu amour liberté égalité fraternité aide gratuit stop bonjour alors ainsi
     """)  # fmt: skip
-    roman_after = words("""
+    roman_cues = word_set("""
     chapitre partie tome volume acte scène section livre article titre annexe figure tableau planche classe niveau phase type groupe
     catégorie saison série épisode symphonie sonate opus numéro version chant apollo gemini division ligue leçon vatican
     """)  # fmt: skip
-    telephone_after = words("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
-    serial_after = words("airbus boeing vol")
-    address_words = words("com org net edu gouv info blog app")
+    telephone_cues = word_set("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
+    serial_cues = word_set("airbus boeing vol")
+    address_words = word_set("com org net edu gouv info blog app")
     version_word = "version"
     squared, cubed = "au carré", "au cube"
     first_of_month = "premier"
-    never_counted = roman_after | words("""
+    label_words = roman_cues | word_set("""
     page pages numéro ligne lignes paragraphe étage chambre porte chaîne route nationale autoroute rue avenue boulevard kilomètre jour
     code note question exercice thème leçon bus tram métro vol salle table lot le du au
     """)  # fmt: skip
-    before_dates = frozenset(DAYS.values()) | words("date")
-    bible_books = words("""
+    date_cues = frozenset(DAYS.values()) | word_set("date")
+    bible_books = word_set("""
     genèse exode lévitique nombres deutéronome josué juges samuel rois chroniques job psaume psaumes proverbes ecclésiaste isaïe
     ésaïe jérémie ézéchiel daniel matthieu marc luc jean actes romains corinthiens galates éphésiens philippiens colossiens
     thessaloniciens timothée tite hébreux jacques apocalypse sourate
     """)
-    no_nouns = common_words - words("personne vie année femme sortie entrée fin partie aide") | words("""
+    non_nouns = common_words - word_set("personne vie année femme sortie entrée fin partie aide") | word_set("""
     heure heures million millions mille contre virgule arrive dit parle commence existe
     """)  # fmt: skip
     half, half_and = ("demi", "demie"), "et"
-    last_regnal = 1
-    regnal_women = words("élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle")
-    regnal_names = regnal_women | words("""
+    max_regnal_ordinal = 1
+    feminine_regnal_names = word_set(
+        "élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle"
+    )
+    regnal_names = feminine_regnal_names | word_set("""
     louis charles henri françois philippe napoléon georges édouard edouard guillaume jean paul pierre jacques richard frédéric
     benoît pie léon grégoire clément innocent urbain sixte nicolas ivan alexandre othon léopold maximilien rodolphe constantin
     justinien ptolémée ramsès xerxès darius cyrus théodose victor amédée humbert emmanuel joseph albert baudouin gustave oscar
     haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
     pépin clovis childéric chilpéric dagobert thierry
     """)  # fmt: skip
-    feminine_nouns = words("""
+    feminine_nouns = word_set("""
     personne fois page heure minute seconde semaine année journée nuit femme fille sœur mère voiture maison école ville chose
     tonne place pièce partie équipe étoile main mort voix part livre banque plage route rue tour mer fleur forêt eau peau fin faim
     clé clef image étape lettre ligne table porte fenêtre chambre classe phrase base feuille famille vie vache langue guerre
@@ -310,17 +320,19 @@ class French(Romance):
             frozenset("s"),
         ),
         *romance_rules(lambda: LANGUAGE, "numéro"),
-        *spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
+        *abbreviation_rules(
+            SPACED_ABBREVIATIONS, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")
+        ),
         Rule(ROMAN_PLACE, lambda match: LANGUAGE.roman_ordinal(match[1], match[2]), "letter", ROMAN_TRIGGERS),
         Rule(
             r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))",
             lambda match: POLITE[match[1]],
             "letter",
-            words("m mm mme mlle"),
+            word_set("m mm mme mlle"),
         ),
-        weekdays_before_dates(DAYS, MONTH_NUMBERS),
-        weekday_ranges(lambda: LANGUAGE, DAYS),
-        months_with_dot(MONTH_NUMBERS, MONTHS),
+        weekday_rule(DAYS, MONTH_NUMBERS),
+        weekday_range_rule(lambda: LANGUAGE, DAYS),
+        month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )
 
@@ -385,12 +397,12 @@ class French(Romance):
         """Nouns are singular up to two: "1,5 million", "zéro euro"."""
         return not n.magnitude and n.whole < 2
 
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+    def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         if (numerator, denominator) == (1, 2) and not whole:
             return f"{'une' if noun.gender == 'f' else 'un'} demi-{noun.one}"
-        return super().part_of(whole, numerator, denominator, noun)
+        return super().fraction_of(whole, numerator, denominator, noun)
 
-    def of(self, name: str) -> str:
+    def with_of(self, name: str) -> str:
         return f"d'{name}" if name[0] in "aeéiouhœy" and not name.startswith(("yen", "yuan", "hryv")) else f"de {name}"
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:

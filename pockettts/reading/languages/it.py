@@ -2,17 +2,17 @@
 
 import re
 
-from .base import ROMANS, Noun, Number, Rule, nouns, words
+from .base import ROMANS, Noun, Number, Rule, parse_nouns, word_set
 from .european import (
     LETTERS,
-    currencies,
+    abbreviation_rules,
     hours_rule,
-    metric,
-    months_with_dot,
-    spaced,
+    metric_units,
+    month_abbreviation_rule,
+    parse_currencies,
     unit_table,
-    weekday_ranges,
-    weekdays_before_dates,
+    weekday_range_rule,
+    weekday_rule,
     word_before,
 )
 from .romance import Romance, elision_rule, romance_rules
@@ -31,7 +31,7 @@ PREFIXES = {
     "n": "nano", "μ": "micro", "m": "milli", "c": "centi", "d": "deci", "h": "etto", "k": "chilo", "K": "chilo", "M": "mega",
     "G": "giga", "T": "tera", "P": "peta", "p": "pico",
 }  # fmt: skip
-METRIC = metric(
+METRIC = metric_units(
     """
     m nμmcdk: metro, metri, m
     g μmk: grammo, grammi, m
@@ -42,7 +42,7 @@ METRIC = metric(
     cal k: caloria, calorie, f
     """,
     PREFIXES,
-) | metric(
+) | metric_units(
     """
     B kKMGTP: byte, byte, m
     bit kMG: bit, bit, m
@@ -66,7 +66,7 @@ METRIC = metric(
     PREFIXES | {"k": "kilo", "K": "kilo"},
 )
 
-SPACED = {
+SPACED_ABBREVIATIONS = {
     "p. es.": "per esempio", "ad es.": "ad esempio", "per es.": "per esempio", "a. C.": "avanti Cristo",
     "d. C.": "dopo Cristo", "a.C.": "avanti Cristo", "d.C.": "dopo Cristo", "S. p. A.": "S P A", "S. r. l.": "S R L",
     "P. S.": "post scriptum", "N. B.": "nota bene", "c. d.": "cosiddetto", "u. s.": "ultimo scorso",
@@ -80,7 +80,7 @@ PARTS = {
     "sezione": "f", "classe": "f", "cap": "m", "vol": "m", "tit": "m", "sez": "f",
 }  # fmt: skip
 CLOCK = r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)"
-CLOCK_AFTER = words("alle dalle ore delle le h")
+CLOCK_AFTER = word_set("alle dalle ore delle le h")
 PHONE = (
     r"(?:3\d{2}[ \u00a0./-]\d{6,7}|3\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3,4}|3\d{2}(?:[ \u00a0.-]\d\d){2}[ \u00a0.-]\d{3}"
     r"|800[ \u00a0.-]\d{3}[ \u00a0.-]?\d{3})(?!\w|[.,]\d)"
@@ -91,25 +91,25 @@ DEGREE = r"°(?=[ \u00a0](?!di\b|[CFNSEO]\b|nord|sud|est|ovest|sotto|sopra|all)[
 
 class Italian(Romance):
     code = "it"
-    num2words = "it"
+    num2words_code = "it"
     point = "virgola"
     dot = "punto"
     minus = "meno"
     ordinal_suffix = rf"(?:[ºª]|esim[oaie]|{DEGREE})"
-    magnitudes = nouns("""
+    magnitudes = parse_nouns("""
         k K: mila, mila, -
         mila: mila, mila, -
         milione milioni mln Mln M: milione, milioni, m
         miliardo miliardi mld Mld mrd: miliardo, miliardi, m
         bilione bilioni: bilione, bilioni, m
     """)
-    number_ranges = "a"
-    ratio = "a"
+    range_word = "a"
+    ratio_word = "a"
     out_of = "su"
     currency_signs = {
         **Romance.currency_signs, "euro": "EUR", "dollari": "USD", "dollaro": "USD", "₤": "ITL", "Euro": "EUR", "Lit.": "ITL",
     }  # fmt: skip
-    currencies = currencies("""
+    currencies = parse_currencies("""
         EUR: euro, euro, m | centesimo, centesimi, m
         USD: dollaro, dollari, m | centesimo, centesimi, m
         GBP: sterlina, sterline, f | penny, pence, m
@@ -191,10 +191,10 @@ class Italian(Romance):
     months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "[º°]"
-    date_joint = r"\s+(?:del\s+)?"
-    hour_marks = r":|\.(?=\d\d[ \u00a0]?h\b)"
-    half_days = {"a.m.": "a m", "p.m.": "p m", "am": "a m", "pm": "p m", "AM": "a m", "PM": "p m"}
-    year_after = words("nel dal del fino al anno l'anno dopo prima tra fra e estate inverno dell'anno in")
+    date_separator = r"\s+(?:del\s+)?"
+    time_separator = r":|\.(?=\d\d[ \u00a0]?h\b)"
+    day_periods = {"a.m.": "a m", "p.m.": "p m", "am": "a m", "pm": "p m", "AM": "a m", "PM": "p m"}
+    year_cues = word_set("nel dal del fino al anno l'anno dopo prima tra fra e estate inverno dell'anno in")
     titles = {
         "Sig.": "signor", "Sig.ra": "signora", "Sig.na": "signorina", "Sigg.": "signori", "Sigg.ri": "signori", "sig.": "signor",
         "sig.ra": "signora", "sig.na": "signorina", "Dott.": "dottor", "dott.": "dottor", "Dott.ssa": "dottoressa",
@@ -206,7 +206,7 @@ class Italian(Romance):
         "d.ssa": "dottoressa", "D.ssa": "dottoressa", "Mr.": "mister", "Mrs.": "missis", "Spett.": "spettabile",
         "Egr.": "egregio", "Gent.": "gentile", "Gent.ma": "gentilissima", "Ill.mo": "illustrissimo",
     }  # fmt: skip
-    before_numbers = {
+    number_abbreviations = {
         "nº": "numero", "n.": "numero", "nn.": "numeri", "nr.": "numero", "num.": "numero", "p.": "pagina", "pp.": "pagine",
         "pag.": "pagina", "pagg.": "pagine", "cap.": "capitolo", "capp.": "capitoli", "art.": "articolo", "artt.": "articoli",
         "vol.": "volume", "voll.": "volumi", "fig.": "figura", "figg.": "figure", "tab.": "tabella", "sez.": "sezione",
@@ -238,8 +238,8 @@ class Italian(Romance):
         "Inc.": "incorporated",
         "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "USA", "a.m.": "a m", "p.m.": "p m", "dx.": "destra", "sx.": "sinistra",
     }  # fmt: skip
-    articles = words("il lo la i gli le un una")
-    letter_after = words(
+    articles = word_set("il lo la i gli le un una")
+    letter_cues = word_set(
         "vitamina vitamine epatite piano tipo punto gruppo classe porta blocco edificio fila colonna lettera tasto opzione linea zona squadra modello"
     )
     symbols = {
@@ -255,21 +255,21 @@ class Italian(Romance):
         "]": "parentesi quadra chiusa", "{": "parentesi graffa aperta", "}": "parentesi graffa chiusa",
         "|": "barra verticale", "<": "minore di", ">": "maggiore di", "'": "apostrofo", "–": "lineetta", "—": "lineetta",
     }  # fmt: skip
-    in_addresses = {
+    address_marks = {
         ".": "punto", "/": "barra", "@": "chiocciola", "-": "trattino", "_": "trattino basso", ":": "due punti",
         "?": "punto interrogativo", "=": "uguale", "&": "e", "#": "cancelletto", "%": "per cento", "+": "più", "~": "tilde",
         "\\": "barra rovesciata", ",": "virgola", ";": "punto e virgola", "!": "punto esclamativo", "*": "asterisco",
         "$": "dollaro", "(": "", ")": "", "'": "",
     }  # fmt: skip
-    number_sign = "numero"
+    number_sign_word = "numero"
     vowels = "aeiouyàèéìòù"
-    read_acronyms = words("""
+    read_acronyms = word_set("""
     ONU NATO UNESCO UNICEF NASA FIFA UEFA AIDS UFO OPEC PIL PIN SIM RAM ROM LAN GIF BIOS COVID FIAT RAI ENI ENEL IVA IRPEF INPS
     ISTAT INAIL CONI SIAE CAP ASL ATAC CISL UIL FIOM IKEA SARS USA DOC DOP COOP ISEE IMU TAR ANSA ANPI CAI LASER RADAR CAF COBAS
     TIM UNI ISO ANAS ACI ALITALIA EXPO SERT BOT FAO CERN POS SPID PEC
     """)  # fmt: skip
-    spelled_acronyms = words("IEEE ISBN CGIL")
-    common_words = words("""
+    spelled_acronyms = word_set("IEEE ISBN CGIL")
+    common_words = word_set("""
     il lo la i gli le l un uno una di a da in con su per tra fra del dello della dei degli delle al allo alla ai agli alle dal
     dalla nel nella nei nelle sul sulla e ed o ma se che chi cui non né sì no come quando dove perché quanto quale questo questa
     questi queste quello quella io tu lui lei noi voi loro mi ti ci vi si mio mia tuo sua suo nostro vostro è sono sei siamo siete
@@ -279,41 +279,43 @@ class Italian(Romance):
     anni tempo mondo uomo donna grazie attenzione importante pericolo vietato aperto chiuso uscita entrata ingresso fine capitolo
     parte libro prima dopo durante contro senza anche solo così poi quindi dio amore aiuto gratis stop ciao lavoro
     """)  # fmt: skip
-    roman_after = words("""
+    roman_cues = word_set("""
     capitolo parte tomo volume atto scena sezione libro articolo titolo allegato appendice figura tabella tavola classe livello
     fase tipo gruppo categoria stagione serie episodio sinfonia sonata opera numero versione canto apollo gemini divisione lega
     """)  # fmt: skip
-    telephone_after = words("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
-    serial_after = words("airbus boeing volo")
-    address_words = words("com org net edu gov info blog app")
+    telephone_cues = word_set("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
+    serial_cues = word_set("airbus boeing volo")
+    address_words = word_set("com org net edu gov info blog app")
     version_word = "versione"
     squared, cubed = "al quadrato", "al cubo"
     first_of_month = "primo"
-    never_counted = roman_after | words("""
+    label_words = roman_cues | word_set("""
     pagina pagine numero riga paragrafo piano stanza camera porta canale strada statale autostrada via viale corso chilometro
     giorno codice nota domanda esercizio lezione autobus tram metro volo sala tavolo lotto il al dal del binario linea
     """)  # fmt: skip
-    century_words = words("secolo secoli sec")
-    before_dates = frozenset(DAYS.values())
-    bible_books = words("""
+    century_cues = word_set("secolo secoli sec")
+    date_cues = frozenset(DAYS.values())
+    bible_books = word_set("""
     genesi esodo levitico numeri deuteronomio giosuè giudici samuele re cronache giobbe salmo salmi proverbi isaia geremia
     ezechiele daniele matteo marco luca giovanni atti romani corinzi galati efesini filippesi colossesi tessalonicesi timoteo tito
     ebrei giacomo apocalisse sura
     """)
-    no_nouns = common_words - words("vita giorno giorni anno anni tempo uomo donna uscita entrata parte libro capitolo") | words("""
+    non_nouns = common_words - word_set("vita giorno giorni anno anni tempo uomo donna uscita entrata parte libro capitolo") | word_set("""
     ore euro milione milioni mila mille dice parla inizia comincia finisce vale
     """)  # fmt: skip
     half, half_and = ("mezzo", "mezza"), "e"
-    last_regnal = 40
-    regnal_women = words("elisabetta caterina maria cristina anna giovanna margherita beatrice isabella vittoria")
-    regnal_names = regnal_women | words("""
+    max_regnal_ordinal = 40
+    feminine_regnal_names = word_set(
+        "elisabetta caterina maria cristina anna giovanna margherita beatrice isabella vittoria"
+    )
+    regnal_names = feminine_regnal_names | word_set("""
     luigi carlo enrico francesco filippo napoleone giorgio edoardo guglielmo giovanni paolo pietro giacomo riccardo federico
     benedetto pio leone gregorio clemente innocenzo urbano sisto nicola ivan alessandro ottone leopoldo massimiliano rodolfo
     costantino giustiniano tolomeo ramses serse dario ciro teodosio vittorio amedeo umberto emanuele giuseppe alberto baldovino
     gustavo oscar haakon harald olav alfonso ferdinando giulio celestino bonifacio martino adriano felipe juan carlos cosimo
     lorenzo ludovico corrado manfredi berengario callisto eugenio marino niccolò stefano silvestro
     """)  # fmt: skip
-    numbered = {
+    roman_ordinal_nouns = {
         "secolo": "m", "guerra": "f", "repubblica": "f", "reich": "m", "congresso": "m", "edizione": "f",
         "vertice": "m", "centenario": "m", "anniversario": "m", "conferenza": "f", "giornata": "f", "festival": "m",
         "premio": "m", "concorso": "m", "millennio": "m", "dinastia": "f", "crociata": "f", "internazionale": "f",
@@ -321,12 +323,12 @@ class Italian(Romance):
         "coppa": "f", "olimpiade": "f", "concilio": "m", "trimestre": "m", "capitolo": "m", "canto": "m", "piano": "m",
         "municipio": "m", "circoscrizione": "f", "classe": "f", "liceo": "m", "emendamento": "m",
     }  # fmt: skip
-    feminine_nouns = words("""
+    feminine_nouns = word_set("""
     notte mano parte voce luce croce rete parete legge nave chiave classe frase fase base morte mente gente fonte torre neve
     pelle carne pace nube stazione moglie madre arte sorte sete fede estate radio moto foto auto crisi tesi analisi ipotesi città
     virtù
     """)  # fmt: skip
-    masculine_nouns = words(
+    masculine_nouns = word_set(
         "problema programma sistema tema clima poema dramma schema telegramma pianeta cometa poeta atleta turista artista papa panda"
     )
     rules = (
@@ -350,17 +352,17 @@ class Italian(Romance):
             frozenset(ROMANS),
         ),
         *romance_rules(lambda: LANGUAGE, "numero"),
-        *spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
+        *abbreviation_rules(SPACED_ABBREVIATIONS, ("a. C.", "d. C.", "a.C.", "d.C.", "S. p. A.", "S. r. l.", "s. l. m.")),
         Rule(r"([IVX]+)[°º](?!\w)", lambda match: LANGUAGE.roman_ordinal(match[1]), "letter", frozenset(ROMANS)),
         Rule(
             r"'(\d0)(?!\w|[.,]\d)(?=[ ,.;)]|\Z)",
             lambda match: LANGUAGE.cardinal(int(match[1])),
             "other",
         ),
-        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_rule(DAYS, MONTH_NUMBERS),
         hours_rule(lambda: LANGUAGE),
-        weekday_ranges(lambda: LANGUAGE, DAYS),
-        months_with_dot(MONTH_NUMBERS, MONTHS),
+        weekday_range_rule(lambda: LANGUAGE, DAYS),
+        month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip
 
@@ -378,11 +380,11 @@ class Italian(Romance):
         ending = suffix[-1:]
         return said[:-1] + ("a" if ending in ("a", "ª") else ending if ending in ("i", "e") and ending else "o")
 
-    def roman(self, n: int, before: str) -> str | None:
+    def roman_numeral(self, n: int, before: str) -> str | None:
         """Parts of a work have ordinals: "atto terzo"."""
         if (gender := PARTS.get(before.lower())) and n <= 100 and n not in LETTERS:
-            return self.placed(n, gender)
-        return super().roman(n, before)
+            return self.ordinal_in_gender(n, gender)
+        return super().roman_numeral(n, before)
 
     def number(self, n: Number, gender: str = "") -> str:
         if n.magnitude and self.magnitudes[n.magnitude].one == "mila" and not n.decimals:
@@ -396,10 +398,10 @@ class Italian(Romance):
         part = f"{self.cardinal(numerator, 'm')} {one if numerator == 1 else one[:-1] + 'i'}"
         return part if whole is None else f"{self.cardinal(whole)} e {part}"
 
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+    def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         if (numerator, denominator) == (1, 2) and not whole and noun.one == "ora":
             return "mezz'ora"
-        return super().part_of(whole, numerator, denominator, noun)
+        return super().fraction_of(whole, numerator, denominator, noun)
 
     def gender_of(self, noun: str, is_one: bool) -> str:
         if not is_one:
@@ -419,19 +421,19 @@ class Italian(Romance):
     def one(self, match: re.Match[str]) -> str | None:
         """`1 ora`: "un'ora"."""
         noun = match[1]
-        if word_before(match) in self.never_counted or not self._is_noun(noun) and noun != "ora":
+        if word_before(match) in self.label_words or not self._is_noun(noun) and noun != "ora":
             return None
         return f"un'{noun}" if self.gender_of(noun.lower(), True) == "f" else None
 
-    def counted(self, match: re.Match[str]) -> str | None:
+    def cardinal_before_noun(self, match: re.Match[str]) -> str | None:
         """`1 studente`: "uno studente"."""
-        if match[1] != "1" or not super().counted(match):
+        if match[1] != "1" or not super().cardinal_before_noun(match):
             return None
         return _article(match[2].lower(), self.gender_of(match[2].lower(), True))
 
-    def quantity(self, n: Number, noun: Noun) -> str:
+    def measure(self, n: Number, noun: Noun) -> str:
         if not n.is_one:
-            return super().quantity(n, noun)
+            return super().measure(n, noun)
         minus = f"{self.minus} " if n.negative else ""
         return minus + (_one(noun.one, noun.gender) if noun.gender else f"{self.cardinal(1)} {noun.one}")
 

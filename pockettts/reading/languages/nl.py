@@ -2,19 +2,19 @@
 
 import re
 
-from .base import ROMANS, Number, Rule, nouns, words
+from .base import ROMANS, Number, Rule, parse_nouns, word_set
 from .european import (
     LETTERS,
     European,
-    common_rules,
-    currencies,
+    abbreviation_rules,
+    european_rules,
     hours_rule,
-    metric,
-    months_with_dot,
-    spaced,
+    metric_units,
+    month_abbreviation_rule,
+    parse_currencies,
     unit_table,
-    weekday_ranges,
-    weekdays_before_dates,
+    weekday_range_rule,
+    weekday_rule,
 )
 
 MONTHS = (
@@ -30,7 +30,7 @@ PREFIXES = {
     "n": "nano", "μ": "micro", "m": "milli", "c": "centi", "d": "deci", "h": "hecto", "k": "kilo", "K": "kilo", "M": "mega",
     "G": "giga", "T": "tera", "P": "peta", "p": "pico",
 }  # fmt: skip
-METRIC = metric(
+METRIC = metric_units(
     """
     m nμmcdk: meter
     g μmk: gram
@@ -55,7 +55,7 @@ METRIC = metric(
     """,
     PREFIXES,
 )
-SPACED = {
+SPACED_ABBREVIATIONS = {
     "v. Chr.": "voor Christus", "n. Chr.": "na Christus", "o. a.": "onder andere", "d. w. z.": "dat wil zeggen",
     "m. b. t.": "met betrekking tot", "a. u. b.": "alstublieft", "i. v. m.": "in verband met", "i. p. v.": "in plaats van",
 }  # fmt: skip
@@ -65,24 +65,24 @@ CENTURY = r"([IVX]+)(e|ste|de)(?![\w])"
 
 class Dutch(European):
     code = "nl"
-    num2words = "nl"
+    num2words_code = "nl"
     point = "komma"
     dot = "punt"
     minus = "min"
     ordinal_suffix = "(?:e|ste|de)"
-    magnitudes = nouns("""
+    magnitudes = parse_nouns("""
         duizend: duizend, duizend, -
         miljoen mln mln. M: miljoen
         miljard mld mld.: miljard
         biljoen: biljoen
     """)
-    number_ranges = "tot"
-    ratio = "op"
+    range_word = "tot"
+    ratio_word = "op"
     out_of = "van de"
     times_sign = "keer"
     by = "bij"
     currency_signs = {**European.currency_signs, "euro": "EUR", "dollar": "USD", "ƒ": "NLG"}
-    currencies = currencies("""
+    currencies = parse_currencies("""
         EUR: euro | cent
         USD: dollar | cent
         GBP: pond | penny, pence
@@ -135,17 +135,17 @@ class Dutch(European):
     )
     months = MONTH_NUMBERS
     month_names = MONTHS
-    date_joint = r"\s+"
-    hour_marks = r":|\.(?=\d\d[ \u00a0]?(?:uur|u)\b)"
-    half_days = {"uur": "", "u": "", "u.": "", "h": ""}
-    year_after = words("in sinds tot van jaar rond circa voor na anno zomer winter herfst lente tussen en begin eind")
+    date_separator = r"\s+"
+    time_separator = r":|\.(?=\d\d[ \u00a0]?(?:uur|u)\b)"
+    day_periods = {"uur": "", "u": "", "u.": "", "h": ""}
+    year_cues = word_set("in sinds tot van jaar rond circa voor na anno zomer winter herfst lente tussen en begin eind")
     titles = {
         "dhr.": "de heer", "Dhr.": "De heer", "mevr.": "mevrouw", "Mevr.": "mevrouw", "mw.": "mevrouw", "Mw.": "mevrouw",
         "dr.": "dokter", "Dr.": "dokter", "prof.": "professor", "Prof.": "professor", "ir.": "ingenieur", "ing.": "ingenieur",
         "mr.": "meester", "Mr.": "meester", "drs.": "doctorandus", "Drs.": "doctorandus", "ds.": "dominee", "Ds.": "dominee",
         "St.": "Sint", "gen.": "generaal", "kol.": "kolonel",
     }  # fmt: skip
-    before_numbers = {
+    number_abbreviations = {
         "nr.": "nummer", "nrs.": "nummers", "blz.": "bladzijde", "p.": "pagina", "pag.": "pagina", "art.": "artikel",
         "hfst.": "hoofdstuk", "fig.": "figuur", "afb.": "afbeelding", "tab.": "tabel", "tel.": "telefoon", "ca.": "circa",
         "dl.": "deel", "jrg.": "jaargang", "vs.": "vers", "c.": "circa", "par.": "paragraaf",
@@ -169,8 +169,8 @@ class Dutch(European):
         "e.v.": "en volgende", "v.Chr.": "voor Christus", "n.Chr.": "na Christus",
     }  # fmt: skip
     suffix_abbreviations = {"str.": "straat", "pl.": "plein", "ln.": "laan", "gr.": "gracht", "wg.": "weg"}
-    articles = words("de het een")
-    letter_after = words(
+    articles = word_set("de het een")
+    letter_cues = word_set(
         "vitamine vitamines hepatitis plan type punt groep klasse gate blok gebouw rij kolom letter toets optie lijn zone team model"
     )
     symbols = {
@@ -186,18 +186,18 @@ class Dutch(European):
         "]": "vierkant haakje sluiten", "{": "accolade openen", "}": "accolade sluiten", "|": "verticaal streepje",
         "<": "kleiner dan", ">": "groter dan", "'": "apostrof", "–": "gedachtestreepje", "—": "gedachtestreepje",
     }  # fmt: skip
-    in_addresses = {
+    address_marks = {
         ".": "punt", "/": "slash", "@": "apenstaartje", "-": "streepje", "_": "laag streepje", ":": "dubbele punt",
         "?": "vraagteken", "=": "is", "&": "en", "#": "hekje", "%": "procent", "+": "plus", "~": "tilde", "\\": "backslash",
         ",": "komma", ";": "puntkomma", "!": "uitroepteken", "*": "sterretje", "$": "dollar", "(": "", ")": "", "'": "",
     }  # fmt: skip
-    number_sign = "nummer"
+    number_sign_word = "nummer"
     vowels = "aeiouyáéíóúäëïöü"
-    read_acronyms = words(
+    read_acronyms = word_set(
         "NAVO UNESCO UNICEF NASA FIFA UEFA AIDS UFO PIN SIM RAM ROM LAN GIF BIOS COVID IKEA HEMA NOS VAR BUMA KEMA LASER"
     )
-    spelled_acronyms = words("ANWB KNVB KNMI RIVM UWV")
-    common_words = words("""
+    spelled_acronyms = word_set("ANWB KNVB KNMI RIVM UWV")
+    common_words = word_set("""
     de het een en of maar want dat die dit deze is zijn was waren wordt worden heeft hebben had ik jij je hij zij ze wij we jullie
     u hem haar hun mijn jouw ons onze in op aan bij met van voor naar uit om tot over onder tussen door tegen zonder na als wie
     wat waar wanneer hoe waarom niet geen ook nog al wel niets alles iets iemand niemand meer veel weinig zeer heel goed nieuw oud
@@ -205,19 +205,19 @@ class Dutch(European):
     hallo bedankt ja nee let belangrijk gevaar verboden open gesloten uitgang ingang einde hoofdstuk deel boek jaar dag tijd leven
     wereld huis man vrouw kind liefde god help stop
     """)  # fmt: skip
-    roman_after = words(
+    roman_cues = word_set(
         "hoofdstuk deel band akte scène boek artikel bijlage figuur tabel klasse fase type groep seizoen aflevering symfonie opus nummer"
     )
-    regnal_names = words("""
+    regnal_names = word_set("""
     willem lodewijk karel hendrik filips frederik george jacob johannes paulus pius benedictus leo gregorius frans otto alexander
     nicolaas peter napoleon jozef leopold ferdinand maximiliaan rudolf albert boudewijn christiaan gustaaf oscar harald olaf
     elizabeth catharina maria beatrix juliana filip alfons philips eduard edward charles karels maurits
     """)  # fmt: skip
-    telephone_after = words("telefoon tel telefoonnummer mobiel fax bel whatsapp")
-    address_words = words("com org net edu gov info blog app")
+    telephone_cues = word_set("telefoon tel telefoonnummer mobiel fax bel whatsapp")
+    address_words = word_set("com org net edu gov info blog app")
     version_word = "versie"
     squared, cubed = "kwadraat", "tot de derde"
-    bible_books = words("""
+    bible_books = word_set("""
     genesis exodus leviticus numeri deuteronomium jozua rechters samuel koningen kronieken job psalm spreuken prediker jesaja
     jeremia ezechiël daniël mattheüs matteüs marcus lucas johannes handelingen romeinen korintiërs galaten efeziërs filippenzen
     openbaring
@@ -227,16 +227,16 @@ class Dutch(European):
         Rule(r"(\d+)-(jarig\w*|daags\w*|koppig\w*)(?!\w)", lambda match: LANGUAGE.cardinal(int(match[1])) + match[2]),
         Rule(r"(\d{1,2})u([0-5]\d)(?!\w)", lambda match: LANGUAGE.time(int(match[1]), int(match[2]))),
         Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
-        *common_rules(lambda: LANGUAGE),
-        *spaced(SPACED, ("v. Chr.", "n. Chr.")),
+        *european_rules(lambda: LANGUAGE),
+        *abbreviation_rules(SPACED_ABBREVIATIONS, ("v. Chr.", "n. Chr.")),
         Rule(CENTURY, lambda match: LANGUAGE.roman_ordinal(match[1]), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
-        weekdays_before_dates(DAYS, MONTH_NUMBERS),
+        weekday_rule(DAYS, MONTH_NUMBERS),
         hours_rule(lambda: LANGUAGE),
-        weekday_ranges(lambda: LANGUAGE, DAYS),
-        months_with_dot(MONTH_NUMBERS, MONTHS),
+        weekday_range_rule(lambda: LANGUAGE, DAYS),
+        month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
-    def tidy(self, words: str) -> str:
+    def clean(self, words: str) -> str:
         words = re.sub(r"duizend(?=[^\W\d_])", "duizend ", re.sub(r"(?<=\w)één", "een", words))
         return re.sub(r"duizend een(?!\w)", "duizend één", words)
 
@@ -263,10 +263,10 @@ class Dutch(European):
         said = f"{self.cardinal(hours)} uur"
         if minutes:
             said += f" {self.cardinal(minutes)}"
-        return said if not seconds else f"{said} en {self.quantity(Number(seconds), self.units['s'])}"
+        return said if not seconds else f"{said} en {self.measure(Number(seconds), self.units['s'])}"
 
-    def roman(self, n: int, before: str) -> str | None:
-        if before.lower() in self.roman_after and n not in LETTERS:
+    def roman_numeral(self, n: int, before: str) -> str | None:
+        if before.lower() in self.roman_cues and n not in LETTERS:
             return self.cardinal(n)
         return f"de {self.ordinal(n).capitalize()}" if before.lower() in self.regnal_names else None
 

@@ -2,8 +2,16 @@
 
 import re
 
-from .base import Number, Rule, nouns, words
-from .european import currencies, metric, months_with_dot, spaced, unit_table, weekday_ranges, weekdays_before_dates
+from .base import Number, Rule, parse_nouns, word_set
+from .european import (
+    abbreviation_rules,
+    metric_units,
+    month_abbreviation_rule,
+    parse_currencies,
+    unit_table,
+    weekday_range_rule,
+    weekday_rule,
+)
 from .romance import Iberian, romance_rules
 
 MONTHS = (
@@ -21,11 +29,11 @@ PREFIXES = {
     "G": "giga", "T": "tera", "P": "peta", "p": "pico",
 }  # fmt: skip
 METRIC = (
-    metric(
+    metric_units(
         "m nμmcdk: metro, metros, m",
         {"n": "nanô", "μ": "micrô", "m": "milí", "c": "centí", "d": "decí", "k": "quilô"},
     )
-    | metric(
+    | metric_units(
         """
     g μmk: grama, gramas, m
     l μmcdh: litro, litros, m
@@ -52,7 +60,7 @@ METRIC = (
     """,
         PREFIXES,
     )
-    | metric(
+    | metric_units(
         """
     B kKMGTP: byte, bytes, m
     bit kMG: bit, bits, m
@@ -61,7 +69,7 @@ METRIC = (
     )
 )
 
-SPACED = {
+SPACED_ABBREVIATIONS = {
     "p. ex.": "por exemplo", "a. C.": "antes de Cristo", "d. C.": "depois de Cristo", "a.C.": "antes de Cristo",
     "d.C.": "depois de Cristo", "S. A.": "S A", "P. S.": "pós-escrito", "N. B.": "note bem", "i. e.": "isto é",
     "V. Exa.": "vossa excelência", "V. Ex.ª": "vossa excelência", "V. Sa.": "vossa senhoria", "V. S.ª": "vossa senhoria",
@@ -87,20 +95,20 @@ def _phone(match: re.Match[str]) -> str:
 
 class Portuguese(Iberian):
     code = "pt"
-    num2words = "pt_BR"
+    num2words_code = "pt_BR"
     point = "vírgula"
     dot = "ponto"
     minus = "menos"
     ordinal_suffix = r"(?:\.?[ºª]s?|°(?=[ \u00a0](?!de\b|[CFNSLO]\b)[^\W\d_])|[oa]s?(?![\w]))"
-    magnitudes = nouns("""
+    magnitudes = parse_nouns("""
         k K: mil, mil, -
         mil: mil, mil, -
         milhão milhões mi mi. M: milhão, milhões, m
         bilhão bilhões bi bi.: bilhão, bilhões, m
         trilhão trilhões tri: trilhão, trilhões, m
     """)
-    number_ranges = "a"
-    ratio = "a"
+    range_word = "a"
+    ratio_word = "a"
     out_of = "de"
     times_sign = "vezes"
     by = "por"
@@ -108,7 +116,7 @@ class Portuguese(Iberian):
         **Iberian.currency_signs, "reais": "BRL", "real": "BRL", "euros": "EUR", "euro": "EUR", "dólares": "USD", "dólar": "USD",
         "U$": "USD", "MZN": "MZN", "Kz": "AOA",
     }  # fmt: skip
-    currencies = currencies("""
+    currencies = parse_currencies("""
         BRL: real, reais, m | centavo, centavos, m
         EUR: euro, euros, m | centavo, centavos, m
         USD: dólar, dólares, m | centavo, centavos, m
@@ -187,13 +195,13 @@ class Portuguese(Iberian):
     per = "por"
     months = MONTH_NUMBERS
     month_names = MONTHS
-    date_joint = r"\s+(?:de\s+)?"
-    hour_marks = r":|[ ]?[hH][ ]?(?=\d\d)"
-    half_days = {
+    date_separator = r"\s+(?:de\s+)?"
+    time_separator = r":|[ ]?[hH][ ]?(?=\d\d)"
+    day_periods = {
         "h": "", "hs": "", "hrs": "", "horas": "", "hora": "", "H": "", "h.": "", "a.m.": "a m", "p.m.": "p m", "am": "a m",
         "pm": "p m", "AM": "a m", "PM": "p m",
     }  # fmt: skip
-    year_after = words("em desde até ano anos de do entre e verão inverno outono primavera")
+    year_cues = word_set("em desde até ano anos de do entre e verão inverno outono primavera")
     titles = {
         "Sr.": "senhor", "Sra.": "senhora", "Srta.": "senhorita", "Srs.": "senhores", "Sras.": "senhoras", "D.": "dom",
         "Dª.": "dona", "Dr.": "doutor", "Dra.": "doutora", "Drs.": "doutores", "Prof.": "professor", "Profa.": "professora",
@@ -205,7 +213,7 @@ class Portuguese(Iberian):
         "Sen.": "senador", "Gov.": "governador", "Min.": "ministro", "Sr": "senhor", "Sra": "senhora", "Dr": "doutor",
         "Dra": "doutora", "Mal.": "marechal", "Des.": "desembargador",
     }  # fmt: skip
-    before_numbers = {
+    number_abbreviations = {
         "n.º": "número", "nº": "número", "nºs": "números", "núm.": "número", "nr.": "número", "n.": "número",
         "pág.": "página", "págs.": "páginas", "pag.": "página", "p.": "página", "pp.": "páginas", "cap.": "capítulo",
         "caps.": "capítulos", "art.": "artigo", "arts.": "artigos", "vol.": "volume", "vols.": "volumes", "t.": "tomo",
@@ -239,8 +247,8 @@ class Portuguese(Iberian):
         "O.N.U.": "ONU", "a.m.": "a m", "p.m.": "p m",
         "hrs.": "horas", "seg.": "segundos",
     }  # fmt: skip
-    articles = words("o a os as um uma")
-    letter_after = words(
+    articles = word_set("o a os as um uma")
+    letter_cues = word_set(
         "vitamina vitaminas hepatite plano tipo ponto grupo classe portão bloco prédio fila coluna letra tecla opção linha zona equipe modelo"
     )
     symbols = {
@@ -256,21 +264,21 @@ class Portuguese(Iberian):
         "{": "abre chave", "}": "fecha chave", "|": "barra vertical", "<": "menor que", ">": "maior que", "'": "apóstrofo",
         "–": "travessão", "—": "travessão",
     }  # fmt: skip
-    in_addresses = {
+    address_marks = {
         ".": "ponto", "/": "barra", "@": "arroba", "-": "hífen", "_": "underline", ":": "dois pontos", "?": "interrogação",
         "=": "igual", "&": "e", "#": "cerquilha", "%": "por cento", "+": "mais", "~": "til", "\\": "barra invertida",
         ",": "vírgula", ";": "ponto e vírgula", "!": "exclamação", "*": "asterisco", "$": "cifrão", "(": "", ")": "", "'": "",
     }  # fmt: skip
-    number_sign = "número"
+    number_sign_word = "número"
     vowels = "aeiouyáâãàéêíóôõúü"
-    read_acronyms = words("""
+    read_acronyms = word_set("""
     ONU OTAN UNESCO UNICEF NASA FIFA UEFA AIDS OMS OPEP PIB PIN SIM RAM ROM LAN GIF BIOS COVID IBOVESPA PETROBRAS EMBRAPA SENAI
     SESC SENAC SEBRAE IBAMA FUNAI ENEM PROUNI FIES CAPES USP CEP BOVESPA COPOM ANVISA INCRA INFRAERO ANATEL ANEEL SUS INEP SESI
     TAM GOL VARIG IKEA SARS LASER RADAR PROCON DETRAN IBOPE MASP UNICAMP UNESP PUC FUVEST MERCOSUL SIDA OVNI TAP PIS MAM IVA SAMU
     FAB
     """)  # fmt: skip
-    spelled_acronyms = words("IBGE INSS OCDE IEEE ISBN OAB IPVA IPTU")
-    common_words = words("""
+    spelled_acronyms = word_set("IBGE INSS OCDE IEEE ISBN OAB IPVA IPTU")
+    common_words = word_set("""
     o a os as um uma uns umas de do da dos das em no na nos nas por pelo pela para com sem sobre entre até desde e ou mas que quem
     qual quando onde como porque se não sim nem eu tu ele ela você nós eles elas vocês me te lhe nos meu minha teu seu sua nosso
     nossa este esta estes estas esse essa isso isto aquele aquela aquilo é são sou somos era eram foi ser está estão estar há ter
@@ -280,54 +288,54 @@ class Portuguese(Iberian):
     obrigada favor atenção importante perigo proibido aberto fechado saída entrada fim capítulo parte livro ao aos à às depois
     antes durante contra só apenas então pois deus amor ajuda grátis pare olá
     """)  # fmt: skip
-    roman_after = words("""
+    roman_cues = word_set("""
     capítulo parte tomo volume ato cena seção secção livro artigo título anexo apêndice figura tabela classe nível fase tipo grupo
     categoria temporada série episódio sinfonia sonata opus número versão canto apollo gemini divisão liga concílio inciso etapa
     """)  # fmt: skip
-    telephone_after = words("telefone tel celular fax ligue liga whatsapp telemóvel")
-    serial_after = words("airbus boeing voo")
-    address_words = words("com org net edu gov info blog app")
+    telephone_cues = word_set("telefone tel celular fax ligue liga whatsapp telemóvel")
+    serial_cues = word_set("airbus boeing voo")
+    address_words = word_set("com org net edu gov info blog app")
     version_word = "versão"
     squared, cubed = "ao quadrado", "ao cubo"
     first_of_month = "primeiro"
     date_of = "de"
-    never_counted = roman_after | words("""
+    label_words = roman_cues | word_set("""
     página páginas número números linha apartamento andar porta canal rodovia estrada quilômetro código rua avenida nota pergunta
     exercício tema unidade lição quarto sala voo ônibus mesa lote bloco questão item alínea dia
     """)
-    century_words = words("século séculos séc sécs")
-    before_dates = frozenset(DAYS.values()) | words("dia segunda terça quarta quinta sexta")
-    bible_books = words("""
+    century_cues = word_set("século séculos séc sécs")
+    date_cues = frozenset(DAYS.values()) | word_set("dia segunda terça quarta quinta sexta")
+    bible_books = word_set("""
     gênesis êxodo levítico números deuteronômio josué juízes samuel reis crônicas jó salmo salmos provérbios eclesiastes isaías
     jeremias ezequiel daniel mateus marcos lucas joão atos romanos coríntios gálatas efésios filipenses colossenses
     tessalonicenses timóteo tito hebreus tiago apocalipse sura
     """)
-    no_nouns = common_words - words("casa dia dias ano anos tempo mundo homem mulher vida saída entrada parte capítulo livro ajuda") | words("""
+    non_nouns = common_words - word_set("casa dia dias ano anos tempo mundo homem mulher vida saída entrada parte capítulo livro ajuda") | word_set("""
     horas hora euros reais real mil milhão milhões diz trata fala começa termina vale mede pesa
     """)  # fmt: skip
     half, half_and = ("meio", "meia"), "e"
-    regnal_women = words("isabel catarina maria cristina ana joana margarida beatriz elizabeth elisabete")
-    regnal_names = regnal_women | words("""
+    feminine_regnal_names = word_set("isabel catarina maria cristina ana joana margarida beatriz elizabeth elisabete")
+    regnal_names = feminine_regnal_names | word_set("""
     pedro joão josé manuel afonso sancho dinis fernando duarte sebastião henrique filipe felipe carlos luís luis jorge eduardo
     guilherme paulo francisco jaime ricardo frederico bento pio leão gregório clemente inocêncio urbano sisto napoleão nicolau
     ivan alexandre oto leopoldo maximiliano rodolfo constantino justiniano ptolomeu ramsés xerxes dario ciro teodósio vítor amadeu
     humberto alberto balduíno gustavo óscar haakon harald olavo alfonso juan júlio celestino bonifácio martinho adriano miguel
     """)  # fmt: skip
-    numbered = {
+    roman_ordinal_nouns = {
         "guerra": "f", "república": "f", "reich": "m", "congresso": "m", "edição": "f", "cúpula": "f", "centenário": "m",
         "aniversário": "m", "conferência": "f", "jornada": "f", "festival": "m", "prêmio": "m", "concurso": "m", "milênio": "m",
         "dinastia": "f", "cruzada": "f", "internacional": "f", "legislatura": "f", "semana": "f", "feira": "f", "encontro": "m",
         "simpósio": "m", "assembleia": "f", "bienal": "f", "torneio": "m", "copa": "f", "fórum": "m", "concílio": "m",
         "trimestre": "m", "seminário": "m",
     }  # fmt: skip
-    feminine_nouns = words("""
+    feminine_nouns = word_set("""
     mulher mulheres noite noites vez vezes classe classes parte partes tarde tardes morte mortes frase frases fase fases base
     bases lei leis flor flores voz vozes luz luzes cruz cruzes rede redes parede paredes mão mãos árvore árvores ordem ordens
     nuvem nuvens chave chaves série séries espécie espécies gente torre torres fonte fontes mente mentes sorte cor cores dor dores
     sede ponte pontes tribo tribos maçã maçãs irmã irmãs mãe mães foto fotos moto motos crise crises análise análises tese teses
     pele avó cidade
     """)  # fmt: skip
-    masculine_nouns = words("""
+    masculine_nouns = word_set("""
     dálmata dálmatas dia dias mapa mapas planeta planetas tema temas problema problemas programa programas sistema sistemas idioma
     idiomas clima climas poema poemas dilema dilemas sintoma sintomas drama dramas esquema esquemas cometa cometas poeta poetas
     atleta atletas artista artistas turista turistas jornalista jornalistas grama gramas quilograma quilogramas guarda guardas
@@ -343,14 +351,14 @@ class Portuguese(Iberian):
             r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?",
             lambda match: LANGUAGE.time(int(match[1]), int(match[2])),
         ),
-        Rule(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)", lambda match: "rua", "letter", words("r")),
-        Rule(r"D\.(?= [A-ZÀ-Þ]\w*a\b)", lambda match: "dona", "letter", words("d")),
+        Rule(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)", lambda match: "rua", "letter", word_set("r")),
+        Rule(r"D\.(?= [A-ZÀ-Þ]\w*a\b)", lambda match: "dona", "letter", word_set("d")),
         Rule(TAXPAYER, _phone),
         *romance_rules(lambda: LANGUAGE, "número"),
-        *spaced(SPACED, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
-        weekdays_before_dates(DAYS, MONTH_NUMBERS),
-        weekday_ranges(lambda: LANGUAGE, DAYS),
-        months_with_dot(MONTH_NUMBERS, MONTHS),
+        *abbreviation_rules(SPACED_ABBREVIATIONS, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
+        weekday_rule(DAYS, MONTH_NUMBERS),
+        weekday_range_rule(lambda: LANGUAGE, DAYS),
+        month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
     )
 
     # --- numbers --------------------------------------------------------------------------------------------------------------

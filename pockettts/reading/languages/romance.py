@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from .base import ROMANS, Noun, Number, Rule
-from .european import LETTERS, NUMERAL, European, common_rules
+from .european import LETTERS, NUMERAL, European, european_rules
 
 NUMBER_SIGN = r"[nN]°(?=[ \u00a0]?\d)"
 THOUSANDS = r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))"
@@ -15,63 +15,65 @@ ELIDED = r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])"
 class Romance(European):
     half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
     half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
-    last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
-    regnal_women: ClassVar[frozenset[str]] = frozenset()
-    numbered: ClassVar[Mapping[str, str]] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
+    max_regnal_ordinal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
+    feminine_regnal_names: ClassVar[frozenset[str]] = frozenset()
+    roman_ordinal_nouns: ClassVar[
+        Mapping[str, str]
+    ] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
 
-    def tidy(self, words: str) -> str:
+    def clean(self, words: str) -> str:
         return words.replace(",", "")
 
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+    def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         is_half = (numerator, denominator) == (1, 2)
         half = self.half[noun.gender == "f"]
         if is_half and whole:
-            return f"{self.quantity(Number(whole), noun)} {self.half_and} {half}"
+            return f"{self.measure(Number(whole), noun)} {self.half_and} {half}"
         if is_half:
             return f"{half} {noun.one}"
         if whole:
-            return super().part_of(whole, numerator, denominator, noun)
-        return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
+            return super().fraction_of(whole, numerator, denominator, noun)
+        return f"{self.fraction(None, numerator, denominator)} {self.with_of(noun.one)}"
 
-    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
+    def _fraction_of_symbol(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
         """Halves of other nouns too: "media taza", "dos tazas y media"."""
-        if said := super()._part(whole, numerator, denominator, symbol):
+        if said := super()._fraction_of_symbol(whole, numerator, denominator, symbol):
             return said
         if (numerator, denominator) == (1, 2) and symbol in ("ora", "hora"):
-            return self.part_of(
+            return self.fraction_of(
                 int(whole) if whole else None, 1, 2, Noun(symbol, symbol[:-1] + ("e" if symbol == "ora" else "as"), "f")
             )
         if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
             return None
         gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
-        return self.part_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
+        return self.fraction_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
 
-    def placed(self, n: int, gender: str) -> str:
+    def ordinal_in_gender(self, n: int, gender: str) -> str:
         """An ordinal of a gender."""
         return self.ordinal(n, "a" if gender == "f" else "o")
 
-    def regnal(self, n: int, name: str) -> str:
+    def regnal_number(self, n: int, name: str) -> str:
         """The number of a king, a pope or a queen."""
-        if n > self.last_regnal:
+        if n > self.max_regnal_ordinal:
             return self.cardinal(n)
-        return self.placed(n, "f" if name.lower() in self.regnal_women else "m")
+        return self.ordinal_in_gender(n, "f" if name.lower() in self.feminine_regnal_names else "m")
 
-    def roman(self, n: int, before: str) -> str | None:
+    def roman_numeral(self, n: int, before: str) -> str | None:
         name = before.lower()
         if n in LETTERS:
             return None
-        if name in self.century_words:
-            return self.placed(n, "m") if n <= self.last_regnal else self.cardinal(n)
-        if name in self.roman_after:
+        if name in self.century_cues:
+            return self.ordinal_in_gender(n, "m") if n <= self.max_regnal_ordinal else self.cardinal(n)
+        if name in self.roman_cues:
             return self.cardinal(n)
-        return self.regnal(n, name) if name in self.regnal_names else None
+        return self.regnal_number(n, name) if name in self.regnal_names else None
 
-    def roman_before(self, match: re.Match[str]) -> str | None:
+    def roman_before_noun(self, match: re.Match[str]) -> str | None:
         """`XX secolo`, `II Guerra Mundial`."""
-        gender = self.numbered.get(match[2].lower())
-        return self.placed(ROMANS[match[1].lower()], gender) if gender else None
+        gender = self.roman_ordinal_nouns.get(match[2].lower())
+        return self.ordinal_in_gender(ROMANS[match[1].lower()], gender) if gender else None
 
-    def elided(self, match: re.Match[str]) -> str | None:
+    def elided_acronym(self, match: re.Match[str]) -> str | None:
         """Capitals behind an apostrophe: `l'ONU`, `dell'UE`, `d'HTTP`."""
         article, word = match.groups()
         if word in self.read_acronyms:
@@ -81,7 +83,7 @@ class Romance(European):
         )
         if article.isupper() and (len(article) > 2 or any(map(str.isupper, beside))):
             return match[0].lower()
-        return article + (word.lower() if self.is_read(word) else self.letters(word))
+        return article + (word.lower() if self.is_read_as_word(word) else self.spell(word))
 
     def thousands(self, match: re.Match[str]) -> str | None:
         """`2 mil pessoas`: a thousand is no noun, what follows is one."""
@@ -90,16 +92,16 @@ class Romance(European):
             return None
         return self.cardinal(int(match[1]) * 1000, self.gender_of(noun, False))
 
-    def is_millions(self, n: Number) -> bool:
+    def takes_of(self, n: Number) -> bool:
         """Whether what is counted follows with "of"."""
         if n.magnitude:
             return self.magnitudes[n.magnitude].gender != "-"
         return not n.decimals and n.whole >= 10**6 and n.whole % 10**6 == 0
 
-    def joined(self, number: str, name: str, n: Number) -> str:
-        return f"{number} {self.of(name)}" if self.is_millions(n) and name[:4] != "por " else f"{number} {name}"
+    def with_noun(self, number: str, name: str, n: Number) -> str:
+        return f"{number} {self.with_of(name)}" if self.takes_of(n) and name[:4] != "por " else f"{number} {name}"
 
-    def of(self, name: str) -> str:
+    def with_of(self, name: str) -> str:
         """ "de euros", "d'euros", "di euro"."""
         return f"{self.of_magnitude} {name}"
 
@@ -131,12 +133,12 @@ class Iberian(Romance):
 def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, ...]:
     """The rules of `Romance`. number: how `n°` is said."""
     return (
-        *common_rules(language),
+        *european_rules(language),
         Rule(THOUSANDS, lambda match: language().thousands(match)),
         Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
         Rule(
             rf"({NUMERAL})[ \u00a0]([^\W\d_]+)",
-            lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
+            lambda match: (said := language().roman_before_noun(match)) and f"{said} {match[2]}",
             "letter",
             frozenset(ROMANS),
         ),
@@ -145,4 +147,4 @@ def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, .
 
 def elision_rule(language: Callable[[], Romance]) -> Rule:
     """For languages with apostrophes."""
-    return Rule(ELIDED, lambda match: language().elided(match), "letter")
+    return Rule(ELIDED, lambda match: language().elided_acronym(match), "letter")
