@@ -21,7 +21,7 @@ from .official import OfficialMethods
 from .options import NUMBERS, PRECISIONS, Options
 from .pipeline import speak
 from .reading import chunks as text
-from .reading.normalize import find_reading
+from .reading.normalize import find_normalizer
 from .reading.tokenizer import Tokenizer, load_tokenizer
 from .schedule import Schedule
 from .sound.loudness import level as set_level
@@ -186,8 +186,8 @@ class TTSModel(OfficialMethods):
 
     def utterance(self, given: str, voice: Voice, options: Options, with_attention: bool = False) -> Utterance:
         """The utterance of a text, for `speak` or the engine. with_attention: record the attention that `timeline` needs."""
-        reading = find_reading(self.config.language, options.verbatim, options.lexicon, options.emoji)
-        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, reading)
+        normalizer = find_normalizer(self.config.language, options.verbatim, options.lexicon, options.emoji)
+        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, normalizer)
         return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
 
     def timeline(self) -> "Timeline":

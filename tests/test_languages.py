@@ -12,7 +12,7 @@ import pytest
 
 from pockettts.reading.languages import find_language
 from pockettts.reading.languages.base import Number
-from pockettts.reading.normalize import cleaned, normalize
+from pockettts.reading.normalize import clean_text, normalize
 
 CODES = ("de", "es", "fr", "it", "pt", "nl")
 TABLES = Path(__file__).parent / "data" / "spoken"
@@ -29,7 +29,7 @@ CASES = [(code, written, spoken) for code in CODES for written, spoken in table(
 
 @pytest.mark.parametrize(("code", "written", "spoken"), CASES, ids=[f"{code}: {written}" for code, written, _ in CASES])
 def test_spoken(code: str, written: str, spoken: str) -> None:
-    assert normalize(cleaned(written), code).text == spoken
+    assert normalize(clean_text(written), code).text == spoken
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -10,7 +10,7 @@ from pockettts import TTSModel
 from pockettts.errors import OptionError, TextError
 from pockettts.pipeline import decode
 from pockettts.reading.chunks import split_text
-from pockettts.reading.normalize import Reading
+from pockettts.reading.normalize import Normalizer
 from pockettts.words import timestamps
 from pockettts.words.alignment import Faults, Word, spans
 
@@ -25,7 +25,7 @@ def voice():
 
 def tokens(model, text):
     """The text of each token of a single-chunk text."""
-    (chunk,) = split_text(text, model.tokenizer, model.config, 500, 0, Reading("en"))
+    (chunk,) = split_text(text, model.tokenizer, model.config, 500, 0, Normalizer("en"))
     return model.tokenizer.pieces(chunk.text)
 
 

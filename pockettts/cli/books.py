@@ -189,18 +189,18 @@ def speak_files(
         heard: the output that gets the sound for the loudspeaker.
     """
     from ..books.production import Production, Style
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
     from .progress import BookProgress, held_log
 
     voices = Voices(args, config)
     voices.check()
-    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+    normalizer = find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     crew = _crew(args, config, voices)
     style = Style(
         sample_rate=config.mimi.sample_rate,
-        split=_splitter(args, config, reading),
+        split=_splitter(args, config, normalizer),
         known=voices.known,
-        check=_checker(reading),
+        check=_checker(normalizer),
         facts=partial(_facts, args, config.name, voices),
         writer=level_of(args),
         heard=heard,
@@ -295,7 +295,7 @@ def _setup(args: argparse.Namespace, config: "Config", voices: Voices) -> "Setup
     )
 
 
-def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
+def _splitter(args: argparse.Namespace, config: "Config", normalizer: Any) -> Any:
     """The function that splits a text into chunks. It loads the tokenizer at its first call."""
     from ..options import Options
     from ..reading.chunks import split_text
@@ -309,15 +309,15 @@ def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
         if not loaded:
             loaded.append(load_tokenizer(hub.local_path(table.tokenizer_path), table.n_bins))
         most = Options.max_tokens if args.max_tokens is None else args.max_tokens
-        return split_text(text, loaded[0], config, most, args.gap or 0.0, reading)
+        return split_text(text, loaded[0], config, most, args.gap or 0.0, normalizer)
 
     return split
 
 
-def _checker(reading: Any) -> Any:
+def _checker(normalizer: Any) -> Any:
     from ..reading.chunks import check
 
-    return lambda text: check(text, reading)
+    return lambda text: check(text, normalizer)
 
 
 def _facts(args: argparse.Namespace, model: str, voices: Voices, job: "Job", texts: list[str]) -> dict[str, Any]:

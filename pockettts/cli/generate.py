@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
     """Speak. Options and texts are checked before the model is downloaded and loaded."""
     from ..books.plan import with_chapters
     from ..reading.chunks import check
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
 
     files = _sources(args)
     if args.list:
@@ -136,9 +136,9 @@ def run(args: argparse.Namespace) -> None:
         return
     greeting = GREETINGS.get(config.language or "", GREETINGS["english"])
     document = None if args.follow else with_chapters(_read(args, files, greeting), args.chapters)
-    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+    normalizer = find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     for chapter in document.chapters if document else ():
-        check(chapter.text, reading)  # raises TextError
+        check(chapter.text, normalizer)  # raises TextError
     with ExitStack() as stack:
         job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
         if document is None:

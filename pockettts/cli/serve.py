@@ -153,7 +153,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
     from ..server import serve
     from ..server.settings import Settings
 
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError("--zeroconf announces the Wyoming port: give that too, such as --wyoming 10200")
     configs = _configs(args)
     for config in configs:  # raises TextError before a model is loaded
-        find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+        find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     if key and args.wyoming is not None:
         logger.warning("the Wyoming protocol has no keys: anyone who reaches port %d may speak", args.wyoming)

@@ -82,15 +82,15 @@ def read_address(address: str, language: Language) -> str:
     """The spoken form of an address."""
     pieces = PIECES.findall(address.rstrip("/"))
     host = pieces.index("@") if "@" in pieces else 0  # "john.doe@example.com": what is before it are names
-    said = []
+    spoken = []
     for number, piece in enumerate(pieces):
         if piece.isdecimal():
-            said.append(language.digits(piece))
+            spoken.append(language.digits(piece))
         elif piece.isalpha():
-            said.append(_read_word(piece, number > host and pieces[number - 1] == ".", language))
+            spoken.append(_read_word(piece, number > host and pieces[number - 1] == ".", language))
         else:
-            said.append(language.address_marks.get(piece, ""))
-    return " ".join(filter(None, said))
+            spoken.append(language.address_marks.get(piece, ""))
+    return " ".join(filter(None, spoken))
 
 
 def _read_word(word: str, is_behind_dot: bool, language: Language) -> str:

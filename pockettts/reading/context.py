@@ -3,7 +3,7 @@
 from .languages.base import Language
 from .neighbors import previous_word
 
-Found = tuple[int, str]  # a written form: its end, and its spoken form
+SpokenForm = tuple[int, str]  # a written form: its end, and its spoken form
 
 
 def is_label(text: str, place: int, language: Language) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 
-from .context import Found
+from .context import SpokenForm
 from .languages.base import Language
 
 QUOTED_SIGNS = re.compile(
@@ -14,7 +14,7 @@ SENTENCE_MARKS = ".!?\u2026,;:-\u2013\u2014'\u2019"
 BEHIND_WORD = re.compile(r"[^\W\d_]{2,} \Z")
 
 
-def named_signs(text: str, i: int, language: Language) -> Found | None:
+def named_signs(text: str, i: int, language: Language) -> SpokenForm | None:
     """The names of the signs at i, if there is nothing else between the marks around them.
 
     Marks that end a sentence can be a whole speech, `"?"`: they are named only behind a word.

@@ -142,8 +142,8 @@ def _ending(match: re.Match[str], noun: str) -> str:
 def _date(match: re.Match[str], day: int, month: int, year: int | None) -> str | None:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
-    said = f"{LANGUAGE.ordinal(day)[:-1]}{_ending(match, MONTHS[month - 1])} {MONTHS[month - 1]}"
-    return said if year is None else f"{said} {LANGUAGE.year(year)}"
+    spoken = f"{LANGUAGE.ordinal(day)[:-1]}{_ending(match, MONTHS[month - 1])} {MONTHS[month - 1]}"
+    return spoken if year is None else f"{spoken} {LANGUAGE.year(year)}"
 
 
 def _day(match: re.Match[str]) -> str | None:
@@ -155,11 +155,11 @@ def _numeric_day(match: re.Match[str]) -> str | None:
     year = int(written) if written else None
     if year is not None and len(written) == 2:
         year = full_year(year)
-    said = _date(match, int(match[1]), int(match[2]), year)
+    spoken = _date(match, int(match[1]), int(match[2]), year)
     ends = not written and (
         not match.string[match.end() :].strip("\"'”») \n") or next_word(match.string, match.end()).lower() in STARTERS and next_word(match.string, match.end())[0].isupper()
     )  # fmt: skip
-    return f"{said}." if said and ends else said
+    return f"{spoken}." if spoken and ends else spoken
 
 
 def _place(match: re.Match[str]) -> str | None:
@@ -198,9 +198,9 @@ def _place_at_end(match: re.Match[str]) -> str | None:
 
 def _place_of_two(match: re.Match[str]) -> str:
     """`vom 1.–3. Mai`, `am 3./4. März`, `5.-7. Klasse`."""
-    said = LANGUAGE.ordinal(int(match[1]))
+    spoken = LANGUAGE.ordinal(int(match[1]))
     noun = re.match(r"[-\u2013]?\d{1,2}\.[ \u00a0]([A-ZÄÖÜ]\w+)", match.string[match.end() :])
-    return said[:-1] + _ending(match, noun[1] if noun else "") + (" und" if match[2] else "")
+    return spoken[:-1] + _ending(match, noun[1] if noun else "") + (" und" if match[2] else "")
 
 
 def _place_alone(match: re.Match[str]) -> str | None:
@@ -246,14 +246,14 @@ def _roman(match: re.Match[str]) -> str | None:
         earlier = (name[1] or "").lower()
     is_woman = before in REGNAL_WOMEN
     if before.endswith("s") and before[:-1] in LANGUAGE.regnal_names:
-        said = f"des {place}n"
+        spoken = f"des {place}n"
     elif earlier in DATIVE:
-        said = f"der {place}n" if is_woman else f"dem {place}n"
+        spoken = f"der {place}n" if is_woman else f"dem {place}n"
     elif earlier in ACCUSATIVE and not is_woman:
-        said = f"den {place}n"
+        spoken = f"den {place}n"
     else:
-        said = f"{'die' if is_woman else 'der'} {place}"
-    return said + dot
+        spoken = f"{'die' if is_woman else 'der'} {place}"
+    return spoken + dot
 
 
 DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
@@ -527,27 +527,27 @@ class German(European):
         return words
 
     def cardinal(self, n: int, gender: str = "") -> str:
-        said = super().cardinal(n)
-        if gender and said.endswith("eins"):
-            return f"{said[:-1]}e" if gender == "f" and n == 1 else said[:-1]
-        return said
+        spoken = super().cardinal(n)
+        if gender and spoken.endswith("eins"):
+            return f"{spoken[:-1]}e" if gender == "f" and n == 1 else spoken[:-1]
+        return spoken
 
     def cardinal_before_noun(self, match: re.Match[str]) -> str | None:
         """`mit 1 Hand`: "einer", by the case that the preposition takes."""
-        said, before = super().cardinal_before_noun(match), word_before(match)
-        if said not in ("ein", "eine"):
-            return said
+        spoken, before = super().cardinal_before_noun(match), word_before(match)
+        if spoken not in ("ein", "eine"):
+            return spoken
         if before in DATIVE or before in ("in", "vor"):
-            return "einer" if said == "eine" else "einem"
-        is_masculine = said == "ein" and self.gender_of(match[2].lower(), True) == "m"
-        return "einen" if is_masculine and before in ACCUSATIVE else said
+            return "einer" if spoken == "eine" else "einem"
+        is_masculine = spoken == "ein" and self.gender_of(match[2].lower(), True) == "m"
+        return "einen" if is_masculine and before in ACCUSATIVE else spoken
 
     def decimals(self, digits: str) -> str:
         return self.digits(digits)
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        said = super().ordinal(n)
-        return said + (suffix[-1] if suffix and suffix[-1] in "nrsm" else "")
+        spoken = super().ordinal(n)
+        return spoken + (suffix[-1] if suffix and suffix[-1] in "nrsm" else "")
 
     def year(self, n: int) -> str:
         century, rest = divmod(n, 100)
@@ -612,12 +612,12 @@ class German(European):
         return f"{self.ordinal(day)}r"
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        said = f"{self.cardinal(hours, 'n')} Uhr"
+        spoken = f"{self.cardinal(hours, 'n')} Uhr"
         if minutes:
-            said += f" {self.cardinal(minutes)}"
+            spoken += f" {self.cardinal(minutes)}"
         if seconds:
-            said += f" und {self.measure(Number(seconds), self.units['s'])}"
-        return said
+            spoken += f" und {self.measure(Number(seconds), self.units['s'])}"
+        return spoken
 
     def roman_numeral(self, n: int, before: str) -> str | None:
         return self.cardinal(n) if before.lower() in self.roman_cues and n not in LETTERS else None

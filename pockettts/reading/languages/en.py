@@ -581,10 +581,10 @@ class English(Language):
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
         parts = [(hours, "hour"), (minutes, "minute"), (seconds, "second")]
-        said = [f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n]
-        if not said:
+        spoken = [f"{self.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts if n]
+        if not spoken:
             return "zero seconds"
-        return f"{' '.join(said[:-1])} and {said[-1]}" if seconds and len(said) > 1 else " ".join(said)
+        return f"{' '.join(spoken[:-1])} and {spoken[-1]}" if seconds and len(spoken) > 1 else " ".join(spoken)
 
     def serial_number(self, digits: str) -> str:
         if len(digits) == 3 and digits[0] != "0" and digits[1] == "0" and digits[2] != "0":

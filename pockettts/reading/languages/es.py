@@ -355,14 +355,14 @@ class Spanish(Iberian):
     # --- numbers --------------------------------------------------------------------------------------------------------------
 
     def cardinal(self, n: int, gender: str = "") -> str:
-        said = re.sub(r"uno(?= mil)", "un", super().cardinal(n)).replace("veintiun ", "veintiún ")
+        spoken = re.sub(r"uno(?= mil)", "un", super().cardinal(n)).replace("veintiun ", "veintiún ")
         if gender == "m":
-            return re.sub(r"veintiuno$", "veintiún", re.sub(r"\buno$", "un", said))
+            return re.sub(r"veintiuno$", "veintiún", re.sub(r"\buno$", "un", spoken))
         if gender == "f":
-            millions, mark, rest = said.rpartition("millón " if "millón " in said else "millones ")
+            millions, mark, rest = spoken.rpartition("millón " if "millón " in spoken else "millones ")
             rest = re.sub(r"(cient|quinient|novecient|setecient)os\b", r"\1as", rest)
             return millions + mark + re.sub(r"uno$", "una", rest)
-        return said
+        return spoken
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         spoken = super().ordinal(n, suffix)
@@ -376,8 +376,8 @@ class Spanish(Iberian):
         return spoken
 
     def roman_before_noun(self, match: re.Match[str]) -> str | None:
-        said = super().roman_before_noun(match)
-        return said and re.sub(r"\b(primer|tercer)o$", r"\1", said)
+        spoken = super().roman_before_noun(match)
+        return spoken and re.sub(r"\b(primer|tercer)o$", r"\1", spoken)
 
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
         if denominator == 2 and numerator == 1 and whole:
@@ -394,27 +394,29 @@ class Spanish(Iberian):
 
     def _avo(self, n: int) -> str:
         """12: "doceavo", 24: "veinticuatroavo"."""
-        said = self.cardinal(n)
-        plain = said.translate(str.maketrans("áéíóú", "aeiou"))
+        spoken = self.cardinal(n)
+        plain = spoken.translate(str.maketrans("áéíóú", "aeiou"))
         return plain + ("vo" if plain.endswith("a") else "avo")
 
     # --- dates, times ---------------------------------------------------------------------------------------------------------
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        said = self.cardinal(hours, "f")
+        spoken = self.cardinal(hours, "f")
         hour = "hora" if hours == 1 else "horas"
         if 1 <= hours <= 12 and half not in HOURS and seconds is None:
             parts = {0: "", 15: "y cuarto", 30: "y media"}
-            return f"{said} {parts.get(minutes, f'y {self.cardinal(minutes)}')}".strip()
+            return f"{spoken} {parts.get(minutes, f'y {self.cardinal(minutes)}')}".strip()
         if not minutes and not seconds:
-            return f"{said} {hour}"
+            return f"{spoken} {hour}"
         zero = f"{self.cardinal(0)} " if minutes < 10 else ""
-        said = f"{said} {hour} {self.cardinal(minutes)}" if hours == 0 else f"{said} {zero}{self.cardinal(minutes)}"
-        said += f" {hour}" if half in HOURS and hours else ""
+        spoken = (
+            f"{spoken} {hour} {self.cardinal(minutes)}" if hours == 0 else f"{spoken} {zero}{self.cardinal(minutes)}"
+        )
+        spoken += f" {hour}" if half in HOURS and hours else ""
         return (
-            said
+            spoken
             if not seconds
-            else f"{said} y {self.cardinal(seconds, 'm')} {'segundo' if seconds == 1 else 'segundos'}"
+            else f"{spoken} y {self.cardinal(seconds, 'm')} {'segundo' if seconds == 1 else 'segundos'}"
         )
 
 

@@ -88,7 +88,7 @@ def abbreviation_rules(table: Mapping[str, str], ending: Iterable[str] = ()) -> 
     table: by the abbreviation as it is written with spaces. ending: those that may end a sentence, whose last dot then stays.
     """
     ends = frozenset(ending)
-    said = {_squeezed(key): value for key, value in table.items()}
+    spoken = {_squeezed(key): value for key, value in table.items()}
     alternatives: dict[str, list[str]] = {}
     for key in sorted(table, key=len, reverse=True):
         first, rest = key[0], re.escape(key[1:].removesuffix(".")).replace(r"\ ", f"{SPACES}?")
@@ -99,7 +99,7 @@ def abbreviation_rules(table: Mapping[str, str], ending: Iterable[str] = ()) -> 
         )
     for part, patterns in alternatives.items():
         pattern = rf"(?:{'|'.join(patterns)})(?!\w)"
-        yield Rule(pattern, lambda match: said.get(_squeezed(match[0])), "letter", frozenset((part,)))
+        yield Rule(pattern, lambda match: spoken.get(_squeezed(match[0])), "letter", frozenset((part,)))
 
 
 def month_abbreviation_rule(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
@@ -136,7 +136,7 @@ def weekday_range_rule(language: Callable[[], Language], days: Mapping[str, str]
 
 
 def _day(name: str, days: Mapping[str, str]) -> str:
-    return next(said for day, said in days.items() if day.lower() == name.lower())
+    return next(spoken for day, spoken in days.items() if day.lower() == name.lower())
 
 
 def word_before(match: re.Match[str]) -> str:
@@ -199,16 +199,16 @@ class European(Language):
         if before in self.label_words or len(match[1]) > 15 or not self._is_noun(noun):
             return None
         if any(
-            before in (key.rstrip(".").lower(), said.lower())
-            for key, said in self.number_abbreviations.items()
+            before in (key.rstrip(".").lower(), spoken.lower())
+            for key, spoken in self.number_abbreviations.items()
             if "." in key
         ):
             return None  # "Nr. 1 BGB"
         if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_cues:
             return None
         gender = self.gender_of(noun.lower(), n == 1)
-        said = self.cardinal(n, gender) if gender else ""
-        return said if said and said != self.cardinal(n) else None
+        spoken = self.cardinal(n, gender) if gender else ""
+        return spoken if spoken and spoken != self.cardinal(n) else None
 
     def _is_noun(self, word: str) -> bool:
         lower = word.lower()
@@ -272,8 +272,8 @@ class European(Language):
 
     def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
-        said = self.fraction(whole, numerator, denominator)
-        return f"{said} {noun.one if whole is None else noun.many}"
+        spoken = self.fraction(whole, numerator, denominator)
+        return f"{spoken} {noun.one if whole is None else noun.many}"
 
     def year_pair(self, match: re.Match[str]) -> str:
         """`2023/24`."""

@@ -339,8 +339,8 @@ class French(Romance):
     # --- numbers --------------------------------------------------------------------------------------------------------------
 
     def cardinal(self, n: int, gender: str = "") -> str:
-        said = super().cardinal(n)
-        return re.sub(r"\bun$", "une", said) if gender == "f" else said
+        spoken = super().cardinal(n)
+        return re.sub(r"\bun$", "une", spoken) if gender == "f" else spoken
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         ending = suffix.lower()
@@ -348,12 +348,12 @@ class French(Romance):
         ending = ending.removesuffix("s")
         is_woman = ending in ("re", "ère", "nde", "a")
         if n == 1:
-            said = "première" if is_woman else "premier"
+            spoken = "première" if is_woman else "premier"
         elif ending in ("nd", "nde", "d", "de") and n == 2:
-            said = "seconde" if ending.endswith("e") else "second"
+            spoken = "seconde" if ending.endswith("e") else "second"
         else:
-            said = re.sub("^un ", "", re.sub("(cent|vingt)sième", r"\1ième", super().ordinal(n)))
-        return said + plural
+            spoken = re.sub("^un ", "", re.sub("(cent|vingt)sième", r"\1ième", super().ordinal(n)))
+        return spoken + plural
 
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
         if denominator == 2 and numerator == 1:
@@ -406,24 +406,24 @@ class French(Romance):
         return f"d'{name}" if name[0] in "aeéiouhœy" and not name.startswith(("yen", "yuan", "hryv")) else f"de {name}"
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        said = f"{self.cardinal(hours, 'f')} {'heure' if hours < 2 else 'heures'}"
+        spoken = f"{self.cardinal(hours, 'f')} {'heure' if hours < 2 else 'heures'}"
         if minutes:
-            said += f" {self.cardinal(minutes, 'f')}"
+            spoken += f" {self.cardinal(minutes, 'f')}"
         if seconds:
-            said += f" et {self.cardinal(seconds, 'f')} {'seconde' if seconds == 1 else 'secondes'}"
-        return said
+            spoken += f" et {self.cardinal(seconds, 'f')} {'seconde' if seconds == 1 else 'secondes'}"
+        return spoken
 
     def telephone(self, groups: list[str]) -> str:
         """In pairs: "zéro un, vingt-trois"; numbers that are grouped otherwise digit by digit."""
         if any(len(group) in (3, 5) for group in groups[1:]):
             return super().telephone(groups)
-        said = []
+        spoken = []
         for group in groups:
             digits = group.lstrip("+")
             plus = "plus " if group[0] == "+" else ""
             pairs = [digits] if len(digits) < 4 else [digits[i : i + 2] for i in range(0, len(digits), 2)]
-            said += [plus + self._pair(pair) for pair in pairs]
-        return ", ".join(said)
+            spoken += [plus + self._pair(pair) for pair in pairs]
+        return ", ".join(spoken)
 
     def _pair(self, digits: str) -> str:
         zeros = len(digits) - len(digits.lstrip("0"))

@@ -347,7 +347,7 @@ class Italian(Romance):
         ),
         Rule(
             r"([IVX]+) sec\.(?!\w)",
-            lambda match: (said := LANGUAGE.roman_ordinal(match[1])) and f"{said} secolo",
+            lambda match: (spoken := LANGUAGE.roman_ordinal(match[1])) and f"{spoken} secolo",
             "letter",
             frozenset(ROMANS),
         ),
@@ -369,16 +369,16 @@ class Italian(Romance):
     # --- numbers --------------------------------------------------------------------------------------------------------------
 
     def cardinal(self, n: int, gender: str = "") -> str:
-        said = re.sub(r"(ion[ei]|iard[oi]) e (?=\w{5})", r"\1 ", re.sub(r"(?<=\w)tre\b", "tré", super().cardinal(n)))
-        said = said.replace("dicotto", "diciotto")  # num2words elides too much in 118
+        spoken = re.sub(r"(ion[ei]|iard[oi]) e (?=\w{5})", r"\1 ", re.sub(r"(?<=\w)tre\b", "tré", super().cardinal(n)))
+        spoken = spoken.replace("dicotto", "diciotto")  # num2words elides too much in 118
         if n == 1 and gender:
             return "una" if gender == "f" else "un"
-        return said
+        return spoken
 
     def ordinal(self, n: int, suffix: str = "") -> str:
-        said = re.sub("^un ", "", super().ordinal(n)).replace("dicott", "diciott")
+        spoken = re.sub("^un ", "", super().ordinal(n)).replace("dicott", "diciott")
         ending = suffix[-1:]
-        return said[:-1] + ("a" if ending in ("a", "ª") else ending if ending in ("i", "e") and ending else "o")
+        return spoken[:-1] + ("a" if ending in ("a", "ª") else ending if ending in ("i", "e") and ending else "o")
 
     def roman_numeral(self, n: int, before: str) -> str | None:
         """Parts of a work have ordinals: "atto terzo"."""
@@ -440,12 +440,12 @@ class Italian(Romance):
     # --- dates, times ---------------------------------------------------------------------------------------------------------
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        said = self.cardinal(hours, "f" if hours == 1 else "")
+        spoken = self.cardinal(hours, "f" if hours == 1 else "")
         if minutes:
-            said += f" e {self.cardinal(minutes)}"
+            spoken += f" e {self.cardinal(minutes)}"
         if seconds:
-            said += f" e {self.cardinal(seconds, 'm')} {'secondo' if seconds == 1 else 'secondi'}"
-        return said
+            spoken += f" e {self.cardinal(seconds, 'm')} {'secondo' if seconds == 1 else 'secondi'}"
+        return spoken
 
 
 def _article(noun: str, gender: str) -> str:

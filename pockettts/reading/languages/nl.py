@@ -260,10 +260,10 @@ class Dutch(European):
         return part if whole is None else f"{self.cardinal(whole)} en {part}"
 
     def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        said = f"{self.cardinal(hours)} uur"
+        spoken = f"{self.cardinal(hours)} uur"
         if minutes:
-            said += f" {self.cardinal(minutes)}"
-        return said if not seconds else f"{said} en {self.measure(Number(seconds), self.units['s'])}"
+            spoken += f" {self.cardinal(minutes)}"
+        return spoken if not seconds else f"{spoken} en {self.measure(Number(seconds), self.units['s'])}"
 
     def roman_numeral(self, n: int, before: str) -> str | None:
         if before.lower() in self.roman_cues and n not in LETTERS:

@@ -364,14 +364,14 @@ class Portuguese(Iberian):
     # --- numbers --------------------------------------------------------------------------------------------------------------
 
     def cardinal(self, n: int, gender: str = "") -> str:
-        said = super().cardinal(n)
+        spoken = super().cardinal(n)
         if gender == "f":
-            millions, mark, rest = said.rpartition("ões ") if "ões " in said else said.rpartition("ão ")
+            millions, mark, rest = spoken.rpartition("ões ") if "ões " in spoken else spoken.rpartition("ão ")
             rest = re.sub(
                 r"\bdois(?=$| mil)", "duas", re.sub(r"(ent)os\b", r"\1as", re.sub(r"\bum(?=$| mil)", "uma", rest))
             )
             return millions + mark + rest.replace("duzentos", "duzentas")
-        return said
+        return spoken
 
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
         if denominator == 2 and numerator == 1:

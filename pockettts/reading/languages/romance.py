@@ -37,8 +37,8 @@ class Romance(European):
 
     def _fraction_of_symbol(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
         """Halves of other nouns too: "media taza", "dos tazas y media"."""
-        if said := super()._fraction_of_symbol(whole, numerator, denominator, symbol):
-            return said
+        if spoken := super()._fraction_of_symbol(whole, numerator, denominator, symbol):
+            return spoken
         if (numerator, denominator) == (1, 2) and symbol in ("ora", "hora"):
             return self.fraction_of(
                 int(whole) if whole else None, 1, 2, Noun(symbol, symbol[:-1] + ("e" if symbol == "ora" else "as"), "f")
@@ -131,14 +131,14 @@ class Iberian(Romance):
 
 
 def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, ...]:
-    """The rules of `Romance`. number: how `n°` is said."""
+    """The rules of `Romance`. number: the spoken form of `n°`."""
     return (
         *european_rules(language),
         Rule(THOUSANDS, lambda match: language().thousands(match)),
         Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
         Rule(
             rf"({NUMERAL})[ \u00a0]([^\W\d_]+)",
-            lambda match: (said := language().roman_before_noun(match)) and f"{said} {match[2]}",
+            lambda match: (spoken := language().roman_before_noun(match)) and f"{spoken} {match[2]}",
             "letter",
             frozenset(ROMANS),
         ),
