@@ -126,7 +126,7 @@ else:
 
 
 @contextmanager
-def working_as(team: Team | None) -> Iterator[None]:
+def using_team(team: Team | None) -> Iterator[None]:
     """Inside this context, kernels called by the current thread use the team's number of threads; None: the process's number."""
     join(team)
     try:

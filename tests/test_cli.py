@@ -214,7 +214,7 @@ def test_the_time_to_write_a_block_does_not_count():
     progress = Progress(100, 0, 100, quiet=True)
     for _ in progress.timed([(None, np.zeros(50))] * 4):
         time.sleep(0.05)
-    assert re.match(r"2\.00 s of audio, RTF 0\.0[01]\d, TTFA 0 ms", progress.figures())
+    assert re.match(r"2\.00 s of audio, RTF 0\.0[01]\d, TTFA 0 ms", progress.summary())
 
 
 def test_quiet_and_debug_output(run, options):

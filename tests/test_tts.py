@@ -152,7 +152,7 @@ def test_the_faster_schedule_is_chosen(monkeypatch, faster):
     monkeypatch.setattr("pockettts.schedule.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def decode(item):
-        ahead = schedule._tried // BLOCK % 2 == 1 if schedule.ahead is None else schedule.ahead
+        ahead = schedule._scheduled // BLOCK % 2 == 1 if schedule.ahead is None else schedule.ahead
         now[0] += (0.01 if ahead == faster else 0.02) + (0.5 if item == 7 else 0)  # once something else was in the way
         return item
 
@@ -172,7 +172,7 @@ def test_frames_of_a_slow_reader_do_not_count():
 
 def test_threads_of_a_team():
     team = ops.Team(3)
-    with ops.working_as(team):
+    with ops.using_team(team):
         assert ops.get_threads() == 3
         team.size = 4
         assert ops.get_threads() == 4

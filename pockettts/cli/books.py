@@ -190,7 +190,7 @@ def speak_files(
     """
     from ..books.production import Production, Style
     from ..reading.normalize import find_normalizer
-    from .progress import BookProgress, held_log
+    from .progress import BookProgress, deferred_log
 
     voices = Voices(args, config)
     voices.check()
@@ -210,7 +210,7 @@ def speak_files(
     observer = BookProgress(args, config.mimi.sample_rate, len(files) if is_batch else 0, bool(config.alignment_heads))
     production = Production(crew, style, observer, resume=args.resume, skip_finished=is_batch)
     jobs = list(_jobs(args, files, path, voices)) if not args.json_input else _jobs(args, files, path, voices)
-    with held_log(args.quiet, observer):
+    with deferred_log(args.quiet, observer):
         failures = production.run(observer.counted(jobs))
     if player:
         player.finish()
@@ -308,8 +308,8 @@ def _splitter(args: argparse.Namespace, config: "Config", normalizer: Any) -> An
     def split(text: str) -> Iterator[Any]:
         if not loaded:
             loaded.append(load_tokenizer(hub.local_path(table.tokenizer_path), table.n_bins))
-        most = Options.max_tokens if args.max_tokens is None else args.max_tokens
-        return split_text(text, loaded[0], config, most, args.gap or 0.0, normalizer)
+        max_tokens = Options.max_tokens if args.max_tokens is None else args.max_tokens
+        return split_text(text, loaded[0], config, max_tokens, args.gap or 0.0, normalizer)
 
     return split
 

@@ -67,7 +67,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_document_options(parser: argparse.ArgumentParser) -> None:
-    """What is read of documents beside their text, for `apparatus_of`."""
+    """Options for what is read in addition to the text of documents, for `apparatus_of`."""
     parser.add_argument(
         "--notes", choices=("skip", "read"), default="skip", help="footnotes and endnotes of a file (default: skip)"
     )
@@ -127,7 +127,7 @@ def check_official_options(args: argparse.Namespace) -> None:
 
         warn_of_device(args.device)
     if getattr(args, "reload", False):
-        import logging  # not before --help is answered
+        import logging  # a slow import, which --help does not need
 
         logging.getLogger("pockettts").warning("--reload has no effect here: restart the server after a change")
 
@@ -150,7 +150,7 @@ def within(number: Number) -> Callable[[str], float]:
 
 
 def print_message(message: str, end: str = "\n") -> None:
-    """Print a line on stderr. A closed stderr is no error."""
+    """Print a line on stderr. A closed stderr is not an error."""
     try:
         if sys.stderr is not None:  # else print would take stdout
             print(" ".join(message.splitlines()), end=end, file=sys.stderr, flush=True)

@@ -181,7 +181,7 @@ def _path(args: argparse.Namespace, files: list[str]) -> str | None:
     """The file to write; None: stdout, or only the loudspeaker. Raises OptionError for options that can't be combined."""
     to_stdout = args.stream or args.output == "-"
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
-        raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
+        raise OptionError("stdout is not a pipe or a file: add `| PLAYER` or `> FILE`, or use -o FILE")
     path = None if to_stdout else args.output if args.output is not None or args.play else OUTPUT
     if path is not None and (descriptor := descriptor_of(path)) is not None and _is_terminal(descriptor):
         raise OptionError(f"{path} is a terminal, not a pipe or file, where sound could go: use -o FILE")
@@ -304,7 +304,7 @@ class _Job:
         progress.clear()
         if not self.args.quiet:
             place = files or self.path or ("stdout" if self.args.stream or self.args.output == "-" else "played")
-            print_message(f"{place}: {progress.figures()}")
+            print_message(f"{place}: {progress.summary()}")
 
 
 def _speak(job: _Job, chapters: "list[Chapter]") -> None:

@@ -9,7 +9,7 @@ from .common import add_model_options, config_of, print_message
 if TYPE_CHECKING:
     from ..voices.folders import VoiceFolder
 
-MAX_BYTES = 100 << 20  # of a recording to add; a voice needs no more than 30 seconds
+MAX_BYTES = 100 << 20  # largest recording to add; 30 seconds are enough for a voice
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

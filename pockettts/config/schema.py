@@ -99,12 +99,12 @@ def _invalid_values(section: Any, prefix: str = "") -> Iterator[str]:
     """The errors in single values."""
     for f in dataclasses.fields(section):
         value, key = getattr(section, f.name), prefix + f.name
-        least, most = _RANGES.get(f.name, (1, 10**6))
+        minimum, maximum = _RANGES.get(f.name, (1, 10**6))
         if dataclasses.is_dataclass(value):
             yield from _invalid_values(value, key + ".")
         for number in value if isinstance(value, (list, tuple)) else [value]:
-            if type(number) in (int, float) and not least <= number <= most:  # or NaN
-                yield f"{key}: {show(number)} makes no sense; give a number from {least:,} to {most:,}"
+            if type(number) in (int, float) and not minimum <= number <= maximum:  # or NaN
+                yield f"{key}: {show(number)} makes no sense; give a number from {minimum:,} to {maximum:,}"
         if value not in (choices := _CHOICES.get(f.name, (value,))):
             yield f"{key}: {show(value)} is not known; use {either(choices)}"
         if f.name == "voices_path" and value and "{voice}" not in value:

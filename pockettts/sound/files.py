@@ -136,7 +136,7 @@ class Writer:
         sample_rate: in Hz.
         tags: the tags of the file. They can be replaced (`file.tags = ...`) until the end of the block, when the times of chapters
             are known. Streams have no tags.
-        loudness: target integrated loudness of the whole file in LUFS. The sound is stored in an unnamed file beside `path` until
+        loudness: target integrated loudness of the whole file in LUFS. The sound is stored in an unnamed file in the folder of `path` until
             its loudness is known; a stream is adjusted by `loudness.Loudness` while it is written.
         volume: an additional factor. Peaks are limited, so that nothing clips.
 

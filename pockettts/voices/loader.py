@@ -111,7 +111,7 @@ class VoiceLoader:
             if cut:
                 problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
             known = self._clone(samples, origin), problems
-            if cache and key and cache.key(path) == key:  # else the file was changed meanwhile
+            if cache and key and cache.key(path) == key:  # otherwise the file has changed since
                 cache.put(key, *known)
         state, problems = known
         for problem in problems:

@@ -27,7 +27,7 @@ class VoiceState:
 
     Attributes:
         layers: keys and values of all T positions for each layer, float32 [2, T, H_kv, D].
-        model: the name of the model that made it, if known.
+        model: the name of the model that computed it, if known.
         weights: the fingerprint of that model's flow LM, if known.
     """
 
@@ -166,7 +166,7 @@ def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
 
 
 def _values(name: str, tensor: Tensor) -> np.ndarray:
-    """The values as float32; a view if they are float32 already. Raises ValueError if there are none or some are not finite."""
+    """The values as float32; a view if they are float32 already. Raises ValueError if it is empty or has values that are not finite."""
     if tensor.dtype not in ("F32", "F16", "BF16"):
         raise ValueError(f"{name} is of type {tensor.dtype}")
     array = tensor.float32()
