@@ -71,7 +71,7 @@ class WrittenForms:
         self._spaced_magnitudes = {key for key in lang.magnitudes if len(key) > 2}
         signs, codes = any_of(lang.currency_signs), any_of(lang.currencies)
         unit = any_of(lang.units)
-        half = rf"(?:{SPACE}?({any_of(lang.day_periods)})(?![\w]))"
+        day_period = rf"(?:{SPACE}?({any_of(lang.day_periods)})(?![\w]))"
         month = any_of(lang.months)
         suffix = rf"(?:{lang.ordinal_suffix}{'|' + lang.day_suffix if lang.day_suffix else ''})?"
         hour = lang.time_separator
@@ -117,8 +117,8 @@ class WrittenForms:
         self._at_digit += [
             (IP_ADDRESS, self._ip_address),
             (TELEPHONE, self._telephone),
-            (re.compile(rf"(\d{{1,3}})(?:{hour})(\d\d)(?:(?:{hour})(\d\d)(?:[.,]\d+)?)?{half}?(?!\w|:\d)"), self._time),
-            (re.compile(rf"(\d{{1,2}}){half}"), self._hour),
+            (re.compile(rf"(\d{{1,3}})(?:{hour})(\d\d)(?:(?:{hour})(\d\d)(?:[.,]\d+)?)?{day_period}?(?!\w|:\d)"), self._time),
+            (re.compile(rf"(\d{{1,2}}){day_period}"), self._hour),
             (re.compile(r"(?:(\d{1,3})[ \u00a0-])?(\d{1,4})[/\u2044](\d{1,4})(?!\w|[/.,-]\d)"), self._fraction),
             (re.compile(rf"(\d+){SPACE}?([{VULGAR}])"), self._mixed_fraction),
             (re.compile(rf"(\d{{3}}0|[2-9]0)(?:{lang.decade_suffix})(?!\w)"), self._decade),
@@ -523,8 +523,8 @@ def _telephone_groups(digits: str) -> list[str]:
     return [*filter(None, (head[: len(head) % 3], *re.findall("...", head[len(head) % 3 :]))), digits[-4:]]
 
 
-def _day_period_key(half: str | None) -> str:
-    return "".join(filter(str.isalpha, half or "")).lower()
+def _day_period_key(period: str | None) -> str:
+    return "".join(filter(str.isalpha, period or "")).lower()
 
 
 def _digits_end(text: str, i: int) -> int:

@@ -1,21 +1,21 @@
 """The base class of languages: the tables and methods that text normalization needs.
 
-`Language` is a class of tables and short methods. A language is a subclass in a module of its own; it fills the tables and overrides
-the methods whose default does not fit. The default methods are made for a language with two forms of a noun (one, many).
-`written_forms.py` finds numbers, dates, prices and so on in a text by these tables, takes them apart, and calls the methods.
+Each language is a subclass in its own module. It fills the tables, and overrides methods whose default does not fit. The defaults are for
+a language whose nouns have a singular and a plural. `written_forms.py` classifies numbers, dates, prices and so on with the tables, parses
+them, and calls the methods to verbalize them.
 
-Everything that a method returns is spoken text: words with single spaces between them, in lower case unless the language writes a
-capital (German nouns), without digits and without marks, but for a comma where a speaker would make a short pause.
+All methods return spoken text: words with single spaces between them, in lower case except for German nouns and the like, without digits
+and marks. A comma stands for a short pause.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import ClassVar, Literal
 
-LARGEST = 10**15  # numbers beyond are spoken digit by digit
-ROMANS = {  # Roman numerals below 40, in small letters
+MAX_CARDINAL = 10**15  # larger numbers are spoken digit by digit
+ROMANS = {  # Roman numerals below 40, in lower case
     tens + ones: 10 * ten + one
     for ten, tens in enumerate(("", "x", "xx", "xxx"))
     for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
@@ -44,7 +44,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun behind a number: a unit, a currency, a magnitude. gender: argument of `Language.cardinal`, for "eine Minute", "una libra"."""
+    """A noun after a number: a unit, a currency, a magnitude. gender: the argument of `Language.cardinal`, for "eine Minute", "una libra"."""
 
     one: str
     many: str
@@ -53,7 +53,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Currency:
-    """A currency and its hundredth. If `minor` is None, decimals are read as decimals."""
+    """A currency, and its unit of one hundredth. If `minor` is None, decimals are read as decimals."""
 
     major: Noun
     minor: Noun | None = None
@@ -61,14 +61,13 @@ class Currency:
 
 @dataclass(frozen=True)
 class Rule:
-    """A written form that only this language has. It is tried before the common ones, wherever a word or number begins.
+    """A written form of one language. Rules are tried before the common forms, at each start of a word or number.
 
     Attributes:
-        pattern: a regex, compiled when it is first tried. It is matched at the place, not searched; it may look at the text before
-            the place with `(?<=...)`, and must not match the empty string.
-        verbalize: the spoken form of a match; None: the match is another written form.
+        pattern: a regex that must match at the position. It may look behind with `(?<=...)`, and must not match the empty string.
+        verbalize: returns the spoken form of a match, or None if the match is another written form.
         first: the kind of the first character of a match.
-        triggers: the words for which a rule that starts with a letter is tried, in lower case; empty: all words.
+        triggers: for rules that start with a letter: the words, in lower case, for which the rule is tried; empty: all words.
     """
 
     pattern: str
@@ -81,16 +80,33 @@ class Rule:
         return re.compile(self.pattern)
 
 
-def parse_nouns(table: str) -> dict[str, Noun]:
-    """A table of nouns. Its lines are `symbol symbol ...: one, many, gender`; the last two may be left out.
-
-    Symbols are written as they come out of `unicode.py`: "μ" is the Greek letter, "℃" has become "°C"; "m²" stays.
-    """
-    found: dict[str, Noun] = {}
+def table_rows(table: str) -> Iterator[tuple[str, str]]:
+    """The lines of a table, as what is before and behind the colon. Blank lines are skipped."""
     for line in filter(None, map(str.strip, table.splitlines())):
-        symbols, _, forms = line.partition(":")
-        one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
-        found |= dict.fromkeys(symbols.split(), Noun(one, many or one, gender))
+        key, _, value = line.partition(":")
+        yield key, value
+
+
+def parse_noun(forms: str) -> Noun:
+    """A noun from `one, many, gender`. The last two are optional."""
+    one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
+    return Noun(one, many or one, gender)
+
+
+def parse_nouns(table: str) -> dict[str, Noun]:
+    """A table of nouns. Its lines are `symbol symbol ...: one, many, gender`.
+
+    Symbols are in the normal form of `unicode.py`: "μ" is the Greek letter, "°C" stands for "℃" too; "m²" stays.
+    """
+    return {symbol: parse_noun(forms) for symbols, forms in table_rows(table) for symbol in symbols.split()}
+
+
+def parse_currencies(table: str) -> dict[str, Currency]:
+    """A table of currencies. Its lines are `code: one, many, gender | one, many, gender`: the major and the minor unit."""
+    found: dict[str, Currency] = {}
+    for code, forms in table_rows(table):
+        major, *minor = map(parse_noun, forms.split("|"))
+        found[code] = Currency(major, minor[0] if minor else None)
     return found
 
 
@@ -105,7 +121,7 @@ def word_set(text: str) -> frozenset[str]:
 
 
 class Language:
-    """The tables and methods of one language; see the module. Methods are pure. Instances have no state."""
+    """The tables and methods of one language. Methods are pure; instances have no state."""
 
     # --- its name ---
     code: ClassVar[str] = ""  # ISO 639-1: "en"
@@ -137,16 +153,16 @@ class Language:
     money_and: ClassVar[str] = "and"  # between dollars and cents; "" is none
     minor_is_named: ClassVar[bool] = True  # whether "cents" is spoken in "three dollars and fifty cents"
     of_magnitude: ClassVar[str] = ""  # between a magnitude and its noun: "de" in "3 millones de euros"
-    units: ClassVar[Mapping[str, Noun]] = {}  # by symbol, as it is written: "km", "°C", "m²", "km/h"; "%" too
+    units: ClassVar[Mapping[str, Noun]] = {}  # by symbol: "km", "°C", "m²", "km/h"; "%" too
     per: ClassVar[str] = "per"  # "5 kg/m" where `units` has no "kg/m"
 
     # --- dates and times ---
-    months: ClassVar[Mapping[str, int]] = {}  # 1 to 12 by name or abbreviation, in lower case, without its dot
-    month_names: ClassVar[tuple[str, ...]] = ()  # 12, as they are spoken
-    weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations (lower case, without their dot) before a date -> spoken
+    months: ClassVar[Mapping[str, int]] = {}  # 1 to 12 by name or abbreviation, in lower case, without the dot
+    month_names: ClassVar[tuple[str, ...]] = ()  # the 12 spoken names
+    weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations before a date, in lower case, without the dot -> spoken
     date_order: ClassVar[Literal["mdy", "dmy"]] = "dmy"  # of 3/4/2026
     numeric_date_separator: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
-    day_suffix: ClassVar[str] = ""  # regex: what may stand between day and month besides `ordinal_suffix`: "\.", "er|º"
+    day_suffix: ClassVar[str] = ""  # regex: a suffix of the day in addition to `ordinal_suffix`: "\.", "er|º"
     date_separator: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
     months_are_capitalized: ClassVar[bool] = True  # whether `ambiguous_months` must start with a capital
     ambiguous_months: ClassVar[frozenset[str]] = (
@@ -155,7 +171,7 @@ class Language:
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     time_separator: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
     hms_is_duration: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
-    day_periods: ClassVar[Mapping[str, str]] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" drops it
+    day_periods: ClassVar[Mapping[str, str]] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" is silent
     year_cues: ClassVar[frozenset[str]] = (
         frozenset()
     )  # words (lower case) after which four digits are a year: "in", "since"
@@ -163,7 +179,9 @@ class Language:
     decade_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
 
     # --- words ---
-    titles: ClassVar[Mapping[str, str]] = {}  # before a capital letter, never at a sentence's end: "Dr." -> "Doctor"
+    titles: ClassVar[
+        Mapping[str, str]
+    ] = {}  # before a capital letter, never at the end of a sentence: "Dr." -> "Doctor"
     number_abbreviations: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
     plurals: ClassVar[
         Mapping[str, str]
@@ -175,10 +193,10 @@ class Language:
         Mapping[str, str]
     ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
     suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
-    articles: ClassVar[frozenset[str]] = frozenset()  # in lower case; initials after one are no name: "the F.B.I."
+    articles: ClassVar[frozenset[str]] = frozenset()  # in lower case; initials after one are not a name: "the F.B.I."
     letter_cues: ClassVar[frozenset[str]] = (
         frozenset()
-    )  # words (lower case) before a letter that is no initial: "vitamin"
+    )  # words (lower case) before a letter that is not an initial: "vitamin"
     symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
     sign_names: ClassVar[Mapping[str, str]] = {}  # names of quoted signs that differ from `address_marks`
     address_marks: ClassVar[
@@ -210,15 +228,15 @@ class Language:
     )  # short parts of addresses that are read as words: "com", "org"
     rules: ClassVar[tuple[Rule, ...]] = ()  # all other written forms
 
-    # --- numbers ----------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def cardinal(self, n: int, gender: str = "") -> str:
         """A whole number: 123 is "one hundred twenty three". gender: of the noun that follows; "" is the form for counting."""
-        return self.clean(_num2words(n, self.num2words_code, "cardinal")) if n < LARGEST else self.digits(str(n))
+        return self.clean(_num2words(n, self.num2words_code, "cardinal")) if n < MAX_CARDINAL else self.digits(str(n))
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         """An ordinal: 21 is "twenty first". suffix: as written ("st", "º", "ª"); it can mark the gender."""
-        return self.clean(_num2words(n, self.num2words_code, "ordinal")) if n < LARGEST else self.digits(str(n))
+        return self.clean(_num2words(n, self.num2words_code, "ordinal")) if n < MAX_CARDINAL else self.digits(str(n))
 
     def year(self, n: int) -> str:
         """A year: 1985 is "nineteen eighty five"."""
@@ -263,7 +281,7 @@ class Language:
         """The output of num2words, without commas and hyphens."""
         return words.replace(",", "").replace("-", " ")
 
-    # --- quantities --------------------------------------------------------------------------------------------------
+    # --- quantities ---
 
     def is_attributive(self, before: str, after: str) -> bool:
         """Whether a quantity is an attribute of the next noun: "a 5 km run". before, after: the words around it."""
@@ -288,21 +306,21 @@ class Language:
         rest = self.measure(cents, minor) if self.minor_is_named else self.cardinal(cents.whole)
         return " ".join(part for part in (whole, self.money_and, rest) if part)
 
-    # --- dates and times --------------------------------------------------------------------------------------------------
+    # --- dates and times ---
 
     def date(self, day: int | None, month: int, year: int | None, month_first: bool = False) -> str:
         """A date with at least two parts. month_first: the order in the text."""
         raise NotImplementedError
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        """A time of day. half: a key of `day_periods` that was written behind it, in lower case and without dots and spaces, or ""."""
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
+        """A time of day. period: the letters of the key of `day_periods` behind it, in lower case, or ""."""
         raise NotImplementedError
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
         """A duration such as `1:23:45`. The default reads the three numbers."""
         return " ".join(map(self.cardinal, (hours, minutes, seconds)))
 
-    # --- letters and addresses --------------------------------------------------------------------------------------------
+    # --- letters and addresses ---
 
     def telephone(self, groups: list[str]) -> str:
         """Digit by digit, with a short pause between groups. A group may begin with "+"."""
@@ -316,7 +334,7 @@ class Language:
         return self.digits(digits) if digits[0] == "0" or len(digits) > 4 else self.cardinal(int(digits))
 
     def spell(self, word: str) -> str:
-        """A word, spelled."""
+        """A word, letter by letter."""
         return " ".join(self.letter_names.get(letter.upper(), letter) for letter in word if letter.isalnum())
 
     def is_read_as_word(self, acronym: str) -> bool:
@@ -338,7 +356,7 @@ class Language:
         )
 
     def roman_numeral(self, n: int, before: str) -> str | None:
-        """A Roman numeral after the word `before`: "the eighth". None: it is not a numeral here."""
+        """A Roman numeral after the word `before`: "the eighth". None: it is not a numeral."""
         if before.lower() in self.roman_cues:
             return self.cardinal(n)
         return None
@@ -349,7 +367,7 @@ class Language:
         return self.ordinal(n, suffix) if n else None
 
     def roman_after_name(self, n: int) -> str | None:
-        """A Roman numeral after a name that is in no table: "John Smith III". None: read it as a cardinal."""
+        """A Roman numeral after a name that is not in `regnal_names`: "John Smith III". None: it is a cardinal."""
         return None
 
     def ends_sentence(self, before: str, after: str) -> bool:

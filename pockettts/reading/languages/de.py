@@ -7,17 +7,16 @@ and on the gender of the noun behind it. Cases that only grammar decides ("der 2
 import re
 
 from ..neighbors import next_word
-from .base import ROMANS, Noun, Number, Rule, full_year, parse_nouns, word_set
+from .base import ROMANS, Noun, Number, Rule, full_year, parse_currencies, parse_nouns, word_set
 from .european import (
     CLOSERS,
-    LETTERS,
+    ROMAN_LETTER_VALUES,
     European,
     abbreviation_rules,
     european_rules,
     hours_rule,
     metric_units,
     month_abbreviation_rule,
-    parse_currencies,
     unit_table,
     weekday_range_rule,
     word_before,
@@ -69,7 +68,7 @@ METRIC = metric_units(
     PREFIXES | {"p": "Piko"},
 )
 
-SINGLE = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
+LETTER_ABBREVIATIONS = {"u.": "und", "v.": "von", "o.": "oder", "s.": "siehe"}  # in capitals they are initials
 SPACED_ABBREVIATIONS = {
     "z. B.": "zum Beispiel", "d. h.": "das heißt", "d. i.": "das ist", "u. a.": "unter anderem", "u. Ä.": "und Ähnliches",
     "u. ä.": "und ähnliches", "o. Ä.": "oder Ähnliches", "o. ä.": "oder ähnliches", "i. d. R.": "in der Regel",
@@ -82,7 +81,9 @@ SPACED_ABBREVIATIONS = {
     "i. S. v.": "im Sinne von", "m. W.": "meines Wissens", "u. a. m.": "und andere mehr", "a. a. O.": "am angegebenen Ort",
 }  # fmt: skip
 
-REGNAL_WOMEN = word_set("elisabeth katharina maria christina anna margarethe margrethe beatrix isabella johanna")
+FEMININE_REGNAL_NAMES = word_set(
+    "elisabeth katharina maria christina anna margarethe margrethe beatrix isabella johanna"
+)
 ORDINAL_NOUNS = word_set("""
 jh jhd jhdt platz weltkrieg bundesliga liga klasse kapitel stock etage runde mal jahrhundert jahrhunderts jahrhunderte jahrtausend quartal
 halbjahr semester geburtstag tag woche monat jahr auflage teil akt szene sinfonie symphonie band spieltag staffel folge
@@ -90,49 +91,51 @@ halbzeit minute stelle advent bezirk reich lebensjahr jahrestag ausgabe preis ra
 obergeschoss og ug untergeschoss stufe klassiker mannschaft rennen spiel lauf schuljahr hochzeitstag generation schicht person
 januar advent
 """)  # fmt: skip
-STARTERS = word_set("""
+SENTENCE_STARTERS = word_set("""
 der die das ein eine er sie es wir ich ihr du man in im am an auf aus bei mit nach von zu für über unter vor dann danach doch
 aber und oder wenn als weil da dort hier heute morgen gestern jetzt so auch nur nun wer wie was wo warum dieser diese dieses
 sein seine ihre mein meine unser alle viele einige jeder jede kein keine nicht trotzdem deshalb seit bis ob
 """)  # fmt: skip
-TAKES_E = word_set("der die das dieser diese dieses jede jedes jeder welche welcher welches jener jene jenes derselbe")
-TAKES_EN = word_set("""
+BEFORE_E = word_set("der die das dieser diese dieses jede jedes jeder welche welcher welches jener jene jenes derselbe")
+BEFORE_EN = word_set("""
 am im vom zum zur beim den dem des ins ans seit ab bis nach vor einen einem einer eines meinen meinem meiner seinen seinem
 seiner ihren ihrem ihrer unseren unserem unserer diesem diesen jedem jeden dessen deren keinen keinem
 """)
-TAKES_E_IF_MIXED = word_set("eine meine deine seine ihre unsere eure keine")
-DAYS_AFTER = word_set("am vom zum")
-DATIVE = word_set("von unter mit bei zu nach seit aus vom dem zum beim im gegenüber außer")
-ACCUSATIVE = word_set("für gegen durch ohne um den")
-RULERS = word_set("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
+BEFORE_E_MIXED = word_set("eine meine deine seine ihre unsere eure keine")
+DATE_PREPOSITIONS = word_set("am vom zum")
+DATIVE_PREPOSITIONS = word_set("von unter mit bei zu nach seit aus vom dem zum beim im gegenüber außer")
+ACCUSATIVE_PREPOSITIONS = word_set("für gegen durch ohne um den")
+RULER_TITLES = word_set("könig königin kaiser kaiserin papst zar zarin herzog fürst graf kurfürst prinz")
 _MONTH = "|".join(sorted(map(str.capitalize, MONTH_NUMBERS), key=len, reverse=True))
-DAY = (
+DAY_MONTH_YEAR = (
     rf"(\d{{1,2}})\.[ \u00a0]?({_MONTH})(?!\w)(\.(?=[ \u00a0]\d{{4}}(?!\d))|\.(?=[ \u00a0]*[a-zäöü,;]))?"
     r"(?:[ \u00a0](\d{4})(?!\w|[.,]\d))?"
 )
-NUMERIC_DAY = r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\d\d)(?!\w|[.,:]\d| Uhr))?(?!\d)"
-ISO_DAY = r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)"
-PLACE = r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))"
-FURTHER = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
-PLACE_AT_END = rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)"
-PLACE_OF_TWO = r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))"
-FIRST_OF_TWO = re.compile(r"(\w+) \d{1,2}\.(?:[-\u2013/]| (?:und|oder|bis) )\Z")
-PLACE_ALONE = r"(\d{1,3})\.(?=\s*\Z)"
+NUMERIC_DATE = r"(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?:[ \u00a0]?(\d{4}|\d\d)(?!\w|[.,:]\d| Uhr))?(?!\d)"
+ISO_DATE = r"(\d{4})-(\d\d)-(\d\d)(?!\w|-)"
+ORDINAL = r"(\d{1,4})\.(?=[ \u00a0]+([^\W\d_][\w-]*))"
+SECOND_ORDINAL = re.compile(r" (?:und|oder|bis) \d+\. ([^\W\d_]+)")
+FINAL_ORDINAL = rf"(\d{{1,2}})(?=\.{CLOSERS}\s*\Z)"
+FIRST_OF_TWO_ORDINALS = r"(\d{1,2})\.(?:(/)(?=\d{1,2}\.)|(?=[-\u2013]\d{1,2}\.))"
+BEFORE_SECOND_ORDINAL = re.compile(r"(\w+) \d{1,2}\.(?:[-\u2013/]| (?:und|oder|bis) )\Z")
+ORDINAL_ALONE = r"(\d{1,3})\.(?=\s*\Z)"
 DECADE = r"(\d{1,4})er(n|s)?(?![\w])"
-FOLD = r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|prozentig\w*|stellig\w*)(?!\w)"
+MULTIPLE = (
+    r"(\d+(?:,\d+)?)-?(fach\w*|mal|malig\w*|tägig\w*|jährig\w*|stündig\w*|köpfig\w*|prozentig\w*|stellig\w*)(?!\w)"
+)
 POSTCODE = r"(?<=\d, )\d{5}(?= [A-ZÄÖÜ])"
 ROMAN = rf"([IVX]+)(\.(?!{CLOSERS}\s*\Z))?(?![\w-])"
 
 
-def _ending(match: re.Match[str], noun: str) -> str:
+def _ordinal_ending(match: re.Match[str], noun: str) -> str:
     """The ending of an ordinal: "er", "e", "es" or "en"."""
     before = word_before(match)
     gender = LANGUAGE.gender_of(noun.lower(), True)
-    if before in ("", "und", "oder", "bis") and (found := FIRST_OF_TWO.search(match.string, 0, match.start())):
+    if before in ("", "und", "oder", "bis") and (found := BEFORE_SECOND_ORDINAL.search(match.string, 0, match.start())):
         before = found[1].lower()
-    if before in TAKES_EN or before == "der" and gender == "f":
+    if before in BEFORE_EN or before == "der" and gender == "f":
         return "en"
-    if before in TAKES_E or before in TAKES_E_IF_MIXED:
+    if before in BEFORE_E or before in BEFORE_E_MIXED:
         return "e"
     if before in DAY_NAMES and re.search(r"\b[Aa]m \w+\.?,? \Z", match.string[: match.start()]):
         return "en"
@@ -142,68 +145,71 @@ def _ending(match: re.Match[str], noun: str) -> str:
 def _date(match: re.Match[str], day: int, month: int, year: int | None) -> str | None:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
-    spoken = f"{LANGUAGE.ordinal(day)[:-1]}{_ending(match, MONTHS[month - 1])} {MONTHS[month - 1]}"
+    spoken = f"{LANGUAGE.ordinal(day)[:-1]}{_ordinal_ending(match, MONTHS[month - 1])} {MONTHS[month - 1]}"
     return spoken if year is None else f"{spoken} {LANGUAGE.year(year)}"
 
 
-def _day(match: re.Match[str]) -> str | None:
+def _day_month_year(match: re.Match[str]) -> str | None:
     return _date(match, int(match[1]), MONTH_NUMBERS[match[2].lower()], int(match[4]) if match[4] else None)
 
 
-def _numeric_day(match: re.Match[str]) -> str | None:
+def _numeric_date(match: re.Match[str]) -> str | None:
     written = match[3]
     year = int(written) if written else None
     if year is not None and len(written) == 2:
         year = full_year(year)
     spoken = _date(match, int(match[1]), int(match[2]), year)
-    ends = not written and (
-        not match.string[match.end() :].strip("\"'”») \n") or next_word(match.string, match.end()).lower() in STARTERS and next_word(match.string, match.end())[0].isupper()
-    )  # fmt: skip
-    return f"{spoken}." if spoken and ends else spoken
+    following = next_word(match.string, match.end())
+    is_end = not match.string[match.end() :].strip("\"'”») \n") or _starts_sentence(following)
+    return f"{spoken}." if spoken and is_end and not written else spoken
 
 
-def _place(match: re.Match[str]) -> str | None:
+def _starts_sentence(word: str) -> bool:
+    return word[:1].isupper() and word.lower() in SENTENCE_STARTERS
+
+
+def _ordinal(match: re.Match[str]) -> str | None:
     n, noun = int(match[1]), match[2]
     before, lower = word_before(match), noun.lower()
     is_after = (
-        before in TAKES_E
-        or before in TAKES_E_IF_MIXED
-        or before in TAKES_EN
+        before in BEFORE_E
+        or before in BEFORE_E_MIXED
+        or before in BEFORE_EN
         or before in ("ein", "mein", "sein", "kein")
     )
-    if before in DAYS_AFTER and lower in STARTERS and noun[0].isupper():
+    if before in DATE_PREPOSITIONS and lower in SENTENCE_STARTERS and noun[0].isupper():
         return f"{LANGUAGE.ordinal(n)}n."  # "am 5. Danach"
     if noun[0].isupper():
-        if lower in STARTERS and lower not in ORDINAL_NOUNS or not (is_after or lower in ORDINAL_NOUNS):
+        if lower in SENTENCE_STARTERS and lower not in ORDINAL_NOUNS or not (is_after or lower in ORDINAL_NOUNS):
             return None
     elif not before and n < 100 and lower not in ("und", "bis", "oder"):
         return None
-    if found := FURTHER.match(match.string, match.end()):
+    if found := SECOND_ORDINAL.match(match.string, match.end()):
         noun = found[1]
-    return LANGUAGE.ordinal(n)[:-1] + _ending(match, noun)
+    return LANGUAGE.ordinal(n)[:-1] + _ordinal_ending(match, noun)
 
 
-def _place_at_end(match: re.Match[str]) -> str | None:
+def _final_ordinal(match: re.Match[str]) -> str | None:
     """`Er kommt am 5.`, `Sie ist die 3.`"""
     before = word_before(match)
     ending = (
         ""
         if before in ("der", "die", "das")
         else "n"
-        if before in DAYS_AFTER or before in ("den", "dem", "des")
+        if before in DATE_PREPOSITIONS or before in ("den", "dem", "des")
         else None
     )
     return None if ending is None else LANGUAGE.ordinal(int(match[1])) + ending
 
 
-def _place_of_two(match: re.Match[str]) -> str:
+def _first_of_two_ordinals(match: re.Match[str]) -> str:
     """`vom 1.–3. Mai`, `am 3./4. März`, `5.-7. Klasse`."""
     spoken = LANGUAGE.ordinal(int(match[1]))
     noun = re.match(r"[-\u2013]?\d{1,2}\.[ \u00a0]([A-ZÄÖÜ]\w+)", match.string[match.end() :])
-    return spoken[:-1] + _ending(match, noun[1] if noun else "") + (" und" if match[2] else "")
+    return spoken[:-1] + _ordinal_ending(match, noun[1] if noun else "") + (" und" if match[2] else "")
 
 
-def _place_alone(match: re.Match[str]) -> str | None:
+def _ordinal_alone(match: re.Match[str]) -> str | None:
     return None if match.string[: match.start()].strip() else LANGUAGE.ordinal(int(match[1]))
 
 
@@ -216,7 +222,7 @@ def _decade(match: re.Match[str]) -> str:
     return f"{LANGUAGE.year(int(match[1]))}er{match[2] or ''}"
 
 
-def _clock(match: re.Match[str]) -> str | None:
+def _hour(match: re.Match[str]) -> str | None:
     """`um 8h`"""
     is_time = word_before(match) in ("um", "ab", "gegen", "bis") and int(match[1]) <= 24
     return LANGUAGE.time(int(match[1]), 0) if is_time else None
@@ -232,27 +238,27 @@ def _roman(match: re.Match[str]) -> str | None:
     before, after = word_before(match), next_word(match.string, match.end())
     if not n or before in LANGUAGE.roman_cues:
         return None
-    dot = "." if match[2] and after[:1].isupper() and after.lower() in STARTERS else ""
+    dot = "." if match[2] and after[:1].isupper() and after.lower() in SENTENCE_STARTERS else ""
     if match[2] and after.lower() in ORDINAL_NOUNS:
-        return LANGUAGE.ordinal(n)[:-1] + _ending(match, after)
+        return LANGUAGE.ordinal(n)[:-1] + _ordinal_ending(match, after)
     name = re.search(r"(?:([^\W\d_]+) )?(?:([^\W\d_]+) )?([^\W\d_]+) \Z", match.string[: match.start()])
     if name is None or not name[3][0].isupper() or before in LANGUAGE.common_words or before in LANGUAGE.roman_cues:
         return None
     if before not in LANGUAGE.regnal_names and (len(match[1]) == 1 or not match[2]):
         return None
-    place = LANGUAGE.ordinal(n).capitalize()
+    ordinal = LANGUAGE.ordinal(n).capitalize()
     earlier = (name[2] or name[1] or "").lower()
-    if earlier in RULERS:
+    if earlier in RULER_TITLES:
         earlier = (name[1] or "").lower()
-    is_woman = before in REGNAL_WOMEN
+    is_woman = before in FEMININE_REGNAL_NAMES
     if before.endswith("s") and before[:-1] in LANGUAGE.regnal_names:
-        spoken = f"des {place}n"
-    elif earlier in DATIVE:
-        spoken = f"der {place}n" if is_woman else f"dem {place}n"
-    elif earlier in ACCUSATIVE and not is_woman:
-        spoken = f"den {place}n"
+        spoken = f"des {ordinal}n"
+    elif earlier in DATIVE_PREPOSITIONS:
+        spoken = f"der {ordinal}n" if is_woman else f"dem {ordinal}n"
+    elif earlier in ACCUSATIVE_PREPOSITIONS and not is_woman:
+        spoken = f"den {ordinal}n"
     else:
-        spoken = f"{'die' if is_woman else 'der'} {place}"
+        spoken = f"{'die' if is_woman else 'der'} {ordinal}"
     return spoken + dot
 
 
@@ -262,6 +268,8 @@ DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
 class German(European):
     code = "de"
     num2words_code = "de"
+
+    # --- numbers ---
     point = "Komma"
     dot = "Punkt"
     ordinal_suffix = r"(?:te[nrsm]?|ste[nrsm]?)"
@@ -277,6 +285,8 @@ class German(European):
     out_of = "von"
     times_sign = "mal"
     by = "mal"
+
+    # --- money, units ---
     currency_signs = {**European.currency_signs, "Euro": "EUR", "Dollar": "USD", "ct": "¢", "Ct": "¢"}
     currencies = parse_currencies("""
         EUR: Euro | Cent
@@ -356,6 +366,8 @@ class German(European):
         """,
     )
     per = "pro"
+
+    # --- dates and times ---
     months = MONTH_NUMBERS
     month_names = MONTHS
     numeric_date_separator = r"\.|/"
@@ -367,6 +379,8 @@ class German(European):
     jahr jahre jahren jahres seit bis von um ab anno in vor nach circa ca sommer winter herbst frühling frühjahr zwischen und
     gegen anfang ende mitte im geboren gestorben gegründet erbaut
     """)
+
+    # --- words ---
     titles = {
         "Hr.": "Herr", "Hrn.": "Herrn", "Fr.": "Frau", "Frl.": "Fräulein", "Dr.": "Doktor", "Dres.": "Doktores", "Prof.": "Professor",
         "Dipl.-Ing.": "Diplomingenieur", "Ing.": "Ingenieur", "Mag.": "Magister", "St.": "Sankt", "Hl.": "Heiliger", "hl.": "heilige",
@@ -459,7 +473,7 @@ class German(European):
     saison staffel runde episode sinfonie symphonie sonate konzert opus nummer absatz version apollo gemini saturn hartz satz liga
     bundesliga agenda
     """)  # fmt: skip
-    regnal_names = REGNAL_WOMEN | word_set("""
+    regnal_names = FEMININE_REGNAL_NAMES | word_set("""
     ludwig heinrich karl wilhelm friedrich georg jakob johann johannes paul pius benedikt leo gregor franz otto philipp philip
     alexander nikolaus peter iwan napoleon josef joseph leopold ferdinand maximilian rudolf albrecht albert ernst august christian
     gustav erik oskar harald olaf konrad lothar ludwigs heinrichs karls wilhelms friedrichs georgs pauls ottos peters eduard
@@ -469,6 +483,8 @@ class German(European):
     telephone_cues = word_set("telefon tel telefonnummer handy handynummer fax mobil anruf rufnummer hotline whatsapp")
     serial_cues = word_set("airbus boeing flug bus linie zimmer raum zug bahn gleis bundesstraße autobahn")
     address_words = word_set("com org net edu gov info shop blog app")
+
+    # --- other ---
     version_word = "Version"
     squared, cubed = "hoch zwei", "hoch drei"
     bible_books = word_set("""
@@ -488,18 +504,20 @@ class German(European):
     reich obergeschoss untergeschoss og ug lebensjahr rennen schuljahr ei bier glas brot blatt tier dorf geschlecht gesetz konzert
     ende auge gebäude interesse
     """)  # fmt: skip
+
+    # --- rules ---
     rules = (
-        Rule(ISO_DAY, lambda match: _date(match, int(match[3]), int(match[2]), int(match[1]))),
-        Rule(NUMERIC_DAY, _numeric_day),
-        Rule(DAY, _day),
-        Rule(PLACE_OF_TWO, _place_of_two),
-        Rule(PLACE, _place),
-        Rule(PLACE_AT_END, _place_at_end),
-        Rule(PLACE_ALONE, _place_alone),
+        Rule(ISO_DATE, lambda match: _date(match, int(match[3]), int(match[2]), int(match[1]))),
+        Rule(NUMERIC_DATE, _numeric_date),
+        Rule(DAY_MONTH_YEAR, _day_month_year),
+        Rule(FIRST_OF_TWO_ORDINALS, _first_of_two_ordinals),
+        Rule(ORDINAL, _ordinal),
+        Rule(FINAL_ORDINAL, _final_ordinal),
+        Rule(ORDINAL_ALONE, _ordinal_alone),
         Rule(DECADE, _decade),
         Rule(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?[ \u00a0]?(?:Stunden|Std\b(?:\.(?=\s+[a-zäöü]))?|h)(?!\w)", _duration),
-        Rule(FOLD, lambda match: ("hundert" if match[1] == "100" else _number(match[1])) + match[2]),
-        Rule(r"(\d{1,2})h(?!\w)", _clock),
+        Rule(MULTIPLE, lambda match: ("hundert" if match[1] == "100" else _number(match[1])) + match[2]),
+        Rule(r"(\d{1,2})h(?!\w)", _hour),
         Rule(
             r"(\d+(?:,\d+)?)[ \u00a0]?%(?:-?ig)(\w*)",
             lambda match: f"{'hundert' if match[1] == '100' else _number(match[1])}prozentig{match[2]}",
@@ -508,7 +526,7 @@ class German(European):
         Rule(r"(\d+) ?[x×](?= [^\W\d_]|[.,;:!?)]|\Z)", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'n')}mal"),
         *european_rules(lambda: LANGUAGE),
         *abbreviation_rules(SPACED_ABBREVIATIONS, ("u. a.", "u. Ä.", "u. ä.", "o. Ä.", "o. ä.", "v. Chr.", "n. Chr.", "e. V.", "a. D.", "a. M.", "u. v. m.")),
-        Rule(r"[uvos]\.(?=[ \u00a0]?[^\W_])", lambda match: SINGLE[match[0]], "letter", frozenset("uvos")),
+        Rule(r"[uvos]\.(?=[ \u00a0]?[^\W_])", lambda match: LETTER_ABBREVIATIONS[match[0]], "letter", frozenset("uvos")),
         hours_rule(lambda: LANGUAGE),
         weekday_range_rule(lambda: LANGUAGE, DAYS),
         month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
@@ -521,7 +539,7 @@ class German(European):
         ),
     )  # fmt: skip
 
-    # --- numbers --------------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def clean(self, words: str) -> str:
         return words
@@ -537,10 +555,10 @@ class German(European):
         spoken, before = super().cardinal_before_noun(match), word_before(match)
         if spoken not in ("ein", "eine"):
             return spoken
-        if before in DATIVE or before in ("in", "vor"):
+        if before in DATIVE_PREPOSITIONS or before in ("in", "vor"):
             return "einer" if spoken == "eine" else "einem"
         is_masculine = spoken == "ein" and self.gender_of(match[2].lower(), True) == "m"
-        return "einen" if is_masculine and before in ACCUSATIVE else spoken
+        return "einen" if is_masculine and before in ACCUSATIVE_PREPOSITIONS else spoken
 
     def decimals(self, digits: str) -> str:
         return self.digits(digits)
@@ -596,14 +614,14 @@ class German(European):
         return "f" if noun in self.feminine_nouns or noun.endswith(endings) else "m"
 
     def _is_noun(self, word: str) -> bool:
-        return word[0].isupper() and super()._is_noun(word) and word.lower() not in STARTERS
+        return word[0].isupper() and super()._is_noun(word) and word.lower() not in SENTENCE_STARTERS
 
     def is_pronounceable(self, word: str) -> bool:
         return super().is_pronounceable(
             word.replace("sch", "s").replace("ch", "c").replace("ck", "k").replace("th", "t")
         )
 
-    # --- what is counted, dates, times ----------------------------------------------------------------------------------------
+    # --- quantities, dates and times ---
 
     def measure(self, n: Number, noun: Noun) -> str:
         return super().measure(n, noun if noun.gender else Noun(noun.one, noun.many, "n"))
@@ -611,7 +629,7 @@ class German(European):
     def day_of_month(self, day: int) -> str:
         return f"{self.ordinal(day)}r"
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
         spoken = f"{self.cardinal(hours, 'n')} Uhr"
         if minutes:
             spoken += f" {self.cardinal(minutes)}"
@@ -620,13 +638,13 @@ class German(European):
         return spoken
 
     def roman_numeral(self, n: int, before: str) -> str | None:
-        return self.cardinal(n) if before.lower() in self.roman_cues and n not in LETTERS else None
+        return self.cardinal(n) if before.lower() in self.roman_cues and n not in ROMAN_LETTER_VALUES else None
 
     def ends_sentence(self, before: str, after: str) -> bool:
         """All nouns are capitalized, so only words that often start a sentence count."""
         first = after.lstrip("\"'“‘«»„([—–-")
         found = re.match(r"[^\W_]+", first)
-        return not found or found[0][0].isupper() and found[0].lower() in STARTERS
+        return not found or found[0][0].isupper() and found[0].lower() in SENTENCE_STARTERS
 
 
 LANGUAGE: German = German()

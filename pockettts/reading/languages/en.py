@@ -3,173 +3,16 @@
 import re
 
 from ..neighbors import ADDRESS, next_word, previous_word
-from .base import ROMANS, Currency, Language, Noun, Number, Rule, parse_nouns, word_set
+from .base import ROMANS, Language, Noun, Number, Rule, parse_currencies, parse_nouns, word_set
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-
-UNITS = parse_nouns("""
-%: percent
-‰: per mille
-pp: percentage point, percentage points
-° deg: degree, degrees
-°C ℃: degree Celsius, degrees Celsius
-°F ℉: degree Fahrenheit, degrees Fahrenheit
-K: kelvin, kelvins
-nm: nanometer, nanometers
-μm um: micrometer, micrometers
-mm: millimeter, millimeters
-cm: centimeter, centimeters
-dm: decimeter, decimeters
-m: meter, meters
-km: kilometer, kilometers
-mi: mile, miles
-yd yds: yard, yards
-ft: foot, feet
-in: inch, inches
-nmi: nautical mile, nautical miles
-ly: light year, light years
-mm²: square millimeter, square millimeters
-mm2: square millimeter, square millimeters
-cm² cm2: square centimeter, square centimeters
-m² m2 sqm: square meter, square meters
-km² km2 sqkm: square kilometer, square kilometers
-mi² mi2: square mile, square miles
-ft² ft2 sqft: square foot, square feet
-in² in2: square inch, square inches
-ha: hectare, hectares
-ac: acre, acres
-cm³ cm3: cubic centimeter, cubic centimeters
-cc: c c
-m³ m3: cubic meter, cubic meters
-km³ km3: cubic kilometer, cubic kilometers
-ft³ ft3: cubic foot, cubic feet
-ml mL: milliliter, milliliters
-cl cL: centiliter, centiliters
-dl dL: deciliter, deciliters
-l L ℓ: liter, liters
-hl hL: hectoliter, hectoliters
-gal: gallon, gallons
-qt: quart, quarts
-pt: pint, pints
-tsp: teaspoon, teaspoons
-tbsp: tablespoon, tablespoons
-μg ug mcg: microgram, micrograms
-mg: milligram, milligrams
-g: gram, grams
-kg: kilogram, kilograms
-t: ton, tons
-kt: kiloton, kilotons
-Mt: megaton, megatons
-oz: ounce, ounces
-lb lbs: pound, pounds
-st: stone, stone
-ns: nanosecond, nanoseconds
-μs us: microsecond, microseconds
-ms: millisecond, milliseconds
-s sec secs: second, seconds
-min mins: minute, minutes
-h hr hrs: hour, hours
-d: day, days
-wk wks: week, weeks
-mo: month, months
-yr yrs: year, years
-bit: bit, bits
-kbit kb Kb: kilobit, kilobits
-Mbit Mb: megabit, megabits
-Gbit Gb: gigabit, gigabits
-kB KB: kilobyte, kilobytes
-MB: megabyte, megabytes
-GB: gigabyte, gigabytes
-TB: terabyte, terabytes
-PB: petabyte, petabytes
-KiB: kibibyte, kibibytes
-MiB: mebibyte, mebibytes
-GiB: gibibyte, gibibytes
-TiB: tebibyte, tebibytes
-bps: bit per second, bits per second
-kbps Kbps: kilobit per second, kilobits per second
-Mbps mbps: megabit per second, megabits per second
-Gbps gbps: gigabit per second, gigabits per second
-fps: frame per second, frames per second
-rpm RPM: revolution per minute, revolutions per minute
-bpm BPM: beat per minute, beats per minute
-Hz: hertz
-kHz: kilohertz
-MHz: megahertz
-GHz: gigahertz
-THz: terahertz
-mW: milliwatt, milliwatts
-W: watt, watts
-kW: kilowatt, kilowatts
-MW: megawatt, megawatts
-GW: gigawatt, gigawatts
-TW: terawatt, terawatts
-Wh: watt hour, watt hours
-kWh kwh: kilowatt hour, kilowatt hours
-MWh: megawatt hour, megawatt hours
-GWh: gigawatt hour, gigawatt hours
-TWh: terawatt hour, terawatt hours
-mV: millivolt, millivolts
-V: volt, volts
-kV: kilovolt, kilovolts
-mA: milliampere, milliamperes
-A: ampere, amperes
-mAh: milliampere hour, milliampere hours
-Ah: ampere hour, ampere hours
-Ω: ohm, ohms
-kΩ: kilohm, kilohms
-MΩ: megohm, megohms
-μF uF: microfarad, microfarads
-nF: nanofarad, nanofarads
-pF: picofarad, picofarads
-F: degree Fahrenheit, degrees Fahrenheit
-N: newton, newtons
-kN: kilonewton, kilonewtons
-Nm: newton meter, newton meters
-J: joule, joules
-kJ: kilojoule, kilojoules
-MJ: megajoule, megajoules
-eV: electron volt, electron volts
-cal: calorie, calories
-kcal: kilocalorie, kilocalories
-Pa: pascal, pascals
-hPa: hectopascal, hectopascals
-kPa: kilopascal, kilopascals
-MPa: megapascal, megapascals
-bar: bar, bars
-mbar: millibar, millibars
-psi: pound per square inch, pounds per square inch
-mmHg: millimeter of mercury, millimeters of mercury
-hp HP: horsepower
-dB db: decibel, decibels
-lm: lumen, lumens
-lx: lux
-cd: candela, candelas
-mol: mole, moles
-Bq: becquerel, becquerels
-Sv: sievert, sieverts
-mSv: millisievert, millisieverts
-px: pixel, pixels
-MP: megapixel, megapixels
-dpi: dot per inch, dots per inch
-ppm: part per million, parts per million
-ppb: part per billion, parts per billion
-mph MPH: mile per hour, miles per hour
-km/h kmh kph: kilometer per hour, kilometers per hour
-m/s: meter per second, meters per second
-m/s² m/s2: meter per second squared, meters per second squared
-mpg: mile per gallon, miles per gallon
-kn kts: knot, knots
-""")
-
-
 COMPASS = {"N": "North", "S": "South", "E": "East", "W": "West"}
-POINTED = r"(?:America|American|Americans|Africa|African|Korea|Korean|Carolina|Dakota|Virginia|Ireland|Asia|Europe|Sudan|Timor|Macedonia)\b"
-RELEASED = word_set("""
+AFTER_COMPASS = r"(?:America|American|Americans|Africa|African|Korea|Korean|Carolina|Dakota|Virginia|Ireland|Asia|Europe|Sudan|Timor|Macedonia)\b"
+SOFTWARE = word_set("""
 python version java node ubuntu debian fedora windows macos ios android linux kernel php ruby rust go release firmware django chrome
 postgresql mysql kubernetes
 """)
@@ -178,19 +21,19 @@ MONEY_NOUNS = word_set("bill bills banknote banknotes coin coins")
 SCREEN_LINES = word_set("240 360 480 576 720 1080 1440 2160 4320")
 IRREGULAR_DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
-NO_PLURALS = word_set("this was has does thus across less unless always perhaps besides whereas sales series")
+NOT_PLURAL = word_set("this was has does thus across less unless always perhaps besides whereas sales series")
 
 
-def _feet(match: re.Match[str]) -> str:
-    """5'10", 5'10½" """
+def _feet_and_inches(match: re.Match[str]) -> str:
+    """`5'10"`, `5'10½"`"""
     half = {"\u00bd": " and a half", "\u00bc": " and a quarter", "\u00be": " and three quarters"}.get(
         match[3] or "", ""
     )
     return f"{LANGUAGE.cardinal(int(match[1]))} foot {LANGUAGE.cardinal(int(match[2]))}{half}"
 
 
-def _feet_alone(match: re.Match[str]) -> str:
-    """6' tall, 6\u2032"""
+def _feet(match: re.Match[str]) -> str:
+    """`6' tall`, `6\u2032`"""
     n = int(match[1] or match[3])
     is_adjective = (
         match[3]
@@ -200,8 +43,8 @@ def _feet_alone(match: re.Match[str]) -> str:
     return f"{LANGUAGE.cardinal(n)} {'foot' if n == 1 or is_adjective else 'feet'}{match[2] or ''}"
 
 
-def _angle(match: re.Match[str]) -> str:
-    """40°26'46\""""
+def _degrees(match: re.Match[str]) -> str:
+    """`40°26'46"`"""
     names = ("degree", "minute", "second")
     parts = ((int(part), name) for part, name in zip(match.groups(), names, strict=True) if part)
     return " ".join(f"{LANGUAGE.cardinal(n)} {name}{'' if n == 1 else 's'}" for n, name in parts)
@@ -219,28 +62,28 @@ def _inches(match: re.Match[str]) -> str | None:
 
 
 def _toll_free(match: re.Match[str]) -> str:
-    """1-800-FLOWERS"""
+    """`1-800-FLOWERS`"""
     number = "eight hundred" if match[1] == "800" else LANGUAGE.digits(match[1])
     word = match[2] if not LANGUAGE.is_pronounceable(match[2].lower()) else match[2].lower()
     return f"one {number} {word}"
 
 
 def _verse(match: re.Match[str]) -> str | None:
-    """John 3:16-18"""
+    """`John 3:16-18`"""
     if previous_word(match.string, match.start()).lower() not in LANGUAGE.bible_books:
         return None
     chapter, first, last = (LANGUAGE.cardinal(int(part)) if part else "" for part in match.groups())
     return f"{chapter} {LANGUAGE.range(first, last) if last else first}"
 
 
-def _part_of_an_inch(match: re.Match[str]) -> str | None:
-    """3/8\""""
+def _inch_fraction(match: re.Match[str]) -> str | None:
+    """`3/8"`"""
     return f"{LANGUAGE.fraction(None, int(match[1]), int(match[2]))} inch" if int(match[2]) else None
 
 
-def _release(match: re.Match[str]) -> str | None:
-    """Python 3.10: a version, not a decimal"""
-    if previous_word(match.string, match.start()).lower() not in RELEASED or match[2].startswith("0"):
+def _software_version(match: re.Match[str]) -> str | None:
+    """`Python 3.10`: a version, not a decimal."""
+    if previous_word(match.string, match.start()).lower() not in SOFTWARE or match[2].startswith("0"):
         return None
     return f"{LANGUAGE.cardinal(int(match[1]))} point {LANGUAGE.cardinal(int(match[2]))}"
 
@@ -252,18 +95,18 @@ def _drive(match: re.Match[str]) -> str | None:
 
 
 def _rating(match: re.Match[str]) -> str:
-    """4/5 stars"""
+    """`4/5 stars`"""
     whole, _, decimals = match[1].partition(".")
     return f"{LANGUAGE.number(Number(int(whole), decimals))} {LANGUAGE.out_of} {LANGUAGE.cardinal(int(match[2]))}"
 
 
-def _against(match: re.Match[str]) -> str | None:
-    """Roe v. Wade"""
+def _versus(match: re.Match[str]) -> str | None:
+    """`Roe v. Wade`"""
     return "versus" if previous_word(match.string, match.start())[:1].isupper() else None
 
 
 def _section(match: re.Match[str]) -> str:
-    """401(k), 501(c)(3)"""
+    """`401(k)`, `501(c)(3)`"""
     parts = re.findall(r"[a-z]+|\d+", match[2])
     return " ".join(
         [
@@ -274,28 +117,30 @@ def _section(match: re.Match[str]) -> str:
 
 
 def _hours(match: re.Match[str]) -> str:
-    """1h30m"""
+    """`1h30m`"""
     return LANGUAGE.duration(int(match[1]), int(match[2]), 0)
 
 
 def _wireless(match: re.Match[str]) -> str:
-    """802.11ac"""
+    """`802.11ac`"""
     return " ".join(["eight oh two point", LANGUAGE.cardinal(int(match[1])), *match[2]])
 
 
 def _short_year(match: re.Match[str]) -> str:
-    """'99"""
+    """`'99`"""
     return LANGUAGE.year(1900 + int(match[1])).removeprefix("nineteen ")
 
 
 def _resolution(match: re.Match[str]) -> str:
-    """1920x1080"""
+    """`1920x1080`"""
     return f"{LANGUAGE.serial_number(match[1])} by {LANGUAGE.serial_number(match[2])}"
 
 
 class English(Language):
     code = "en"
     num2words_code = "en"
+
+    # --- numbers ---
     ordinal_suffix = "(?:st|nd|rd|th)"
     magnitudes = parse_nouns("""
         thousand k K: thousand
@@ -306,39 +151,194 @@ class English(Language):
         hundred: hundred
         dozen: dozen
     """)  # fmt: skip
+
+    # --- money, units ---
     currency_signs = {**Language.currency_signs, "Rs.": "INR", "Rs": "INR"}
-    currencies = {
-        "USD": Currency(Noun("dollar", "dollars"), Noun("cent", "cents")),
-        "EUR": Currency(Noun("euro", "euros"), Noun("cent", "cents")),
-        "GBP": Currency(Noun("pound", "pounds"), Noun("penny", "pence")),
-        "JPY": Currency(Noun("yen", "yen")),
-        "CNY": Currency(Noun("yuan", "yuan"), Noun("fen", "fen")),
-        "INR": Currency(Noun("rupee", "rupees"), Noun("paisa", "paise")),
-        "RUB": Currency(Noun("ruble", "rubles"), Noun("kopek", "kopeks")),
-        "KRW": Currency(Noun("won", "won")),
-        "ILS": Currency(Noun("shekel", "shekels"), Noun("agora", "agorot")),
-        "TRY": Currency(Noun("lira", "lira"), Noun("kurus", "kurus")),
-        "UAH": Currency(Noun("hryvnia", "hryvnias"), Noun("kopiyka", "kopiykas")),
-        "CAD": Currency(Noun("Canadian dollar", "Canadian dollars"), Noun("cent", "cents")),
-        "AUD": Currency(Noun("Australian dollar", "Australian dollars"), Noun("cent", "cents")),
-        "NZD": Currency(Noun("New Zealand dollar", "New Zealand dollars"), Noun("cent", "cents")),
-        "HKD": Currency(Noun("Hong Kong dollar", "Hong Kong dollars"), Noun("cent", "cents")),
-        "SGD": Currency(Noun("Singapore dollar", "Singapore dollars"), Noun("cent", "cents")),
-        "MXN": Currency(Noun("Mexican peso", "Mexican pesos"), Noun("centavo", "centavos")),
-        "BRL": Currency(Noun("Brazilian real", "Brazilian reais"), Noun("centavo", "centavos")),
-        "CHF": Currency(Noun("Swiss franc", "Swiss francs"), Noun("centime", "centimes")),
-        "SEK": Currency(Noun("Swedish krona", "Swedish kronor"), Noun("ore", "ore")),
-        "NOK": Currency(Noun("Norwegian krone", "Norwegian kroner"), Noun("ore", "ore")),
-        "DKK": Currency(Noun("Danish krone", "Danish kroner"), Noun("ore", "ore")),
-        "PLN": Currency(Noun("zloty", "zlotys"), Noun("grosz", "groszy")),
-        "CZK": Currency(Noun("Czech koruna", "Czech korunas"), Noun("haler", "halers")),
-        "HUF": Currency(Noun("forint", "forints")),
-        "ZAR": Currency(Noun("rand", "rand"), Noun("cent", "cents")),
-        "BTC": Currency(Noun("bitcoin", "bitcoins")),
-        "ETH": Currency(Noun("ether", "ether")),
-        "¢": Currency(Noun("cent", "cents")),
-    }
-    units = UNITS | {
+    currencies = parse_currencies("""
+        USD: dollar, dollars | cent, cents
+        EUR: euro, euros | cent, cents
+        GBP: pound, pounds | penny, pence
+        JPY: yen
+        CNY: yuan | fen
+        INR: rupee, rupees | paisa, paise
+        RUB: ruble, rubles | kopek, kopeks
+        KRW: won
+        ILS: shekel, shekels | agora, agorot
+        TRY: lira | kurus
+        UAH: hryvnia, hryvnias | kopiyka, kopiykas
+        CAD: Canadian dollar, Canadian dollars | cent, cents
+        AUD: Australian dollar, Australian dollars | cent, cents
+        NZD: New Zealand dollar, New Zealand dollars | cent, cents
+        HKD: Hong Kong dollar, Hong Kong dollars | cent, cents
+        SGD: Singapore dollar, Singapore dollars | cent, cents
+        MXN: Mexican peso, Mexican pesos | centavo, centavos
+        BRL: Brazilian real, Brazilian reais | centavo, centavos
+        CHF: Swiss franc, Swiss francs | centime, centimes
+        SEK: Swedish krona, Swedish kronor | ore
+        NOK: Norwegian krone, Norwegian kroner | ore
+        DKK: Danish krone, Danish kroner | ore
+        PLN: zloty, zlotys | grosz, groszy
+        CZK: Czech koruna, Czech korunas | haler, halers
+        HUF: forint, forints
+        ZAR: rand | cent, cents
+        BTC: bitcoin, bitcoins
+        ETH: ether
+        ¢: cent, cents
+    """)
+    units = parse_nouns("""
+        %: percent
+        ‰: per mille
+        pp: percentage point, percentage points
+        ° deg: degree, degrees
+        °C ℃: degree Celsius, degrees Celsius
+        °F ℉: degree Fahrenheit, degrees Fahrenheit
+        K: kelvin, kelvins
+        nm: nanometer, nanometers
+        μm um: micrometer, micrometers
+        mm: millimeter, millimeters
+        cm: centimeter, centimeters
+        dm: decimeter, decimeters
+        m: meter, meters
+        km: kilometer, kilometers
+        mi: mile, miles
+        yd yds: yard, yards
+        ft: foot, feet
+        in: inch, inches
+        nmi: nautical mile, nautical miles
+        ly: light year, light years
+        mm²: square millimeter, square millimeters
+        mm2: square millimeter, square millimeters
+        cm² cm2: square centimeter, square centimeters
+        m² m2 sqm: square meter, square meters
+        km² km2 sqkm: square kilometer, square kilometers
+        mi² mi2: square mile, square miles
+        ft² ft2 sqft: square foot, square feet
+        in² in2: square inch, square inches
+        ha: hectare, hectares
+        ac: acre, acres
+        cm³ cm3: cubic centimeter, cubic centimeters
+        cc: c c
+        m³ m3: cubic meter, cubic meters
+        km³ km3: cubic kilometer, cubic kilometers
+        ft³ ft3: cubic foot, cubic feet
+        ml mL: milliliter, milliliters
+        cl cL: centiliter, centiliters
+        dl dL: deciliter, deciliters
+        l L ℓ: liter, liters
+        hl hL: hectoliter, hectoliters
+        gal: gallon, gallons
+        qt: quart, quarts
+        pt: pint, pints
+        tsp: teaspoon, teaspoons
+        tbsp: tablespoon, tablespoons
+        μg ug mcg: microgram, micrograms
+        mg: milligram, milligrams
+        g: gram, grams
+        kg: kilogram, kilograms
+        t: ton, tons
+        kt: kiloton, kilotons
+        Mt: megaton, megatons
+        oz: ounce, ounces
+        lb lbs: pound, pounds
+        st: stone, stone
+        ns: nanosecond, nanoseconds
+        μs us: microsecond, microseconds
+        ms: millisecond, milliseconds
+        s sec secs: second, seconds
+        min mins: minute, minutes
+        h hr hrs: hour, hours
+        d: day, days
+        wk wks: week, weeks
+        mo: month, months
+        yr yrs: year, years
+        bit: bit, bits
+        kbit kb Kb: kilobit, kilobits
+        Mbit Mb: megabit, megabits
+        Gbit Gb: gigabit, gigabits
+        kB KB: kilobyte, kilobytes
+        MB: megabyte, megabytes
+        GB: gigabyte, gigabytes
+        TB: terabyte, terabytes
+        PB: petabyte, petabytes
+        KiB: kibibyte, kibibytes
+        MiB: mebibyte, mebibytes
+        GiB: gibibyte, gibibytes
+        TiB: tebibyte, tebibytes
+        bps: bit per second, bits per second
+        kbps Kbps: kilobit per second, kilobits per second
+        Mbps mbps: megabit per second, megabits per second
+        Gbps gbps: gigabit per second, gigabits per second
+        fps: frame per second, frames per second
+        rpm RPM: revolution per minute, revolutions per minute
+        bpm BPM: beat per minute, beats per minute
+        Hz: hertz
+        kHz: kilohertz
+        MHz: megahertz
+        GHz: gigahertz
+        THz: terahertz
+        mW: milliwatt, milliwatts
+        W: watt, watts
+        kW: kilowatt, kilowatts
+        MW: megawatt, megawatts
+        GW: gigawatt, gigawatts
+        TW: terawatt, terawatts
+        Wh: watt hour, watt hours
+        kWh kwh: kilowatt hour, kilowatt hours
+        MWh: megawatt hour, megawatt hours
+        GWh: gigawatt hour, gigawatt hours
+        TWh: terawatt hour, terawatt hours
+        mV: millivolt, millivolts
+        V: volt, volts
+        kV: kilovolt, kilovolts
+        mA: milliampere, milliamperes
+        A: ampere, amperes
+        mAh: milliampere hour, milliampere hours
+        Ah: ampere hour, ampere hours
+        Ω: ohm, ohms
+        kΩ: kilohm, kilohms
+        MΩ: megohm, megohms
+        μF uF: microfarad, microfarads
+        nF: nanofarad, nanofarads
+        pF: picofarad, picofarads
+        F: degree Fahrenheit, degrees Fahrenheit
+        N: newton, newtons
+        kN: kilonewton, kilonewtons
+        Nm: newton meter, newton meters
+        J: joule, joules
+        kJ: kilojoule, kilojoules
+        MJ: megajoule, megajoules
+        eV: electron volt, electron volts
+        cal: calorie, calories
+        kcal: kilocalorie, kilocalories
+        Pa: pascal, pascals
+        hPa: hectopascal, hectopascals
+        kPa: kilopascal, kilopascals
+        MPa: megapascal, megapascals
+        bar: bar, bars
+        mbar: millibar, millibars
+        psi: pound per square inch, pounds per square inch
+        mmHg: millimeter of mercury, millimeters of mercury
+        hp HP: horsepower
+        dB db: decibel, decibels
+        lm: lumen, lumens
+        lx: lux
+        cd: candela, candelas
+        mol: mole, moles
+        Bq: becquerel, becquerels
+        Sv: sievert, sieverts
+        mSv: millisievert, millisieverts
+        px: pixel, pixels
+        MP: megapixel, megapixels
+        dpi: dot per inch, dots per inch
+        ppm: part per million, parts per million
+        ppb: part per billion, parts per billion
+        mph MPH: mile per hour, miles per hour
+        km/h kmh kph: kilometer per hour, kilometers per hour
+        m/s: meter per second, meters per second
+        m/s² m/s2: meter per second squared, meters per second squared
+        mpg: mile per gallon, miles per gallon
+        kn kts: knot, knots
+    """) | {
         "sq ft": Noun("square foot", "square feet"), "sq. ft.": Noun("square foot", "square feet"),
         "sq mi": Noun("square mile", "square miles"),
         "sq. mi.": Noun("square mile", "square miles"), "sq in": Noun("square inch", "square inches"),
@@ -346,6 +346,8 @@ class English(Language):
         "cu ft": Noun("cubic foot", "cubic feet"), "cu. ft.": Noun("cubic foot", "cubic feet"),
         "fl oz": Noun("fluid ounce", "fluid ounces"), "fl. oz.": Noun("fluid ounce", "fluid ounces"),
     }  # fmt: skip
+
+    # --- dates and times ---
     months = {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {
         "jan": 1, "feb": 2, "mar": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "oct": 10, "nov": 11, "dec": 12,
     }  # fmt: skip
@@ -364,6 +366,8 @@ class English(Language):
     """)
     decade_cues = word_set("the early late mid his her my your their our its")
     decade_suffix = r"['’]?s"
+
+    # --- words ---
     titles = {
         "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Ms", "Mx.": "Mx", "Dr.": "Doctor", "Drs.": "Doctors", "Prof.": "Professor",
         "St.": "Saint", "Sgt.": "Sergeant", "Capt.": "Captain", "Cpt.": "Captain", "Cmdr.": "Commander", "Col.": "Colonel",
@@ -468,17 +472,21 @@ class English(Language):
     boeing airbus flight route highway interstate room suite area channel gate bus train runway apartment extension pin
     """)
     address_words = word_set("com org net edu gov info biz co mil dev app zip exe doc bin lib src usr api")
+
+    # --- other ---
     bible_books = word_set("""
     genesis exodus leviticus numbers deuteronomy joshua judges ruth samuel kings chronicles ezra nehemiah esther job psalm psalms proverbs
     ecclesiastes isaiah jeremiah lamentations ezekiel daniel hosea joel amos obadiah jonah micah nahum habakkuk zephaniah haggai zechariah
     malachi matthew mark luke john acts romans corinthians galatians ephesians philippians colossians thessalonians timothy titus philemon
     hebrews james peter jude revelation gen ex deut ps prov isa jer ezek dan matt mk lk jn rom cor gal eph phil col thess tim heb jas rev
     """)
+
+    # --- rules ---
     rules = (
-        Rule(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?", _angle),
+        Rule(r"(\d{1,3})° ?(\d{1,2})['\u2032](?: ?(\d{1,2})[\"\u2033])?", _degrees),
         Rule(r"(\d+(?:\.\d+)?)(?:[\"\u201d](?= [a-z])|\u2033(?!\w))", _inches),
         Rule(r"1-(8(?:00|88|77|66|55|44|33))-([A-Z]{4,})(?!\w)", _toll_free),
-        Rule(r"(\d{1,2})['\u2032] ?(\d{1,2})([\u00bd\u00bc\u00be])?[\"\u2033\u201d]", _feet),
+        Rule(r"(\d{1,2})['\u2032] ?(\d{1,2})([\u00bd\u00bc\u00be])?[\"\u2033\u201d]", _feet_and_inches),
         Rule(r"(\d{3,4})[x×](\d{3,4})(?!\w)", _resolution),
         Rule(r"[248]K(?!\w)", lambda match: f"{LANGUAGE.cardinal(int(match[0][0]))} K"),
         Rule(r"([CJ])\+\+(?!\w)", lambda match: f"{match[1]} plus plus", "letter", word_set("c j")),
@@ -488,7 +496,7 @@ class English(Language):
             lambda match: LANGUAGE.ordinal(int(match[1])).capitalize(),
         ),
         Rule(r"(\d{1,2}(?:\.\d)?)/(\d{1,2})(?= (?:stars?|points)\b)", _rating),
-        Rule(r"v\.(?= [A-Z])", _against, "letter", word_set("v")),
+        Rule(r"v\.(?= [A-Z])", _versus, "letter", word_set("v")),
         Rule(r"(\d{1,3}):(\d{1,3})(?:[-\u2013](\d{1,3}))?(?!\w|[.,:]\d)", _verse),
         Rule(
             r"([IVX]+)(?= (?:century|centuries|dynasty)\b)",
@@ -497,7 +505,7 @@ class English(Language):
             frozenset(ROMANS),
         ),
         Rule(r"Dr(?:\.(?= [a-z])|(?=\.?(?:[,;:]|\s*\Z)))", _drive, "letter", word_set("dr")),
-        Rule(r"(\d+)/(\d+)[\"\u2033](?!\w)", _part_of_an_inch),
+        Rule(r"(\d+)/(\d+)[\"\u2033](?!\w)", _inch_fraction),
         Rule(
             r"(10{2,5})s(?= of\b)",
             lambda match: f"{LANGUAGE.cardinal(int(match[1])).removeprefix('one ')}s",
@@ -506,14 +514,14 @@ class English(Language):
             r"([1-9]\d\d)([A-Z])(?= [A-Z][a-z])",
             lambda match: f"{LANGUAGE.serial_number(match[1])} {match[2]}",
         ),
-        Rule(r"(\d{1,3})\.(\d{1,2})(?!\w|[.,]\d)", _release),
+        Rule(r"(\d{1,3})\.(\d{1,2})(?!\w|[.,]\d)", _software_version),
         Rule(
             r"IV(?= (?:drips?|lines?|fluids?|bags?|antibiotics|therapy|infusions?|access|poles?|tubes?|push)\b)",
             lambda match: "I V",
             "letter",
             word_set("iv"),
         ),
-        Rule(rf"([NSEW])\.(?= {POINTED})", lambda match: COMPASS[match[1]], "letter", word_set("n s e w")),
+        Rule(rf"([NSEW])\.(?= {AFTER_COMPASS})", lambda match: COMPASS[match[1]], "letter", word_set("n s e w")),
         Rule(
             r"(\d{1,5}) ([NSEW])\.?(?= [A-Z][a-z]+ (?:St|Ave|Rd|Blvd|Dr|Ln|Ct|Street|Avenue|Road|Drive|Lane)\b)",
             lambda match: f"{LANGUAGE.cardinal(int(match[1]))} {COMPASS[match[2]]}",
@@ -526,7 +534,7 @@ class English(Language):
         ),
         Rule(
             r"(\d{1,2})[\u2032']( ?)(?=(?:tall|long|wide|high|deep|by)\b)|(\d{1,2})\u2032(?!\w)",
-            _feet_alone,
+            _feet,
         ),
         Rule(r"(\d{1,3})h ?(\d{1,2})m(?:in)?(?!\w)", _hours),
         Rule(r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])", _short_year, "other"),
@@ -567,13 +575,13 @@ class English(Language):
             name = f"{name} {self.ordinal(day)}" if month_first else f"the {self.ordinal(day)} of {name}"
         return name if year is None else f"{name} {self.year(year)}"
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
         parts = [self.cardinal(hours)]
         if minutes:
             parts.append(f"oh {self.cardinal(minutes)}" if minutes < 10 else self.cardinal(minutes))
         elif hours == 0 or hours > 12:
             parts.append("hundred")
-        elif not half and seconds is None:
+        elif not period and seconds is None:
             parts.append("o'clock")
         if seconds is not None:
             parts.append(f"and {self.cardinal(seconds)} {'second' if seconds == 1 else 'seconds'}")
@@ -617,7 +625,7 @@ class English(Language):
             return True
         if n < 1900 or before in self.year_cues or before in self.months:
             return super().reads_as_year(n, before, after)
-        is_counted = after.islower() and len(after) > 3 and after.endswith("s") and after not in NO_PLURALS
+        is_counted = after.islower() and len(after) > 3 and after.endswith("s") and after not in NOT_PLURAL
         return n < 2100 and not is_counted and after not in ("people", "men", "women", "children")
 
 

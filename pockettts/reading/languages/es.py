@@ -2,13 +2,13 @@
 
 import re
 
-from .base import Rule, parse_nouns, word_set
+from .base import Rule, parse_currencies, parse_nouns, word_set
 from .european import (
     abbreviation_rules,
     hours_rule,
     metric_units,
     month_abbreviation_rule,
-    parse_currencies,
+    phone_rule,
     unit_table,
     weekday_range_rule,
     weekday_rule,
@@ -73,7 +73,6 @@ SPACED_ABBREVIATIONS = {
     "m. n.": "moneda nacional",
 }  # fmt: skip
 
-
 PHONE = (
     r"(?:[6-9]\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3}|9\d[ \u00a0.-]\d{3}[ \u00a0.-]\d{2}[ \u00a0.-]\d{2}"
     r"|[6-9]\d{2}(?:[ \u00a0.-]\d{2}){3}|\d{2}[ -]\d{4}[ -]\d{4}"
@@ -85,6 +84,8 @@ HOURS = ("h", "hs", "hrs", "horas", "hora")
 class Spanish(Iberian):
     code = "es"
     num2words_code = "es"
+
+    # --- numbers ---
     group_with_spaces = True
     point = "coma"
     dot = "punto"
@@ -104,6 +105,8 @@ class Spanish(Iberian):
     out_of = "de"
     times_sign = "por"
     by = "por"
+
+    # --- money, units ---
     currency_signs = {
         **Iberian.currency_signs,
         "euros": "EUR", "euro": "EUR", "dólares": "USD", "dólar": "USD", "MX$": "MXN", "S/": "PEN",
@@ -187,6 +190,8 @@ class Spanish(Iberian):
         """,
     )
     per = "por"
+
+    # --- dates and times ---
     months = MONTH_NUMBERS
     month_names = MONTHS
     date_separator = r"\s+(?:del?\s+)?"
@@ -197,6 +202,8 @@ class Spanish(Iberian):
         "hrs.": "", "horas": "", "hora": "",
     }  # fmt: skip
     year_cues = word_set("en desde hasta año años del de hacia entre y verano invierno otoño primavera")
+
+    # --- words ---
     titles = {
         "Sr.": "señor", "Sra.": "señora", "Srta.": "señorita", "Sres.": "señores", "Sras.": "señoras", "D.": "don",
         "Da.": "doña", "D.ª": "doña", "Dña.": "doña", "Dr.": "doctor", "Dra.": "doctora", "Dres.": "doctores",
@@ -289,6 +296,16 @@ class Spanish(Iberian):
     telephone_cues = word_set("teléfono tel móvil celular fax llame llama whatsapp llamar")
     serial_cues = word_set("airbus boeing vuelo")
     address_words = word_set("com org net edu gob gov info blog app")
+    feminine_regnal_names = word_set("isabel catalina maría cristina ana juana margarita beatriz")
+    regnal_names = feminine_regnal_names | word_set("""
+    felipe carlos alfonso luis enrique jorge eduardo guillermo juan pablo pedro fernando sancho ramiro ordoño bermudo garcía jaime
+    francisco jacobo ricardo federico benedicto pío león gregorio clemente inocencio urbano sixto napoleón nicolás iván alejandro
+    otón leopoldo maximiliano rodolfo constantino justiniano ptolomeo ramsés jerjes darío ciro teodosio víctor amadeo umberto
+    manuel josé alberto balduino gustavo óscar haakon harald olav abderramán mohamed hasán abdalá martín adriano julio celestino
+    bonifacio nicolas
+    """)  # fmt: skip
+
+    # --- other ---
     version_word = "versión"
     squared, cubed = "al cuadrado", "al cubo"
     first_of_month = "primero"
@@ -311,14 +328,6 @@ class Spanish(Iberian):
     mide pesa vale
     """)
     half, half_and = ("medio", "media"), "y"
-    feminine_regnal_names = word_set("isabel catalina maría cristina ana juana margarita beatriz")
-    regnal_names = feminine_regnal_names | word_set("""
-    felipe carlos alfonso luis enrique jorge eduardo guillermo juan pablo pedro fernando sancho ramiro ordoño bermudo garcía jaime
-    francisco jacobo ricardo federico benedicto pío león gregorio clemente inocencio urbano sixto napoleón nicolás iván alejandro
-    otón leopoldo maximiliano rodolfo constantino justiniano ptolomeo ramsés jerjes darío ciro teodosio víctor amadeo umberto
-    manuel josé alberto balduino gustavo óscar haakon harald olav abderramán mohamed hasán abdalá martín adriano julio celestino
-    bonifacio nicolas
-    """)  # fmt: skip
     roman_ordinal_nouns = {
         "guerra": "f", "república": "f", "reich": "m", "congreso": "m", "edición": "f", "cumbre": "f", "centenario": "m",
         "aniversario": "m", "conferencia": "f", "jornada": "f", "jornadas": "f", "festival": "m", "premio": "m", "concurso": "m",
@@ -341,8 +350,10 @@ class Spanish(Iberian):
     """)  # fmt: skip
     feminine_endings = ("a", "ción", "sión", "dad", "tad", "tud")
     feminine_plural_endings = ("as", "ciones", "siones", "dades", "tades", "tudes")
+
+    # --- rules ---
     rules = (
-        Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
+        phone_rule(lambda: LANGUAGE, PHONE),
         Rule(r"(\d+)x(?= (?:más|menos|mayor|mejor))", lambda match: f"{LANGUAGE.cardinal(int(match[1]), 'f')} veces"),
         *romance_rules(lambda: LANGUAGE, "número"),
         *abbreviation_rules(SPACED_ABBREVIATIONS, ("a. C.", "d. C.", "a. de C.", "d. de C.", "EE. UU.", "S. A.", "S. L.", "a. m.", "p. m.", "q. e. p. d.")),
@@ -352,7 +363,7 @@ class Spanish(Iberian):
         month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
     )  # fmt: skip
 
-    # --- numbers --------------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def cardinal(self, n: int, gender: str = "") -> str:
         spoken = re.sub(r"uno(?= mil)", "un", super().cardinal(n)).replace("veintiun ", "veintiún ")
@@ -388,22 +399,22 @@ class Spanish(Iberian):
         names = {2: "medio", 3: "tercio", 100: "centésimo", 1000: "milésimo"}
         name = names.get(denominator)
         if name is None:
-            name = self.ordinal(denominator) if denominator <= 10 else self._avo(denominator)
+            name = self.ordinal(denominator) if denominator <= 10 else self._denominator(denominator)
         part = f"{self.cardinal(numerator, 'm')} {name}{'' if numerator == 1 else 's'}"
         return part if whole is None else f"{self.cardinal(whole)} y {part}"
 
-    def _avo(self, n: int) -> str:
+    def _denominator(self, n: int) -> str:
         """12: "doceavo", 24: "veinticuatroavo"."""
         spoken = self.cardinal(n)
         plain = spoken.translate(str.maketrans("áéíóú", "aeiou"))
         return plain + ("vo" if plain.endswith("a") else "avo")
 
-    # --- dates, times ---------------------------------------------------------------------------------------------------------
+    # --- dates and times ---
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
         spoken = self.cardinal(hours, "f")
         hour = "hora" if hours == 1 else "horas"
-        if 1 <= hours <= 12 and half not in HOURS and seconds is None:
+        if 1 <= hours <= 12 and period not in HOURS and seconds is None:
             parts = {0: "", 15: "y cuarto", 30: "y media"}
             return f"{spoken} {parts.get(minutes, f'y {self.cardinal(minutes)}')}".strip()
         if not minutes and not seconds:
@@ -412,7 +423,7 @@ class Spanish(Iberian):
         spoken = (
             f"{spoken} {hour} {self.cardinal(minutes)}" if hours == 0 else f"{spoken} {zero}{self.cardinal(minutes)}"
         )
-        spoken += f" {hour}" if half in HOURS and hours else ""
+        spoken += f" {hour}" if period in HOURS and hours else ""
         return (
             spoken
             if not seconds

@@ -1,34 +1,33 @@
 """The common base of the European languages other than English: decimal comma, day-first dates, metric units, grammatical gender.
 
-A number agrees with the noun behind it ("una persona", "doscientas casas", "eine Minute"). `Language` is not asked about plain
-numbers before words, so that is a rule (`European.cardinal_before_noun`). The Romance languages share more: they read the decimals as a number, and
-say "three millions of euros".
+A number agrees with the noun after it ("una persona", "doscientas casas", "eine Minute"): see `European.cardinal_before_noun`.
+`romance.py` has what only the Romance languages share.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ..neighbors import next_word
-from .base import ROMANS, Currency, Language, Noun, Number, Rule, parse_nouns
+from .base import ROMANS, Language, Noun, Number, Rule, parse_noun, parse_nouns, table_rows
 
-LETTERS = (50, 100, 500, 1000)  # L, C, D and M are usually letters: "tipo D"
-LONG = 4  # from this number of decimals on, they are read digit by digit
+ROMAN_LETTER_VALUES = (50, 100, 500, 1000)  # L, C, D and M are usually not numerals: "tipo D"
+MIN_LONG_DECIMALS = 4  # this number of decimals or more are read digit by digit
 CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
-COUNTED = r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))"
-DOTTED = r"(\d+)\.(\d{1,2})(?!\w|[.:/%°€$£]\d?|,\d|[ \u00a0\u202f]?[%°€$£])"
+NUMBER_AND_NOUN = r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))"
+SHORT_VERSION = r"(\d+)\.(\d{1,2})(?!\w|[.:/%°€$£]\d?|,\d|[ \u00a0\u202f]?[%°€$£])"
 VERSION = r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)"
 VERSE = r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)"
-PART = r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
-VULGAR_PART = r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
-VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
+UNIT_FRACTION = r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
+UNIT_VULGAR_FRACTION = r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
+VULGAR_FRACTIONS = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
 ROUND_PRICE = r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Euro|euros?|\$|£)(?!\w)"
-ANGLO_NUMBER = r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
-SEASON = r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)"
-YEARS = r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)"
+ENGLISH_NUMBER = r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
+YEAR_PAIR = r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)"
+YEAR_RANGE = r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)"
 DAY_AND_MONTH = r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)"
-ANGLO_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)"
+ENGLISH_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)"
 PREVIOUS_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 
 
@@ -40,15 +39,12 @@ SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100k
 def metric_units(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
     """Units with their prefixes. Lines are `symbol prefixes: one, many, gender`; "-" stands for no prefix."""
     found: dict[str, Noun] = {}
-    for line in filter(None, map(str.strip, table.splitlines())):
-        head, _, forms = line.partition(":")
+    for head, forms in table_rows(table):
         symbol, letters = head.split()
-        one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
-        many = many or one
-        found[symbol] = Noun(one, many, gender)
+        noun = found[symbol] = parse_noun(forms)
         for letter in letters.replace("-", ""):
-            name = prefixes[letter]
-            found[letter + symbol] = Noun(name + _uncapital(one), name + _uncapital(many), gender)
+            one, many = (prefixes[letter] + _lower_first(name) for name in (noun.one, noun.many))
+            found[letter + symbol] = Noun(one, many, noun.gender)
     return found
 
 
@@ -72,23 +68,15 @@ def unit_table(
     return found | {spaced: found[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in found}
 
 
-def parse_currencies(table: str) -> dict[str, Currency]:
-    """A table of currencies. Its lines are `code: one, many, gender | one, many, gender`, the small unit last."""
-    found: dict[str, Currency] = {}
-    for line in filter(None, map(str.strip, table.splitlines())):
-        code, _, forms = line.partition(":")
-        major, *minor = (_noun(part) for part in forms.split("|"))
-        found[code] = Currency(major, minor[0] if minor else None)
-    return found
-
-
 def abbreviation_rules(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rule]:
-    """Rules for abbreviations of several parts, with spaces or without: "z. B." and "z.B."; one for each first part.
+    """Rules for abbreviations of several parts, with or without spaces: "z. B." and "z.B."; one rule for each first part.
 
-    table: by the abbreviation as it is written with spaces. ending: those that may end a sentence, whose last dot then stays.
+    Args:
+        table: the spoken form by abbreviation, written with spaces.
+        ending: the abbreviations that may end a sentence; their last dot is then also the full stop.
     """
     ends = frozenset(ending)
-    spoken = {_squeezed(key): value for key, value in table.items()}
+    spoken = {_without_spaces(key): value for key, value in table.items()}
     alternatives: dict[str, list[str]] = {}
     for key in sorted(table, key=len, reverse=True):
         first, rest = key[0], re.escape(key[1:].removesuffix(".")).replace(r"\ ", f"{SPACES}?")
@@ -99,7 +87,7 @@ def abbreviation_rules(table: Mapping[str, str], ending: Iterable[str] = ()) -> 
         )
     for part, patterns in alternatives.items():
         pattern = rf"(?:{'|'.join(patterns)})(?!\w)"
-        yield Rule(pattern, lambda match: spoken.get(_squeezed(match[0])), "letter", frozenset((part,)))
+        yield Rule(pattern, lambda match: spoken.get(_without_spaces(match[0])), "letter", frozenset((part,)))
 
 
 def month_abbreviation_rule(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
@@ -129,40 +117,35 @@ def weekday_range_rule(language: Callable[[], Language], days: Mapping[str, str]
     names = "|".join(map(re.escape, days))
     return Rule(
         rf"(?i)({names})\.?{SPACES}?[-\u2013]{SPACES}?(?!\1\b)({names})(?:\.(?={SPACES}*[\d:,])|(?![\w.-])|(?=\.))",
-        lambda match: language().range(*(_day(name, days) for name in match.groups())),
+        lambda match: language().range(*(_weekday(name, days) for name in match.groups())),
         "letter",
         frozenset(map(str.lower, days)),
     )
 
 
-def _day(name: str, days: Mapping[str, str]) -> str:
+def _weekday(name: str, days: Mapping[str, str]) -> str:
     return next(spoken for day, spoken in days.items() if day.lower() == name.lower())
 
 
 def word_before(match: re.Match[str]) -> str:
     """The word before a match, in lower case and without its dot; "" if there is none.
 
-    Unlike `neighbors.previous_word` it takes words with hyphens whole, and none before a colon.
+    Unlike `neighbors.previous_word`, it includes hyphens, and finds no word before a colon.
     """
     found = PREVIOUS_WORD.search(match.string[max(0, match.start() - 40) : match.start()])
     return found[1].rstrip(".").lower() if found else ""
 
 
 def parse_integer(written: str) -> int:
-    """A whole number with marks between its groups."""
+    """Parse a whole number with marks between its groups."""
     return int("".join(filter(str.isdecimal, written)))
 
 
-def _noun(forms: str) -> Noun:
-    one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
-    return Noun(one, many or one, gender)
-
-
-def _uncapital(name: str) -> str:
+def _lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
-def _squeezed(text: str) -> str:
+def _without_spaces(text: str) -> str:
     return re.sub(r"[\s\u00a0\u202f]", "", text[0].lower() + text[1:]).rstrip(".")
 
 
@@ -180,16 +163,16 @@ class European(Language):
     neuter_nouns: ClassVar[frozenset[str]] = frozenset()
     label_words: ClassVar[frozenset[str]] = (
         frozenset()
-    )  # words before numbers that do not count the next noun: "page", "chapitre"
-    century_cues: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
-    date_cues: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
-    bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" after it is a verse, not a time
+    )  # words whose number does not count the next noun: "page", "chapitre"
+    century_cues: ClassVar[frozenset[str]] = frozenset()  # words before the Roman numeral of a century: "siglo"
+    date_cues: ClassVar[frozenset[str]] = frozenset()  # words before "5/5" as a date: "lunes", "día"
+    bible_books: ClassVar[frozenset[str]] = frozenset()  # words before a verse such as "3:16": "johannes"
     non_nouns: ClassVar[frozenset[str]] = frozenset()  # words after numbers that are not nouns
 
-    # --- agreement ----------------------------------------------------------------------------------------------------------
+    # --- agreement ---
 
     def gender_of(self, noun: str, is_one: bool) -> str:
-        """The gender of a noun, as an argument of `cardinal`, guessed from its ending. "": unknown."""
+        """The gender of a noun (an argument of `cardinal`), guessed from its ending. "": unknown."""
         return ""
 
     def cardinal_before_noun(self, match: re.Match[str]) -> str | None:
@@ -217,7 +200,7 @@ class European(Language):
             not is_other and lower not in self.non_nouns and lower not in self.months and lower not in self.magnitudes
         )
 
-    # --- other common rules -------------------------------------------------------------------------------------------------
+    # --- other common rules ---
 
     def short_version(self, match: re.Match[str]) -> str | None:
         """`2.0`: a version; before units and prices it is a decimal."""
@@ -268,7 +251,7 @@ class European(Language):
 
     def unit_vulgar_fraction(self, match: re.Match[str]) -> str | None:
         """`½ kg`, `2½ h`."""
-        return self._fraction_of_symbol(match[1], *VULGAR[match[2]], match[3])
+        return self._fraction_of_symbol(match[1], *VULGAR_FRACTIONS[match[2]], match[3])
 
     def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
@@ -286,7 +269,7 @@ class European(Language):
         return self.money(Number(parse_integer(match[1])), currency) if currency else None
 
     def english_number(self, match: re.Match[str]) -> str | None:
-        """`1,250,000` and `1,250.50`, as they are written in English, with what is counted."""
+        """`1,250,000` and `1,250.50`, with an English group mark, and the unit after it."""
         n = Number(parse_integer(match[1]), (match[2] or "").lstrip("."))
         symbol = match[3]
         currency = self.currencies.get(self.currency_signs.get(symbol or "", symbol or ""))
@@ -297,12 +280,12 @@ class European(Language):
         return f"{self.number(n)} {symbol}" if symbol else self.number(n)
 
     def english_money(self, match: re.Match[str]) -> str | None:
-        """`$1,250.50`, as it is written in English."""
+        """`$1,250.50`, with an English group mark."""
         currency = self.currencies.get(self.currency_signs.get(match[1], ""))
         before, _, decimals = match[2].partition(".")
         return None if currency is None else self.money(Number(parse_integer(before), decimals), currency)
 
-    # --- dates and times --------------------------------------------------------------------------------------------------
+    # --- dates and times ---
 
     def day_of_month(self, day: int) -> str:
         return self.first_of_month if day == 1 and self.first_of_month else self.cardinal(day)
@@ -316,7 +299,7 @@ class European(Language):
         parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
         return " ".join(self.measure(Number(n), self.units[symbol]) for n, symbol in parts if n)
 
-    # --- quantities -------------------------------------------------------------------------------------------------------
+    # --- quantities ---
 
     def is_singular(self, n: Number) -> bool:
         """Whether a noun after a number is singular."""
@@ -340,9 +323,9 @@ class European(Language):
         return " ".join(words)
 
     def decimals(self, digits: str) -> str:
-        """As a number behind its zeros: "coma cero cinco", "virgule vingt-cinq"."""
+        """Leading zeros, then a number: "coma cero cinco", "virgule vingt-cinq"."""
         rest = digits.lstrip("0")
-        if len(digits) >= LONG or not rest:
+        if len(digits) >= MIN_LONG_DECIMALS or not rest:
             return self.digits(digits)
         zeros = self.digits(digits[: len(digits) - len(rest)])
         return f"{zeros} {self.cardinal(int(rest))}".strip()
@@ -352,16 +335,16 @@ class European(Language):
         return self.with_noun(self.number(n, noun.gender), name, n)
 
     def with_noun(self, number: str, name: str, n: Number) -> str:
-        """A number and what it counts: "tres millones de euros"."""
+        """A number with its noun: "tres millones de euros"."""
         return f"{number} {name}"
 
 
 def european_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
-    """The rules of `European`. language: returns the language, which does not exist yet when its rules are created."""
+    """The rules of `European`. language: returns the instance of the language, which is created after its rules."""
     return (
-        Rule(ANGLO_MONEY, lambda match: language().english_money(match), "other"),
+        Rule(ENGLISH_MONEY, lambda match: language().english_money(match), "other"),
         Rule(
-            YEARS,
+            YEAR_RANGE,
             lambda match: language().range(language().cardinal(int(match[1])), language().year(int(match[2]))),
         ),
         Rule(r"C#(?!\w)", lambda match: "C sharp", "letter", frozenset("c")),
@@ -371,20 +354,20 @@ def european_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             "letter",
             frozenset("c"),
         ),
-        Rule(SEASON, lambda match: language().year_pair(match)),
+        Rule(YEAR_PAIR, lambda match: language().year_pair(match)),
         Rule(
             r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])",
             lambda match: language().cardinal(int(match[1])),
             "other",
         ),
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
-        Rule(ANGLO_NUMBER, lambda match: language().english_number(match)),
+        Rule(ENGLISH_NUMBER, lambda match: language().english_number(match)),
         Rule(r"km/h(?!\w)", lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
         Rule(r"°[CF](?!\w)", lambda match: language().units[match[0]].many, "other"),
         Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
-        Rule(PART, lambda match: language().unit_fraction(match)),
-        Rule(VULGAR_PART, lambda match: language().unit_vulgar_fraction(match)),
-        Rule(VULGAR_PART, lambda match: language().unit_vulgar_fraction(match), "other"),
+        Rule(UNIT_FRACTION, lambda match: language().unit_fraction(match)),
+        Rule(UNIT_VULGAR_FRACTION, lambda match: language().unit_vulgar_fraction(match)),
+        Rule(UNIT_VULGAR_FRACTION, lambda match: language().unit_vulgar_fraction(match), "other"),
         Rule(DAY_AND_MONTH, lambda match: language().day_and_month(match)),
         Rule(r"[48]K(?!\w)", lambda match: f"{language().cardinal(int(match[0][0]))} K"),
         Rule(
@@ -401,13 +384,18 @@ def european_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             "letter",
             frozenset("v"),
         ),
-        Rule(DOTTED, lambda match: language().short_version(match)),
-        Rule(COUNTED, lambda match: language().cardinal_before_noun(match)),
+        Rule(SHORT_VERSION, lambda match: language().short_version(match)),
+        Rule(NUMBER_AND_NOUN, lambda match: language().cardinal_before_noun(match)),
     )
 
 
+def phone_rule(language: Callable[[], Language], pattern: str, first: Literal["digit", "other"] = "digit") -> Rule:
+    """A rule for the telephone numbers of a country."""
+    return Rule(pattern, lambda match: language().telephone(re.findall(r"\+?\d+", match[0])), first)
+
+
 def hours_rule(language: Callable[[], Language]) -> Rule:
-    """A rule for `1h30`, in languages that do not write the time of day so."""
+    """A rule for durations such as `1h30`, for languages where this is not a time of day."""
     return Rule(
         rf"(\d{{1,2}}){SPACES}?h{SPACES}?([0-5]\d)(?:{SPACES}?min)?(?!\w)",
         lambda match: language().duration(int(match[1]), int(match[2]), 0),

@@ -2,12 +2,11 @@
 
 import re
 
-from .base import ROMANS, Noun, Number, Rule, parse_nouns, word_set
+from .base import ROMANS, Noun, Number, Rule, parse_currencies, parse_nouns, word_set
 from .european import (
     abbreviation_rules,
     metric_units,
     month_abbreviation_rule,
-    parse_currencies,
     unit_table,
     weekday_range_rule,
     weekday_rule,
@@ -69,9 +68,9 @@ SPACED_ABBREVIATIONS = {
 }  # fmt: skip
 
 
-POLITE = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
+POLITE_TITLES = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
 HOUR_MINUTES = r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?"
-ROMAN_PLACE = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
+ROMAN_ORDINAL = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
 ROMAN_TRIGGERS = frozenset(
     numeral + ending for numeral in ROMANS for ending in ("er", "re", "ère", "e", "ème", "ième", "ᵉ", "ᵉʳ", "ers")
 )
@@ -80,6 +79,8 @@ ROMAN_TRIGGERS = frozenset(
 class French(Romance):
     code = "fr"
     num2words_code = "fr"
+
+    # --- numbers ---
     group_with_spaces = True
     point = "virgule"
     dot = "point"
@@ -97,6 +98,8 @@ class French(Romance):
     out_of = "sur"
     times_sign = "fois"
     by = "par"
+
+    # --- money, units ---
     currency_signs = {
         **Romance.currency_signs, "euros": "EUR", "euro": "EUR", "dollars": "USD", "dollar": "USD", "francs": "FRF",
     }  # fmt: skip
@@ -179,6 +182,8 @@ class French(Romance):
         """,
     )
     per = "par"
+
+    # --- dates and times ---
     months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "er"
@@ -186,6 +191,8 @@ class French(Romance):
     time_separator = r":|[ \u00a0\u202f]?[hH][ \u00a0\u202f]?(?=\d\d)"
     day_periods = {"h": "", "H": "", "heures": "", "heure": ""}
     year_cues = word_set("en depuis l'an an avant après vers entre et de dès jusqu'en été hiver automne printemps")
+
+    # --- words ---
     titles = {
         "M.": "monsieur", "MM.": "messieurs", "Mme": "madame", "Mmes": "mesdames", "Mlle": "mademoiselle",
         "Mlles": "mesdemoiselles", "Mr": "monsieur", "Mr.": "monsieur", "Mme.": "madame", "Mlle.": "mademoiselle",
@@ -264,6 +271,18 @@ class French(Romance):
     telephone_cues = word_set("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
     serial_cues = word_set("airbus boeing vol")
     address_words = word_set("com org net edu gouv info blog app")
+    feminine_regnal_names = word_set(
+        "élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle"
+    )
+    regnal_names = feminine_regnal_names | word_set("""
+    louis charles henri françois philippe napoléon georges édouard edouard guillaume jean paul pierre jacques richard frédéric
+    benoît pie léon grégoire clément innocent urbain sixte nicolas ivan alexandre othon léopold maximilien rodolphe constantin
+    justinien ptolémée ramsès xerxès darius cyrus théodose victor amédée humbert emmanuel joseph albert baudouin gustave oscar
+    haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
+    pépin clovis childéric chilpéric dagobert thierry
+    """)  # fmt: skip
+
+    # --- other ---
     version_word = "version"
     squared, cubed = "au carré", "au cube"
     first_of_month = "premier"
@@ -282,16 +301,6 @@ class French(Romance):
     """)  # fmt: skip
     half, half_and = ("demi", "demie"), "et"
     max_regnal_ordinal = 1
-    feminine_regnal_names = word_set(
-        "élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle"
-    )
-    regnal_names = feminine_regnal_names | word_set("""
-    louis charles henri françois philippe napoléon georges édouard edouard guillaume jean paul pierre jacques richard frédéric
-    benoît pie léon grégoire clément innocent urbain sixte nicolas ivan alexandre othon léopold maximilien rodolphe constantin
-    justinien ptolémée ramsès xerxès darius cyrus théodose victor amédée humbert emmanuel joseph albert baudouin gustave oscar
-    haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
-    pépin clovis childéric chilpéric dagobert thierry
-    """)  # fmt: skip
     feminine_nouns = word_set("""
     personne fois page heure minute seconde semaine année journée nuit femme fille sœur mère voiture maison école ville chose
     tonne place pièce partie équipe étoile main mort voix part livre banque plage route rue tour mer fleur forêt eau peau fin faim
@@ -301,6 +310,8 @@ class French(Romance):
     note règle scène salle planète lune cible arme bombe balle pierre plante branche racine province région commune montagne
     rivière adresse église messe prière dame reine princesse poule chèvre souris brebis fourmi sortie entrée aide
     """)  # fmt: skip
+
+    # --- rules ---
     rules = (
         Rule(HOUR_MINUTES, lambda match: LANGUAGE.duration(int(match[1]), int(match[2]), 0)),
         Rule(
@@ -323,10 +334,10 @@ class French(Romance):
         *abbreviation_rules(
             SPACED_ABBREVIATIONS, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")
         ),
-        Rule(ROMAN_PLACE, lambda match: LANGUAGE.roman_ordinal(match[1], match[2]), "letter", ROMAN_TRIGGERS),
+        Rule(ROMAN_ORDINAL, lambda match: LANGUAGE.roman_ordinal(match[1], match[2]), "letter", ROMAN_TRIGGERS),
         Rule(
             r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))",
-            lambda match: POLITE[match[1]],
+            lambda match: POLITE_TITLES[match[1]],
             "letter",
             word_set("m mm mme mlle"),
         ),
@@ -336,7 +347,7 @@ class French(Romance):
         elision_rule(lambda: LANGUAGE),
     )
 
-    # --- numbers --------------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def cardinal(self, n: int, gender: str = "") -> str:
         spoken = super().cardinal(n)
@@ -391,7 +402,7 @@ class French(Romance):
         )
         return "f" if noun in self.feminine_nouns or noun.endswith(endings) else "m"
 
-    # --- what is counted, dates, times ----------------------------------------------------------------------------------------
+    # --- quantities, dates and times ---
 
     def is_singular(self, n: Number) -> bool:
         """Nouns are singular up to two: "1,5 million", "zéro euro"."""
@@ -405,7 +416,7 @@ class French(Romance):
     def with_of(self, name: str) -> str:
         return f"d'{name}" if name[0] in "aeéiouhœy" and not name.startswith(("yen", "yuan", "hryv")) else f"de {name}"
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
         spoken = f"{self.cardinal(hours, 'f')} {'heure' if hours < 2 else 'heures'}"
         if minutes:
             spoken += f" {self.cardinal(minutes, 'f')}"

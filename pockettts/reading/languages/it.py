@@ -2,14 +2,14 @@
 
 import re
 
-from .base import ROMANS, Noun, Number, Rule, parse_nouns, word_set
+from .base import ROMANS, Noun, Number, Rule, parse_currencies, parse_nouns, word_set
 from .european import (
-    LETTERS,
+    ROMAN_LETTER_VALUES,
     abbreviation_rules,
     hours_rule,
     metric_units,
     month_abbreviation_rule,
-    parse_currencies,
+    phone_rule,
     unit_table,
     weekday_range_rule,
     weekday_rule,
@@ -75,7 +75,7 @@ SPACED_ABBREVIATIONS = {
 }  # fmt: skip
 
 
-PARTS = {
+PARTS_OF_WORKS = {
     "capitolo": "m", "atto": "m", "libro": "m", "canto": "m", "tomo": "m", "volume": "m", "titolo": "m", "parte": "f", "scena": "f",
     "sezione": "f", "classe": "f", "cap": "m", "vol": "m", "tit": "m", "sez": "f",
 }  # fmt: skip
@@ -85,13 +85,15 @@ PHONE = (
     r"(?:3\d{2}[ \u00a0./-]\d{6,7}|3\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3,4}|3\d{2}(?:[ \u00a0.-]\d\d){2}[ \u00a0.-]\d{3}"
     r"|800[ \u00a0.-]\d{3}[ \u00a0.-]?\d{3})(?!\w|[.,]\d)"
 )
-ONE = r"(?i)1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])"  # "un'ora"
+ONE_BEFORE_VOWEL = r"(?i)1[ \u00a0]([aeiouàèéìòù][^\W\d_]+)(?![\w'’])"  # "un'ora"
 DEGREE = r"°(?=[ \u00a0](?!di\b|[CFNSEO]\b|nord|sud|est|ovest|sotto|sopra|all)[^\W\d_])"
 
 
 class Italian(Romance):
     code = "it"
     num2words_code = "it"
+
+    # --- numbers ---
     point = "virgola"
     dot = "punto"
     minus = "meno"
@@ -106,6 +108,10 @@ class Italian(Romance):
     range_word = "a"
     ratio_word = "a"
     out_of = "su"
+    times_sign = "per"
+    by = "per"
+
+    # --- money, units ---
     currency_signs = {
         **Romance.currency_signs, "euro": "EUR", "dollari": "USD", "dollaro": "USD", "₤": "ITL", "Euro": "EUR", "Lit.": "ITL",
     }  # fmt: skip
@@ -138,8 +144,6 @@ class Italian(Romance):
     money_and = "e"
     of_magnitude = "di"
     per = "al"
-    times_sign = "per"
-    by = "per"
     units = unit_table(
         METRIC,
         square=lambda name, many: f"{name} {'quadrati' if many else 'quadrato'}",
@@ -188,6 +192,8 @@ class Italian(Romance):
             l/100km: litro per cento chilometri, litri per cento chilometri, m
         """,
     )
+
+    # --- dates and times ---
     months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "[º°]"
@@ -195,6 +201,8 @@ class Italian(Romance):
     time_separator = r":|\.(?=\d\d[ \u00a0]?h\b)"
     day_periods = {"a.m.": "a m", "p.m.": "p m", "am": "a m", "pm": "p m", "AM": "a m", "PM": "p m"}
     year_cues = word_set("nel dal del fino al anno l'anno dopo prima tra fra e estate inverno dell'anno in")
+
+    # --- words ---
     titles = {
         "Sig.": "signor", "Sig.ra": "signora", "Sig.na": "signorina", "Sigg.": "signori", "Sigg.ri": "signori", "sig.": "signor",
         "sig.ra": "signora", "sig.na": "signorina", "Dott.": "dottor", "dott.": "dottor", "Dott.ssa": "dottoressa",
@@ -286,6 +294,18 @@ class Italian(Romance):
     telephone_cues = word_set("telefono tel cellulare fax chiamare chiama chiamate whatsapp")
     serial_cues = word_set("airbus boeing volo")
     address_words = word_set("com org net edu gov info blog app")
+    feminine_regnal_names = word_set(
+        "elisabetta caterina maria cristina anna giovanna margherita beatrice isabella vittoria"
+    )
+    regnal_names = feminine_regnal_names | word_set("""
+    luigi carlo enrico francesco filippo napoleone giorgio edoardo guglielmo giovanni paolo pietro giacomo riccardo federico
+    benedetto pio leone gregorio clemente innocenzo urbano sisto nicola ivan alessandro ottone leopoldo massimiliano rodolfo
+    costantino giustiniano tolomeo ramses serse dario ciro teodosio vittorio amedeo umberto emanuele giuseppe alberto baldovino
+    gustavo oscar haakon harald olav alfonso ferdinando giulio celestino bonifacio martino adriano felipe juan carlos cosimo
+    lorenzo ludovico corrado manfredi berengario callisto eugenio marino niccolò stefano silvestro
+    """)  # fmt: skip
+
+    # --- other ---
     version_word = "versione"
     squared, cubed = "al quadrato", "al cubo"
     first_of_month = "primo"
@@ -305,16 +325,6 @@ class Italian(Romance):
     """)  # fmt: skip
     half, half_and = ("mezzo", "mezza"), "e"
     max_regnal_ordinal = 40
-    feminine_regnal_names = word_set(
-        "elisabetta caterina maria cristina anna giovanna margherita beatrice isabella vittoria"
-    )
-    regnal_names = feminine_regnal_names | word_set("""
-    luigi carlo enrico francesco filippo napoleone giorgio edoardo guglielmo giovanni paolo pietro giacomo riccardo federico
-    benedetto pio leone gregorio clemente innocenzo urbano sisto nicola ivan alessandro ottone leopoldo massimiliano rodolfo
-    costantino giustiniano tolomeo ramses serse dario ciro teodosio vittorio amedeo umberto emanuele giuseppe alberto baldovino
-    gustavo oscar haakon harald olav alfonso ferdinando giulio celestino bonifacio martino adriano felipe juan carlos cosimo
-    lorenzo ludovico corrado manfredi berengario callisto eugenio marino niccolò stefano silvestro
-    """)  # fmt: skip
     roman_ordinal_nouns = {
         "secolo": "m", "guerra": "f", "repubblica": "f", "reich": "m", "congresso": "m", "edizione": "f",
         "vertice": "m", "centenario": "m", "anniversario": "m", "conferenza": "f", "giornata": "f", "festival": "m",
@@ -331,13 +341,15 @@ class Italian(Romance):
     masculine_nouns = word_set(
         "problema programma sistema tema clima poema dramma schema telegramma pianeta cometa poeta atleta turista artista papa panda"
     )
+
+    # --- rules ---
     rules = (
         Rule(CLOCK, lambda match: LANGUAGE.clock(match)),
         Rule(r"h(?= ?\d{1,2}[:.][0-5]\d(?!\w))", lambda match: "ore", "letter", frozenset("h")),
-        Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
+        phone_rule(lambda: LANGUAGE, PHONE),
         Rule(r"(?<=['’])1(?= )", lambda match: "uno"),  # "l'1 maggio"
         Rule(r"(\d{1,2})a(?= [a-zà-ù]{3,})", lambda match: LANGUAGE.ordinal(int(match[1]), "a")),
-        Rule(ONE, lambda match: LANGUAGE.one(match)),
+        Rule(ONE_BEFORE_VOWEL, lambda match: LANGUAGE.one(match)),
         Rule(r"(\d+)x(?= (?:più|meno|maggiore|migliore))", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} volte"),
         Rule(
             r"([IVX]+)(?= (?:e|o) (?:il |nel )?[IVX]+ secolo|[-\u2013][IVX]+ secolo)",
@@ -366,7 +378,7 @@ class Italian(Romance):
         elision_rule(lambda: LANGUAGE),
     )  # fmt: skip
 
-    # --- numbers --------------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def cardinal(self, n: int, gender: str = "") -> str:
         spoken = re.sub(r"(ion[ei]|iard[oi]) e (?=\w{5})", r"\1 ", re.sub(r"(?<=\w)tre\b", "tré", super().cardinal(n)))
@@ -382,7 +394,7 @@ class Italian(Romance):
 
     def roman_numeral(self, n: int, before: str) -> str | None:
         """Parts of a work have ordinals: "atto terzo"."""
-        if (gender := PARTS.get(before.lower())) and n <= 100 and n not in LETTERS:
+        if (gender := PARTS_OF_WORKS.get(before.lower())) and n <= 100 and n not in ROMAN_LETTER_VALUES:
             return self.ordinal_in_gender(n, gender)
         return super().roman_numeral(n, before)
 
@@ -437,9 +449,9 @@ class Italian(Romance):
         minus = f"{self.minus} " if n.negative else ""
         return minus + (_one(noun.one, noun.gender) if noun.gender else f"{self.cardinal(1)} {noun.one}")
 
-    # --- dates, times ---------------------------------------------------------------------------------------------------------
+    # --- dates and times ---
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
         spoken = self.cardinal(hours, "f" if hours == 1 else "")
         if minutes:
             spoken += f" e {self.cardinal(minutes)}"

@@ -2,16 +2,16 @@
 
 import re
 
-from .base import ROMANS, Number, Rule, parse_nouns, word_set
+from .base import ROMANS, Number, Rule, parse_currencies, parse_nouns, word_set
 from .european import (
-    LETTERS,
+    ROMAN_LETTER_VALUES,
     European,
     abbreviation_rules,
     european_rules,
     hours_rule,
     metric_units,
     month_abbreviation_rule,
-    parse_currencies,
+    phone_rule,
     unit_table,
     weekday_range_rule,
     weekday_rule,
@@ -60,12 +60,14 @@ SPACED_ABBREVIATIONS = {
     "m. b. t.": "met betrekking tot", "a. u. b.": "alstublieft", "i. v. m.": "in verband met", "i. p. v.": "in plaats van",
 }  # fmt: skip
 PHONE = r"06[- ]?\d{8}(?!\w|[.,]\d)|06[- ]\d{2}(?:[ -]\d{2}){3}(?!\w|[.,]\d)|0\d{1,3}[- ]\d{6,7}(?!\w|[.,]\d)"
-CENTURY = r"([IVX]+)(e|ste|de)(?![\w])"
+ROMAN_ORDINAL = r"([IVX]+)(e|ste|de)(?![\w])"
 
 
 class Dutch(European):
     code = "nl"
     num2words_code = "nl"
+
+    # --- numbers ---
     point = "komma"
     dot = "punt"
     minus = "min"
@@ -81,6 +83,8 @@ class Dutch(European):
     out_of = "van de"
     times_sign = "keer"
     by = "bij"
+
+    # --- money, units ---
     currency_signs = {**European.currency_signs, "euro": "EUR", "dollar": "USD", "ƒ": "NLG"}
     currencies = parse_currencies("""
         EUR: euro | cent
@@ -133,12 +137,16 @@ class Dutch(European):
             lb lbs: pond
         """,
     )
+
+    # --- dates and times ---
     months = MONTH_NUMBERS
     month_names = MONTHS
     date_separator = r"\s+"
     time_separator = r":|\.(?=\d\d[ \u00a0]?(?:uur|u)\b)"
     day_periods = {"uur": "", "u": "", "u.": "", "h": ""}
     year_cues = word_set("in sinds tot van jaar rond circa voor na anno zomer winter herfst lente tussen en begin eind")
+
+    # --- words ---
     titles = {
         "dhr.": "de heer", "Dhr.": "De heer", "mevr.": "mevrouw", "Mevr.": "mevrouw", "mw.": "mevrouw", "Mw.": "mevrouw",
         "dr.": "dokter", "Dr.": "dokter", "prof.": "professor", "Prof.": "professor", "ir.": "ingenieur", "ing.": "ingenieur",
@@ -215,6 +223,8 @@ class Dutch(European):
     """)  # fmt: skip
     telephone_cues = word_set("telefoon tel telefoonnummer mobiel fax bel whatsapp")
     address_words = word_set("com org net edu gov info blog app")
+
+    # --- other ---
     version_word = "versie"
     squared, cubed = "kwadraat", "tot de derde"
     bible_books = word_set("""
@@ -222,14 +232,16 @@ class Dutch(European):
     jeremia ezechiël daniël mattheüs matteüs marcus lucas johannes handelingen romeinen korintiërs galaten efeziërs filippenzen
     openbaring
     """)
+
+    # --- rules ---
     rules = (
         Rule(r"(\d+)[ \u00a0]?t/m(?=[ \u00a0]?\d)", lambda match: f"{LANGUAGE.cardinal(int(match[1]))} tot en met"),
         Rule(r"(\d+)-(jarig\w*|daags\w*|koppig\w*)(?!\w)", lambda match: LANGUAGE.cardinal(int(match[1])) + match[2]),
         Rule(r"(\d{1,2})u([0-5]\d)(?!\w)", lambda match: LANGUAGE.time(int(match[1]), int(match[2]))),
-        Rule(PHONE, lambda match: LANGUAGE.telephone(re.findall(r"\d+", match[0]))),
+        phone_rule(lambda: LANGUAGE, PHONE),
         *european_rules(lambda: LANGUAGE),
         *abbreviation_rules(SPACED_ABBREVIATIONS, ("v. Chr.", "n. Chr.")),
-        Rule(CENTURY, lambda match: LANGUAGE.roman_ordinal(match[1]), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
+        Rule(ROMAN_ORDINAL, lambda match: LANGUAGE.roman_ordinal(match[1]), "letter", frozenset(r + e for r in ROMANS for e in ("e", "ste", "de"))),
         weekday_rule(DAYS, MONTH_NUMBERS),
         hours_rule(lambda: LANGUAGE),
         weekday_range_rule(lambda: LANGUAGE, DAYS),
@@ -259,14 +271,14 @@ class Dutch(European):
         part = f"{'een' if numerator == 1 else self.cardinal(numerator)} {name}"
         return part if whole is None else f"{self.cardinal(whole)} en {part}"
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
         spoken = f"{self.cardinal(hours)} uur"
         if minutes:
             spoken += f" {self.cardinal(minutes)}"
         return spoken if not seconds else f"{spoken} en {self.measure(Number(seconds), self.units['s'])}"
 
     def roman_numeral(self, n: int, before: str) -> str | None:
-        if before.lower() in self.roman_cues and n not in LETTERS:
+        if before.lower() in self.roman_cues and n not in ROMAN_LETTER_VALUES:
             return self.cardinal(n)
         return f"de {self.ordinal(n).capitalize()}" if before.lower() in self.regnal_names else None
 

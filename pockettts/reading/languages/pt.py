@@ -2,12 +2,12 @@
 
 import re
 
-from .base import Number, Rule, parse_nouns, word_set
+from .base import Number, Rule, parse_currencies, parse_nouns, word_set
 from .european import (
     abbreviation_rules,
     metric_units,
     month_abbreviation_rule,
-    parse_currencies,
+    phone_rule,
     unit_table,
     weekday_range_rule,
     weekday_rule,
@@ -77,7 +77,6 @@ SPACED_ABBREVIATIONS = {
     "N. do T.": "nota do tradutor",
 }  # fmt: skip
 
-
 PHONE = (
     r"(?:\(\d{2,3}\)[ \u00a0]?)?(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)9?\d{4}-\d{4}(?!\w|[.,-]\d)"
     r"|\(\d{2,3}\)[ \u00a0]?9?[ \u00a0.]?\d{4}[ \u00a0-]\d{4}(?!\w|[.,-]\d)"
@@ -86,16 +85,14 @@ PHONE = (
 )
 
 
-TAXPAYER = r"(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\w|-\d)"  # CPF, CNPJ
-
-
-def _phone(match: re.Match[str]) -> str:
-    return LANGUAGE.telephone(re.findall(r"\+?\d+", match[0]))
+TAXPAYER_NUMBER = r"(?:\d{3}\.\d{3}\.\d{3}-\d\d|\d\d\.\d{3}\.\d{3}/\d{4}-\d\d)(?!\w|-\d)"  # CPF, CNPJ
 
 
 class Portuguese(Iberian):
     code = "pt"
     num2words_code = "pt_BR"
+
+    # --- numbers ---
     point = "vírgula"
     dot = "ponto"
     minus = "menos"
@@ -112,6 +109,8 @@ class Portuguese(Iberian):
     out_of = "de"
     times_sign = "vezes"
     by = "por"
+
+    # --- money, units ---
     currency_signs = {
         **Iberian.currency_signs, "reais": "BRL", "real": "BRL", "euros": "EUR", "euro": "EUR", "dólares": "USD", "dólar": "USD",
         "U$": "USD", "MZN": "MZN", "Kz": "AOA",
@@ -193,6 +192,8 @@ class Portuguese(Iberian):
         """,
     )
     per = "por"
+
+    # --- dates and times ---
     months = MONTH_NUMBERS
     month_names = MONTHS
     date_separator = r"\s+(?:de\s+)?"
@@ -202,6 +203,8 @@ class Portuguese(Iberian):
         "pm": "p m", "AM": "a m", "PM": "p m",
     }  # fmt: skip
     year_cues = word_set("em desde até ano anos de do entre e verão inverno outono primavera")
+
+    # --- words ---
     titles = {
         "Sr.": "senhor", "Sra.": "senhora", "Srta.": "senhorita", "Srs.": "senhores", "Sras.": "senhoras", "D.": "dom",
         "Dª.": "dona", "Dr.": "doutor", "Dra.": "doutora", "Drs.": "doutores", "Prof.": "professor", "Profa.": "professora",
@@ -295,6 +298,15 @@ class Portuguese(Iberian):
     telephone_cues = word_set("telefone tel celular fax ligue liga whatsapp telemóvel")
     serial_cues = word_set("airbus boeing voo")
     address_words = word_set("com org net edu gov info blog app")
+    feminine_regnal_names = word_set("isabel catarina maria cristina ana joana margarida beatriz elizabeth elisabete")
+    regnal_names = feminine_regnal_names | word_set("""
+    pedro joão josé manuel afonso sancho dinis fernando duarte sebastião henrique filipe felipe carlos luís luis jorge eduardo
+    guilherme paulo francisco jaime ricardo frederico bento pio leão gregório clemente inocêncio urbano sisto napoleão nicolau
+    ivan alexandre oto leopoldo maximiliano rodolfo constantino justiniano ptolomeu ramsés xerxes dario ciro teodósio vítor amadeu
+    humberto alberto balduíno gustavo óscar haakon harald olavo alfonso juan júlio celestino bonifácio martinho adriano miguel
+    """)  # fmt: skip
+
+    # --- other ---
     version_word = "versão"
     squared, cubed = "ao quadrado", "ao cubo"
     first_of_month = "primeiro"
@@ -314,13 +326,6 @@ class Portuguese(Iberian):
     horas hora euros reais real mil milhão milhões diz trata fala começa termina vale mede pesa
     """)  # fmt: skip
     half, half_and = ("meio", "meia"), "e"
-    feminine_regnal_names = word_set("isabel catarina maria cristina ana joana margarida beatriz elizabeth elisabete")
-    regnal_names = feminine_regnal_names | word_set("""
-    pedro joão josé manuel afonso sancho dinis fernando duarte sebastião henrique filipe felipe carlos luís luis jorge eduardo
-    guilherme paulo francisco jaime ricardo frederico bento pio leão gregório clemente inocêncio urbano sisto napoleão nicolau
-    ivan alexandre oto leopoldo maximiliano rodolfo constantino justiniano ptolomeu ramsés xerxes dario ciro teodósio vítor amadeu
-    humberto alberto balduíno gustavo óscar haakon harald olavo alfonso juan júlio celestino bonifácio martinho adriano miguel
-    """)  # fmt: skip
     roman_ordinal_nouns = {
         "guerra": "f", "república": "f", "reich": "m", "congresso": "m", "edição": "f", "cúpula": "f", "centenário": "m",
         "aniversário": "m", "conferência": "f", "jornada": "f", "festival": "m", "prêmio": "m", "concurso": "m", "milênio": "m",
@@ -344,16 +349,18 @@ class Portuguese(Iberian):
     """)  # fmt: skip
     feminine_endings = ("a", "ção", "são", "dade", "tude", "gem")
     feminine_plural_endings = ("as", "ções", "sões", "dades", "tudes", "gens")
+
+    # --- rules ---
     rules = (
-        Rule(PHONE, _phone),
-        Rule(PHONE, _phone, "other"),
+        phone_rule(lambda: LANGUAGE, PHONE),
+        phone_rule(lambda: LANGUAGE, PHONE, "other"),
         Rule(
             r"(\d{1,2})[ \u00a0]?h[ \u00a0]?(\d{1,2})[ \u00a0]?min\b\.?",
             lambda match: LANGUAGE.time(int(match[1]), int(match[2])),
         ),
         Rule(r"[Rr]\.(?= [A-ZÀ-Þ][^,.;\n]{2,40},? (?:n\.?º ?)?\d)", lambda match: "rua", "letter", word_set("r")),
         Rule(r"D\.(?= [A-ZÀ-Þ]\w*a\b)", lambda match: "dona", "letter", word_set("d")),
-        Rule(TAXPAYER, _phone),
+        phone_rule(lambda: LANGUAGE, TAXPAYER_NUMBER),
         *romance_rules(lambda: LANGUAGE, "número"),
         *abbreviation_rules(SPACED_ABBREVIATIONS, ("a. C.", "d. C.", "a.C.", "d.C.", "S. A.", "E. U. A.")),
         weekday_rule(DAYS, MONTH_NUMBERS),
@@ -361,7 +368,7 @@ class Portuguese(Iberian):
         month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
     )
 
-    # --- numbers --------------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def cardinal(self, n: int, gender: str = "") -> str:
         spoken = super().cardinal(n)
@@ -384,15 +391,15 @@ class Portuguese(Iberian):
         part = f"{self.cardinal(numerator)} {name}"
         return part if whole is None else f"{self.cardinal(whole)} e {part}"
 
-    # --- dates, times ---------------------------------------------------------------------------------------------------------
+    # --- dates and times ---
 
     def is_singular_magnitude(self, n: Number) -> bool:
         """ "1,5 milhão", but "1,5 litros"."""
         return n.whole == 1
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
         parts = [f"{self.cardinal(hours, 'f')} {'hora' if hours == 1 else 'horas'}"]
-        if half in ("am", "pm"):
+        if period in ("am", "pm"):
             parts = [self.cardinal(hours, "f")]
             return f"{parts[0]} e {self.cardinal(minutes)}" if minutes else parts[0]
         if minutes:

@@ -1,11 +1,11 @@
-"""What the Romance languages share: decimals are read as a number, "three millions of euros", halves, kings and centuries with ordinals."""
+"""What the Romance languages share: "three millions of euros", halves of units, ordinals of kings and centuries."""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from .base import ROMANS, Noun, Number, Rule
-from .european import LETTERS, NUMERAL, European, european_rules
+from .european import NUMERAL, ROMAN_LETTER_VALUES, European, european_rules
 
 NUMBER_SIGN = r"[nN]°(?=[ \u00a0]?\d)"
 THOUSANDS = r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))"
@@ -15,11 +15,11 @@ ELIDED = r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])"
 class Romance(European):
     half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
     half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
-    max_regnal_ordinal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
+    max_regnal_ordinal: ClassVar[int] = 10  # kings and centuries up to this number have ordinals
     feminine_regnal_names: ClassVar[frozenset[str]] = frozenset()
     roman_ordinal_nouns: ClassVar[
         Mapping[str, str]
-    ] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
+    ] = {}  # the gender of nouns after a Roman ordinal: "XX secolo", "II Guerra"
 
     def clean(self, words: str) -> str:
         return words.replace(",", "")
@@ -49,7 +49,7 @@ class Romance(European):
         return self.fraction_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
 
     def ordinal_in_gender(self, n: int, gender: str) -> str:
-        """An ordinal of a gender."""
+        """An ordinal in a gender, "f" or "m"."""
         return self.ordinal(n, "a" if gender == "f" else "o")
 
     def regnal_number(self, n: int, name: str) -> str:
@@ -60,7 +60,7 @@ class Romance(European):
 
     def roman_numeral(self, n: int, before: str) -> str | None:
         name = before.lower()
-        if n in LETTERS:
+        if n in ROMAN_LETTER_VALUES:
             return None
         if name in self.century_cues:
             return self.ordinal_in_gender(n, "m") if n <= self.max_regnal_ordinal else self.cardinal(n)
@@ -78,22 +78,22 @@ class Romance(European):
         article, word = match.groups()
         if word in self.read_acronyms:
             return match[0]
-        beside = re.findall(
+        neighbors = re.findall(
             r"[^\W\d_]{2,}", f"{match.string[: match.start()][-20:]} {match.string[match.end() :][:20]}"
         )
-        if article.isupper() and (len(article) > 2 or any(map(str.isupper, beside))):
+        if article.isupper() and (len(article) > 2 or any(map(str.isupper, neighbors))):
             return match[0].lower()
         return article + (word.lower() if self.is_read_as_word(word) else self.spell(word))
 
     def thousands(self, match: re.Match[str]) -> str | None:
-        """`2 mil pessoas`: a thousand is no noun, what follows is one."""
+        """`2 mil pessoas`: the noun is the word after "mil"."""
         noun = match[2].lower()
         if not self._is_noun(noun):
             return None
         return self.cardinal(int(match[1]) * 1000, self.gender_of(noun, False))
 
     def takes_of(self, n: Number) -> bool:
-        """Whether what is counted follows with "of"."""
+        """Whether "of" is spoken before the noun."""
         if n.magnitude:
             return self.magnitudes[n.magnitude].gender != "-"
         return not n.decimals and n.whole >= 10**6 and n.whole % 10**6 == 0
@@ -146,5 +146,5 @@ def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, .
 
 
 def elision_rule(language: Callable[[], Romance]) -> Rule:
-    """For languages with apostrophes."""
+    """A rule for acronyms after an apostrophe."""
     return Rule(ELIDED, lambda match: language().elided_acronym(match), "letter")
