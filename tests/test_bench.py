@@ -111,7 +111,7 @@ def test_every_measure_has_a_limit(run, tiny_model, monkeypatch):  # noqa: F811
     assert (report["precision"], report["threads"], report["isa"]) == ("bf16", 1, ops.ISA) and report["cpu"]
     assert set(report["measures"]) == set(bench.MEASURES)
     for row in [*report["measures"].values(), *report["read"].values(), *report["multiply"].values()]:
-        assert 0 < row["least"] <= row["median"] <= row["most"] < math.inf
+        assert 0 < row["min"] <= row["median"] <= row["max"] < math.inf
     for row in report["measures"].values():
         assert row["ratio"] == pytest.approx(row["median"] / row["limit"]) and row["bound"]
     assert report["openmp"] == ops.OPENMP and ("no OpenMP" in bench.table(report)) != ops.OPENMP

@@ -255,13 +255,11 @@ def _row(name: str, values: list[float], limit: float, bound: str) -> Report:
 
 
 def _figures(values: list[float], unit: str, scale: float) -> Report:
-    return dict(
-        unit=unit, median=statistics.median(values) * scale, least=min(values) * scale, most=max(values) * scale
-    )
+    return dict(unit=unit, median=statistics.median(values) * scale, min=min(values) * scale, max=max(values) * scale)
 
 
 def _spread(row: Report) -> str:
-    return spread([row["median"], row["least"], row["most"]])
+    return spread([row["median"], row["min"], row["max"]])
 
 
 # --- measures ----------------------------------------------------------------------------------------------------------------

@@ -180,13 +180,13 @@ class Voices:
 
 
 def speak_files(
-    args: argparse.Namespace, config: "Config", files: list[str], path: str | None, player: Any, heard: Any
+    args: argparse.Namespace, config: "Config", files: list[str], path: str | None, player: Any, playback: Any
 ) -> None:
     """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed.
 
     Args:
         player: the loudspeaker, if the sound is played.
-        heard: the output that gets the sound for the loudspeaker.
+        playback: the output for the loudspeaker, with the level of the options; None: no playback.
     """
     from ..books.production import Production, Style
     from ..reading.normalize import find_normalizer
@@ -203,7 +203,7 @@ def speak_files(
         check=_checker(normalizer),
         facts=partial(_facts, args, config.name, voices),
         writer=level_of(args),
-        heard=heard,
+        heard=playback,
         with_marks=not args.verbatim,
     )
     is_batch = args.directory is not None or args.json_input

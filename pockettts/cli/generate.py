@@ -131,8 +131,8 @@ def run(args: argparse.Namespace) -> None:
     if is_book:
         with ExitStack() as stack:
             player = _player(stack, config.mimi.sample_rate) if args.play else None
-            heard = _leveled(player, args, config.mimi.sample_rate) if player else None
-            books.speak_files(args, config, files, path, player, heard)
+            playback = _leveled(player, args, config.mimi.sample_rate) if player else None
+            books.speak_files(args, config, files, path, player, playback)
         return
     greeting = GREETINGS.get(config.language or "", GREETINGS["english"])
     document = None if args.follow else with_chapters(_read(args, files, greeting), args.chapters)

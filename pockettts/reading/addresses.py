@@ -1,4 +1,4 @@
-"""Web and e-mail addresses, and names of files, as they are read aloud."""
+"""Verbalize web and e-mail addresses and file names."""
 
 import re
 
@@ -81,7 +81,7 @@ def _read(text: str, start: int, end: int, language: Language) -> tuple[int, str
 def read_address(address: str, language: Language) -> str:
     """The spoken form of an address."""
     pieces = PIECES.findall(address.rstrip("/"))
-    host = pieces.index("@") if "@" in pieces else 0  # "john.doe@example.com": what is before it are names
+    host = pieces.index("@") if "@" in pieces else 0  # "john.doe@example.com": the parts before it are names
     spoken = []
     for number, piece in enumerate(pieces):
         if piece.isdecimal():

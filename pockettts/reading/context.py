@@ -6,9 +6,9 @@ from .neighbors import previous_word
 SpokenForm = tuple[int, str]  # a written form: its end, and its spoken form
 
 
-def is_label(text: str, place: int, language: Language) -> bool:
-    """Whether a single capital letter at a place belongs to the word before it: "vitamin C", not "by J. Smith"."""
-    before = previous_word(text, place).lower()
+def is_label(text: str, position: int, language: Language) -> bool:
+    """Whether a single capital letter at a position belongs to the word before it: "vitamin C", not "by J. Smith"."""
+    before = previous_word(text, position).lower()
     return before in language.letter_cues or before in language.roman_cues
 
 

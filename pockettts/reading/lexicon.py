@@ -45,7 +45,7 @@ def read_lexicon(path: str | Path) -> Lexicon:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise TextError(f"{path} is longer than {MAX_BYTES >> 20} MB: that is no pronunciation list")
+            raise TextError(f"{path} is longer than {MAX_BYTES >> 20} MB: this is not a pronunciation list")
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise TextError(f"can't read {path} ({error.strerror or error}): give a pronunciation list") from None
@@ -70,7 +70,7 @@ def parse_lexicon(lines: Iterable[str], name: str) -> Lexicon:
         match = ENTRY.fullmatch(line) or SINGLE.fullmatch(line)
         if not match or not WORD.search(match[1]):
             raise TextError(
-                f"{name}, line {number}: {line[:40]!r} is no entry: write a word, two spaces, and how to say it"
+                f"{name}, line {number}: {line[:40]!r} is not an entry: write a word, two spaces, and how to say it"
             )
         word, spoken = match[1], re.sub(r"\s#\s.*", "", match[2]).strip()
         entries.setdefault(section, {})[word] = spoken

@@ -152,7 +152,7 @@ def as_written(text: str) -> Normalized:
 def normalize(
     text: str, language: Language | str | None, lexicon: Lexicon = EMPTY, emoji: Emoji = "drop"
 ) -> Normalized:
-    """Normalize a piece of cleaned text: a sentence, a line or a paragraph.
+    """Normalize a piece of the result of `clean_text`: a sentence, a line or a paragraph.
 
     Args:
         language: its code or name. For an unknown language, only rules without words apply.
@@ -168,7 +168,7 @@ def normalize(
 
 
 def _split_notes(text: str) -> tuple[str, list[Edit]]:
-    """Separate a text and the notes that `unmarked` put into it."""
+    """Separate a text and the notes that `strip_markup` put into it."""
     if "\ue000" not in text:
         return text, []
     from .inline_markup import split_notes

@@ -198,7 +198,7 @@ def _pause_mark(mark: re.Match[str]) -> Pause | str:
         return Pause(PAUSE)
     seconds = _seconds(given)
     if seconds is None:
-        logger.warning("%.50s is no pause and is spoken: write [pause], [pause:500ms] or [pause:1.5s]", mark[0])
+        logger.warning("%.50s is not a pause and is spoken: write [pause], [pause:500ms] or [pause:1.5s]", mark[0])
         return mark[0]
     if seconds > MAX_PAUSE:
         logger.warning("%.50s is longer than a pause can be: it lasts %d seconds", mark[0], MAX_PAUSE)

@@ -1,4 +1,4 @@
-"""Signs in quotation marks or brackets, called by their names: `press "+"`."""
+"""Signs in quotation marks or brackets, which are read by name: `press "+"`."""
 
 import re
 
@@ -15,9 +15,9 @@ BEHIND_WORD = re.compile(r"[^\W\d_]{2,} \Z")
 
 
 def named_signs(text: str, i: int, language: Language) -> SpokenForm | None:
-    """The names of the signs at i, if there is nothing else between the marks around them.
+    """The names of the signs at i, if the quotation marks or brackets around them contain nothing else.
 
-    Marks that end a sentence can be a whole speech, `"?"`: they are named only behind a word.
+    Sentence marks such as `"?"` are named only after a word, because they can be a quotation of their own.
     """
     match = QUOTED_SIGNS.match(text, i - 1)
     if match is None:

@@ -219,8 +219,8 @@ class WordForms:
             return False
         if len(word) > 3 and word.lower() in lang.common_words:
             return True
-        beside = [CAPITALS_BEFORE.search(text, max(0, start - 60), start), CAPITALS_BEHIND.match(text, end)]
-        others = " ".join(match[0] for match in beside if match).split()
+        neighbors = [CAPITALS_BEFORE.search(text, max(0, start - 60), start), CAPITALS_BEHIND.match(text, end)]
+        others = " ".join(match[0] for match in neighbors if match).split()
         run = [other.strip("'\u2019,!.?").lower() for other in [*others, word]]
         common = [other for other in run if other in lang.common_words and len(other) > 1]
         if len(run) == 1 or not (any(len(other) > 2 for other in common) or len(common) > 1):

@@ -285,7 +285,7 @@ class WrittenForms:
         return end, lang.number(number)
 
     def _is_telephone(self, digits: str, before: str, after: str) -> bool:
-        """Whether digits without a space are no quantity: those have marks, are round, or count what is named behind them."""
+        """Whether digits without a space are a telephone number, not a quantity: quantities have group marks, are round, or have a noun after them."""
         if before in self.language.telephone_cues:
             return len(digits) > 4
         is_counted = after.islower() and after.endswith("s") and after not in self.language.common_words

@@ -243,7 +243,7 @@ class Language:
         return self.cardinal(n)
 
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
-        """Whether four digits are a year. before, after: the words beside them, before in lower case."""
+        """Whether four digits are a year. before, after: the words before (in lower case) and after them."""
         return 1900 <= n <= 2099 or 1000 <= n < 1900 and (before in self.year_cues or before in self.months)
 
     def decade(self, n: int) -> str:

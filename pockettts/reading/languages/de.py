@@ -1,7 +1,7 @@
 """German, as it is spoken in Germany.
 
-A dot after a number makes it an ordinal ("am 3. Mai", "im 19. Jahrhundert", "Ludwig XIV."), whose ending depends on the word before
-and on the gender of the noun behind it. Cases that only grammar decides ("der 2. Klasse") take the nominative.
+A number with a dot is an ordinal ("am 3. Mai", "im 19. Jahrhundert", "Ludwig XIV."). Its ending depends on the word before it and on the
+gender of the noun after it. Where these do not determine the case ("der 2. Klasse"), it is the nominative.
 """
 
 import re
@@ -28,6 +28,7 @@ MONTHS = (
 DAYS = {
     "Mo": "Montag", "Di": "Dienstag", "Mi": "Mittwoch", "Do": "Donnerstag", "Fr": "Freitag", "Sa": "Samstag", "So": "Sonntag",
 }  # fmt: skip
+DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
 MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {
     "jan": 1, "jän": 1, "jänner": 1, "feb": 2, "mär": 3, "mrz": 3, "apr": 4, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9,
     "okt": 10, "nov": 11, "dez": 12,
@@ -96,6 +97,7 @@ der die das ein eine er sie es wir ich ihr du man in im am an auf aus bei mit na
 aber und oder wenn als weil da dort hier heute morgen gestern jetzt so auch nur nun wer wie was wo warum dieser diese dieses
 sein seine ihre mein meine unser alle viele einige jeder jede kein keine nicht trotzdem deshalb seit bis ob
 """)  # fmt: skip
+# The words before an ordinal decide whether it ends in -e or -en.
 BEFORE_E = word_set("der die das dieser diese dieses jede jedes jeder welche welcher welches jener jene jenes derselbe")
 BEFORE_EN = word_set("""
 am im vom zum zur beim den dem des ins ans seit ab bis nach vor einen einem einer eines meinen meinem meiner seinen seinem
@@ -150,10 +152,12 @@ def _date(match: re.Match[str], day: int, month: int, year: int | None) -> str |
 
 
 def _day_month_year(match: re.Match[str]) -> str | None:
+    """`3. Mai 2026`."""
     return _date(match, int(match[1]), MONTH_NUMBERS[match[2].lower()], int(match[4]) if match[4] else None)
 
 
 def _numeric_date(match: re.Match[str]) -> str | None:
+    """`3.5.2026`, `3.5.`"""
     written = match[3]
     year = int(written) if written else None
     if year is not None and len(written) == 2:
@@ -169,18 +173,14 @@ def _starts_sentence(word: str) -> bool:
 
 
 def _ordinal(match: re.Match[str]) -> str | None:
+    """`das 3. Kapitel`, `am 3. und 4. Tag`."""
     n, noun = int(match[1]), match[2]
     before, lower = word_before(match), noun.lower()
-    is_after = (
-        before in BEFORE_E
-        or before in BEFORE_E_MIXED
-        or before in BEFORE_EN
-        or before in ("ein", "mein", "sein", "kein")
-    )
+    has_determiner = before in BEFORE_E | BEFORE_E_MIXED | BEFORE_EN or before in ("ein", "mein", "sein", "kein")
     if before in DATE_PREPOSITIONS and lower in SENTENCE_STARTERS and noun[0].isupper():
         return f"{LANGUAGE.ordinal(n)}n."  # "am 5. Danach"
     if noun[0].isupper():
-        if lower in SENTENCE_STARTERS and lower not in ORDINAL_NOUNS or not (is_after or lower in ORDINAL_NOUNS):
+        if lower in SENTENCE_STARTERS and lower not in ORDINAL_NOUNS or not (has_determiner or lower in ORDINAL_NOUNS):
             return None
     elif not before and n < 100 and lower not in ("und", "bis", "oder"):
         return None
@@ -192,14 +192,10 @@ def _ordinal(match: re.Match[str]) -> str | None:
 def _final_ordinal(match: re.Match[str]) -> str | None:
     """`Er kommt am 5.`, `Sie ist die 3.`"""
     before = word_before(match)
-    ending = (
-        ""
-        if before in ("der", "die", "das")
-        else "n"
-        if before in DATE_PREPOSITIONS or before in ("den", "dem", "des")
-        else None
-    )
-    return None if ending is None else LANGUAGE.ordinal(int(match[1])) + ending
+    ordinal = LANGUAGE.ordinal(int(match[1]))
+    if before in ("der", "die", "das"):
+        return ordinal
+    return f"{ordinal}n" if before in DATE_PREPOSITIONS or before in ("den", "dem", "des") else None
 
 
 def _first_of_two_ordinals(match: re.Match[str]) -> str:
@@ -210,6 +206,7 @@ def _first_of_two_ordinals(match: re.Match[str]) -> str:
 
 
 def _ordinal_alone(match: re.Match[str]) -> str | None:
+    """`3.`, if there is nothing else."""
     return None if match.string[: match.start()].strip() else LANGUAGE.ordinal(int(match[1]))
 
 
@@ -219,6 +216,7 @@ def _number(written: str) -> str:
 
 
 def _decade(match: re.Match[str]) -> str:
+    """`die 1990er`, `in den 90ern`."""
     return f"{LANGUAGE.year(int(match[1]))}er{match[2] or ''}"
 
 
@@ -234,11 +232,12 @@ def _duration(match: re.Match[str]) -> str:
 
 
 def _roman(match: re.Match[str]) -> str | None:
+    """`XIV. Jahrhundert`, `Ludwig XIV.`, `unter Ludwig XIV.`"""
     n = ROMANS.get(match[1].lower(), 0)
     before, after = word_before(match), next_word(match.string, match.end())
     if not n or before in LANGUAGE.roman_cues:
         return None
-    dot = "." if match[2] and after[:1].isupper() and after.lower() in SENTENCE_STARTERS else ""
+    dot = "." if match[2] and _starts_sentence(after) else ""
     if match[2] and after.lower() in ORDINAL_NOUNS:
         return LANGUAGE.ordinal(n)[:-1] + _ordinal_ending(match, after)
     name = re.search(r"(?:([^\W\d_]+) )?(?:([^\W\d_]+) )?([^\W\d_]+) \Z", match.string[: match.start()])
@@ -250,19 +249,16 @@ def _roman(match: re.Match[str]) -> str | None:
     earlier = (name[2] or name[1] or "").lower()
     if earlier in RULER_TITLES:
         earlier = (name[1] or "").lower()
-    is_woman = before in FEMININE_REGNAL_NAMES
+    is_feminine = before in FEMININE_REGNAL_NAMES
     if before.endswith("s") and before[:-1] in LANGUAGE.regnal_names:
         spoken = f"des {ordinal}n"
     elif earlier in DATIVE_PREPOSITIONS:
-        spoken = f"der {ordinal}n" if is_woman else f"dem {ordinal}n"
-    elif earlier in ACCUSATIVE_PREPOSITIONS and not is_woman:
+        spoken = f"der {ordinal}n" if is_feminine else f"dem {ordinal}n"
+    elif earlier in ACCUSATIVE_PREPOSITIONS and not is_feminine:
         spoken = f"den {ordinal}n"
     else:
-        spoken = f"{'die' if is_woman else 'der'} {ordinal}"
+        spoken = f"{'die' if is_feminine else 'der'} {ordinal}"
     return spoken + dot
-
-
-DAY_NAMES = frozenset(day.lower() for day in [*DAYS, *DAYS.values()])
 
 
 class German(European):

@@ -66,8 +66,6 @@ SPACED_ABBREVIATIONS = {
     "R. S. V. P.": "répondez s'il vous plaît", "n. d. l. r.": "note de la rédaction", "s. d.": "sans date", "É.-U.": "États-Unis",
     "r. d. v.": "rendez-vous", "N. D. T.": "note du traducteur",
 }  # fmt: skip
-
-
 POLITE_TITLES = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
 HOUR_MINUTES = r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?"
 ROMAN_ORDINAL = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
@@ -357,9 +355,9 @@ class French(Romance):
         ending = suffix.lower()
         plural = "s" if ending.endswith("s") else ""
         ending = ending.removesuffix("s")
-        is_woman = ending in ("re", "ère", "nde", "a")
+        is_feminine = ending in ("re", "ère", "nde", "a")
         if n == 1:
-            spoken = "première" if is_woman else "premier"
+            spoken = "première" if is_feminine else "premier"
         elif ending in ("nd", "nde", "d", "de") and n == 2:
             spoken = "seconde" if ending.endswith("e") else "second"
         else:
@@ -425,7 +423,7 @@ class French(Romance):
         return spoken
 
     def telephone(self, groups: list[str]) -> str:
-        """In pairs: "zéro un, vingt-trois"; numbers that are grouped otherwise digit by digit."""
+        """In pairs: "zéro un, vingt-trois". Numbers with groups of three or five digits are read digit by digit."""
         if any(len(group) in (3, 5) for group in groups[1:]):
             return super().telephone(groups)
         spoken = []

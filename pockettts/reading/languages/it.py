@@ -80,7 +80,7 @@ PARTS_OF_WORKS = {
     "sezione": "f", "classe": "f", "cap": "m", "vol": "m", "tit": "m", "sez": "f",
 }  # fmt: skip
 CLOCK = r"(\d{1,2})\.([0-5]\d)(?!\w|[.,]\d)"
-CLOCK_AFTER = word_set("alle dalle ore delle le h")
+CLOCK_CUES = word_set("alle dalle ore delle le h")
 PHONE = (
     r"(?:3\d{2}[ \u00a0./-]\d{6,7}|3\d{2}[ \u00a0.-]\d{3}[ \u00a0.-]\d{3,4}|3\d{2}(?:[ \u00a0.-]\d\d){2}[ \u00a0.-]\d{3}"
     r"|800[ \u00a0.-]\d{3}[ \u00a0.-]?\d{3})(?!\w|[.,]\d)"
@@ -428,7 +428,7 @@ class Italian(Romance):
     def clock(self, match: re.Match[str]) -> str | None:
         """`alle 14.30`."""
         hours = int(match[1])
-        return self.time(hours, int(match[2])) if hours <= 24 and word_before(match) in CLOCK_AFTER else None
+        return self.time(hours, int(match[2])) if hours <= 24 and word_before(match) in CLOCK_CUES else None
 
     def one(self, match: re.Match[str]) -> str | None:
         """`1 ora`: "un'ora"."""
