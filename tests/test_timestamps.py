@@ -12,7 +12,7 @@ from pockettts.pipeline import decode
 from pockettts.reading.chunks import split_text
 from pockettts.reading.normalize import Normalizer
 from pockettts.words import timestamps
-from pockettts.words.alignment import Faults, Word, spans
+from pockettts.words.alignment import Faults, Word, word_spans
 
 TEXT = "hello there, \u201cold\u201d friend; it is 3.14 o'clock"
 FRAME = 0.08
@@ -49,7 +49,7 @@ def model(following, tiny_model):
 
 def truth(model, text):
     """The first and last token of each written word, which are also its frames. "3.14" is spoken as four words."""
-    found = spans(tokens(model, text))
+    found = word_spans(tokens(model, text))
     at = [span.text for span in found].index("three")
     words = [*([span] for span in found[:at]), found[at : at + 4], *([span] for span in found[at + 4 :])]
     return [(group[0].start, group[-1].stop) for group in words]
@@ -145,7 +145,7 @@ def test_good_chunks_are_spoken_once(model, voice, takes, caplog, overlap):
 
 
 def test_missed_words_are_detected(following, model, voice, takes, caplog):
-    words = spans(tokens(model, TEXT))
+    words = word_spans(tokens(model, TEXT))
     deaf = following(len(tokens(model, TEXT)), skipped=words[1].stop)
     deaf.options = model.options
     audio = deaf.generate(TEXT, voice, verify=True)
