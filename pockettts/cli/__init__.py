@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _explain(error)
+        return _report_error(error)
 
 
 def _run(argv: list[str]) -> None:
@@ -87,8 +87,8 @@ def _run(argv: list[str]) -> None:
     command.add_options(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.add_argument("--debug", action="store_true", help="log everything and show tracebacks")
-    rest = _with_files_attached(parser, rest)
-    _refuse_unknown(parser, rest)
+    rest = _attach_file_names(parser, rest)
+    _check_options(parser, rest)
     args, rest = parser.parse_known_args(rest)
     if rest and name == "generate":  # texts or files behind options
         args.words, rest = args.words + rest, []
@@ -99,7 +99,7 @@ def _run(argv: list[str]) -> None:
     command.run(args)
 
 
-def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
+def _check_options(parser: argparse.ArgumentParser, given: list[str]) -> None:
     """Raise OptionError for an unknown option, before argparse complains about what follows it."""
     known = parser._option_string_actions
     for word in given:
@@ -123,7 +123,7 @@ def _similar_option(option: str, known: list[str]) -> str:
     return f"; did you mean --{similar[0]}?" if similar else ""
 
 
-def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
+def _attach_file_names(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
     """Turn `--voice -odd.wav` into `--voice=-odd.wav` if there is such a file, which argparse would take for an option."""
     attached = argv[:1]
     for word in argv[1:]:
@@ -163,7 +163,7 @@ class _Parser(argparse.ArgumentParser):
 # --- messages and signals --------------------------------------------------------------------------------------------
 
 
-def _explain(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     """Print one line about an error. Returns the exit code."""
     if isinstance(error, BrokenPipeError):
         return 141

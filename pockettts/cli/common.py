@@ -103,7 +103,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add numeric options of `NUMBERS`. Values outside their limits are refused before anything is loaded."""
     for name in names:
-        number, kind = NUMBERS[name], within(NUMBERS[name])
+        number, kind = NUMBERS[name], number_type(NUMBERS[name])
         parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar="N", help=number.about)
         for other in OTHER_NAMES.get(name, []):
             parser.add_argument(other, dest=name, type=kind, help=argparse.SUPPRESS)
@@ -137,7 +137,7 @@ def level_of(args: argparse.Namespace) -> dict[str, Any]:
     return {"loudness": args.loudness, "volume": 1.0 if args.volume is None else args.volume}
 
 
-def within(number: Number) -> Callable[[str], float]:
+def number_type(number: Number) -> Callable[[str], float]:
     """A type for argparse: a number within its limits."""
 
     def checked(given: str) -> float:

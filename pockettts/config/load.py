@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError, VoiceError
 from ..storage.hub import is_cached, local_path, local_path_or_open
-from .parse import either, read_json, read_yaml, show, similar_names
+from .parse import join_with_or, read_json, read_yaml, show, similar_names
 from .schema import Config, problems
 
 DEFAULT_MODEL = "english"
@@ -65,7 +65,7 @@ def load_config(source: str | Path) -> Config:
     if isinstance(source, Path) or "/" in text:
         raise ConfigError(f"{source}: not a config; give a .yaml file, or a name that `pockettts models` lists")
     similar = [name for name in sorted(known) if text and text in name] or similar_names(text, known)
-    advice = f"did you mean {either(similar)}?" if similar else "`pockettts models` lists them all"
+    advice = f"did you mean {join_with_or(similar)}?" if similar else "`pockettts models` lists them all"
     raise ConfigError(f"no model is called {show(text)}; {advice}")
 
 

@@ -64,7 +64,7 @@ def show(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def either(names: Iterable[str]) -> str:
+def join_with_or(names: Iterable[str]) -> str:
     """ "a, b or c"."""
     *first, last = names
     return f"{', '.join(first)} or {last}" if first else last
@@ -86,7 +86,7 @@ def _section(kind: type[T], data: Any, key: str) -> T:
     for name in data:
         if name not in fields:
             similar = similar_names(str(name), fields, 1)
-            advice = f"did you mean {similar[0]}?" if similar else f"remove it, or use {either(fields)}"
+            advice = f"did you mean {similar[0]}?" if similar else f"remove it, or use {join_with_or(fields)}"
             raise ConfigError(f"{prefix}{show(str(name))[1:-1]}: no such key; {advice}")
     for name, field in fields.items():
         if name not in data and field.default is field.default_factory is dataclasses.MISSING:

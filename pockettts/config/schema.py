@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.shapes import FlowLMShape, LookupTableShape, MimiShape
-from .parse import either, show
+from .parse import join_with_or, show
 
 # The range of each number, by key; any other number is between 1 and a million.
 _RANGES = {
@@ -106,7 +106,7 @@ def _invalid_values(section: Any, prefix: str = "") -> Iterator[str]:
             if type(number) in (int, float) and not minimum <= number <= maximum:  # or NaN
                 yield f"{key}: {show(number)} makes no sense; give a number from {minimum:,} to {maximum:,}"
         if value not in (choices := _CHOICES.get(f.name, (value,))):
-            yield f"{key}: {show(value)} is not known; use {either(choices)}"
+            yield f"{key}: {show(value)} is not known; use {join_with_or(choices)}"
         if f.name == "voices_path" and value and "{voice}" not in value:
             yield f"{key}: {show(value)} has no {{voice}} in it; write that in place of the voice's name"
 

@@ -177,7 +177,7 @@ class App:
             ("pockettts_streams", "gauge", "Texts that are being spoken (live) or waiting (queued).",
              [("", {"state": "live"}, stats.live), ("", {"state": "queued"}, stats.queued)]),
             ("pockettts_streams_total", "counter", "Texts, by how they ended.", [("", {"end": end}, n) for end, n in ended.items()]),
-            ("pockettts_audio_seconds_total", "counter", "Seconds of audio made.", [("", {}, stats.audio)]),
+            ("pockettts_audio_seconds_total", "counter", "Seconds of generated audio.", [("", {}, stats.audio)]),
             ("pockettts_ttfa_seconds", "histogram", "Seconds from the arrival of a text to its first audio.", buckets(stats.ttfa)),
             ("pockettts_rtf", "histogram", "Processing time / audio time.", buckets(stats.rtf)),
             ("pockettts_voice_cache_bytes", "gauge", "Voice states in memory.", [("", {}, cached)]),

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from bottle import Bottle, HTTPError
 
 from . import errors
-from .metrics import Tally
+from .metrics import LabeledCounter
 from .responses import Client
 from .settings import Settings
 
@@ -32,7 +32,7 @@ class Middleware:
 
     def __init__(self, app: Bottle, settings: Settings) -> None:
         self.app, self.settings = app, settings
-        self.requests, self.broken = Tally(), Tally()
+        self.requests, self.broken = LabeledCounter(), LabeledCounter()
         self.cut_off = "the client left"  # why a response ended early, if nothing failed
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:

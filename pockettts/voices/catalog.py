@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..config.parse import either, show, similar_names
+from ..config.parse import join_with_or, show, similar_names
 from ..config.schema import Config
 from ..errors import VoiceError
 from ..storage import hub
@@ -86,5 +86,7 @@ def find(voice: str | Path, config: Config) -> Path:
     if isinstance(voice, Path) or os.path.basename(text) != text or os.path.splitext(text)[1]:
         raise VoiceError(f"{text} does not exist: check the path, or use a voice of `pockettts voices`")
     similar = similar_names(text.lower(), known)
-    advice = f"did you mean {either(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
+    advice = (
+        f"did you mean {join_with_or(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
+    )
     raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")

@@ -73,7 +73,7 @@ class VoiceLoader:
             check(voice, self.config, self.fingerprint, "the voice state")
             return voice
         if isinstance(voice, np.ndarray):
-            return self._clone(_checked_samples(voice), "an array")
+            return self._clone(_check_samples(voice), "an array")
         if isinstance(voice, (bytes, bytearray)):
             return self._from_bytes(bytes(voice))
         if not isinstance(voice, (str, Path)):
@@ -145,7 +145,7 @@ class VoiceLoader:
         return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
 
 
-def _checked_samples(samples: np.ndarray) -> np.ndarray:
+def _check_samples(samples: np.ndarray) -> np.ndarray:
     if samples.ndim != 1 or len(samples) == 0 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
         raise VoiceError("an array as a voice must be samples: one dimension, floating point, finite, not empty")
     return samples.astype(np.float32, copy=False)

@@ -66,8 +66,8 @@ class VoiceState:
         for n, layer in enumerate(self.layers):
             tensors[_LAYER.format(n) + "cache"] = np.ascontiguousarray(layer[:, None], np.float32)
             tensors[_LAYER.format(n) + "offset"] = np.array([self.offset], np.int64)
-        made_by = {"model": self.model, "weights": self.weights}
-        return save(tensors, {name: value for name, value in made_by.items() if value} | metadata or None)
+        origin = {"model": self.model, "weights": self.weights}
+        return save(tensors, {name: value for name, value in origin.items() if value} | metadata or None)
 
 
 @dataclass(frozen=True, eq=False)
