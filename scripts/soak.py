@@ -341,7 +341,7 @@ def load(make_client, clients: int, kinds: list[str], after_first=lambda: None) 
             with lock:
                 outcomes[kind, outcome] += 1
             if outcome == "503":
-                time.sleep(0.5)  # who was told to come again does so, with the next request
+                time.sleep(0.5)  # a refused client tries again with its next request
 
     threads = [threading.Thread(target=work, args=(make_client(n),)) for n in range(clients)]
     for thread in threads:

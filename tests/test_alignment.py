@@ -73,7 +73,7 @@ def test_times_are_those_of_the_words(noise):
     assert found == [(8 * i, 8 * i + 8) for i in range(12)]
 
 
-def test_pauses_belong_to_no_word():
+def test_pauses_are_not_part_of_words():
     words = [Span("One,", 0, 1), Span("two.", 2, 3)]  # tokens 1 and 3 are the comma and the period
     assert word_frames(spoken(range(4), tokens=4), words) == [(0, 4), (8, 12)]
 
@@ -84,7 +84,7 @@ def test_single_frames_of_attention_elsewhere_change_nothing():
     assert word_frames(weights, WORDS) == [(8 * i, 8 * i + 8) for i in range(12)]
 
 
-def test_a_word_that_was_left_out_takes_no_time():
+def test_skipped_words_have_zero_length():
     found = word_frames(spoken([*range(6), *range(8, 24)]), WORDS)
     assert found[3] == (24, 24) and found[4] == (24, 32) and found[-1] == (80, 88)
 
@@ -120,13 +120,13 @@ def test_words_may_be_short_or_faint():
 
 
 @pytest.mark.parametrize("noise", [0, 0.05])
-def test_words_that_are_left_out_are_named(noise):
+def test_skipped_words_are_reported(noise):
     found = find_faults(spoken([*range(6), *range(10, 24)], noise=noise), WORDS)
     assert found == Faults(["w3", "w4"]) and len(found) == 2 and str(found) == "w3 w4 was left out"
 
 
 @pytest.mark.parametrize("noise", [0, 0.05])
-def test_words_that_are_said_twice_are_named(noise):
+def test_repeated_words_are_reported(noise):
     again = [*range(12), *range(6, 24)]  # words 3, 4 and 5 once more; 5 is not two back when it comes
     found = find_faults(spoken(again, noise=noise), WORDS)
     assert found.repeated == ["w3"] and not found.missed and "w3 was said twice" in str(found)

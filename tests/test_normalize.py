@@ -126,7 +126,7 @@ def test_emoji_are_read_if_asked_for():
 
 
 @pytest.mark.parametrize("code", ["xx", "sv", ""])
-def test_other_languages_have_no_words_but_the_other_rules(code):
+def test_unknown_languages_use_only_rules_without_words(code):
     assert spoken("5 \u25a0 **bold** \ufb01nd $3", code).startswith("5 bold find")
 
 
@@ -202,7 +202,7 @@ def test_time_is_linear(line):
     "See https://www.example.com/docs/index.html?page=2 now.", "J. R. R. Tolkien wrote.", "It is v. 2.0.1 now.", "\"Stop!\" he said.",
     "Wait... what", "anna.smith@example.co.uk wrote", "He met Mr. T. Jones.", "vs. others", "approx. 5",
 ])  # fmt: skip
-def test_what_is_one_sentence(text):
+def test_texts_of_one_sentence(text):
     end = text.find(". It")
     parts = split_at(text, sentence_ends(text, find_language("en")))
     assert parts == ([text] if end < 0 else [text[: end + 1], text[end + 2 :]])
@@ -238,7 +238,7 @@ def test_no_word_is_lost_or_doubled():
         assert all(count > 0 for _, count in words)
 
 
-def test_words_know_what_is_spoken_for_them():
+def test_letters_spoken_for_each_word():
     found = normalize(clean_text("On Nov. 28th, 2026 Tom & Jerry paid $3.5 million \u2014 **well**, 5 km."), "en")
     assert [word for word, _ in found.words()] == [
         "On", "Nov.", "28th,", "2026", "Tom", "&", "Jerry", "paid", "$3.5", "million \u2014", "well,", "5", "km.",
@@ -264,7 +264,7 @@ def test_lexicon(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["word", "  ", "-  x"])
-def test_lines_that_are_no_entries(line):
+def test_malformed_lexicon_lines(line):
     if line.strip():
         with pytest.raises(TextError, match="line 2"):
             parse_lexicon(["a  b", line], "list")
@@ -272,7 +272,7 @@ def test_lines_that_are_no_entries(line):
         assert parse_lexicon([line], "list") == EMPTY
 
 
-def test_files_that_are_no_list(tmp_path):
+def test_unreadable_lexicons(tmp_path):
     (tmp_path / "latin").write_bytes(b"caf\xe9  x")
     for name, words in (("none", "can't read"), ("latin", "not UTF-8")):
         with pytest.raises(TextError, match=words):

@@ -361,7 +361,7 @@ def test_stop(page, script, how):
     assert page.text("#status") == "Stopped."
     assert page.text("#speak") == "Speak"
     assert script.left.wait(30)  # the server knows, too
-    page.click("#play")  # what came can be heard
+    page.click("#play")  # the received part can be played
     page.wait(DONE)
 
 

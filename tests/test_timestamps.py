@@ -104,7 +104,7 @@ def test_pauses_and_chunks_before_a_word_count(model, voice):
     assert [word.text for word in words] == 3 * [word.text for word in words[:n]]
 
 
-def test_a_chunk_is_one_word_where_no_heads_are_known(following, model, voice):
+def test_a_chunk_is_one_word_without_alignment_heads(following, model, voice):
     plain = following(1, heads="")
     plain.options = model.options
     events = list(plain.generate_events(f"{TEXT}[pause]{TEXT}", voice))

@@ -141,7 +141,7 @@ def test_ahead_the_flow_lm_uses_half_of_the_cores(cores):
         assert list(Schedule(ahead=True).run(items(), decode, bool)) == [(i, -i) for i in range(4)]
     finally:
         ops.set_threads(2)
-    assert decoded[0] == cores  # the first is to be heard as soon as can be
+    assert decoded[0] == cores  # the first frame gets all cores, for a short TTFA
     assert set(decoded[1:]) <= {cores - cores // 2, cores} and (cores == 2 or cores not in decoded[1:])
     assert made[0] == cores and set(made[2:]) == {cores // 2}
 
@@ -263,14 +263,14 @@ def test_only_the_start_of_a_long_recording_is_used(model, tmp_path, caplog):
     assert offset <= 1 + 30 * 12.5 + 2 and "30 seconds" in caplog.text
 
 
-def test_without_the_weights_for_it_cloning_says_what_to_do(model, samples, monkeypatch):
+def test_cloning_without_its_weights_gives_advice(model, samples, monkeypatch):
     monkeypatch.setattr(model.voices, "encoder", None)
     monkeypatch.setattr(model.voices, "cache", None)
     with pytest.raises(VoiceError, match="hf auth login"):
         model.get_voice_state(samples)
 
 
-def test_a_text_of_many_chunks_takes_no_more_memory_than_one(model, voice):
+def test_memory_does_not_grow_with_the_number_of_chunks(model, voice):
     """Text is processed lazily: the first frame of a long text comes immediately."""
     stream = model.generate_stream("A sentence of some length, to be spoken. " * 2000, voice)
     assert len(next(stream)) == 1920

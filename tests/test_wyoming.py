@@ -153,7 +153,7 @@ def test_without_service_discovery_the_server_still_works(model, monkeypatch, ca
     assert "can't announce the Wyoming server (No such device)" in caplog.text
 
 
-def test_what_is_announced(monkeypatch):
+def test_announcement(monkeypatch):
     from ipaddress import ip_address
 
     from pockettts.server.discovery import _addresses
