@@ -12,7 +12,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
+
+WordSet: TypeAlias = frozenset[str]
+WordTable: TypeAlias = Mapping[str, str]  # written form -> spoken form, unless it says otherwise
 
 MAX_CARDINAL = 10**15  # larger numbers are spoken digit by digit
 ROMANS = {  # Roman numerals below 40, in lower case
@@ -115,7 +118,7 @@ def full_year(year: int) -> int:
     return year + (2000 if year < 50 else 1900)
 
 
-def word_set(text: str) -> frozenset[str]:
+def word_set(text: str) -> WordSet:
     """The words of a text, as a set."""
     return frozenset(text.split())
 
@@ -145,7 +148,7 @@ class Language:
     by: ClassVar[str] = "by"  # "4x4 cm", sizes
 
     # --- money, units ---
-    currency_signs: ClassVar[Mapping[str, str]] = {
+    currency_signs: ClassVar[WordTable] = {
         "$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "₪": "ILS", "₺": "TRY",
         "₴": "UAH", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "HK$": "HKD", "NZ$": "NZD", "R$": "BRL", "₿": "BTC", "¢": "¢", "zł": "PLN", "Fr.": "CHF", "kr": "SEK",
     }  # fmt: skip
@@ -159,73 +162,55 @@ class Language:
     # --- dates and times ---
     months: ClassVar[Mapping[str, int]] = {}  # 1 to 12 by name or abbreviation, in lower case, without the dot
     month_names: ClassVar[tuple[str, ...]] = ()  # the 12 spoken names
-    weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations before a date, in lower case, without the dot -> spoken
+    weekdays: ClassVar[WordTable] = {}  # abbreviations before a date, in lower case, without the dot -> spoken
     date_order: ClassVar[Literal["mdy", "dmy"]] = "dmy"  # of 3/4/2026
     numeric_date_separator: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
     day_suffix: ClassVar[str] = ""  # regex: a suffix of the day in addition to `ordinal_suffix`: "\.", "er|º"
     date_separator: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
     months_are_capitalized: ClassVar[bool] = True  # whether `ambiguous_months` must start with a capital
-    ambiguous_months: ClassVar[frozenset[str]] = (
+    ambiguous_months: ClassVar[WordSet] = (
         frozenset()
     )  # lower-case words that are not months if `months_are_capitalized`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     time_separator: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
     hms_is_duration: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
-    day_periods: ClassVar[Mapping[str, str]] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" is silent
-    year_cues: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words (lower case) after which four digits are a year: "in", "since"
-    decade_cues: ClassVar[frozenset[str]] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
+    day_periods: ClassVar[WordTable] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" is silent
+    year_cues: ClassVar[WordSet] = frozenset()  # words (lower case) after which four digits are a year: "in", "since"
+    decade_cues: ClassVar[WordSet] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
     decade_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
 
     # --- words ---
-    titles: ClassVar[
-        Mapping[str, str]
-    ] = {}  # before a capital letter, never at the end of a sentence: "Dr." -> "Doctor"
-    number_abbreviations: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
+    titles: ClassVar[WordTable] = {}  # before a capital letter, never at the end of a sentence: "Dr." -> "Doctor"
+    number_abbreviations: ClassVar[WordTable] = {}  # before a number only: "No." -> "number", "p." -> "page"
     plurals: ClassVar[
-        Mapping[str, str]
+        WordTable
     ] = {}  # spoken forms of `number_abbreviations` -> plural, used before a range: "page" -> "pages"
-    abbreviations: ClassVar[
-        Mapping[str, str]
-    ] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
-    ending_abbreviations: ClassVar[
-        Mapping[str, str]
-    ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
-    suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
-    articles: ClassVar[frozenset[str]] = frozenset()  # in lower case; initials after one are not a name: "the F.B.I."
-    letter_cues: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words (lower case) before a letter that is not an initial: "vitamin"
-    symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
-    sign_names: ClassVar[Mapping[str, str]] = {}  # names of quoted signs that differ from `address_marks`
+    abbreviations: ClassVar[WordTable] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
+    ending_abbreviations: ClassVar[WordTable] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
+    suffix_abbreviations: ClassVar[WordTable] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
+    articles: ClassVar[WordSet] = frozenset()  # in lower case; initials after one are not a name: "the F.B.I."
+    letter_cues: ClassVar[WordSet] = frozenset()  # words (lower case) before a letter that is not an initial: "vitamin"
+    symbols: ClassVar[WordTable] = {}  # single characters between or before words and numbers: "&" -> "and"
+    sign_names: ClassVar[WordTable] = {}  # names of quoted signs that differ from `address_marks`
     address_marks: ClassVar[
-        Mapping[str, str]
+        WordTable
     ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
     number_sign_word: ClassVar[str] = "number"  # "#" before a number
     hashtag: ClassVar[str] = "hashtag"  # "#" before a word
-    letter_names: ClassVar[
-        Mapping[str, str]
-    ] = {}  # by capital letter, if the model does not read the letter by its name
+    letter_names: ClassVar[WordTable] = {}  # by capital letter, if the model does not read the letter by its name
     vowels: ClassVar[str] = "aeiouy"
-    read_acronyms: ClassVar[frozenset[str]] = frozenset()  # acronyms that are read as words: "NASA"
-    spelled_acronyms: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # acronyms that are spelled although they could be read: "IEEE"
-    common_words: ClassVar[frozenset[str]] = (
+    read_acronyms: ClassVar[WordSet] = frozenset()  # acronyms that are read as words: "NASA"
+    spelled_acronyms: ClassVar[WordSet] = frozenset()  # acronyms that are spelled although they could be read: "IEEE"
+    common_words: ClassVar[WordSet] = (
         frozenset()
     )  # about two hundred, in lower case; in capitals they show that a text is written in all capitals
-    roman_cues: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
-    regnal_names: ClassVar[frozenset[str]] = frozenset()  # names of rulers: "Elizabeth I"
-    telephone_cues: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words (lower case) before a telephone number without spaces
-    serial_cues: ClassVar[frozenset[str]] = (
+    roman_cues: ClassVar[WordSet] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
+    regnal_names: ClassVar[WordSet] = frozenset()  # names of rulers: "Elizabeth I"
+    telephone_cues: ClassVar[WordSet] = frozenset()  # words (lower case) before a telephone number without spaces
+    serial_cues: ClassVar[WordSet] = (
         frozenset()
     )  # words before numbers that are read as `serial_number`: "flight", "boeing"
-    address_words: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # short parts of addresses that are read as words: "com", "org"
+    address_words: ClassVar[WordSet] = frozenset()  # short parts of addresses that are read as words: "com", "org"
     rules: ClassVar[tuple[Rule, ...]] = ()  # all other written forms
 
     # --- numbers ---

@@ -309,7 +309,7 @@ class Spanish(Iberian):
     version_word = "versión"
     squared, cubed = "al cuadrado", "al cubo"
     first_of_month = "primero"
-    date_of = "de"
+    date_joiner = " de "
     label_words = roman_cues | word_set("""
     página páginas número números artículo artículos línea apartado piso puerta canal ruta autopista carretera kilómetro día código
     calle avenida nota pregunta ejercicio tema unidad lección apartamento habitación sala vuelo bus autobús aula mesa lote

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar, Literal
 
 from ..neighbors import next_word
-from .base import ROMANS, Language, Noun, Number, Rule, parse_noun, parse_nouns, table_rows
+from .base import ROMANS, Language, Noun, Number, Rule, WordSet, parse_noun, parse_nouns, table_rows
 
 ROMAN_LETTER_VALUES = (50, 100, 500, 1000)  # L, C, D and M are usually not numerals: "tipo D"
 MIN_LONG_DECIMALS = 4  # this number of decimals or more are read digit by digit
@@ -157,17 +157,15 @@ class European(Language):
     squared: ClassVar[str] = ""  # "10²"
     cubed: ClassVar[str] = ""
     first_of_month: ClassVar[str] = ""  # the first day of a month, if it is an ordinal: "premier"
-    date_of: ClassVar[str] = ""  # between day, month and year: "de"
-    feminine_nouns: ClassVar[frozenset[str]] = frozenset()  # exceptions to the endings that `gender_of` knows
-    masculine_nouns: ClassVar[frozenset[str]] = frozenset()
-    neuter_nouns: ClassVar[frozenset[str]] = frozenset()
-    label_words: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words whose number does not count the next noun: "page", "chapitre"
-    century_cues: ClassVar[frozenset[str]] = frozenset()  # words before the Roman numeral of a century: "siglo"
-    date_cues: ClassVar[frozenset[str]] = frozenset()  # words before "5/5" as a date: "lunes", "día"
-    bible_books: ClassVar[frozenset[str]] = frozenset()  # words before a verse such as "3:16": "johannes"
-    non_nouns: ClassVar[frozenset[str]] = frozenset()  # words after numbers that are not nouns
+    date_joiner: ClassVar[str] = " "  # between day, month and year: " de "
+    feminine_nouns: ClassVar[WordSet] = frozenset()  # exceptions to the endings that `gender_of` knows
+    masculine_nouns: ClassVar[WordSet] = frozenset()
+    neuter_nouns: ClassVar[WordSet] = frozenset()
+    label_words: ClassVar[WordSet] = frozenset()  # words whose number does not count the next noun: "page", "chapitre"
+    century_cues: ClassVar[WordSet] = frozenset()  # words before the Roman numeral of a century: "siglo"
+    date_cues: ClassVar[WordSet] = frozenset()  # words before "5/5" as a date: "lunes", "día"
+    bible_books: ClassVar[WordSet] = frozenset()  # words before a verse such as "3:16": "johannes"
+    non_nouns: ClassVar[WordSet] = frozenset()  # words after numbers that are not nouns
 
     # --- agreement ---
 
@@ -291,9 +289,9 @@ class European(Language):
         return self.first_of_month if day == 1 and self.first_of_month else self.cardinal(day)
 
     def date(self, day: int | None, month: int, year: int | None, month_first: bool = False) -> str:
-        parts = ("" if day is None else self.day_of_month(day), self.month_names[month - 1])
-        spoken = [*filter(None, parts), *([] if year is None else [self.year(year)])]
-        return (f" {self.date_of} " if self.date_of else " ").join(spoken)
+        day_name = [] if day is None else [self.day_of_month(day)]
+        year_name = [] if year is None else [self.year(year)]
+        return self.date_joiner.join([*day_name, self.month_names[month - 1], *year_name])
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
         parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))

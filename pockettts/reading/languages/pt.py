@@ -310,7 +310,7 @@ class Portuguese(Iberian):
     version_word = "versão"
     squared, cubed = "ao quadrado", "ao cubo"
     first_of_month = "primeiro"
-    date_of = "de"
+    date_joiner = " de "
     label_words = roman_cues | word_set("""
     página páginas número números linha apartamento andar porta canal rodovia estrada quilômetro código rua avenida nota pergunta
     exercício tema unidade lição quarto sala voo ônibus mesa lote bloco questão item alínea dia

@@ -1,10 +1,10 @@
 """What the Romance languages share: "three millions of euros", halves of units, ordinals of kings and centuries."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar
 
-from .base import ROMANS, Noun, Number, Rule
+from .base import ROMANS, Noun, Number, Rule, WordSet, WordTable
 from .european import NUMERAL, ROMAN_LETTER_VALUES, European, european_rules
 
 NUMBER_SIGN = r"[nN]°(?=[ \u00a0]?\d)"
@@ -16,10 +16,8 @@ class Romance(European):
     half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
     half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
     max_regnal_ordinal: ClassVar[int] = 10  # kings and centuries up to this number have ordinals
-    feminine_regnal_names: ClassVar[frozenset[str]] = frozenset()
-    roman_ordinal_nouns: ClassVar[
-        Mapping[str, str]
-    ] = {}  # the gender of nouns after a Roman ordinal: "XX secolo", "II Guerra"
+    feminine_regnal_names: ClassVar[WordSet] = frozenset()
+    roman_ordinal_nouns: ClassVar[WordTable] = {}  # the gender of nouns after a Roman ordinal: "XX secolo", "II Guerra"
 
     def clean(self, words: str) -> str:
         return words.replace(",", "")
