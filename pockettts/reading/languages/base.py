@@ -124,7 +124,7 @@ def word_set(text: str) -> WordSet:
 
 
 class Language:
-    """The tables and methods of one language. Methods are pure; instances have no state."""
+    """The tables and methods of one language. Methods are pure; instances have no state. Sets of words are in lower case."""
 
     # --- its name ---
     code: ClassVar[str] = ""  # ISO 639-1: "en"
@@ -138,9 +138,7 @@ class Language:
     dot: ClassVar[str] = "point"  # the spoken dot of a version or a serial number: "2.0", "A3.5"
     minus: ClassVar[str] = "minus"
     ordinal_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of ordinals, "st|nd|rd|th"
-    magnitudes: ClassVar[
-        Mapping[str, Noun]
-    ] = {}  # after a number: "million", "m", "bn", "k"; compared as written, then in lower case
+    magnitudes: ClassVar[Mapping[str, Noun]] = {}  # after a number: "million", "m", "bn", "k"
     range_word: ClassVar[str] = "to"  # between the ends of "5-10"
     ratio_word: ClassVar[str] = "to"  # between the numbers of "3:1", if it is not a time
     out_of: ClassVar[str] = "out of"  # between the numbers of "4.5/5"
@@ -170,46 +168,38 @@ class Language:
     months_are_capitalized: ClassVar[bool] = True  # whether `ambiguous_months` must start with a capital
     ambiguous_months: ClassVar[WordSet] = (
         frozenset()
-    )  # lower-case words that are not months if `months_are_capitalized`: "may"
+    )  # in lower case they are not months if `months_are_capitalized`: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     time_separator: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
     hms_is_duration: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
     day_periods: ClassVar[WordTable] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" is silent
-    year_cues: ClassVar[WordSet] = frozenset()  # words (lower case) after which four digits are a year: "in", "since"
-    decade_cues: ClassVar[WordSet] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
+    year_cues: ClassVar[WordSet] = frozenset()  # words after which four digits are a year: "in", "since"
+    decade_cues: ClassVar[WordSet] = frozenset()  # words after which "30s" is a decade: "the"
     decade_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
 
     # --- words ---
     titles: ClassVar[WordTable] = {}  # before a capital letter, never at the end of a sentence: "Dr." -> "Doctor"
     number_abbreviations: ClassVar[WordTable] = {}  # before a number only: "No." -> "number", "p." -> "page"
-    plurals: ClassVar[
-        WordTable
-    ] = {}  # spoken forms of `number_abbreviations` -> plural, used before a range: "page" -> "pages"
+    plurals: ClassVar[WordTable] = {}  # of values of `number_abbreviations`, before a range: "page" -> "pages"
     abbreviations: ClassVar[WordTable] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
     ending_abbreviations: ClassVar[WordTable] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
     suffix_abbreviations: ClassVar[WordTable] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
     articles: ClassVar[WordSet] = frozenset()  # in lower case; initials after one are not a name: "the F.B.I."
-    letter_cues: ClassVar[WordSet] = frozenset()  # words (lower case) before a letter that is not an initial: "vitamin"
+    letter_cues: ClassVar[WordSet] = frozenset()  # words before a letter that is not an initial: "vitamin"
     symbols: ClassVar[WordTable] = {}  # single characters between or before words and numbers: "&" -> "and"
     sign_names: ClassVar[WordTable] = {}  # names of quoted signs that differ from `address_marks`
-    address_marks: ClassVar[
-        WordTable
-    ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
+    address_marks: ClassVar[WordTable] = {}  # in web and e-mail addresses and file names: "." -> "dot"
     number_sign_word: ClassVar[str] = "number"  # "#" before a number
     hashtag: ClassVar[str] = "hashtag"  # "#" before a word
     letter_names: ClassVar[WordTable] = {}  # by capital letter, if the model does not read the letter by its name
     vowels: ClassVar[str] = "aeiouy"
     read_acronyms: ClassVar[WordSet] = frozenset()  # acronyms that are read as words: "NASA"
     spelled_acronyms: ClassVar[WordSet] = frozenset()  # acronyms that are spelled although they could be read: "IEEE"
-    common_words: ClassVar[WordSet] = (
-        frozenset()
-    )  # about two hundred, in lower case; in capitals they show that a text is written in all capitals
-    roman_cues: ClassVar[WordSet] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
+    common_words: ClassVar[WordSet] = frozenset()  # about 200; in capitals they show that a text is in all capitals
+    roman_cues: ClassVar[WordSet] = frozenset()  # words before a Roman numeral: "chapter", "act"
     regnal_names: ClassVar[WordSet] = frozenset()  # names of rulers: "Elizabeth I"
-    telephone_cues: ClassVar[WordSet] = frozenset()  # words (lower case) before a telephone number without spaces
-    serial_cues: ClassVar[WordSet] = (
-        frozenset()
-    )  # words before numbers that are read as `serial_number`: "flight", "boeing"
+    telephone_cues: ClassVar[WordSet] = frozenset()  # words before a telephone number without spaces
+    serial_cues: ClassVar[WordSet] = frozenset()  # words before a `serial_number`: "flight", "boeing"
     address_words: ClassVar[WordSet] = frozenset()  # short parts of addresses that are read as words: "com", "org"
     rules: ClassVar[tuple[Rule, ...]] = ()  # all other written forms
 
