@@ -91,9 +91,11 @@ def run(
             speeds.measure,
         )
     limits = _limits(model_work, tokens, values)
-    return _circumstances(config, precision, ROUNDS) | dict(
-        read={name: dict(MB=size / 1e6) | _figures(values[name], "GB/s", 1e-9) for name, size in speeds.loops.items()},
-        multiply={name: _figures(values[name], "G/s", 1e-9) for name in ("f32", "int8")},
+    return _environment(config, precision, ROUNDS) | dict(
+        read={
+            name: dict(MB=size / 1e6) | _statistics(values[name], "GB/s", 1e-9) for name, size in speeds.loops.items()
+        },
+        multiply={name: _statistics(values[name], "G/s", 1e-9) for name in ("f32", "int8")},
         measures={name: _row(name, values[name], *limits[name]) for name in MEASURES},
     )
 
@@ -130,8 +132,8 @@ def run_streams(
                     reached[name].append(value)
             gains = [alone / rtf for alone, rtf in zip(values["rtf_in_turn"], values["rtf"], strict=True)]
             rows.append(
-                {name: _figures(found, *UNITS[name.split("_")[0]]) for name, found in values.items()}
-                | dict(streams=n, gain=_figures(gains, "", 1))
+                {name: _statistics(found, *UNITS[name.split("_")[0]]) for name, found in values.items()}
+                | dict(streams=n, gain=_statistics(gains, "", 1))
             )
     for row in rows:
         n = row["streams"]
@@ -139,10 +141,10 @@ def run_streams(
         row["limit"] = (
             step.limit(*(max(reached[name]) for name in ("both", "f32", "int8")))[0] * config.mimi.frame_rate / n
         )
-    return _circumstances(config, precision, STREAM_ROUNDS) | dict(streams=rows)
+    return _environment(config, precision, STREAM_ROUNDS) | dict(streams=rows)
 
 
-def _circumstances(config: Config, precision: str | None, rounds: int) -> Report:
+def _environment(config: Config, precision: str | None, rounds: int) -> Report:
     return dict(
         model=config.name,
         precision=precision or "bf16",
@@ -259,12 +261,12 @@ def _limits(model_work: ModelWork, tokens: int, values: dict[str, list[float]]) 
 
 def _row(name: str, values: list[float], limit: float, bound: str) -> Report:
     _, unit, scale = MEASURES[name]
-    return _figures(values, unit, scale) | dict(
+    return _statistics(values, unit, scale) | dict(
         limit=limit * scale, bound=bound, ratio=statistics.median(values) / limit
     )
 
 
-def _figures(values: list[float], unit: str, scale: float) -> Report:
+def _statistics(values: list[float], unit: str, scale: float) -> Report:
     return dict(unit=unit, median=statistics.median(values) * scale, min=min(values) * scale, max=max(values) * scale)
 
 

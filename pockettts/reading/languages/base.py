@@ -165,10 +165,8 @@ class Language:
     numeric_date_separator: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
     day_suffix: ClassVar[str] = ""  # regex: a suffix of the day in addition to `ordinal_suffix`: "\.", "er|º"
     date_separator: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
-    months_are_capitalized: ClassVar[bool] = True  # whether `ambiguous_months` must start with a capital
-    ambiguous_months: ClassVar[WordSet] = (
-        frozenset()
-    )  # in lower case they are not months if `months_are_capitalized`: "may"
+    months_are_capitalized: ClassVar[bool] = True  # whether `ambiguous_months` applies
+    ambiguous_months: ClassVar[WordSet] = frozenset()  # words that are months only with a capital: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
     time_separator: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
     hms_is_duration: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
