@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with files that were interrupted: after Ctrl-C, the output has what was spoken",
+        help="continue interrupted files; after Ctrl-C, the output has the part that was spoken",
     )
     parser.add_argument(
         "-d",
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VOICE,...",
-        help="who speaks where a text has [voice:NAME], or a JSON file with that",
+        help="voices for the [voice:NAME] marks of texts, or a JSON file of them",
     )
     parser.add_argument(
         "--dask",

@@ -56,7 +56,7 @@ class Server:
         except OSError as error:
             self._close()
             reason = error.strerror or error
-            raise OptionError(f"can't listen on {host}:{port} ({reason}): take another --host or {option}") from None
+            raise OptionError(f"can't listen on {host}:{port} ({reason}): use another --host or {option}") from None
         if self.wyoming and settings.zeroconf is not None:
             self.announcement = _announce(settings.zeroconf, host, self.wyoming.port)
 

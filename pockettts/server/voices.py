@@ -167,7 +167,7 @@ class Voices:
         except VoiceError as error:
             raise RequestError(str(error), param="name") from None
         if name in taken or name in OPENAI_VOICES or name in self.settings.voice_map:
-            raise RequestError(f"there is a voice {name!r} already: take another name", 409, "name")
+            raise RequestError(f"there is a voice {name!r} already: choose another name", 409, "name")
         key = _key(model, data)
         state = self._get_cached(key) or self._load_once(model, key, data)
         suffix = STATE if is_state(data) else suffix.lower() if suffix.lower() in RECORDINGS else ".wav"
