@@ -37,7 +37,7 @@ from urllib.parse import quote
 import numpy as np
 import soundfile
 
-from pockettts.cli.common import within
+from pockettts.cli.common import number_type
 from pockettts.options import Number
 
 TINY = Path(__file__).parent.parent / "tests" / "data" / "golden" / "tiny" / "config.yaml"
@@ -355,8 +355,8 @@ def load(make_client, clients: int, kinds: list[str], after_first=lambda: None) 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--requests", type=within(Number("requests", int, 10, 1_000_000, "")), default=200)
-    parser.add_argument("--clients", type=within(Number("clients", int, 1, 1000, "")), default=16)
+    parser.add_argument("--requests", type=number_type(Number("requests", int, 10, 1_000_000, "")), default=200)
+    parser.add_argument("--clients", type=number_type(Number("clients", int, 1, 1000, "")), default=16)
     parser.add_argument(
         "--config", type=Path, default=TINY, help="a model that can clone voices (default: the tests' tiny one)"
     )
