@@ -14,7 +14,7 @@ $(VENV)/installed: pyproject.toml setup.py pockettts/_ops.pyx $(wildcard pockett
 build: $(VENV)/installed  ## compile the kernels and install into .venv
 
 test: build  ## run the tests
-	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 test-install: build  ## run the README's first command in a clone, and build the packages
 	$(BIN)/python -m pytest -q -m install tests/test_install.py

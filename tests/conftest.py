@@ -1,6 +1,7 @@
 """Shared fixtures: the golden models, which are tiny and have the official layout and random weights."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,11 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 SPEECH = Path(__file__).parent / "data" / "speech"  # 5 seconds of a woman and of a man, synthetic
+
+
+def pytest_xdist_auto_num_workers():
+    """One more process than there are cores, since many tests wait for a server or a child process; at most 4."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,7 +28,7 @@ COMMANDS = {
     "export-voice": "Convert a recording to a voice file, which loads faster",
     "download": "Fetch a model and voices, to speak without a network",
     "mcp": "Let assistants speak, over the Model Context Protocol",
-    "bench": "Measure how fast a model runs on this machine, beside its limits",
+    "bench": "Measure the speed of a model on this machine, with the limits of the hardware",
 }
 
 
@@ -66,13 +66,13 @@ def main(argv: list[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _explain(error)
+        return _report_error(error)
 
 
 def _run(argv: list[str]) -> None:
     if argv[:1] == ["wasm-demo"]:
         raise OptionError(
-            "there is no command wasm-demo here: `pockettts serve` has a web page; --text=wasm-demo speaks the word"
+            "there is no command wasm-demo: `pockettts serve` has a web page; --text=wasm-demo speaks the word"
         )
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("generate", argv)
     command = import_module(f".{name.replace('-', '_')}", __name__)
@@ -87,9 +87,9 @@ def _run(argv: list[str]) -> None:
     command.add_options(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.add_argument("--debug", action="store_true", help="log everything and show tracebacks")
-    rest = _with_files_attached(parser, rest)
+    rest = _attach_file_names(parser, rest)
     near = _near_command(argv[0]) if name == "generate" and argv and argv[0] != name else ""
-    _refuse_unknown(parser, rest, near and f"; did you mean `{near}`?")
+    _check_options(parser, rest, near and f"; did you mean `{near}`?")
     args, rest = parser.parse_known_args(rest)
     if rest and name == "generate":  # texts or files behind options
         args.words, rest = args.words + rest, []
@@ -139,7 +139,7 @@ def _refuse_near_command(args: argparse.Namespace, near: str) -> None:
         raise OptionError(f"there is no command {word}: did you mean `{near}`? --text={word} speaks the word")
 
 
-def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str], advice: str) -> None:
+def _check_options(parser: argparse.ArgumentParser, given: list[str], advice: str) -> None:
     """Raise OptionError for an unknown option, before argparse complains about what follows it.
 
     advice: what to do; "": name the option that is most like it.
@@ -158,15 +158,15 @@ def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str], advice: s
 
 def _similar_option(option: str, known: list[str]) -> str:
     """Advice for an unknown option: the known one that starts like it, or else is most similar to it."""
-    from ..config.parse import near
+    from ..config.parse import similar_names
 
     name, names = option[2:], [other[2:] for other in known if other.startswith("--")]
     is_name = re.fullmatch(r"[\w-]+", name)
-    similar = is_name and ([other for other in names if other.startswith(name)] or near(name, names, 1))
+    similar = is_name and ([other for other in names if other.startswith(name)] or similar_names(name, names, 1))
     return f"; did you mean --{similar[0]}?" if similar else ""
 
 
-def _with_files_attached(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
+def _attach_file_names(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
     """Turn `--voice -odd.wav` into `--voice=-odd.wav` if there is such a file, which argparse would take for an option."""
     attached = argv[:1]
     for word in argv[1:]:
@@ -206,7 +206,7 @@ class _Parser(argparse.ArgumentParser):
 # --- messages and signals --------------------------------------------------------------------------------------------
 
 
-def _explain(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     """Print one line about an error. Returns the exit code."""
     if isinstance(error, BrokenPipeError):
         return 141

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..books.speaker import Backend, Setup, Speaker
     from ..config.schema import Config
     from ..reading.documents import Document
-    from .progress import HeldLog
+    from .progress import DeferredLog
 
 LEVEL = {"loudness", "volume"}  # applied to the whole file, not to chunks
 FORMAT = "wav"
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with files that were interrupted: after Ctrl-C, the output has what was spoken",
+        help="continue interrupted files; after Ctrl-C, the output has the part that was spoken",
     )
     parser.add_argument(
         "-d",
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VOICE,...",
-        help="who speaks where a text has [voice:NAME], or a JSON file with that",
+        help="voices for the [voice:NAME] marks of texts, or a JSON file of them",
     )
     parser.add_argument(
         "--dask",
@@ -187,11 +187,11 @@ class Voices:
 
     def __init__(self, args: argparse.Namespace, config: "Config") -> None:
         from ..books.batch import voice_map
-        from ..voices import catalogue
+        from ..voices import catalog
 
-        usual = catalogue.default_voice(config) if args.voice is None else args.voice
+        usual = catalog.default_voice(config) if args.voice is None else args.voice
         self.map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
-        self.names = catalogue.names(config)
+        self.names = catalog.names(config)
         self.sources = {name.lower(): name for name in self.names} | self.map | {"": usual}
         self._config = config
 
@@ -243,7 +243,7 @@ def speak_files(
     path: str | None,
     player: Any,
     live: Any,
-    log: "HeldLog",
+    log: "DeferredLog",
 ) -> None:
     """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed, or if there is no line.
 
@@ -254,18 +254,18 @@ def speak_files(
         log: holds warnings until the end.
     """
     from ..books.production import Production, Settings
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
     from .progress import BookProgress
 
     voices = Voices(args, config)
     voices.find()
-    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+    normalizer = find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     backend = _backend(args, config, voices)
     settings = Settings(
         sample_rate=config.mimi.sample_rate,
-        split=_splitter(args, config, reading),
+        split=_splitter(args, config, normalizer),
         known=voices.known,
-        check=_checker(reading),
+        check=_checker(normalizer),
         facts=partial(_facts, args, config.name, voices),
         writer=level_of(args),
         live=live,
@@ -359,7 +359,7 @@ def _setup(args: argparse.Namespace, config: "Config", voices: Voices) -> "Setup
     )
 
 
-def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
+def _splitter(args: argparse.Namespace, config: "Config", normalizer: Any) -> Any:
     """The function that splits a text into chunks. It loads the tokenizer at its first call."""
     from ..options import Options
     from ..reading.chunks import split_text
@@ -372,16 +372,16 @@ def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
     def split(text: str) -> Iterator[Any]:
         if not loaded:
             loaded.append(load_tokenizer(hub.local_path(table.tokenizer_path), table.n_bins))
-        most = Options.max_tokens if args.max_tokens is None else args.max_tokens
-        return split_text(text, loaded[0], config, most, args.gap or 0.0, reading)
+        max_tokens = Options.max_tokens if args.max_tokens is None else args.max_tokens
+        return split_text(text, loaded[0], config, max_tokens, args.gap or 0.0, normalizer)
 
     return split
 
 
-def _checker(reading: Any) -> Any:
+def _checker(normalizer: Any) -> Any:
     from ..reading.chunks import check
 
-    return lambda text: check(text, reading)
+    return lambda text: check(text, normalizer)
 
 
 def _facts(args: argparse.Namespace, model: str, voices: Voices, job: "Job", texts: list[str]) -> dict[str, Any]:

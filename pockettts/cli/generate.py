@@ -112,7 +112,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Speak. Options and texts are checked before the model is downloaded and loaded."""
     from ..books.plan import with_chapters
-    from .progress import HeldLog
+    from .progress import DeferredLog
 
     files = _sources(args)
     if args.list:
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> None:
     if args.verify is None:  # checking delays the sound until the end of a chunk
         args.verify = is_book and not args.play or path is not None and not args.play and not args.follow
     checked: list[Document | None] = []
-    with HeldLog(args.quiet) as log, ExitStack() as stack:
+    with DeferredLog(args.quiet) as log, ExitStack() as stack:
         config = config_of(args, lambda config: checked.append(_checked(args, config, files, path)))
         document = checked[0]
         if args.timestamps and not config.alignment_heads and not args.quiet:
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> None:
             )
         player = _player(stack, config.mimi.sample_rate) if args.play else None
         if is_book:
-            live = _levelled(player, args, config.mimi.sample_rate) if player else None
+            live = _leveled(player, args, config.mimi.sample_rate) if player else None
             books.speak_files(args, config, files, document, path, player, live, log)
             return
         log.end()
@@ -152,7 +152,7 @@ def _checked(args: argparse.Namespace, config: "Config", files: list[str], path:
     """
     from ..books.plan import with_chapters
     from ..reading.chunks import check
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
     from ..sound.files import check_output
 
     if args.timestamps:
@@ -160,12 +160,12 @@ def _checked(args: argparse.Namespace, config: "Config", files: list[str], path:
     if path is not None:
         check_output(path)
     books.check(args, config)
-    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+    normalizer = find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     if books.is_batch(args) or args.follow:
         return None
     document = _read(args, files, GREETINGS.get(config.language or "", GREETINGS["english"]))
     for chapter in with_chapters(document, args.chapters).chapters:
-        check(chapter.text, reading)
+        check(chapter.text, normalizer)
     return document
 
 
@@ -201,7 +201,7 @@ def _path(args: argparse.Namespace, files: list[str]) -> str | None:
     """The file to write; None: stdout, or only the loudspeaker. Raises OptionError for options that can't be combined."""
     to_stdout = args.stream or args.output == "-"
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
-        raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
+        raise OptionError("stdout is not a pipe or a file: add `| PLAYER` or `> FILE`, or use -o FILE")
     path = None if to_stdout else args.output if args.output is not None or args.play else OUTPUT
     if path is not None and (descriptor := descriptor_of(path)) is not None and _is_terminal(descriptor):
         raise OptionError(f"{path} is a terminal, not a pipe or file, where sound could go: use -o FILE")
@@ -314,13 +314,13 @@ class _Job:
             if to_stdout
             else []
         )
-        return [_levelled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
+        return [_leveled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
 
     def report(self, progress: "Progress", files: str | None = None) -> None:
         progress.clear()
         if not self.args.quiet:
             place = files or self.path or ("stdout" if self.args.stream or self.args.output == "-" else "played")
-            print_message(f"{place}: {progress.figures()}")
+            print_message(f"{place}: {progress.summary()}")
 
 
 def _speak(job: _Job, chapters: "list[Chapter]") -> None:
@@ -340,16 +340,16 @@ def _speak(job: _Job, chapters: "list[Chapter]") -> None:
     job.report(progress)
 
 
-def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
+def _leveled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
     """A live output with the loudness and volume of the options."""
     if args.loudness is None and args.volume in (None, 1):
         return out
     from ..sound.loudness import Loudness
 
-    return _Levelled(out, Loudness(args.loudness, sample_rate, level_of(args)["volume"]))
+    return _Leveled(out, Loudness(args.loudness, sample_rate, level_of(args)["volume"]))
 
 
-class _Levelled:
+class _Leveled:
     """An output whose loudness is adjusted."""
 
     def __init__(self, out: Any, loudness: "Loudness") -> None:
@@ -372,7 +372,7 @@ def _write(spoken: "Iterable[Block]", outs: list[Any]) -> None:
 
 def _flush(outs: list[Any]) -> None:
     for out in outs:
-        if isinstance(out, _Levelled):
+        if isinstance(out, _Leveled):
             out.flush()
 
 

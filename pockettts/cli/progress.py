@@ -1,4 +1,4 @@
-"""Progress on a terminal, and the figures at the end."""
+"""Progress on a terminal, and the summary at the end."""
 
 import argparse
 import logging
@@ -74,7 +74,7 @@ class Progress:
         spent = perf_counter() - self._start
         return max(0.0, spent * (self.total - self.done) / max(1, self.done - self.before))
 
-    def outlook(self) -> str:
+    def estimate(self) -> str:
         """The share that is done, the remaining time and the speed."""
         speed = self.audio / max(perf_counter() - self._start, 1e-9)
         words = f"{round(self.words * self._share):,} of {self.words:,} words, " if self.words else ""
@@ -92,7 +92,7 @@ class Progress:
         if self.total and self.done > self.before:  # one chunk is known to be finished
             bar = f"[{'#' * round(self._share * WIDTH):{WIDTH}}]"
             if self.words:
-                return f"{bar} {self._where}{self.outlook()}, {clock(self.audio)} of audio"
+                return f"{bar} {self._where}{self.estimate()}, {clock(self.audio)} of audio"
             line = f"{bar} {self._share:4.0%}, {clock(self._left())} left, "
         return line + spoken
 
@@ -102,7 +102,7 @@ class Progress:
             print_message(" " * self._width, end="\r")
             self._width = 0
 
-    def figures(self) -> str:
+    def summary(self) -> str:
         return (
             f"{self.audio:.2f} s of audio, RTF {self.work / max(self.audio, 1e-9):.3f}, TTFA {1000 * self.first:.0f} ms"
         )
@@ -115,7 +115,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-class HeldLog(logging.Handler):
+class DeferredLog(logging.Handler):
     """Holds warnings, such as skipped pages and retried chunks, and prints them at the end, not between the lines of progress.
 
     A record with the attribute `at_once` is printed at once. If an error is raised before `begin` or `end`, only that error is shown.
@@ -127,7 +127,7 @@ class HeldLog(logging.Handler):
         self._observer: BookProgress | None = None
         self._lines: dict[str, None] = {}  # without repetitions
 
-    def __enter__(self) -> "HeldLog":
+    def __enter__(self) -> "DeferredLog":
         if self._is_used:
             logger.addHandler(self)
             logger.propagate = False
@@ -217,7 +217,7 @@ class BookProgress:
         audio, self._audio = progress.audio - self._audio, progress.audio
         progress.clear()
         print_message(
-            f"chapter {number + 1} of {len(chapters)}{title}: {words:,} words, {clock(audio)} of audio; {progress.outlook()}"
+            f"chapter {number + 1} of {len(chapters)}{title}: {words:,} words, {clock(audio)} of audio; {progress.estimate()}"
         )
 
     def end(self, work: "Work", interrupted: bool) -> None:
@@ -237,5 +237,5 @@ class BookProgress:
             return
         progress.audio = work.samples / self.sample_rate  # the last subtitle is written after its last piece
         first, last = work.tracks[0].path, work.tracks[-1].path
-        print_message(f"{f'{first} to {last}' if first != last else first}: {progress.figures()}")
+        print_message(f"{f'{first} to {last}' if first != last else first}: {progress.summary()}")
         self._progress = None

@@ -19,8 +19,8 @@ from .common import (
     add_precision,
     add_reading_options,
     check_voice,
+    number_type,
     print_message,
-    within,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_official_options(parser)
     parser.add_argument(
         "--wyoming",
-        type=within(Number("wyoming", int, 0, 65535, "")),
+        type=number_type(Number("wyoming", int, 0, 65535, "")),
         metavar="PORT",
         help="also serve Home Assistant's protocol, Wyoming, on this port; needs pip install 'pockettts[wyoming]'",
     )
@@ -74,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add(parser, Number("max-queue", int, 0, 1000, "texts that wait for a place; more than that get 503"), 32)
     parser.add_argument(
         "--max-models",
-        type=within(Number("max-models", int, 1, 1000, "")),
+        type=number_type(Number("max-models", int, 1, 1000, "")),
         metavar="N",
         help="models in memory at once; the least recently used one is dropped (default: all)",
     )
@@ -128,7 +128,7 @@ def _add(parser: argparse.ArgumentParser, number: Number, default: float, *names
     parser.add_argument(
         *names,
         "--" + number.name,
-        type=within(number),
+        type=number_type(number),
         default=default,
         metavar="N",
         help=f"{number.about} (default: {default})",
@@ -192,10 +192,10 @@ def _configs(args: argparse.Namespace) -> list["Config"]:
     """The models in the given order; those of a folder come last. Raises ConfigError, OptionError, and TextError for --lexicon."""
     from ..config.load import load_config
     from ..default import default_config
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
 
     def check(config: "Config") -> None:
-        find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+        find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
         if not configs:  # of several models, some may not have the voice
             check_voice(args, config)
 

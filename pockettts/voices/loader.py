@@ -15,7 +15,7 @@ from ..model.flow_lm import FlowLM
 from ..model.mimi import MimiEncoder
 from ..sound import files as audio
 from ..sound.quality import problems as recording_problems
-from . import catalogue
+from . import catalog
 from .cache import VoiceCache
 from .folders import STATE, VoiceFolder, is_state
 from .state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
@@ -31,30 +31,30 @@ logger = logging.getLogger("pockettts")
 def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
     """The names of all voices for a model, own voices first. own: the folder of own voices; None: the user's."""
     mine = list((own or VoiceFolder()).voices())
-    return mine + [name for name in catalogue.names(config) if name not in mine]
+    return mine + [name for name in catalog.names(config) if name not in mine]
 
 
 def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> Path:
-    """The file of a voice, downloaded if necessary. Arguments as in `locate`; raises the errors of `catalogue.find`."""
+    """The file of a voice, downloaded if necessary. Arguments as in `locate`; raises the errors of `catalog.find`."""
     if isinstance(voice, str) and (known := (own or VoiceFolder()).find(voice)):
         return known.path
-    return catalogue.find(voice, config)
+    return catalog.find(voice, config)
 
 
 def locate(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> str | Path:
     """The path or address of a voice. Nothing is downloaded.
 
     Args:
-        voice: the name of an own voice, a name of the catalogue, a path or an address.
+        voice: the name of an own voice, a name of the catalog, a path or an address.
         own: the folder of own voices; None: the user's.
 
     Raises:
-        VoiceError: as `catalogue.locate`; or it is a recording, and the model can't clone voices.
+        VoiceError: as `catalog.locate`; or it is a recording, and the model can't clone voices.
     """
     known = (own or VoiceFolder()).find(voice) if isinstance(voice, str) else None
-    if known is None and voice in catalogue.names(config):
-        return catalogue.locate(voice, config)
-    place = catalogue.locate(voice, config) if known is None else known.path
+    if known is None and voice in catalog.names(config):
+        return catalog.locate(voice, config)
+    place = catalog.locate(voice, config) if known is None else known.path
     if not config.voice_cloning and Path(str(place).partition("?")[0]).suffix.lower() != STATE:
         raise _no_cloning(str(voice), config)
     return place
@@ -63,7 +63,7 @@ def locate(voice: str | Path, config: Config, own: VoiceFolder | None = None) ->
 def _no_cloning(origin: str, config: Config) -> VoiceError:
     return VoiceError(
         f"{origin}: {config.name} can't clone voices: use another model, such as `--variant english`, "
-        f"or one of its voices ({', '.join(catalogue.names(config))})"
+        f"or one of its voices ({', '.join(catalog.names(config))})"
     )
 
 
@@ -96,7 +96,7 @@ class VoiceLoader:
             check(voice, self.config, self.fingerprint, "the voice state")
             return voice
         if isinstance(voice, np.ndarray):
-            return self._clone(_checked_samples(voice), "an array")
+            return self._clone(_check_samples(voice), "an array")
         if isinstance(voice, (bytes, bytearray)):
             return self._from_bytes(bytes(voice))
         if not isinstance(voice, (str, Path)):
@@ -134,7 +134,7 @@ class VoiceLoader:
             if cut:
                 problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
             known = self._clone(samples, origin), problems
-            if cache and key and cache.key(path) == key:  # else the file was changed meanwhile
+            if cache and key and cache.key(path) == key:  # otherwise the file has changed since
                 cache.put(key, *known)
         state, problems = known
         for problem in problems:
@@ -146,7 +146,7 @@ class VoiceLoader:
         if not self.config.voice_cloning:
             raise _no_cloning(origin, self.config)
         if self.encoder is None:
-            repo = catalogue.gated_page(self.config)
+            repo = catalog.gated_page(self.config)
             raise VoiceError(
                 f"{origin}: a voice can't be cloned without the weights for cloning: accept the terms at {repo}, log in with "
                 f"`hf auth login`, and run `pockettts download {self.config.name}`; or use a voice of `pockettts voices`"
@@ -165,7 +165,7 @@ class VoiceLoader:
         return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
 
 
-def _checked_samples(samples: np.ndarray) -> np.ndarray:
+def _check_samples(samples: np.ndarray) -> np.ndarray:
     if samples.ndim != 1 or len(samples) == 0 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
         raise VoiceError("an array as a voice must be samples: one dimension, floating point, finite, not empty")
     return samples.astype(np.float32, copy=False)

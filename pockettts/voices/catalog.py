@@ -1,14 +1,14 @@
-"""The catalogue of voices, and the file for a voice's name, path or address."""
+"""The catalog of voices, and the file for a voice's name, path or address."""
 
 import os
 from pathlib import Path
 
-from ..config.parse import either, near, show
+from ..config.parse import join_with_or, show, similar_names
 from ..config.schema import Config
 from ..errors import VoiceError
 from ..storage import hub
 
-# The catalogue: each voice with its source recording. Source: pocket_tts/utils/utils.py.
+# The catalog: each voice with its source recording. Source: pocket_tts/utils/utils.py.
 ORIGINS = {
     "alba": "hf://kyutai/tts-voices/alba-mackenna/casual.wav",
     "anna": "hf://kyutai/tts-voices/vctk/p228_023_enhanced.wav",
@@ -76,7 +76,7 @@ def locate(voice: str | Path, config: Config) -> str | Path:
     """The path or address of a voice. Nothing is downloaded.
 
     Args:
-        voice: a name of the catalogue, a path, or an address, `hf://` or `https://`.
+        voice: a name of the catalog, a path, or an address, `hf://` or `https://`.
         config: the model. If it has no voice states of its own, a name means the source recording.
 
     Raises:
@@ -93,8 +93,10 @@ def locate(voice: str | Path, config: Config) -> str | Path:
         )
     if isinstance(voice, Path) or os.path.basename(text) != text or os.path.splitext(text)[1]:
         raise VoiceError(f"{text} does not exist: check the path, or use a voice of `pockettts voices`")
-    similar = near(text.lower(), known)
+    similar = similar_names(text.lower(), known)
     advice = "`pockettts voices` lists them; or give a sound file"
     if similar or not config.voice_cloning:  # then a sound file is no use
-        advice = f"did you mean {either(similar)}?" if similar else f"take {either(known)}, or another model"
+        advice = (
+            f"did you mean {join_with_or(similar)}?" if similar else f"take {join_with_or(known)}, or another model"
+        )
     raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")
