@@ -5,11 +5,11 @@ import zipfile
 
 import pytest
 
+from pockettts.documents.blocks import Apparatus
+from pockettts.documents.encodings import decode_page
+from pockettts.documents.markup import from_html, from_markdown
+from pockettts.documents.reader import Chapter, read, read_document, whole
 from pockettts.errors import TextError
-from pockettts.reading.blocks import Apparatus
-from pockettts.reading.documents import Chapter, read, read_document, whole
-from pockettts.reading.encodings import decode_page
-from pockettts.reading.markup import from_html, from_markdown
 from pockettts.reading.pauses import Pause, split_at_pauses
 
 MARKDOWN = """\
@@ -236,7 +236,7 @@ def test_deeply_nested_markdown_is_read():
 
 def test_a_word_document_that_is_too_large_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("docx")
-    monkeypatch.setattr("pockettts.reading.word.MAX_PART", 1 << 20)
+    monkeypatch.setattr("pockettts.documents.docx.MAX_PART", 1 << 20)
     with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", bytes(2 << 20))
     with pytest.raises(TextError, match="a.docx has more than 1 MB"):
@@ -289,7 +289,7 @@ def test_word_documents(tmp_path):
 
 
 def test_a_missing_extra_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("pockettts.reading.documents.find_spec", lambda name: None)
+    monkeypatch.setattr("pockettts.documents.reader.find_spec", lambda name: None)
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
     with pytest.raises(TextError, match=r"pip install 'pockettts\[pdf\]'"):
         read(tmp_path / "a.pdf")
@@ -297,7 +297,7 @@ def test_a_missing_extra_is_one_line(tmp_path, monkeypatch):
 
 def test_too_large_is_refused(epub, monkeypatch, tmp_path):
     path = epub(**{"OEBPS/cover.xhtml": "word " * 300_000})  # as zip bombs are: small, until it is unpacked
-    monkeypatch.setattr("pockettts.reading.documents.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("pockettts.documents.reader.MAX_BYTES", 1 << 20)
     with pytest.raises(TextError, match="more than 1 MB of text"):
         read(path)
     with pytest.raises(TextError, match="longer than 1 MB"):

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
+from pockettts.documents.blocks import Apparatus
+from pockettts.documents.reader import read_document
 from pockettts.errors import TextError
-from pockettts.reading.blocks import Apparatus
-from pockettts.reading.documents import read_document
 
 CONTAINER = (
     '<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0"><rootfiles>'

@@ -12,7 +12,7 @@ PACKAGE = Path(pockettts.__file__).parent
 # From the top down. A name is a package or a module of `pockettts`.
 ORDER = [
     "__main__", "cli", "bench", "server", "books", "engine", "tts", "official", "pipeline", "schedule", "words", "synthesis",
-    "default", "voices", "sound", "reading", "weights", "config", "storage", "model", "ops", "options", "errors",
+    "default", "voices", "sound", "documents", "reading", "weights", "config", "storage", "model", "ops", "options", "errors",
     "__init__", "_ops",
 ]  # fmt: skip
 
@@ -22,13 +22,13 @@ INSIDE = {
     "books": ["production", "batch", "cluster", "worker", "plan", "resume", "speaker"],
     "cli": ["generate", "books", ..., "progress", "common"],
     "config": ["load", "schema", "parse"],
+    "documents": ["reader", "epub", "pdf", "docx", "markup", "notes", "tree", "blocks", "plain_text", "encodings", "subtitles"],
     "model": [
         "mimi", "seanet", "conv", "flow_lm", "samplers", "flow_net", "transformer", "attention", "state", "layers", "shapes",
         "__init__",
     ],  # fmt: skip
     "reading": [
-        "documents", "epub", "pdf", "word", "markup", "notes", "tree", "blocks", "plain", "encodings", "subtitles", "chunks", "normalize", "word_forms",
-        "written_forms", "addresses", "signs", "voice_marks", "pauses", "inline_markup", "sentences", "context", "lexicon", "languages", "unicode",
+        "chunks", "normalize", "word_forms", "written_forms", "addresses", "signs", "voice_marks", "pauses", "inline_markup", "sentences", "context", "lexicon", "languages", "unicode",
         "neighbors", "roman", "tokenizer",
     ],  # fmt: skip
     "server": [

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from pockettts.reading.documents import read_document
+from pockettts.documents.reader import read_document
 
 XHTML = "application/xhtml+xml"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..documents.reader import OTHER_SUFFIXES, SUFFIXES, Chapter, Document
 from ..errors import OptionError, TextError
-from ..reading.documents import OTHER_SUFFIXES, SUFFIXES, Chapter, Document
 from .plan import Job
 
 MAX_NAME = 4096  # characters of a path

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..documents.reader import Chapter, Document
+from ..documents.subtitles import Cue
 from ..errors import OptionError, TextError
 from ..reading.chunks import Chunk
-from ..reading.documents import Chapter, Document
 from ..reading.pauses import SCENE, Pause
-from ..reading.subtitles import Cue
 from ..reading.voice_marks import split_at_voices
 
 Split = Callable[[str], Iterator[Chunk | Pause]]  # see `chunks.split_text`

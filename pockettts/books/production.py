@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..documents.reader import Document
 from ..errors import PocketTTSError
-from ..reading.documents import Document
 from ..sound.encode import from_pcm16, pcm16
 from ..sound.files import Writer
 from ..sound.formats import of_path

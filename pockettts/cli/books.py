@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..books.plan import Job
     from ..books.speaker import Backend, Setup, Speaker
     from ..config.schema import Config
-    from ..reading.documents import Document
+    from ..documents.reader import Document
     from .progress import DeferredLog
 
 LEVEL = {"loudness", "volume"}  # applied to the whole file, not to chunks
@@ -171,7 +171,7 @@ def list_chapters(files: list[str], read: Any, chapters: str | None) -> None:
 
 
 def read_file(args: argparse.Namespace, name: str) -> "Document":
-    from ..reading.documents import read_document
+    from ..documents.reader import read_document
 
     return read_document(name, apparatus_of(args))
 

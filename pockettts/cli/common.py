@@ -10,7 +10,7 @@ from ..options import EMOJI, NUMBERS, PRECISIONS, Number
 
 if TYPE_CHECKING:
     from ..config.schema import Config
-    from ..reading.blocks import Apparatus
+    from ..documents.blocks import Apparatus
 
 OTHER_NAMES = {"lsd_decode_steps": ["--sampler-decode-steps"]}  # names of options in the official package
 
@@ -93,7 +93,7 @@ def add_document_options(parser: argparse.ArgumentParser) -> None:
 
 
 def apparatus_of(args: argparse.Namespace) -> "Apparatus":
-    from ..reading.blocks import Apparatus
+    from ..documents.blocks import Apparatus
 
     return Apparatus(notes=args.notes == "read", alt=args.alt == "read")
 

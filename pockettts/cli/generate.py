@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from ..books.speaker import Speaker
     from ..config.schema import Config
-    from ..reading.documents import Chapter, Document
-    from ..reading.subtitles import Cue
+    from ..documents.reader import Chapter, Document
+    from ..documents.subtitles import Cue
     from ..sound.loudness import Loudness
     from ..sound.play import Player
     from ..synthesis import Block, Utterance
@@ -325,7 +325,7 @@ class _Job:
 
 def _speak(job: _Job, chapters: "list[Chapter]") -> None:
     """Speak a text block by block."""
-    from ..reading.documents import whole
+    from ..documents.reader import whole
 
     text = whole(chapters)
     progress = job.progress(len(text))
@@ -421,7 +421,7 @@ def _lines() -> Iterator[tuple[str | TextError, bool]]:
     from queue import SimpleQueue
     from threading import Thread
 
-    from ..reading.documents import decoded
+    from ..documents.reader import decoded
 
     queue: SimpleQueue[str | TextError | None] = SimpleQueue()
 
@@ -474,7 +474,7 @@ def _read(args: argparse.Namespace, files: list[str], greeting: str) -> "Documen
 
     A terminal or /dev/null on stdin has no text. Raises TextError for an empty pipe.
     """
-    from ..reading.documents import Chapter, Document, read_document
+    from ..documents.reader import Chapter, Document, read_document
 
     if files:
         return books.read_file(args, files[0])

@@ -78,7 +78,7 @@ def _spoken(line: str, normalizer: Normalizer) -> str:
 
 def _texts(args: argparse.Namespace) -> tuple[list[str], bool]:
     """The texts that are given, chapter by chapter, and whether they are of a document and not of plain text."""
-    from ..reading.documents import read_any
+    from ..documents.reader import read_any
 
     text = args.words if args.text is None else args.text
     if text in (None, "-"):

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from ..errors import TextError
-from .plain import split_chapters
+from .plain_text import split_chapters
 
 MAX_PAGES = 20_000
 EDGE = 2  # lines at the top and bottom of a page that may be running titles

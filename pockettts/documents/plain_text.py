@@ -2,7 +2,7 @@
 
 import re
 
-from .roman import roman_value
+from ..reading.roman import roman_value
 
 NAMES = r"chapter|part|book|canto|act|letter|kapitel|teil|buch|chapitre|partie|livre|cap[ií]tulo|parte|libro|livro|capitolo|hoofdstuk|deel"
 SINGLE = (

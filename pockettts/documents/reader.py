@@ -1,8 +1,8 @@
 """Documents: files of any kind as chapters of plain text.
 
 Kinds: .txt, .md, .html, .epub, .srt and .vtt; with extras .pdf and .docx. The kind is recognized by the content of a file. The name is only
-used to tell plain text from Markdown and from fragments of HTML. markup.py makes blocks of text; each becomes a line, as pauses.py
-expects it.
+used to tell plain text from Markdown and from fragments of HTML. markup.py makes blocks of text; each becomes a line, as
+reading/pauses.py expects it.
 """
 
 import logging
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ..errors import TextError
 from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_loosely, decode_page, is_plausible
-from .plain import split_chapters, without_license
+from .plain_text import split_chapters, without_license
 from .subtitles import Cue, is_subtitles, read_cues
 
 MAX_BYTES = 64 * 1024 * 1024  # of text; more than any book has
@@ -336,7 +336,7 @@ class _Parser:
 
     def _docx(self) -> Document:
         _need("docx", "docx", self.name)
-        from .word import read_docx
+        from .docx import read_docx
 
         word = read_docx(self.name, self.content, self.apparatus)
         return Document(_at_headings(word.blocks), word.title, word.author, word.language)
