@@ -31,14 +31,14 @@ cp -a pockettts tests "$ROOT/code/"
 rm -rf "$ROOT"/code/{pockettts/models,tests/data}
 copy() { tar -cP --exclude={tests,config-*,idlelib,ensurepip,tkinter} "$@" | tar -x -C "$ROOT" 2>/dev/null; }
 copy --exclude={site-packages,dist-packages,test} "$real" "$stdlib"
-copy "$site"/{numpy,numpy.libs,pytest,_pytest,pluggy,iniconfig,packaging,pygments}
+copy "$site"/{numpy,numpy.libs,py.py,pytest,_pytest,pluggy,iniconfig,packaging,pygments}
 { echo "$real"; find "$ROOT" -name '*.so*'; } | xargs ldd 2>/dev/null | grep -o '/[^ :]*' | sort -u | while read -r library; do
     case $library in "$ROOT"*) ;; *) cp -Lu --parents "$library" "$ROOT" ;; esac
 done
 printf '%s\n' "$@" >"$ROOT/arguments"
 cat >"$ROOT/init" <<END
 #!$real
-import ctypes, os, subprocess, sys
+import ctypes, os, subprocess, sys, termios
 libc = ctypes.CDLL(None)
 for kind, at in ((b"proc", b"/proc"), (b"devtmpfs", b"/dev")):
     libc.mount(kind, at, kind, 0, None)
@@ -48,6 +48,7 @@ subprocess.run([sys.executable, "-c", "from pockettts import ops; print('builds:
 command = ["-m", "pytest", "-v", "--noconftest", "-p", "no:cacheprovider", "tests/test_kernels.py"]
 done = subprocess.run([sys.executable, *command, *open("/arguments").read().splitlines()], env=env)
 print("exit status", done.returncode, flush=True)
+termios.tcdrain(1)
 libc.reboot(0x4321FEDC)  # power off
 END
 chmod +x "$ROOT/init"
@@ -81,5 +82,6 @@ clock: sync=none
 panic: action=fatal
 log: $WORK/bochs.log
 END
-echo c | bochs -q -f "$WORK/bochsrc" 2>"$WORK/errors" | tee "$WORK/output" # c: the debugger in Debian's Bochs shall continue
+# c: the debugger in Debian's Bochs shall continue. Bochs exits with 1 when the guest powers off.
+echo c | bochs -q -f "$WORK/bochsrc" 2>"$WORK/errors" | tee "$WORK/output" || true
 grep -q "^exit status 0" "$WORK/output"
