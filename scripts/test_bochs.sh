@@ -3,8 +3,8 @@
 # of whole computers, boots Linux with Python, NumPy, pytest and the compiled pockettts/*.so. This tests the instructions, the CPU detection
 # and what the operating system grants, but not the speed.
 #
-# Requires Debian with bochs, isolinux, syslinux-common, xorriso, cpio and zstd, but no root: the kernel's package is only unpacked. Bochs 2.7
-# of Debian 12 emulates Ice Lake (AVX-512 VNNI). It boots in some minutes, but all tests take hours, so choose some; arguments are passed to
+# Requires Debian with bochs, isolinux, syslinux-common, xorriso, cpio and zstd, but no root: the kernel's package is only unpacked. Debian
+# 12's Bochs 2.7 emulates Ice Lake (AVX-512 VNNI). It boots in some minutes, but all tests take hours, so choose some; arguments are passed to
 # pytest: scripts/test_bochs.sh -k "avx512vnni and int8". Bochs 3.0 is several times faster without its debugger, and has AVX-VNNI and AMX:
 # CPU=sapphire_rapids GUI=nogui BXSHARE=... scripts/test_bochs.sh. With AMX, Linux boots only after repairs of Bochs: see docs/speed-log.md.
 set -euo pipefail
@@ -45,7 +45,7 @@ for kind, at in ((b"proc", b"/proc"), (b"devtmpfs", b"/dev")):
 os.chdir("/code")
 env = {"PYTHONPATH": "/code:$site", "HOME": "/tmp"}
 subprocess.run([sys.executable, "-c", "from pockettts import ops; print('builds:', *ops.builds(), '- chosen:', ops.ISA)"], env=env)
-command = ["-m", "pytest", "-v", "--noconftest", "-p", "no:cacheprovider", "tests/test_kernels.py"]
+command = ["-m", "pytest", "-v", "--no-header", "--color=no", "--noconftest", "-p", "no:cacheprovider", "tests/test_kernels.py"]
 done = subprocess.run([sys.executable, *command, *open("/arguments").read().splitlines()], env=env)
 print("exit status", done.returncode, flush=True)
 termios.tcdrain(1)
