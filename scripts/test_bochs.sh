@@ -4,7 +4,7 @@
 # and what the operating system grants, but not the speed.
 #
 # Requires Debian with bochs, isolinux, syslinux-common, xorriso, cpio and zstd, but no root: the kernel's package is only unpacked. Debian
-# 12's Bochs 2.7 emulates Ice Lake (AVX-512 VNNI). It boots in some minutes, but all tests take hours, so choose some; arguments are passed to
+# 12's Bochs 2.7 emulates Ice Lake (AVX-512 VNNI). It boots in three minutes, and is slow, so choose tests; arguments are passed to
 # pytest: scripts/test_bochs.sh -k "avx512vnni and int8". Bochs 3.0 is several times faster without its debugger, and has AVX-VNNI and AMX:
 # CPU=sapphire_rapids GUI=nogui BXSHARE=... scripts/test_bochs.sh. With AMX, Linux boots only after repairs of Bochs: see docs/speed-log.md.
 set -euo pipefail
