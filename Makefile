@@ -25,6 +25,9 @@ test-arm64: build  ## run the kernel tests on ARM64, under qemu-user
 test-emulated: build  ## run the kernel tests with the shapes of AVX-512 and AMX, on any x86-64 CPU with AVX2
 	scripts/test_emulated.sh
 
+test-bochs: build  ## run the kernel tests in the builds for AVX-512 and AMX, in the emulator Bochs
+	scripts/test_bochs.sh
+
 lint: $(VENV)/lint-installed  ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,4 +56,4 @@ soak: build  ## load and faults against the server
 clean:  ## remove all that was built
 	rm -rf build *.egg-info $(VENV) pockettts/*.so pockettts/*.c .pytest_cache .ruff_cache
 
-.PHONY: help build test test-install test-arm64 test-emulated lint wheel wheels parity bench soak clean
+.PHONY: help build test test-install test-arm64 test-emulated test-bochs lint wheel wheels parity bench soak clean

@@ -43,8 +43,8 @@ def self_test(isa: str) -> bool:
 
 
 def _fastest() -> str:
-    """The fastest build. The AMX kernels were written without access to such a CPU, so they are checked at every start, which takes a
-    millisecond."""
+    """The fastest build. The AMX kernels have run in an emulator (scripts/test_bochs.sh), but never on such a CPU, so they are checked at
+    every start, which takes a millisecond."""
     return next(isa for isa in builds() if isa != "avx512amx" or self_test(isa))
 
 
