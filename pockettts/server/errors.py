@@ -38,7 +38,7 @@ def answer(path: str, status: int, message: str, param: str | None = None) -> tu
     """
     headers = {"Content-Type": "application/json"}
     body: dict[str, object]
-    if path.startswith("/v1/"):
+    if f"{path}/".startswith("/v1/"):
         status = 400 if status == 422 else status
         kind = "invalid_request_error" if status < 500 else "server_error"
         body = {"error": {"message": message, "type": kind, "param": param, "code": None}}

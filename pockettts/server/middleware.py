@@ -40,6 +40,7 @@ class Middleware:
         client.gone = environ.get("waitress.client_disconnected", client.gone)
         client.hang_up = environ.get("pockettts.hang_up", client.hang_up)
         environ["pockettts.client"] = client
+        environ["PATH_INFO"] = _without_extra_slashes(environ.get("PATH_INFO", ""))
         answer = _Answer(self, environ, client)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
@@ -140,6 +141,11 @@ class _Answer:
         error = self.error or (None if self.whole else self.front.cut_off)
         self.front.log(self.environ, self.client, self.status, self.size, error)
         self.environ.clear()  # bottle keeps the last environ of each thread, and with it an upload
+
+
+def _without_extra_slashes(path: str) -> str:
+    """The path as the routes have it. Clients append their path to an address that ends in a slash: `/v1/` + `/audio/speech`."""
+    return "/" + "/".join(filter(None, path.split("/"))) if path != "*" else path
 
 
 def _options(allowed: str, cors: bool, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
