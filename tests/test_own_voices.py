@@ -198,6 +198,21 @@ def test_voices_are_added_listed_and_removed(command, tmp_path):
     assert code == 1 and "has no voice 'me': there are her" in err
 
 
+def test_voices_that_a_model_can_not_use_are_marked(command, tmp_path, capsys):
+    assert command("add", SPEECH / "her.ogg")[0] == 0
+    assert main(["voices", "--variant", "mini"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["heart (default)", "michael", "her (yours, for models that can clone voices, not mini)"]
+
+
+def test_a_file_whose_name_begins_with_a_dash(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(SPEECH / "her.ogg", "-v.ogg")
+    assert command("add", "-v.ogg", "--name", "me")[0] == 0 and command()[1].startswith("me (yours)\n")
+    code, _, err = command("add", "-none.ogg")
+    assert code == 2 and "'-none.ogg': no such option" in err
+
+
 @pytest.mark.parametrize(
     "args, words",
     [

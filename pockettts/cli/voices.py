@@ -56,8 +56,10 @@ def _list(args: argparse.Namespace, own: "VoiceFolder") -> None:
     from ..voices.loader import names
 
     config, mine = config_of(args), own.voices()
-    for name in names(config, own):
+    usable = names(config, own)
+    for name in usable + [name for name in mine if name not in usable]:
         notes = ["default"] * (name == catalogue.default_voice(config)) + ["yours"] * (name in mine)
+        notes += [f"for models that can clone voices, not {config.name}"] * (name not in usable)
         print(name + f" ({', '.join(notes)})" * bool(notes))
 
 

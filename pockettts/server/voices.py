@@ -6,7 +6,7 @@ No request ever names a file of this machine: a name is looked up in a list, and
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
 from hashlib import sha256
 
 from ..config.schema import Config
@@ -57,27 +57,26 @@ class VoiceNames:
     """
 
     def __init__(self, config: Config, settings: Settings, own: VoiceFolder, first: bool) -> None:
-        self.own, self._settings = own, settings
-        self._catalogue = catalogue.names(config)
+        self.own, self._config, self._settings = own, config, settings
         given = settings.voice
-        is_of_another_model = not first and given in catalogue.ORIGINS and given not in self.all()
+        is_name = given is not None and (given in catalogue.ORIGINS or own.find(given) is not None)
+        is_of_another_model = not first and is_name and given not in self.all()
         self.default: str = catalogue.default_voice(config) if given is None or is_of_another_model else given
 
     def all(self) -> list[str]:
-        """All names, own voices first."""
-        mine = list(self.own.voices())
-        return mine + [name for name in self._catalogue if name not in mine]
+        """The names of all voices that the model can use, own voices first."""
+        return loader.names(self._config, self.own)
 
     def find(self, name: str) -> str:
         """Resolve the name of a voice in a request to one of `all`, the default, or a URL.
 
-        The order: names of this server; names that the operator has mapped; OpenAI's names. The latter stand for the operator's
-        `--voice` if there is one, and otherwise for a similar voice.
+        The order: names of this server; names that the operator has mapped; OpenAI's names; the same names in upper or lower case.
+        OpenAI's names stand for the operator's `--voice` if there is one, and otherwise for a similar voice.
 
         Raises RequestError: there is no such voice, or URLs are not allowed.
         """
         names = self.all()
-        if name in names:
+        if name in names or self.own.find(name):
             return name
         if name in self._settings.voice_map:
             mapped = self._settings.voice_map[name]
@@ -85,6 +84,8 @@ class VoiceNames:
         if name in OPENAI_VOICES:
             near = () if self._settings.voice is not None else OPENAI_VOICES[name]
             return next((voice for voice in near if voice in names), self.default)
+        if other := _ignoring_case(name, (*names, *self._settings.voice_map, *OPENAI_VOICES)):
+            return self.find(other)
         if "://" not in name:
             raise RequestError(f"there is no voice {name[:60]!r}: use one of {', '.join(names[:30])}", param="voice")
         if not self._settings.remote_voices:
@@ -166,10 +167,13 @@ class Voices:
             name = check_name(name)
         except VoiceError as error:
             raise RequestError(str(error), param="name") from None
-        if name in taken or name in OPENAI_VOICES or name in self.settings.voice_map:
-            raise RequestError(f"there is a voice {name!r} already: take another name", 409, "name")
+        if other := _ignoring_case(name, (*taken, *OPENAI_VOICES, *self.settings.voice_map)):
+            raise RequestError(f"there is a voice {other!r} already: take another name", 409, "name")
         key = _key(model, data)
-        state = self._cached(key) or self._made(model, key, data)
+        try:
+            state = self._cached(key) or self._made(model, key, data)
+        except RequestError as error:
+            raise RequestError(str(error), error.status, "audio_sample") from None
         suffix = STATE if is_state(data) else suffix.lower() if suffix.lower() in RECORDINGS else ".wav"
         try:
             voice = self.own.upload(name, data, suffix, self.settings.max_uploaded, self.settings.max_uploaded_bytes)
@@ -241,6 +245,11 @@ class Voices:
             self._cache[key] = state
             while sum(map(_size, self._cache.values())) > CACHE_BYTES:
                 self._cache.popitem(last=False)
+
+
+def _ignoring_case(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is equal except for upper and lower case; None if there is none."""
+    return next((other for other in known if other.casefold() == name.casefold()), None)
 
 
 def _not_written(error: VoiceError) -> RequestError:
