@@ -616,3 +616,17 @@ def test_a_port_that_is_taken(model):
         pytest.raises(OptionError, match="can't listen on 127.0.0.1:"),
     ):
         Server([Source.of(model)], Settings(port=other.getsockname()[1], voice="alba"))
+
+
+def test_a_host_without_an_address(model, monkeypatch):
+    from pockettts.errors import OptionError
+    from pockettts.server import Server
+    from pockettts.server.models import Source
+    from pockettts.server.settings import Settings
+
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(OptionError, match="^can't listen on nohost.invalid:0 .*: take another --host or --port$"):
+        Server([Source.of(model)], Settings(host="nohost.invalid", port=0, voice="alba"))
