@@ -515,6 +515,9 @@ def test_cross_origin_requests(server, model):
             open_to_one.url + "/generate", headers=page | {"Access-Control-Request-Method": "POST"}
         )
         assert asked.status_code == 204 and "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+        sdk = {"Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang"}  # OpenAI's in a browser
+        answer = requests.options(open_to_one.url + "/v1/audio/speech", headers=page | sdk)
+        assert answer.headers["Access-Control-Allow-Headers"] == sdk["Access-Control-Request-Headers"]
         refused = requests.post(open_to_one.url + "/x", headers=page)
         for answer in (asked, refused, requests.get(open_to_one.url + "/health", headers=page)):
             assert (

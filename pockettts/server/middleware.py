@@ -149,13 +149,17 @@ def _without_extra_slashes(path: str) -> str:
 
 
 def _options(allowed: str, cors: bool, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
-    """The response to OPTIONS: the methods, and with CORS the headers that browsers ask for in a preflight."""
+    """The response to OPTIONS: the methods, and with CORS the headers that browsers ask for in a preflight.
+
+    All request headers are allowed: OpenAI's SDK adds some of its own, such as X-Stainless-Lang.
+    """
     headers = [("Allow", allowed)]
+    wanted = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "Authorization, Content-Type")
     if cors:
         headers += [
             ("Access-Control-Allow-Methods", allowed),
             ("Access-Control-Max-Age", "86400"),
-            ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+            ("Access-Control-Allow-Headers", wanted),
         ]
     start_response("204 No Content", headers)
     return []
