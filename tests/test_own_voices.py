@@ -193,7 +193,9 @@ def test_voices_are_added_listed_and_removed(command, tmp_path):
     assert command("add", SPEECH / "her.ogg", "--name", "me", "--force")[0] == 0
     assert os.listdir(tmp_path / "mine") == ["me.ogg"]
     assert command("add", SPEECH / "her.ogg")[0] == 0 and command()[1].startswith("her (yours)\nme (yours)\n")
-    assert "speak with it as `--voice 'in two words'`" in command("add", SPEECH / "her.ogg", "--name", "in two words")[2]
+    assert (
+        "speak with it as `--voice 'in two words'`" in command("add", SPEECH / "her.ogg", "--name", "in two words")[2]
+    )
     assert command("remove", "in two words")[0] == command("remove", "me")[0] == 0 and "me" not in command()[1].split()
     code, _, err = command("remove", "me")
     assert code == 1 and "has no voice 'me': there are her" in err

@@ -178,13 +178,17 @@ def test_a_voice_object_has_an_id(server, model):
 def test_recordings_are_no_voices_of_a_model_that_can_not_clone(model, folder):
     """Lists do not offer them. A request for one, or for a voice state of another model, is told why it fails."""
     model.get_voice_state(HUM).save(folder / "state.safetensors")
+    shutil.copy(SPEECH / "her.ogg", folder / "nova.ogg")
     mini = TTSModel.load("mini")
     with serving(model, mini, voice="her", voices_dir=folder) as server:
         assert {"her", "state"} < listed(server).keys()
         of_mini = requests.get(server.url + "/v1/voices?model=mini").json()["voices"]
         assert [(v["id"], v["default"]) for v in of_mini] == [("state", False), ("heart", True), ("michael", False)]
         ask = partial(requests.post, server.url + "/stream")
-        assert ask(json={"text": TEXT, "model": "mini"}).ok
+        assert (
+            ask(json={"text": TEXT, "model": "mini"}).ok
+            and ask(json={"text": TEXT, "model": "mini", "voice": "nova"}).ok
+        )
         for voice, words in (("her", "her.ogg: mini can't clone voices"), ("state", "state.safetensors")):
             answer = ask(json={"text": TEXT, "model": "mini", "voice": voice})
             assert answer.status_code == 422 and answer.json()["error"].startswith(words), answer.text

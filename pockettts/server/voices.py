@@ -76,7 +76,7 @@ class VoiceNames:
         Raises RequestError: there is no such voice, or URLs are not allowed.
         """
         names = self.all()
-        if name in names or self.own.find(name):
+        if name in names:
             return name
         if name in self._settings.voice_map:
             mapped = self._settings.voice_map[name]
@@ -86,6 +86,8 @@ class VoiceNames:
             return next((voice for voice in near if voice in names), self.default)
         if other := _ignoring_case(name, (*names, *self._settings.voice_map, *OPENAI_VOICES)):
             return self.find(other)
+        if self.own.find(name):  # a recording, and the model can't clone voices: loading it explains that
+            return name
         if "://" not in name:
             raise RequestError(f"there is no voice {name[:60]!r}: use one of {', '.join(names[:30])}", param="voice")
         if not self._settings.remote_voices:
