@@ -7,7 +7,7 @@ from .config.load import BUNDLED_MODEL, DEFAULT_MODEL, download_model, is_downlo
 from .config.schema import Config
 from .errors import ConfigError, DownloadError
 from .storage import hub
-from .voices import catalogue as voices
+from .voices import catalog as voices
 
 VARIABLE = "POCKETTTS_MODEL"  # an environment variable: the name or the config of the model to use
 

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from .words.alignment import Word
     from .words.timestamps import Timeline
 
-BUFFER = 25  # blocks (2 seconds) that a stream may be ahead of its reader; then it waits, and the others go on
-TOKENS = 32  # of text to prefill in one step at most, so that a new stream does not interrupt the others
+BUFFER = 25  # blocks (2 seconds) that a stream may be ahead of its reader; then it waits, and the others continue
+MAX_PREFILL_TOKENS = 32  # tokens of text to prefill in one step, so that a new stream does not interrupt the others
 TTFA = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)  # upper bounds of buckets, seconds
 RTF = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 3)
 STOPPING = "the server is stopping: try again later"
 
 
 class Histogram:
-    """Counts, for each bound, the values up to it."""
+    """A cumulative histogram as in Prometheus: for each upper bound, the count of values up to it."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds, self.counts = bounds, [0] * len(bounds)
@@ -48,7 +48,8 @@ class Histogram:
 
 @dataclass
 class Stats:
-    """Statistics of an engine. Streams are live or queued now; they ended as done, left (by the reader) or failed; or were refused."""
+    """Statistics of an engine: the streams that are live or queued now, and the counts of streams that ended as done, left (closed by the
+    reader), failed, or were refused."""
 
     live: int = 0
     queued: int = 0
@@ -62,14 +63,14 @@ class Stats:
 
 
 class Stream:
-    """The blocks of an utterance, float32 [samples], as they are made. Returned by `Engine.submit`; iterate, then close, or use `with`.
+    """The blocks of an utterance, float32 [samples], as they are generated. Returned by `Engine.submit`; iterate and close, or use `with`.
 
     The iterator raises the error that ended the speech, or BusyError if the engine was closed: a stream never ends silently.
 
     Attributes:
         ttfa: seconds from `submit` to the first block; None before that.
-        rtf: processing time / audio time so far. The time includes the steps of other streams, but no waiting for a place or the reader.
-        words: the words with their times, of the chunks that were read to their end; only if `submit` was asked for them.
+        rtf: processing time / audio time so far. The time includes the steps of other streams, but not the wait for a place or the reader.
+        words: the words of completely read chunks, with their times; empty unless `submit` got `with_words`.
     """
 
     def __init__(self, engine: "Engine", model: TTSModel, utterance: Utterance, timeline: "Timeline | None") -> None:
@@ -79,14 +80,14 @@ class Stream:
         self._blocks: deque[Block] = deque()
         rate = model.sample_rate
         stretched = stretch(self._spoken(), utterance.options.speed, rate)
-        levelled = set_level(stretched, utterance, rate, model.voice_loudness)  # by the reader's thread
-        self._paced = timeline.follow(levelled) if timeline else levelled
+        leveled = set_level(stretched, utterance, rate, model.voice_loudness)  # by the reader's thread
+        self._output = timeline.follow(leveled) if timeline else leveled
         self._filled = threading.Condition(engine._lock)
-        self._over = False  # no more blocks will come
+        self._ended = False  # no more blocks will come
         self._error: Exception | None = None  # the reason, if it is an error
         self._submitted = time.monotonic()
         self._work = self._audio = 0.0  # seconds
-        self._since: float | None = None  # the time when the work on the next block began
+        self._work_started: float | None = None  # the time when the work on the next block began
         self.ttfa: float | None = None
 
     @property
@@ -97,14 +98,14 @@ class Stream:
         return self
 
     def __next__(self) -> np.ndarray:
-        for _, block in self._paced:
+        for _, block in self._output:
             return block
         raise self._error or StopIteration
 
     def _spoken(self) -> Iterator[Block]:
         while True:
             with self._filled:
-                while not self._blocks and not self._over:
+                while not self._blocks and not self._ended:
                     self._filled.wait()
                 if not self._blocks:
                     break
@@ -127,7 +128,7 @@ class Stream:
 
 
 class Engine:
-    """Speaks many texts at once: at most `max_streams` together. At most `max_queue` more wait for a place, in order."""
+    """Speaks up to `max_streams` texts at once. Up to `max_queue` more wait for a place, first come, first served."""
 
     def __init__(self, max_streams: int = 8, max_queue: int = 32) -> None:
         self.max_streams, self.max_queue = max_streams, max_queue
@@ -138,11 +139,11 @@ class Engine:
         self._stats = Stats()
         self._deadline: float | None = None  # set when the engine is closed
         # While several streams are live, decoder threads with one core each decode the frames of a step, and the flow LM makes the
-        # frames of the next step on the other cores. Cores that do not share a kernel need not wait for each other.
-        self._ahead = ops.get_threads() // 2  # cores for the flow LM during that time
-        self._meanwhile, self._alone = ops.Team(self._ahead), ops.Team(1)
+        # frames of the next step on the other cores. This way the cores wait less for each other.
+        self._lm_cores = ops.get_threads() // 2  # cores for the flow LM during that time
+        self._lm_team, self._single_core = ops.Team(self._lm_cores), ops.Team(1)
         self._decoders = ThreadPoolExecutor(
-            max(1, ops.get_threads() - self._ahead), "pockettts-decoder", ops.join, (self._alone,)
+            max(1, ops.get_threads() - self._lm_cores), "pockettts-decoder", ops.join, (self._single_core,)
         )
         # The arguments of `_deliver` for each frame that is being decoded; used by the engine's thread only.
         self._decoding: dict[Future[None], tuple[Stream, Frame, bool]] = {}
@@ -167,11 +168,11 @@ class Engine:
             TextError, VoiceError, OptionError: as `TTSModel.generate_stream`.
         """
         with self._lock:
-            self._refuse_if_full()  # before there is any work
+            self._check_capacity()  # before there is any work
         utterance = model.utterance(text, voice, options or model.options, with_words)
         stream = Stream(self, model, utterance, model.timeline() if with_words else None)
         with self._lock:
-            self._refuse_if_full()
+            self._check_capacity()
             self._queue.append(stream)
             self._wake.notify()
         return stream
@@ -182,14 +183,14 @@ class Engine:
             return replace(deepcopy(self._stats), live=len(self._live), queued=len(self._queue))
 
     def close(self, seconds: float = 0) -> None:
-        """Take no more texts, wait up to so many seconds for live streams to end, then end the rest with BusyError."""
+        """Refuse new texts, wait up to `seconds` for live streams to end, then end the rest with BusyError."""
         with self._lock:
             self._deadline = time.monotonic() + seconds
             self._end_all(self._queue)
             self._wake.notify()
         self._thread.join()
 
-    def _refuse_if_full(self) -> None:
+    def _check_capacity(self) -> None:
         if self._deadline is not None:
             raise BusyError(STOPPING)
         if len(self._live) + len(self._queue) >= self.max_streams + self.max_queue:
@@ -215,12 +216,12 @@ class Engine:
                     del batch, model  # so that an unused model can be freed
         finally:
             with self._lock:
-                self._deadline = self._deadline or time.monotonic()  # without the thread, no more texts
+                self._deadline = self._deadline or time.monotonic()  # without this thread, refuse all texts
                 self._end_all(self._live)
                 self._end_all(self._queue)
 
     def _next_batch(self) -> list[Stream]:
-        """Wait for live streams with room in their buffers. Empty: the engine is closed, and no stream is left or its time is over."""
+        """Wait for live streams with room in their buffers. Empty: the engine is closed, and no stream is left or the deadline has passed."""
         with self._lock:
             while True:
                 while self._queue and len(self._live) < self.max_streams:
@@ -235,7 +236,9 @@ class Engine:
                     if len(stream._blocks) + (stream in coming) < BUFFER and not stream._utterance.finished
                 ]
                 for stream in self._live:
-                    stream._since = (stream._since or time.monotonic()) if stream in batch or stream in coming else None
+                    stream._work_started = (
+                        (stream._work_started or time.monotonic()) if stream in batch or stream in coming else None
+                    )
                 if batch:
                     return batch
                 ops.release_threads()  # another thread may be cloning a voice
@@ -243,43 +246,43 @@ class Engine:
                 self._wake.wait(left)
 
     def _step(self, model: TTSModel, batch: list[Stream]) -> None:
-        """One step of the streams of one model, which gives each at most one block. An error ends only the stream that it belongs to."""
+        """One step of the streams of one model: at most one block each. An error ends only its own stream."""
         stepper = model.stepper
         for stream in batch:
-            if error := _tried(stepper.prepare, stream._utterance):
-                self._catch_up()
+            if error := _try(stepper.prepare, stream._utterance):
+                self._finish_decoding()
                 self._deliver(stream, error, True)
-        batch = [stream for stream in batch if not stream._over]
+        batch = [stream for stream in batch if not stream._ended]
         utterances = [stream._utterance for stream in batch]
         if any(utterance.take and len(utterance.take.waiting) for utterance in utterances):
-            self._catch_up()  # prefill is a long step, which needs all cores
-        with ops.working_as(None if all(future.done() for future in self._decoding) else self._meanwhile):
-            made = _tried(stepper.step, utterances, TOKENS)
-        if isinstance(made, Exception):  # of the whole batch, for example a MemoryError
-            made = [made] * len(batch)
-        self._catch_up()
-        for stream, item in zip(batch, made, strict=True):
+            self._finish_decoding()  # prefill is a long step, which needs all cores
+        with ops.using_team(None if all(future.done() for future in self._decoding) else self._lm_team):
+            results = _try(stepper.step, utterances, MAX_PREFILL_TOKENS)
+        if isinstance(results, Exception):  # of the whole batch, for example a MemoryError
+            results = [results] * len(batch)
+        self._finish_decoding()
+        for stream, item in zip(batch, results, strict=True):
             job = stream, item, stream._utterance.finished
-            if self._ahead and len(batch) > 1 and isinstance(item, Frame):
+            if self._lm_cores and len(batch) > 1 and isinstance(item, Frame):
                 self._decoding[self._decoders.submit(self._deliver, *job)] = job
             else:
                 self._deliver(*job)
 
-    def _catch_up(self) -> None:
+    def _finish_decoding(self) -> None:
         """Finish decoding the frames of the last step. This thread decodes those that no decoder thread has begun."""
-        with ops.working_as(self._alone):
+        with ops.using_team(self._single_core):
             for future, job in reversed(self._decoding.items()):
                 if future.cancel():
                     self._deliver(*job)
         wait(self._decoding)
         self._decoding.clear()
 
-    def _deliver(self, stream: Stream, made: Frame | Block | Exception | None, last: bool) -> None:
+    def _deliver(self, stream: Stream, result: Frame | Block | Exception | None, last: bool) -> None:
         """Decode a frame if necessary, and append the block, or the error, to the stream."""
-        block = _tried(stream.model.stepper.decode, made) if isinstance(made, Frame) else made
+        block = _try(stream.model.stepper.decode, result) if isinstance(result, Frame) else result
         with self._lock:
             self._wake.notify()
-            if stream._over:  # its reader left during the step
+            if stream._ended:  # its reader left during the step
                 return
             if isinstance(block, Exception):
                 self._end(stream, "failed", block)
@@ -298,16 +301,16 @@ class Engine:
             stream.ttfa = now - stream._submitted
             self._stats.ttfa.observe(stream.ttfa)
         stream._audio += seconds
-        stream._work += now - (stream._since or now)
-        stream._since = now
+        stream._work += now - (stream._work_started or now)
+        stream._work_started = now
         self._stats.audio += seconds
         stream._blocks.append(block)
         stream._filled.notify()
 
     def _end(self, stream: Stream, outcome: str, error: Exception | None = None) -> None:
-        if stream._over:
+        if stream._ended:
             return
-        stream._over, stream._error = True, error
+        stream._ended, stream._error = True, error
         setattr(self._stats, outcome, getattr(self._stats, outcome) + 1)
         for streams in (self._live, self._queue):
             if stream in streams:
@@ -319,7 +322,7 @@ class Engine:
             self._end(stream, "failed", BusyError(STOPPING))
 
 
-def _tried(function: Callable[..., Any], *args: Any) -> Any:
+def _try(function: Callable[..., Any], *args: Any) -> Any:
     """The result of the function, or the exception that it raised."""
     try:
         return function(*args)

@@ -34,7 +34,7 @@ def load(isa: str) -> ModuleType:
     return _base if isa == "base" else importlib.import_module(f"._ops_{isa}", __package__)
 
 
-def agrees(isa: str) -> bool:
+def self_test(isa: str) -> bool:
     """Whether int8 products of this build are bit-identical to those of the base build, as they must be on every CPU."""
     x = np.sin(np.arange(19 * 150, dtype=np.float32)).reshape(19, 150)
     w = np.cos(np.arange(40 * 150, dtype=np.float32)).reshape(40, 150)
@@ -45,7 +45,7 @@ def agrees(isa: str) -> bool:
 def _fastest() -> str:
     """The fastest build. The AMX kernels were written without access to such a CPU, so they are checked at every start, which takes a
     millisecond."""
-    return next(isa for isa in builds() if isa != "avx512amx" or agrees(isa))
+    return next(isa for isa in builds() if isa != "avx512amx" or self_test(isa))
 
 
 ISA = os.environ.get("POCKETTTS_ISA") or _fastest()
@@ -126,7 +126,7 @@ else:
 
 
 @contextmanager
-def working_as(team: Team | None) -> Iterator[None]:
+def using_team(team: Team | None) -> Iterator[None]:
     """Inside this context, kernels called by the current thread use the team's number of threads; None: the process's number."""
     join(team)
     try:

@@ -9,21 +9,21 @@ from .errors import OptionError
 
 @dataclass(frozen=True)
 class Number:
-    """A numeric option: `kind` is int or float, `least` and `most` are its limits, `about` is its help text."""
+    """A numeric option: `kind` is int or float, `minimum` and `maximum` its limits, `about` is its help text."""
 
     name: str
     kind: type[int] | type[float]
-    least: float
-    most: float
+    minimum: float
+    maximum: float
     about: str
 
     @property
     def range(self) -> str:
-        return f"a {'whole ' * (self.kind is int)}number from {self.least} to {self.most}"
+        return f"a {'whole ' * (self.kind is int)}number from {self.minimum} to {self.maximum}"
 
     def check(self, value: float) -> float:
         """The value as `kind`. Raises OptionError if it is not a number, or outside the limits."""
-        if isinstance(value, Real) and not isinstance(value, bool) and self.least <= value <= self.most:  # not NaN
+        if isinstance(value, Real) and not isinstance(value, bool) and self.minimum <= value <= self.maximum:  # not NaN
             number = self.kind(value)
             if number == value or self.kind is float:
                 return number

@@ -96,12 +96,12 @@ def _best_take(
     from .words.timestamps import take_faults
 
     takes = [(take_faults(take, tokenizer), spoken)]
-    most = MAX_TAKES if utterance.options.temperature else 1  # without noise all takes are equal
-    while takes[-1][0] and len(takes) < most:
-        again = list(blocks(utterance.retake(take, len(takes))))
-        assert again[0].take is not None
-        takes.append((take_faults(again[0].take, tokenizer), again))
-    faults, best = min(takes, key=lambda one: len(one[0]))
+    max_takes = MAX_TAKES if utterance.options.temperature else 1  # without noise all takes are equal
+    while takes[-1][0] and len(takes) < max_takes:
+        retaken = list(blocks(utterance.retake(take, len(takes))))
+        assert retaken[0].take is not None
+        takes.append((take_faults(retaken[0].take, tokenizer), retaken))
+    faults, best = min(takes, key=lambda take: len(take[0]))
     if takes[0][0]:
         result = (
             f"the best of {len(takes)} takes is kept, in which {faults}" if faults else f"take {len(takes)} is good"

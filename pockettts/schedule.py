@@ -34,7 +34,7 @@ class Schedule:
     def __init__(self, ahead: bool | None = None) -> None:
         self.ahead = ahead
         self.seconds: dict[bool, list[float]] = {False: [], True: []}
-        self._tried = 0
+        self._scheduled = 0
 
     def run(
         self, items: Iterator[Item], decode: Callable[[Item], Decoded], is_timed: Callable[[Item], bool]
@@ -52,68 +52,68 @@ class Schedule:
             return
         teams = _Teams(cores)
         resumed = time.perf_counter()
-        last_way: bool | None = None
+        last_ahead: bool | None = None
         try:
             item = next(items, None)
             while item is not None:
-                ahead = False if last_way is None else self._next_way()
+                ahead = False if last_ahead is None else self._choose()
                 if ahead:
-                    teams.make(items)
+                    teams.start_next(items)
                 decoded = teams.decode(decode, item) if ahead else decode(item)
                 done = time.perf_counter()
                 yield item, decoded
                 started, resumed = resumed, time.perf_counter()
                 reader_was_fast = resumed - done < (done - started) / 4
-                if ahead == last_way and is_timed(item) and reader_was_fast:
+                if ahead == last_ahead and is_timed(item) and reader_was_fast:
                     self._record(ahead, done - started)
-                last_way = ahead
-                item = teams.made() if ahead else next(items, None)
+                last_ahead = ahead
+                item = teams.wait_next() if ahead else next(items, None)
         finally:
             teams.close()
 
-    def _next_way(self) -> bool:
+    def _choose(self) -> bool:
         if self.ahead is not None:
             return self.ahead
-        self._tried += 1
-        return self._tried // BLOCK % 2 == 1
+        self._scheduled += 1
+        return self._scheduled // BLOCK % 2 == 1
 
     def _record(self, ahead: bool, seconds: float) -> None:
         """Record the time of a frame. At the end of the trial, choose the schedule with the smaller median."""
         if self.ahead is not None:
             return
         self.seconds[ahead].append(seconds)
-        if self._tried >= BLOCK * BLOCKS and all(self.seconds.values()):
-            medians = {way: sorted(times)[len(times) // 2] for way, times in self.seconds.items()}
+        if self._scheduled >= BLOCK * BLOCKS and all(self.seconds.values()):
+            medians = {schedule: sorted(times)[len(times) // 2] for schedule, times in self.seconds.items()}
             self.ahead = medians[True] < GAIN * medians[False]
 
 
 class _Teams:
-    """The cores, divided between a thread that computes the next item and the calling thread, which decodes."""
+    """Divides the cores between a thread that computes the next item and the calling thread, which decodes."""
 
     def __init__(self, cores: int) -> None:
-        self.own, self.others = ops.Team(cores // 2), ops.Team(cores - cores // 2)
+        self.lm_team, self.decoder_team = ops.Team(cores // 2), ops.Team(cores - cores // 2)
         self.cores = cores
         self._jobs: SimpleQueue[Iterator[Any] | None] = SimpleQueue()
         self._results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def make(self, items: Iterator[Any]) -> None:
-        """Let the thread compute the next item. `made` waits for it."""
+    def start_next(self, items: Iterator[Any]) -> None:
+        """Let the thread compute the next item. `wait_next` returns it."""
         if self._thread is None:  # not a thread of concurrent.futures: its import takes longer than a frame
             self._thread = threading.Thread(target=self._work, name="pockettts-ahead", daemon=True)
             self._thread.start()
-        self.others.size = self.cores - self.own.size
+        self.decoder_team.size = self.cores - self.lm_team.size
         self._jobs.put(items)
 
-    def made(self) -> Any:
-        """Wait for the item; None after the last one. Raises the error of its computation."""
+    def wait_next(self) -> Any:
+        """Wait for the item of `start_next`; None after the last one. Raises the error of its computation."""
         item, error = self._results.get()
         if error:
             raise error
         return item
 
     def _work(self) -> None:
-        with ops.working_as(self.own):
+        with ops.using_team(self.lm_team):
             while (items := self._jobs.get()) is not None:
                 result: tuple[Any, BaseException | None]
                 try:
@@ -121,17 +121,17 @@ class _Teams:
                 except BaseException as error:
                     result = None, error
                 if self.cores == 2:  # the decoder gets this core; a larger team would have to start threads for that
-                    self.others.size = self.cores
+                    self.decoder_team.size = self.cores
                 self._results.put(result)
 
     def decode(self, decode: Callable[[Item], Decoded], item: Item) -> Decoded:
         """Run decode(item) on the cores of the decoder."""
-        with ops.working_as(self.others):
+        with ops.using_team(self.decoder_team):
             return decode(item)
 
     def close(self) -> None:
         """End the thread."""
         if self._thread:
             self._jobs.put(None)
-            if not sys.is_finalizing():  # daemon threads have stopped then, and join would wait for ever
+            if not sys.is_finalizing():  # daemon threads have stopped then, and join would never return
                 self._thread.join()

@@ -21,13 +21,13 @@ from .official import OfficialMethods
 from .options import NUMBERS, PRECISIONS, Options
 from .pipeline import speak
 from .reading import chunks as text
-from .reading.normalize import find_reading
+from .reading.normalize import find_normalizer
 from .reading.tokenizer import Tokenizer, load_tokenizer
 from .schedule import Schedule
 from .sound.loudness import level as set_level
 from .storage import hub
 from .synthesis import Block, Stepper, Utterance
-from .voices import catalogue
+from .voices import catalog
 from .voices.cache import VoiceCache
 from .voices.folders import VoiceFolder
 from .voices.loader import VOICE_SECONDS, Voice, VoiceLoader
@@ -128,13 +128,13 @@ class TTSModel(OfficialMethods):
 
     @property
     def default_voice(self) -> str:
-        return catalogue.default_voice(self.config)
+        return catalog.default_voice(self.config)
 
     def get_voice_state(self, voice: Voice) -> VoiceState:
         """Load a voice or clone it from a recording: the state of the flow LM after the voice prompt, for `generate`.
 
         Args:
-            voice: the name of an own voice or of the catalogue; a sound file or a .safetensors state, as a path, `hf://`,
+            voice: the name of an own voice or of the catalog; a sound file or a .safetensors state, as a path, `hf://`,
                 `https://` or bytes; or samples, float32 [N] at `sample_rate`.
 
         Raises:
@@ -186,8 +186,8 @@ class TTSModel(OfficialMethods):
 
     def utterance(self, given: str, voice: Voice, options: Options, with_attention: bool = False) -> Utterance:
         """The utterance of a text, for `speak` or the engine. with_attention: record the attention that `timeline` needs."""
-        reading = find_reading(self.config.language, options.verbatim, options.lexicon, options.emoji)
-        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, reading)
+        normalizer = find_normalizer(self.config.language, options.verbatim, options.lexicon, options.emoji)
+        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, normalizer)
         return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
 
     def timeline(self) -> "Timeline":

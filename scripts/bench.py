@@ -27,7 +27,7 @@ from rivals import answer
 
 from pockettts import PocketTTSError
 from pockettts.bench import bench, random_model
-from pockettts.cli.common import within
+from pockettts.cli.common import number_type
 from pockettts.config.load import load_config
 from pockettts.options import NUMBERS, PRECISIONS, Number
 from pockettts.reading.tokenizer import load_tokenizer
@@ -107,9 +107,11 @@ def main() -> None:
     p.add_argument("--model", default="english")
     p.add_argument("--precision", choices=PRECISIONS)
     p.add_argument(
-        "--threads", type=within(NUMBERS["threads"]), help="threads of both sides (default: each one's own default)"
+        "--threads",
+        type=number_type(NUMBERS["threads"]),
+        help="threads of both sides (default: each one's own default)",
     )
-    p.add_argument("--rounds", type=within(Number("rounds", int, 1, 1000, "")), default=bench.ROUNDS)
+    p.add_argument("--rounds", type=number_type(Number("rounds", int, 1, 1000, "")), default=bench.ROUNDS)
     p.add_argument("--json", action="store_true")
     p.add_argument("--debug", action="store_true", help="show the messages of the other implementation")
     p.add_argument("--worker", type=Path, help=argparse.SUPPRESS)

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from pockettts import PocketTTSError
 from pockettts.bench import random_model
-from pockettts.cli.common import within
+from pockettts.cli.common import number_type
 from pockettts.config.load import load_config
 from pockettts.options import Number
 
@@ -53,7 +53,7 @@ class Heard(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--variant", action="append", help="a model; repeatable (default: english)")
-    count = within(Number("N", int, 1, 1000, ""))
+    count = number_type(Number("N", int, 1, 1000, ""))
     parser.add_argument("--streams", type=count, nargs="+", default=[1, 4, 8], metavar="N")
     parser.add_argument("--rounds", type=count, default=2)
     args, options = parser.parse_known_args()  # what is not known here is the server's

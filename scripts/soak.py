@@ -37,14 +37,14 @@ from urllib.parse import quote
 import numpy as np
 import soundfile
 
-from pockettts.cli.common import within
+from pockettts.cli.common import number_type
 from pockettts.options import Number
 
 TINY = Path(__file__).parent.parent / "tests" / "data" / "golden" / "tiny" / "config.yaml"
 KINDS = {
     "whole": 24, "leave": 26, "slow": 8, "captioned": 6, "events": 5, "clone": 5, "own": 5, "lists": 3, "malformed": 7, "oversized": 5,
     "corrupt": 6,
-}  # per cent  # fmt: skip
+}  # percent  # fmt: skip
 OTHER = "other"  # the name of the second model, which has the weights of the first
 TEXTS = [
     "One.",
@@ -341,7 +341,7 @@ def load(make_client, clients: int, kinds: list[str], after_first=lambda: None) 
             with lock:
                 outcomes[kind, outcome] += 1
             if outcome == "503":
-                time.sleep(0.5)  # who was told to come again does so, with the next request
+                time.sleep(0.5)  # a refused client tries again with its next request
 
     threads = [threading.Thread(target=work, args=(make_client(n),)) for n in range(clients)]
     for thread in threads:
@@ -355,8 +355,8 @@ def load(make_client, clients: int, kinds: list[str], after_first=lambda: None) 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--requests", type=within(Number("requests", int, 10, 1_000_000, "")), default=200)
-    parser.add_argument("--clients", type=within(Number("clients", int, 1, 1000, "")), default=16)
+    parser.add_argument("--requests", type=number_type(Number("requests", int, 10, 1_000_000, "")), default=200)
+    parser.add_argument("--clients", type=number_type(Number("clients", int, 1, 1000, "")), default=16)
     parser.add_argument(
         "--config", type=Path, default=TINY, help="a model that can clone voices (default: the tests' tiny one)"
     )

@@ -22,7 +22,7 @@ from listening import errors_per_text, spoken_error_rate, transcribe, word_times
 from pockettts import TTSModel
 from pockettts.synthesis import Block, Frame, Take
 from pockettts.words import alignment
-from pockettts.words.alignment import Span, faults, spans, times
+from pockettts.words.alignment import Span, find_faults, word_frames, word_spans
 
 SENTENCES = Path(__file__).parents[1] / "tests" / "data" / "sentences" / "held_out.tsv"
 SHORT = ("Hi.", "Yes.", "No.", "OK.", "3", "Hello!", "Thank you.", "Good morning.")
@@ -260,7 +260,9 @@ def joined(model: TTSModel, groups: int = 13) -> list[float]:
         begin = 0
         for one, before, latents in zip(group[1:], takes, takes[1:], strict=False):
             begin += len(before)
-            word = sum(len(spans([f" {word}" for word in other.text.split()])) for other in group[: group.index(one)])
+            word = sum(
+                len(word_spans([f" {word}" for word in other.text.split()])) for other in group[: group.index(one)]
+            )
             first = found[word][0] + (model.config.alignment_lead or 0)
             wrong.append(1000 * (first * 0.08 - begin * 0.08 - onset(decoded(model, latents))))
     return wrong
@@ -268,9 +270,9 @@ def joined(model: TTSModel, groups: int = 13) -> list[float]:
 
 def attended(model: TTSModel, take: Take) -> tuple[list[tuple[int, int]], list[Span]]:
     """The frames of each word of a take according to its attention, and the words."""
-    weights, marks = take.attention(), spans(model.tokenizer.pieces(take.chunk.text))
+    weights, marks = take.attention(), word_spans(model.tokenizer.pieces(take.chunk.text))
     assert weights is not None
-    return times(weights, marks), marks
+    return word_frames(weights, marks), marks
 
 
 def onset(sound: np.ndarray) -> float:
@@ -335,7 +337,7 @@ def broken(model: TTSModel, one: Sentence, take: Take, latents: list[np.ndarray]
         return
     for word in (1, len(good.words) // 2, len(good.words) - 2):
         yield case(model, "word removed from the cache", without(model, one, good.words[word]), zeros=good.words[word])
-    places = times(good.weights, good.words)
+    places = word_frames(good.weights, good.words)
     early = places[-2][0]  # the last two words are missing
     yield good._replace(kind="end cut off", weights=good.weights[:early])
     start, stop = places[1][0], places[4][0]  # three words
@@ -383,7 +385,7 @@ def case(model: TTSModel, kind: str, take: Take, zeros: Span | None = None) -> C
     assert weights is not None
     if zeros:
         weights = np.insert(weights, [zeros.start] * (zeros.stop - zeros.start), 0, axis=1)
-    return Case(kind, weights, spans(model.tokenizer.pieces(take.chunk.text)), take.end is None)
+    return Case(kind, weights, word_spans(model.tokenizer.pieces(take.chunk.text)), take.end is None)
 
 
 def verify(args: argparse.Namespace) -> None:
@@ -401,11 +403,13 @@ def verify(args: argparse.Namespace) -> None:
         ("length limit reached", *map(percent_ran_on, kinds.values())),
     ]
     for missed in (0.1, 0.15, 0.2, 0.25, 0.3):
-        rows.append((f"MISSED {missed}, no repeats", *rejected(kinds, missed, alignment.SURE, 1000)))
+        rows.append((f"MISSED {missed}, no repeats", *rejected(kinds, missed, alignment.CERTAIN_PEAK, 1000)))
     for sure in (0.3, 0.5, 0.7):
         for back in (2, 4, 6):
             rows.append((f"SURE {sure}, RETURN {back}, none missed", *rejected(kinds, 0, sure, back)))
-    rows.append(("current limits", *rejected(kinds, alignment.MISSED, alignment.SURE, alignment.RETURN)))
+    rows.append(
+        ("current limits", *rejected(kinds, alignment.MISSED_PEAK, alignment.CERTAIN_PEAK, alignment.REPEATED_FRAMES))
+    )
     table(*rows)
 
 
@@ -415,12 +419,14 @@ def percent_ran_on(group: list[Case]) -> str:
 
 def rejected(kinds: dict[str, list[Case]], missed: float, sure: float, back: int) -> list[str]:
     """The share of takes of each kind in which faults are found with these limits."""
-    before = alignment.MISSED, alignment.SURE, alignment.RETURN
-    alignment.MISSED, alignment.SURE, alignment.RETURN = missed, sure, back
+    before = alignment.MISSED_PEAK, alignment.CERTAIN_PEAK, alignment.REPEATED_FRAMES
+    alignment.MISSED_PEAK, alignment.CERTAIN_PEAK, alignment.REPEATED_FRAMES = missed, sure, back
     try:
-        return [f"{np.mean([bool(faults(one.weights, one.words)) for one in group]):.0%}" for group in kinds.values()]
+        return [
+            f"{np.mean([bool(find_faults(one.weights, one.words)) for one in group]):.0%}" for group in kinds.values()
+        ]
     finally:
-        alignment.MISSED, alignment.SURE, alignment.RETURN = before
+        alignment.MISSED_PEAK, alignment.CERTAIN_PEAK, alignment.REPEATED_FRAMES = before
 
 
 MEASUREMENTS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -17,7 +17,7 @@ LONG = "This goes on and on, and then on again. " * 400
 
 
 def load(tiny_model) -> TTSModel:
-    """The tiny model, with a catalogue that needs no network: each name is a different tone."""
+    """The tiny model, with a catalog that needs no network: each name is a different tone."""
     model = TTSModel.load(config=tiny_model, threads=2)
     real = model.get_voice_state
     names = {name: HUM[: 9_000 + 1_000 * i] for i, name in enumerate(("alba", "marius", "cosette"))}

@@ -90,4 +90,4 @@ def test_blocks_are_not_buffered(farm, monkeypatch):
         assert pcm16(BLOCK * n)[:2000] in read_until(connection, pcm16(BLOCK * n)[:2000])
     script.blocks.put(ValueError("a bug"))
     rest = read_until(connection, b"0\r\n\r\n")
-    assert not re.search(rb"\r\n0\r\n\r\n$", rest)  # an error midway is no end here, either
+    assert not re.search(rb"\r\n0\r\n\r\n$", rest)  # an error midway does not look like the end

@@ -17,7 +17,7 @@ from test_cli import assert_one_line, finish, here, run, start  # noqa: F401  fi
 
 from pockettts import TTSModel, ops
 from pockettts.bench import bench, random_model
-from pockettts.bench.roofline import Needs
+from pockettts.bench.roofline import ModelWork
 from pockettts.config.load import load_config, model_names
 from pockettts.errors import PocketTTSError
 from pockettts.weights.safetensors import read_safetensors
@@ -71,15 +71,15 @@ def test_a_random_model_with_few_tokens_has_all_bytes_and_words(tmp_path):
 
 def test_the_work_of_a_model_follows_from_its_shapes():
     config = load_config("english")
-    needs = Needs(config, "bf16")
+    model_work = ModelWork(config, "bf16")
     backbone = 6 * (3 + 1 + 4 + 4) * 1024**2  # in_proj, out_proj, linear1, linear2
-    assert needs.backbone(1, 0).flops == pytest.approx(2 * backbone, rel=0.01)
-    assert needs.backbone(1, 0).bytes == pytest.approx(1.5 * backbone, rel=0.01)  # 12 bits
-    assert needs.backbone(100, 150).flops == pytest.approx(100 * (2 * backbone + 4 * 6 * 1024 * 200), rel=0.01)
-    assert Needs(config, "f32").backbone(1, 0).bytes == pytest.approx(4 * backbone, rel=0.01)
-    assert Needs(config, "int8").backbone(1, 0).bytes == pytest.approx(backbone, rel=0.01)
-    assert Needs(config, "int8").backbone(1, 0).int8 == pytest.approx(2 * backbone, rel=0.01)
-    decoder, rounded = needs.decoder(), Needs(config, "int8").decoder()
+    assert model_work.backbone(1, 0).flops == pytest.approx(2 * backbone, rel=0.01)
+    assert model_work.backbone(1, 0).bytes == pytest.approx(1.5 * backbone, rel=0.01)  # 12 bits
+    assert model_work.backbone(100, 150).flops == pytest.approx(100 * (2 * backbone + 4 * 6 * 1024 * 200), rel=0.01)
+    assert ModelWork(config, "f32").backbone(1, 0).bytes == pytest.approx(4 * backbone, rel=0.01)
+    assert ModelWork(config, "int8").backbone(1, 0).bytes == pytest.approx(backbone, rel=0.01)
+    assert ModelWork(config, "int8").backbone(1, 0).int8 == pytest.approx(2 * backbone, rel=0.01)
+    decoder, rounded = model_work.decoder(), ModelWork(config, "int8").decoder()
     assert decoder.flops == pytest.approx(0.52e9, rel=0.05)  # counted by hand, and by others
     transformer, upsampling = 16 * 2 * 12 * 512**2, 16 * 1024 * 1536 + 96 * 512 * 640 + 480 * 256 * 256
     blocks = (
@@ -87,7 +87,7 @@ def test_the_work_of_a_model_follows_from_its_shapes():
     )  # but the last one's first, which is narrow
     assert rounded.int8 == 2 * (transformer + 16 * 512 * 7 * 512 + upsampling + blocks)
     assert rounded.int8 + rounded.flops == decoder.flops and rounded.bytes == pytest.approx(decoder.bytes / 2, rel=0.02)
-    assert Needs(config, "int8").encoder(1) == needs.encoder(1)
+    assert ModelWork(config, "int8").encoder(1) == model_work.encoder(1)
 
 
 def test_every_measure_has_a_limit(run, tiny_model, monkeypatch):  # noqa: F811
@@ -111,7 +111,7 @@ def test_every_measure_has_a_limit(run, tiny_model, monkeypatch):  # noqa: F811
     assert (report["precision"], report["threads"], report["isa"]) == ("bf16", 1, ops.ISA) and report["cpu"]
     assert set(report["measures"]) == set(bench.MEASURES)
     for row in [*report["measures"].values(), *report["read"].values(), *report["multiply"].values()]:
-        assert 0 < row["least"] <= row["median"] <= row["most"] < math.inf
+        assert 0 < row["min"] <= row["median"] <= row["max"] < math.inf
     for row in report["measures"].values():
         assert row["ratio"] == pytest.approx(row["median"] / row["limit"]) and row["bound"]
     assert report["openmp"] == ops.OPENMP and ("no OpenMP" in bench.table(report)) != ops.OPENMP

@@ -17,7 +17,7 @@ from test_long_text import interrupted
 from pockettts import TTSModel
 from pockettts.books.batch import voice_map
 from pockettts.errors import OptionError
-from pockettts.sound.decode import opened
+from pockettts.sound.decode import open_sound
 from pockettts.sound.loudness import Meter
 
 PNG = bytes.fromhex(
@@ -41,7 +41,7 @@ def epub(here):  # noqa: F811
 
 
 def samples(path):
-    with opened(path) as (rate, blocks):
+    with open_sound(path) as (rate, blocks):
         assert rate == 24_000
         return np.concatenate([block[:, 0] for block in blocks])
 

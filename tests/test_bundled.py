@@ -16,7 +16,7 @@ from pockettts.config.load import is_bundled, is_downloaded, load_config
 from pockettts.default import default_config
 from pockettts.errors import ConfigError, VoiceError
 from pockettts.storage import hub
-from pockettts.voices import catalogue as voices
+from pockettts.voices import catalog as voices
 
 MODELS = Path(default.__file__).parent / "models"
 

@@ -15,7 +15,7 @@ import sentencepiece
 
 from pockettts.errors import TextError
 from pockettts.reading.chunks import Chunk, prepare, split_sentences, split_text, split_tokens
-from pockettts.reading.normalize import Reading
+from pockettts.reading.normalize import Normalizer
 from pockettts.reading.pauses import Pause
 from pockettts.reading.tokenizer import load_tokenizer
 
@@ -35,7 +35,7 @@ def rules(**changes) -> SimpleNamespace:
     return SimpleNamespace(**base | changes)
 
 
-ENGLISH = Reading("en")
+ENGLISH = Normalizer("en")
 FRENCH = rules(remove_semicolons=True, replace_characters=dict.fromkeys('"«»', "") | {"\u2019": "'"})
 
 

@@ -125,7 +125,7 @@ def test_words_among_openais_events(spoken_words, client):
     assert {event["unit"] for event in told if event["type"] == "speech.audio.words"} == {"word"}
 
 
-def test_times_of_chunks_where_the_model_knows_no_words(client):
+def test_times_of_chunks_without_alignment_heads(client):
     told = events(
         client.audio.speech.create(
             model="m",

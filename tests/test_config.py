@@ -185,7 +185,7 @@ def test_a_decoder_with_its_own_shape(custom):
     assert load_config(custom(changed(changes))).mimi.decoder_seanet.ratios == [4, 6, 5]
 
 
-def test_relative_paths_are_those_of_the_working_directory_or_else_beside_the_yaml(custom, tmp_path, monkeypatch):
+def test_relative_paths_start_at_the_working_directory_or_at_the_yaml(custom, tmp_path, monkeypatch):
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     Path("here.model").touch()
@@ -298,7 +298,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "message"), WRONG, ids=[message[:60] for _, message in WRONG])
-def test_a_wrong_value_is_named(custom, changes, message):
+def test_wrong_values_are_reported(custom, changes, message):
     path = custom(changed(changes))
     error = error_of(path)
     assert error.startswith(f"{path}: ") and message in error

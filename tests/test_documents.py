@@ -376,12 +376,12 @@ def test_lists_and_dates_are_no_chapters(tmp_path):
         assert len(read(write(tmp_path / "a.txt", text))) == 1
 
 
-def test_the_licence_of_project_gutenberg_is_not_read(tmp_path):
-    licence = "The Project Gutenberg eBook of Lamps\n\n*** START OF THE PROJECT GUTENBERG EBOOK LAMPS ***\n\n{}\n\n*** END OF THE PROJECT " \
+def test_the_license_of_project_gutenberg_is_not_read(tmp_path):
+    license = "The Project Gutenberg eBook of Lamps\n\n*** START OF THE PROJECT GUTENBERG EBOOK LAMPS ***\n\n{}\n\n*** END OF THE PROJECT " \
               "GUTENBERG EBOOK LAMPS ***\n\nSection 1. Terms."  # fmt: skip
     text = "Chapter 1\n\nIt was dark.\n\nChapter 2\n\nIt was not."
-    assert whole(read(write(tmp_path / "a.txt", licence.format(text)))).split() == text.split()
-    page = "".join(f"<p>{part}</p>" for part in licence.format("It was dark.").split("\n\n"))
+    assert whole(read(write(tmp_path / "a.txt", license.format(text)))).split() == text.split()
+    page = "".join(f"<p>{part}</p>" for part in license.format("It was dark.").split("\n\n"))
     assert whole(read(write(tmp_path / "a.html", f"<!DOCTYPE html><body>{page}"))) == "It was dark."
     about = "I read about Project Gutenberg. END OF THE PROJECT."
     assert whole(read(write(tmp_path / "b.txt", about))) == about

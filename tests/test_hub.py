@@ -90,7 +90,7 @@ def test_the_cache_is_shared_with_the_hub_client(hub):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_gated_file_says_what_to_do(hub, status):
+def test_gated_files_give_advice(hub, status):
     hub.add(GATED, "model.safetensors", DATA)
     hub.gated[GATED] = status
     with pytest.raises(GatedError) as error:
@@ -114,7 +114,7 @@ def test_the_users_token_opens_a_gated_file(hub, monkeypatch):
         ("hf://nobody/nothing/voice.wav", "no such repository"),
     ],
 )
-def test_a_missing_file_on_the_hub_is_named(hub, source, missing):
+def test_missing_files_on_the_hub_are_reported(hub, source, missing):
     hub.add(OPEN, "voice.wav", DATA)
     with pytest.raises(DownloadError) as error:
         local_path(source)
@@ -216,7 +216,7 @@ def test_only_our_message_is_printed(hub, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_cached_files_need_no_hub_client(hub, tmp_path):
+def test_cached_files_do_not_import_the_hub_client(hub, tmp_path):
     commit = hub.add(OPEN, "voice.wav", DATA)
     code = f"local_path('hf://{OPEN}/voice.wav@{commit}')\nimport sys; print('huggingface_hub.utils' in sys.modules)"
     assert [run(hub, tmp_path, code).stdout for _ in range(2)] == ["True\n", "False\n"]

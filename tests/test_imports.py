@@ -37,7 +37,7 @@ INSIDE = {
     ],  # fmt: skip
     "sound": ["play", "files", "decode", "encode", "tags", "loudness", "formats", "quality", "stretch"],
     "storage": ["hub", "files"],
-    "voices": ["loader", "folders", "cache", "catalogue", "state"],
+    "voices": ["loader", "folders", "cache", "catalog", "state"],
     "weights": ["cache", "packed", "training_names", "safetensors"],
     "words": ["timestamps", "alignment"],
 }  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from pockettts.reading.languages import find_language
 from pockettts.reading.languages.base import Number
-from pockettts.reading.normalize import cleaned, normalize
+from pockettts.reading.normalize import clean_text, normalize
 
 CODES = ("de", "es", "fr", "it", "pt", "nl")
 TABLES = Path(__file__).parent / "data" / "spoken"
@@ -29,7 +29,7 @@ CASES = [(code, written, spoken) for code in CODES for written, spoken in table(
 
 @pytest.mark.parametrize(("code", "written", "spoken"), CASES, ids=[f"{code}: {written}" for code, written, _ in CASES])
 def test_spoken(code: str, written: str, spoken: str) -> None:
-    assert normalize(cleaned(written), code).text == spoken
+    assert normalize(clean_text(written), code).text == spoken
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -60,10 +60,10 @@ def test_every_table_is_speakable(code: str) -> None:
         for n in (Number(2, "05"), Number(0, "5"), Number(10**6)):
             assert not any(map(str.isdigit, language.money(n, currency)))
     for noun in language.units.values():
-        assert noun.one and noun.many and not any(map(str.isdigit, language.quantity(Number(21, "5"), noun)))
+        assert noun.one and noun.many and not any(map(str.isdigit, language.measure(Number(21, "5"), noun)))
     for magnitude in language.magnitudes:
         assert not any(map(str.isdigit, language.number(Number(1, "", False, magnitude))))
-    tables = (language.titles, language.before_numbers, language.abbreviations, language.ending_abbreviations)
+    tables = (language.titles, language.number_abbreviations, language.abbreviations, language.ending_abbreviations)
     for words in (*tables, language.symbols):
         assert all(said and not any(map(str.isdigit, said)) for said in words.values())
     for hours in range(25):

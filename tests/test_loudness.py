@@ -138,7 +138,7 @@ def test_a_peak_near_the_start_or_end_is_limited_too(at):
             assert 0.5 < np.abs(streamed(Limiter(RATE), side, 700)).max() <= 0.8913
 
 
-def test_the_limiter_leaves_alone_what_is_far_from_a_peak():
+def test_the_limiter_does_not_change_samples_far_from_a_peak():
     sound = speech(3.0)
     sound[RATE] = 1.8
     out = streamed(Limiter(RATE), sound)

@@ -13,14 +13,14 @@ from pockettts.cli import main
 from pockettts.errors import TextError
 from pockettts.reading.languages import find_language
 from pockettts.reading.lexicon import EMPTY, parse_lexicon, read_lexicon
-from pockettts.reading.normalize import Reading, cleaned, count_letters, normalize
+from pockettts.reading.normalize import Normalizer, clean_text, count_letters, normalize
 from pockettts.reading.sentences import sentence_ends, split_at
 
 TABLES = Path(__file__).parent / "data" / "spoken"  # by language code: written, tab, spoken; `# kind` between them
 
 
 def spoken(text: str, language: str = "en", **options) -> str:
-    return normalize(cleaned(text), language, **options).text
+    return normalize(clean_text(text), language, **options).text
 
 
 def table(language: str) -> dict[str, list[tuple[str, str]]]:
@@ -89,7 +89,7 @@ UNCHANGED = [
 @pytest.mark.parametrize("text", UNCHANGED)
 def test_plain_words_stay(text):
     assert spoken(text) == text
-    assert not normalize(cleaned(text), "en").edits
+    assert not normalize(clean_text(text), "en").edits
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -126,7 +126,7 @@ def test_emoji_are_read_if_asked_for():
 
 
 @pytest.mark.parametrize("code", ["xx", "sv", ""])
-def test_other_languages_have_no_words_but_the_other_rules(code):
+def test_unknown_languages_use_only_rules_without_words(code):
     assert spoken("5 \u25a0 **bold** \ufb01nd $3", code).startswith("5 bold find")
 
 
@@ -165,11 +165,11 @@ def test_markup(text, said):
 
 def test_blocks_of_markup_keep_their_lines():
     text = "# Title\n\n```python\nx = 5\n```\n\n| a | b |\n|---|:-:|\n| 1 | 2 |\n\n[ref]: https://x.y\nsee [it][ref]\n<!-- a\nb -->\nend"
-    assert cleaned(text).split("\n") == [
+    assert clean_text(text).split("\n") == [
         "Title", "", "", "x = 5", "", "", "a, b", "", "1, 2", "", "", "see it", "", "", "end",
     ]  # fmt: skip
-    assert cleaned("```\nnever closed") == "```\nnever closed"
-    assert cleaned("a | b\nc | d") == "a | b\nc | d"
+    assert clean_text("```\nnever closed") == "```\nnever closed"
+    assert clean_text("a | b\nc | d") == "a | b\nc | d"
 
 
 @pytest.mark.parametrize(("given", "said"), [
@@ -183,7 +183,7 @@ def test_blocks_of_markup_keep_their_lines():
 def test_ssml(given, said):
     from pockettts.reading.pauses import split_at_pauses
 
-    (piece,) = split_at_pauses(cleaned(f"<speak>He said {given} then.</speak>"))
+    (piece,) = split_at_pauses(clean_text(f"<speak>He said {given} then.</speak>"))
     assert normalize(piece, "en").text == f"He said {said} then."
 
 
@@ -202,7 +202,7 @@ def test_time_is_linear(line):
     "See https://www.example.com/docs/index.html?page=2 now.", "J. R. R. Tolkien wrote.", "It is v. 2.0.1 now.", "\"Stop!\" he said.",
     "Wait... what", "anna.smith@example.co.uk wrote", "He met Mr. T. Jones.", "vs. others", "approx. 5",
 ])  # fmt: skip
-def test_what_is_one_sentence(text):
+def test_texts_of_one_sentence(text):
     end = text.find(". It")
     parts = split_at(text, sentence_ends(text, find_language("en")))
     assert parts == ([text] if end < 0 else [text[: end + 1], text[end + 2 :]])
@@ -229,7 +229,7 @@ def test_no_word_is_lost_or_doubled():
     """The words of the map are those of the source, in order, and its letter counts sum to the spoken letters."""
     rng = random.Random(5)
     for _ in range(600):
-        text = cleaned(rng.choice(["", " "]).join(rng.choice([*PARTS, " "]) for _ in range(rng.randint(1, 25))))
+        text = clean_text(rng.choice(["", " "]).join(rng.choice([*PARTS, " "]) for _ in range(rng.randint(1, 25))))
         found = normalize(text, "en", emoji=rng.choice(["drop", "read"]))
         words = found.words()
         if words:
@@ -238,8 +238,8 @@ def test_no_word_is_lost_or_doubled():
         assert all(count > 0 for _, count in words)
 
 
-def test_words_know_what_is_spoken_for_them():
-    found = normalize(cleaned("On Nov. 28th, 2026 Tom & Jerry paid $3.5 million \u2014 **well**, 5 km."), "en")
+def test_letters_spoken_for_each_word():
+    found = normalize(clean_text("On Nov. 28th, 2026 Tom & Jerry paid $3.5 million \u2014 **well**, 5 km."), "en")
     assert [word for word, _ in found.words()] == [
         "On", "Nov.", "28th,", "2026", "Tom", "&", "Jerry", "paid", "$3.5", "million \u2014", "well,", "5", "km.",
     ]  # fmt: skip
@@ -264,7 +264,7 @@ def test_lexicon(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["word", "  ", "-  x"])
-def test_lines_that_are_no_entries(line):
+def test_malformed_lexicon_lines(line):
     if line.strip():
         with pytest.raises(TextError, match="line 2"):
             parse_lexicon(["a  b", line], "list")
@@ -272,7 +272,7 @@ def test_lines_that_are_no_entries(line):
         assert parse_lexicon([line], "list") == EMPTY
 
 
-def test_files_that_are_no_list(tmp_path):
+def test_unreadable_lexicons(tmp_path):
     (tmp_path / "latin").write_bytes(b"caf\xe9  x")
     for name, words in (("none", "can't read"), ("latin", "not UTF-8")):
         with pytest.raises(TextError, match=words):
@@ -341,12 +341,12 @@ def test_speed():
     prose = " ".join(UNCHANGED[:8]) + " On Nov. 28th Dr. Smith paid $3.50."
     words = prose.split()
     paragraphs = [" ".join(words[(i + j) % len(words)] for j in range(80)) for i in range(1250)]
-    reading = Reading("en")
-    reading.normalize(prose)
+    normalizer = Normalizer("en")
+    normalizer.normalize(prose)
     start = time.process_time()
-    cleaned("\n".join(paragraphs))
+    clean_text("\n".join(paragraphs))
     for paragraph in paragraphs:
-        assert reading.normalize(paragraph).text
+        assert normalizer.normalize(paragraph).text
     assert time.process_time() - start < 4
 
 
@@ -360,7 +360,7 @@ def test_any_characters(language):
         parts = [rng.choice(PARTS) if rng.random() < 0.3 else rng.choice([rng.choice(signs), chr(rng.randrange(32, 0x3000))])
                  for _ in range(rng.randint(1, 30))]  # fmt: skip
         given = "".join(parts)
-        text = cleaned(given)
+        text = clean_text(given)
         assert text.count("\n") == given.count("\n"), given
         found = normalize(text, language)
         assert " ".join(word for word, _ in found.words()).split() in ([], found.source.split()), given

@@ -11,11 +11,11 @@ OWN = Options(temperature=0.7, eos_threshold=-4)
 
 @pytest.mark.parametrize("number", NUMBERS.values(), ids=lambda number: number.name)
 def test_limits(number):
-    for value in (number.least, number.most):
+    for value in (number.minimum, number.maximum):
         assert number.check(value) == value and type(number.check(value)) is number.kind
     for value in (
-        number.least - 1,
-        number.most + max(1, abs(number.most)),
+        number.minimum - 1,
+        number.maximum + max(1, abs(number.maximum)),
         float("nan"),
         float("inf"),
         "1",
@@ -25,7 +25,7 @@ def test_limits(number):
         10**400,
     ):
         with pytest.raises(
-            OptionError, match=f"^{number.name} .{{1,24}}: give a .*number from {number.least} to {number.most}$"
+            OptionError, match=f"^{number.name} .{{1,24}}: give a .*number from {number.minimum} to {number.maximum}$"
         ):
             number.check(value)
 

@@ -151,7 +151,7 @@ def test_the_library_knows_own_voices(model, tiny_model, tmp_path, monkeypatch):
     assert np.array_equal(elsewhere.get_voice_state("her").layers, expected.layers)
 
 
-def test_an_own_voice_comes_before_the_catalogues(model, tmp_path, monkeypatch):
+def test_an_own_voice_comes_before_the_catalogs(model, tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETTTS_VOICES", str(tmp_path))
     shutil.copy(SPEECH / "her.ogg", tmp_path / "alba.ogg")
     assert find("alba", model.config) == tmp_path / "alba.ogg" and names(model.config).count("alba") == 1

@@ -361,7 +361,7 @@ def test_stop(page, script, how):
     assert page.text("#status") == "Stopped."
     assert page.text("#speak") == "Speak"
     assert script.left.wait(30)  # the server knows, too
-    page.click("#play")  # what came can be heard
+    page.click("#play")  # the received part can be played
     page.wait(DONE)
 
 
@@ -497,11 +497,11 @@ def test_voice_and_settings_are_sent(page, script, model):
 def test_settings_have_the_limits_of_the_options(page):
     for knob in ("speed", "temperature", "lsd_steps", "noise_clamp", "seed"):
         number = NUMBERS["lsd_decode_steps" if knob == "lsd_steps" else knob]
-        least, most, step = page.evaluate(
+        minimum, maximum, step = page.evaluate(
             f"(({{ min, max, step }}) => [min, max, step])(document.querySelector('#{knob}'))"
         )
-        assert float(least) == number.least
-        assert not most or float(most) == min(number.most, 2**53 - 1)  # JavaScript's whole numbers end there
+        assert float(minimum) == number.minimum
+        assert not maximum or float(maximum) == min(number.maximum, 2**53 - 1)  # JavaScript's whole numbers end there
         assert step == ("1" if number.kind is int else "any")
 
 

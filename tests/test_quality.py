@@ -68,10 +68,10 @@ def test_good_recordings_pass(speech, change):
     (lambda x: peaking_at(x, -50), "nearly silent"),
     (lambda x: 0 * x, "nearly silent"),
 ])  # fmt: skip
-def test_problems_of_bad_recordings_are_named(speech, change, words):
+def test_problems_of_bad_recordings_are_reported(speech, change, words):
     (problem,) = problems(change(speech), RATE)
     assert words in problem and "\n" not in problem
 
 
-def test_several_problems_are_all_named(speech):
+def test_all_problems_are_reported(speech):
     assert len(problems(noisy(speech[:RATE], -5), RATE)) == len(problems(overdriven(speech, 12)[:RATE], RATE)) == 2

@@ -53,9 +53,9 @@ def web(monkeypatch):
     server.server_close()
 
 
-def fetch(web, path, most=1000):
+def fetch(web, path, max_bytes=1000):
     return remote.fetch(
-        f"http://outside.example:{web.server_port}{path}", most, allowed=lambda address: address == "127.0.0.2"
+        f"http://outside.example:{web.server_port}{path}", max_bytes, allowed=lambda address: address == "127.0.0.2"
     )
 
 

@@ -423,7 +423,7 @@ def test_errors_have_openais_shape(client, wrong, words, param):
 
 
 @pytest.mark.parametrize("format", ["aac", "m4a"])
-def test_a_format_whose_extra_is_not_there(server, client, format, monkeypatch):
+def test_formats_without_their_extra(server, client, format, monkeypatch):
     monkeypatch.setattr(formats.Format, "is_available", lambda form: form.extra != "av")
     with pytest.raises(
         openai.BadRequestError, match=rf"{format} needs the extra av: pip install 'pockettts\[av\]'"

@@ -128,7 +128,7 @@ def test_options_are_those_of_the_model(loader, models):
         assert sound == b"".join(map(pcm16, model.generate_stream(TEXT, state, seed=1, speed=1.5)))
 
 
-def test_a_bad_voice_is_no_reason_to_load_a_model(loader):
+def test_an_unknown_voice_does_not_load_a_model(loader):
     with serving(*loader.sources()) as server:
         assert say(server, "two", voice="nobody").status_code == 422 and loader.loads == ["one"]
 
@@ -142,7 +142,7 @@ def test_the_least_recently_used_model_is_evicted(loader, expected):
 
 
 def test_a_model_in_use_stays_until_its_responses_end(loader, expected):
-    """With room for one model: while it speaks a long text, another model is requested, which is loaded afterwards."""
+    """With room for one model: while it speaks a long text, another model is requested, which is loaded afterward."""
     with serving(*loader.sources(), max_models=1) as server:
         slow = connect(server, post("/stream", FOREVER))
         assert slow.recv(1)
@@ -214,8 +214,8 @@ def test_the_first_model_must_load(loader):
         pass
 
 
-def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path, caplog):
-    """The other model then uses its own default, here the first of the catalogue."""
+def test_the_default_voice_of_the_server_applies_to_the_first_model(loader, models, tmp_path, caplog):
+    """The other model then uses its own default, here the first of the catalog."""
     models["one"].get_voice_state("cosette").save(tmp_path / "v.safetensors")
     mini = load_config("mini")
     small = Source(mini, default_options(mini), lambda: TTSModel.load(config=mini, threads=2))
@@ -226,7 +226,7 @@ def test_a_default_voice_that_only_the_first_model_has(loader, models, tmp_path,
         assert "mini: the default voice" in caplog.text
 
 
-def test_a_model_whose_default_voice_can_not_be_had(loader, models, monkeypatch, expected):
+def test_a_model_without_its_default_voice(loader, models, monkeypatch, expected):
     """Its other voices work."""
     real = models["two"].get_voice_state
 

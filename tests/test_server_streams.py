@@ -187,7 +187,7 @@ def test_an_error_midway_is_an_event(server, script):
     )
 
 
-def test_cloning_and_other_streams_change_no_bits(model):
+def test_streams_are_bit_identical_while_a_voice_is_cloned(model):
     """Other threads clone uploads while streams are stepped."""
     from concurrent.futures import ThreadPoolExecutor
     from io import BytesIO

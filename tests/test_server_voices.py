@@ -89,14 +89,14 @@ def test_a_voice_state_in_the_folder(server, model, folder):
     assert say(server, "hum") == expected(model, HUM)
 
 
-def test_a_bad_file_in_the_folder_names_no_path(server, folder):
+def test_errors_of_voice_files_do_not_show_paths(server, folder):
     (folder / "bad.wav").write_bytes(b"no sound")
     status, error = say(server, "bad")
     assert status == 422 and error.startswith("bad.wav is damaged or not a sound file") and str(folder) not in error
 
 
 @pytest.mark.parametrize("name", ["../voices/her", "her.ogg", "./her", "uploads/guest", "HER/", "her\x00"])
-def test_a_request_names_no_file(server, name):
+def test_requests_can_not_name_files(server, name):
     assert say(server, name)[0] == 422
 
 
@@ -132,12 +132,12 @@ def test_openais_names_speak_with_the_operators_voice(model, folder):
         assert say(server, "alloy") == expected(model, path) and say(server, "nova") == expected(model, "marius")
 
 
-def test_openais_names_have_voices_that_come_near(model):
+def test_openai_names_map_to_similar_voices(model):
     with serving(model, voice=None) as server:
         assert say(server, "nova") == expected(model, "cosette") and say(server, "alloy") == expected(model, "alba")
 
 
-def test_a_client_that_chose_no_voice_hears_one_though_it_can_not_be_fetched(model, monkeypatch):
+def test_openai_default_names_fall_back_to_the_default_voice(model, monkeypatch):
     with serving(model, voice=None, voice_map={"Zoe": "vera"}) as server:
         alba = expected(model, "alba")
 

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from pockettts.errors import AudioError
-from pockettts.sound.decode import opened
+from pockettts.sound.decode import open_sound
 from pockettts.sound.encode import Encoder, pcm16, wav_header
 from pockettts.sound.files import StreamWriter, Writer, end_on_pause, read
 from pockettts.sound.formats import FORMATS as FORMATS_TABLE
@@ -207,7 +207,7 @@ def test_mp3_messages_are_suppressed_and_others_kept(tmp_path, capfd):
     (tmp_path / "x.mp3").write_bytes(tag + data + b"hello" * 1000)
     with soundfile.SoundFile(tmp_path / "x.mp3"):
         assert capfd.readouterr().err, "the case is none any more"
-    with opened(tmp_path / "x.mp3") as (_, blocks):
+    with open_sound(tmp_path / "x.mp3") as (_, blocks):
         os.write(2, b"from elsewhere\n")
         assert sum(map(len, blocks)) >= 5 * RATE
     assert capfd.readouterr() == ("", "from elsewhere\n")

@@ -34,7 +34,7 @@ def speech():
     )
 
 
-def test_normal_speed_changes_no_bits(speech):
+def test_normal_speed_is_bit_identical(speech):
     assert np.array_equal(stretched(speech, 1), speech)
 
 

@@ -10,9 +10,9 @@ from pockettts import TTSModel
 from pockettts.errors import OptionError, TextError
 from pockettts.pipeline import decode
 from pockettts.reading.chunks import split_text
-from pockettts.reading.normalize import Reading
+from pockettts.reading.normalize import Normalizer
 from pockettts.words import timestamps
-from pockettts.words.alignment import Faults, Word, spans
+from pockettts.words.alignment import Faults, Word, word_spans
 
 TEXT = "hello there, \u201cold\u201d friend; it is 3.14 o'clock"
 FRAME = 0.08
@@ -25,7 +25,7 @@ def voice():
 
 def tokens(model, text):
     """The text of each token of a single-chunk text."""
-    (chunk,) = split_text(text, model.tokenizer, model.config, 500, 0, Reading("en"))
+    (chunk,) = split_text(text, model.tokenizer, model.config, 500, 0, Normalizer("en"))
     return model.tokenizer.pieces(chunk.text)
 
 
@@ -49,7 +49,7 @@ def model(following, tiny_model):
 
 def truth(model, text):
     """The first and last token of each written word, which are also its frames. "3.14" is spoken as four words."""
-    found = spans(tokens(model, text))
+    found = word_spans(tokens(model, text))
     at = [span.text for span in found].index("three")
     words = [*([span] for span in found[:at]), found[at : at + 4], *([span] for span in found[at + 4 :])]
     return [(group[0].start, group[-1].stop) for group in words]
@@ -104,7 +104,7 @@ def test_pauses_and_chunks_before_a_word_count(model, voice):
     assert [word.text for word in words] == 3 * [word.text for word in words[:n]]
 
 
-def test_a_chunk_is_one_word_where_no_heads_are_known(following, model, voice):
+def test_a_chunk_is_one_word_without_alignment_heads(following, model, voice):
     plain = following(1, heads="")
     plain.options = model.options
     events = list(plain.generate_events(f"{TEXT}[pause]{TEXT}", voice))
@@ -145,7 +145,7 @@ def test_good_chunks_are_spoken_once(model, voice, takes, caplog, overlap):
 
 
 def test_missed_words_are_detected(following, model, voice, takes, caplog):
-    words = spans(tokens(model, TEXT))
+    words = word_spans(tokens(model, TEXT))
     deaf = following(len(tokens(model, TEXT)), skipped=words[1].stop)
     deaf.options = model.options
     audio = deaf.generate(TEXT, voice, verify=True)

@@ -166,7 +166,7 @@ def test_recordings_of_any_name_rate_and_channels(tmp_path, scripts):
         ("a\tme\tHello.\na\tme\tHi.\n", "a name is there twice"),
     ],
 )
-def test_a_wrong_table_is_named(tmp_path, scripts, lines, message):
+def test_a_wrong_table_is_reported(tmp_path, scripts, lines, message):
     from texts import read_texts
 
     (tmp_path / "texts.tsv").write_text(lines)
@@ -354,7 +354,7 @@ def test_sentences_without_recordings_teach_reading_only(trained, scripts):
     assert float(values["fm"]) == float(values["guess"]) == float(values["eos"]) == 0
 
 
-def test_codec_speaks_what_is_held_out_at_its_length(trained):
+def test_codec_reconstructs_held_out_recordings_at_their_length(trained):
     samples, _ = soundfile.read(trained.parent / "codec" / "00097.wav")
     assert abs(len(samples) - soundfile.info(SPEECH / "him.ogg").frames) < 1920
     assert (trained.parent / "guess" / "00097.wav").exists()

@@ -141,7 +141,7 @@ def test_ahead_the_flow_lm_uses_half_of_the_cores(cores):
         assert list(Schedule(ahead=True).run(items(), decode, bool)) == [(i, -i) for i in range(4)]
     finally:
         ops.set_threads(2)
-    assert decoded[0] == cores  # the first is to be heard as soon as can be
+    assert decoded[0] == cores  # the first frame gets all cores, for a short TTFA
     assert set(decoded[1:]) <= {cores - cores // 2, cores} and (cores == 2 or cores not in decoded[1:])
     assert made[0] == cores and set(made[2:]) == {cores // 2}
 
@@ -152,7 +152,7 @@ def test_the_faster_schedule_is_chosen(monkeypatch, faster):
     monkeypatch.setattr("pockettts.schedule.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def decode(item):
-        ahead = schedule._tried // BLOCK % 2 == 1 if schedule.ahead is None else schedule.ahead
+        ahead = schedule._scheduled // BLOCK % 2 == 1 if schedule.ahead is None else schedule.ahead
         now[0] += (0.01 if ahead == faster else 0.02) + (0.5 if item == 7 else 0)  # once something else was in the way
         return item
 
@@ -172,7 +172,7 @@ def test_frames_of_a_slow_reader_do_not_count():
 
 def test_threads_of_a_team():
     team = ops.Team(3)
-    with ops.working_as(team):
+    with ops.using_team(team):
         assert ops.get_threads() == 3
         team.size = 4
         assert ops.get_threads() == 4
@@ -263,14 +263,14 @@ def test_only_the_start_of_a_long_recording_is_used(model, tmp_path, caplog):
     assert offset <= 1 + 30 * 12.5 + 2 and "30 seconds" in caplog.text
 
 
-def test_without_the_weights_for_it_cloning_says_what_to_do(model, samples, monkeypatch):
+def test_cloning_without_its_weights_gives_advice(model, samples, monkeypatch):
     monkeypatch.setattr(model.voices, "encoder", None)
     monkeypatch.setattr(model.voices, "cache", None)
     with pytest.raises(VoiceError, match="hf auth login"):
         model.get_voice_state(samples)
 
 
-def test_a_text_of_many_chunks_takes_no_more_memory_than_one(model, voice):
+def test_memory_does_not_grow_with_the_number_of_chunks(model, voice):
     """Text is processed lazily: the first frame of a long text comes immediately."""
     stream = model.generate_stream("A sentence of some length, to be spoken. " * 2000, voice)
     assert len(next(stream)) == 1920

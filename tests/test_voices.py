@@ -1,4 +1,4 @@
-"""The catalogue, and voice files: official files, files of this package, and damaged files."""
+"""The catalog, and voice files: official files, files of this package, and damaged files."""
 
 import os
 from dataclasses import replace
@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 from pockettts.config.load import load_config, model_names
 from pockettts.errors import VoiceError
 from pockettts.storage import hub
-from pockettts.voices import catalogue as voices
-from pockettts.voices.catalogue import ORIGINS
+from pockettts.voices import catalog as voices
+from pockettts.voices.catalog import ORIGINS
 from pockettts.voices.state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
 
 CONFIG = load_config("english_2m_2026-10")  # 8 layers of 1 head of 64
@@ -222,7 +222,7 @@ def test_states_are_shared_by_two_names_of_a_model():
     check(VoiceState(rows(), "english_2m", "ff00"), CONFIG, lambda: "ff00", "x")
 
 
-# The catalogue.
+# The catalog.
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def fetched(monkeypatch):
     return asked
 
 
-def test_catalogue():
+def test_catalog():
     assert len(ORIGINS) == 27 and list(ORIGINS) == sorted(ORIGINS)
     for name in {*model_names()} - {"mini"}:  # which has voices of its own
         config = load_config(name)

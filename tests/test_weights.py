@@ -38,7 +38,7 @@ def weights():
 
 
 @pytest.mark.parametrize("get", ["vector", "table", "matrix"])
-def test_wrong_tensors_are_named(weights, get):
+def test_wrong_tensors_are_reported(weights, get):
     for name, shape, words in [
         ("w", (4, 3), "x.file: 'a.w' is [3, 4], but the config requires [4, 3]"),
         ("w", (3, 4, 2), "[3, 4, 2]"),
@@ -54,7 +54,7 @@ def test_integers_are_not_weights(weights):
         weights.vector("n", 3)
 
 
-def test_unused_tensors_are_named(weights):
+def test_unused_tensors_are_reported(weights):
     with pytest.raises(WeightsError, match="x.file: 'a.b', 'a.w', 'n' are not in the model"):
         weights.finish()
     (weights / "a").vector("b", 3)
@@ -232,7 +232,7 @@ def test_weight_norm_is_folded(tmp_path):
     np.testing.assert_allclose(read["mimi.decoder.model.0.conv.weight"].array, g * v / norms, rtol=1e-6)
 
 
-def test_an_incomplete_weight_norm_is_named(tmp_path):
+def test_an_incomplete_weight_norm_is_reported(tmp_path):
     save_file({"decoder.weight_g": numbers(4, 1, 1)}, tmp_path / "m")
     with pytest.raises(WeightsError, match="no 'decoder.weight_v'"):
         read_mimi(tmp_path / "m")

@@ -99,7 +99,7 @@ DATA = bytes(16)
         (b"[" * 100_000, b"", "damaged"),
     ],
 )
-def test_damaged_files_are_named_and_explained(tmp_path, header, data, words):
+def test_damaged_files_are_reported(tmp_path, header, data, words):
     path = write(tmp_path / "x.safetensors", header, data)
     with pytest.raises(WeightsError) as error:
         read_safetensors(path)

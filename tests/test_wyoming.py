@@ -153,7 +153,7 @@ def test_without_service_discovery_the_server_still_works(model, monkeypatch, ca
     assert "can't announce the Wyoming server (No such device)" in caplog.text
 
 
-def test_what_is_announced(monkeypatch):
+def test_announcement(monkeypatch):
     from ipaddress import ip_address
 
     from pockettts.server.discovery import _addresses
@@ -260,7 +260,7 @@ def test_a_disconnect_frees_the_slot(server):
 def test_a_port_that_is_taken(model):
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(OptionError, match="take another --host or --wyoming"),
+        pytest.raises(OptionError, match="use another --host or --wyoming"),
     ):
         Server([Source.of(model)], Settings(port=0, wyoming_port=taken.getsockname()[1], voice="alba"))
 

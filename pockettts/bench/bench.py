@@ -27,7 +27,7 @@ from ..model.state import KVCache
 from ..tts import TTSModel
 from . import random_model
 from .random_model import VOICE_ROWS
-from .roofline import Needs, Speeds, Work
+from .roofline import ModelWork, Speeds, Work
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it walks home through the quiet streets of the old town."
 ROUNDS = 7  # after one warm-up round
@@ -73,9 +73,12 @@ def run(
     with random_model.temporary(config, TEXT) as path:
         # First, while this process is small: the system counts the parent's memory in the child's peak.
         run_rounds("new processes", start_python, lambda: speak_in_new_process(path, precision, threads))
-        subject, needs = Subject(path, precision, threads), Needs(config, precision or "bf16")
+        subject, model_work = Subject(path, precision, threads), ModelWork(config, precision or "bf16")
         tokens = len(subject.model.tokenizer.encode(TEXT))
-        lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
+        lm, decoder = (
+            model_work.backbone(1, VOICE_ROWS + tokens).plus(model_work.flow_net()),
+            model_work.decoder(),
+        )
         speeds = Speeds({"the flow LM": lm.bytes, "the decoder": decoder.bytes, "both": lm.plus(decoder).bytes})
         run_rounds(
             "one process",
@@ -87,10 +90,12 @@ def run(
             subject.speak,
             speeds.measure,
         )
-    limits = _limits(needs, tokens, values)
-    return _circumstances(config, precision, ROUNDS) | dict(
-        read={name: dict(MB=size / 1e6) | _figures(values[name], "GB/s", 1e-9) for name, size in speeds.loops.items()},
-        multiply={name: _figures(values[name], "G/s", 1e-9) for name in ("f32", "int8")},
+    limits = _limits(model_work, tokens, values)
+    return _environment(config, precision, ROUNDS) | dict(
+        read={
+            name: dict(MB=size / 1e6) | _statistics(values[name], "GB/s", 1e-9) for name, size in speeds.loops.items()
+        },
+        multiply={name: _statistics(values[name], "G/s", 1e-9) for name in ("f32", "int8")},
         measures={name: _row(name, values[name], *limits[name]) for name in MEASURES},
     )
 
@@ -108,9 +113,12 @@ def run_streams(
     """
     progress("making a model of random weights")
     with random_model.temporary(config, TEXT) as path:
-        subject, needs = Subject(path, precision, threads), Needs(config, precision or "bf16")
+        subject, model_work = Subject(path, precision, threads), ModelWork(config, precision or "bf16")
         tokens = len(subject.model.tokenizer.encode(TEXT))
-        lm, decoder = needs.backbone(1, VOICE_ROWS + tokens).plus(needs.flow_net()), needs.decoder()
+        lm, decoder = (
+            model_work.backbone(1, VOICE_ROWS + tokens).plus(model_work.flow_net()),
+            model_work.decoder(),
+        )
         speeds, reached = Speeds({"both": lm.plus(decoder).bytes}), defaultdict(list)
         rows: list[Report] = []
         subject.at_once(2)  # warm-up
@@ -124,8 +132,8 @@ def run_streams(
                     reached[name].append(value)
             gains = [alone / rtf for alone, rtf in zip(values["rtf_in_turn"], values["rtf"], strict=True)]
             rows.append(
-                {name: _figures(found, *UNITS[name.split("_")[0]]) for name, found in values.items()}
-                | dict(streams=n, gain=_figures(gains, "", 1))
+                {name: _statistics(found, *UNITS[name.split("_")[0]]) for name, found in values.items()}
+                | dict(streams=n, gain=_statistics(gains, "", 1))
             )
     for row in rows:
         n = row["streams"]
@@ -133,10 +141,10 @@ def run_streams(
         row["limit"] = (
             step.limit(*(max(reached[name]) for name in ("both", "f32", "int8")))[0] * config.mimi.frame_rate / n
         )
-    return _circumstances(config, precision, STREAM_ROUNDS) | dict(streams=rows)
+    return _environment(config, precision, STREAM_ROUNDS) | dict(streams=rows)
 
 
-def _circumstances(config: Config, precision: str | None, rounds: int) -> Report:
+def _environment(config: Config, precision: str | None, rounds: int) -> Report:
     return dict(
         model=config.name,
         precision=precision or "bf16",
@@ -222,25 +230,29 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
 
 
-def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[str, tuple[float, str]]:
+def _limits(model_work: ModelWork, tokens: int, values: dict[str, list[float]]) -> dict[str, tuple[float, str]]:
     """The roofline limit of each measure (in seconds, bytes or 1), and the resource that sets it."""
 
     def limit(work: Work, loop: str = "both") -> tuple[float, str]:
         return work.limit(*(max(values[name]) for name in (loop, "f32", "int8")))
 
-    lm, flow_net, decoder = needs.backbone(1, VOICE_ROWS + tokens), needs.flow_net(), needs.decoder()
-    frame, rate = lm.plus(flow_net, decoder), needs.config.mimi.frame_rate
+    lm, flow_net, decoder = (
+        model_work.backbone(1, VOICE_ROWS + tokens),
+        model_work.flow_net(),
+        model_work.decoder(),
+    )
+    frame, rate = lm.plus(flow_net, decoder), model_work.config.mimi.frame_rate
     limits = {
         "lm": limit(lm, "the flow LM"),
         "flow_net": limit(flow_net, "the flow LM"),
         "mimi": limit(decoder, "the decoder"),
-        "prefill": limit(needs.backbone(TOKENS, VOICE_ROWS).times(1 / TOKENS), "the flow LM"),
-        "voice": limit(needs.encoder(VOICE_SECONDS * rate).plus(needs.backbone(VOICE_ROWS, 0))),
+        "prefill": limit(model_work.backbone(TOKENS, VOICE_ROWS).times(1 / TOKENS), "the flow LM"),
+        "voice": limit(model_work.encoder(VOICE_SECONDS * rate).plus(model_work.backbone(VOICE_ROWS, 0))),
         "rtf": limit(frame.times(rate)),
         "load": limit(Work(frame.bytes, 0)),
         "memory": (frame.bytes, "weights"),
     }
-    first = sum(limit(work)[0] for work in (needs.backbone(tokens, VOICE_ROWS), lm, flow_net, decoder))
+    first = sum(limit(work)[0] for work in (model_work.backbone(tokens, VOICE_ROWS), lm, flow_net, decoder))
     return limits | {
         "ttfa": (first, "both, in turn"),
         "start": (min(values["python"]) + first, "start of Python and NumPy, then both"),
@@ -249,19 +261,17 @@ def _limits(needs: Needs, tokens: int, values: dict[str, list[float]]) -> dict[s
 
 def _row(name: str, values: list[float], limit: float, bound: str) -> Report:
     _, unit, scale = MEASURES[name]
-    return _figures(values, unit, scale) | dict(
+    return _statistics(values, unit, scale) | dict(
         limit=limit * scale, bound=bound, ratio=statistics.median(values) / limit
     )
 
 
-def _figures(values: list[float], unit: str, scale: float) -> Report:
-    return dict(
-        unit=unit, median=statistics.median(values) * scale, least=min(values) * scale, most=max(values) * scale
-    )
+def _statistics(values: list[float], unit: str, scale: float) -> Report:
+    return dict(unit=unit, median=statistics.median(values) * scale, min=min(values) * scale, max=max(values) * scale)
 
 
 def _spread(row: Report) -> str:
-    return spread([row["median"], row["least"], row["most"]])
+    return spread([row["median"], row["min"], row["max"]])
 
 
 # --- measures ----------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from ..model.shapes import CodecTransformerShape
 from ..weights.packed import has_int8
 from . import random_model
 
-LARGEST_READ = 1 << 28  # bytes; larger than any CPU cache
-LEAST_READ = 1 << 25  # bytes to read in one call, so that the synchronization of threads does not count
+MAX_READ = 1 << 28  # bytes; larger than any CPU cache
+MIN_READ = 1 << 25  # bytes to read in one call, so that the synchronization of threads does not count
 SPAN = 0.02  # seconds of one measurement
 Tensors = dict[str, tuple[int, ...]]
 
@@ -39,11 +39,11 @@ class Work(NamedTuple):
         return Work(*map(sum, zip(self, *others, strict=True)))
 
     def limit(self, bandwidth: float, fma: float, int8: float) -> tuple[float, str]:
-        """The least time in seconds at these bytes and operations per second, and the resource that limits it."""
+        """The minimum time in seconds at these bytes and operations per second, and the resource that limits it."""
         return max((self.bytes / bandwidth, "memory"), (self.flops / fma + self.int8 / int8, "arithmetic"))
 
 
-class Needs:
+class ModelWork:
     """The work of a model's parts, counted from the shapes of its tensors."""
 
     def __init__(self, config: Config, precision: str) -> None:
@@ -143,7 +143,7 @@ class Speeds:
     """
 
     def __init__(self, loops: dict[str, float]) -> None:
-        self.loops = {name: min(int(size), LARGEST_READ) for name, size in loops.items()}
+        self.loops = {name: min(int(size), MAX_READ) for name, size in loops.items()}
         self.buffer = np.ones(max(self.loops.values()) // 4, np.float32)
 
     def measure(self) -> dict[str, float]:
@@ -151,7 +151,7 @@ class Speeds:
         found = {}
         for name, size in self.loops.items():
             ops.read_all(self.buffer[: size // 4], 1)  # into the CPU cache, if it fits
-            found[name] = _per_second(ops.read_all, self.buffer[: size // 4], 1 + LEAST_READ // size)
+            found[name] = _per_second(ops.read_all, self.buffer[: size // 4], 1 + MIN_READ // size)
         return found | {
             "f32": _per_second(ops.multiply_all, 100_000),
             "int8": _per_second(ops.multiply_all, 100_000, True),

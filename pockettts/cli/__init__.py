@@ -28,7 +28,7 @@ COMMANDS = {
     "export-voice": "Convert a recording to a voice file, which loads faster",
     "download": "Fetch a model and voices, to speak without a network",
     "mcp": "Let assistants speak, over the Model Context Protocol",
-    "bench": "Measure how fast a model runs on this machine, beside its limits",
+    "bench": "Measure the speed of a model on this machine, with the limits of the hardware",
 }
 
 
@@ -66,13 +66,13 @@ def main(argv: list[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _explain(error)
+        return _report_error(error)
 
 
 def _run(argv: list[str]) -> None:
     if argv[:1] == ["wasm-demo"]:
         raise OptionError(
-            "there is no command wasm-demo here: `pockettts serve` has a web page; --text=wasm-demo speaks the word"
+            "there is no command wasm-demo: `pockettts serve` has a web page; --text=wasm-demo speaks the word"
         )
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("generate", argv)
     command = import_module(f".{name.replace('-', '_')}", __name__)
@@ -88,7 +88,7 @@ def _run(argv: list[str]) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.add_argument("--debug", action="store_true", help="log everything and show tracebacks")
     rest = _mark_files(parser, rest)
-    _refuse_unknown(parser, rest)
+    _check_options(parser, rest)
     args, rest = parser.parse_known_args(rest)
     if rest and name == "generate":  # texts or files behind options
         args.words, rest = args.words + rest, []
@@ -99,7 +99,7 @@ def _run(argv: list[str]) -> None:
     command.run(args)
 
 
-def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
+def _check_options(parser: argparse.ArgumentParser, given: list[str]) -> None:
     """Raise OptionError for an unknown option, before argparse complains about what follows it."""
     known = parser._option_string_actions
     for word in given:
@@ -115,11 +115,11 @@ def _refuse_unknown(parser: argparse.ArgumentParser, given: list[str]) -> None:
 
 def _similar_option(option: str, known: list[str]) -> str:
     """Advice for an unknown option: the known one that starts like it, or else is most similar to it."""
-    from ..config.parse import near
+    from ..config.parse import similar_names
 
     name, names = option[2:], [other[2:] for other in known if other.startswith("--")]
     is_name = re.fullmatch(r"[\w-]+", name)
-    similar = is_name and ([other for other in names if other.startswith(name)] or near(name, names, 1))
+    similar = is_name and ([other for other in names if other.startswith(name)] or similar_names(name, names, 1))
     return f"; did you mean --{similar[0]}?" if similar else ""
 
 
@@ -151,7 +151,7 @@ class _Parser(argparse.ArgumentParser):
 # --- messages and signals --------------------------------------------------------------------------------------------
 
 
-def _explain(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     """Print one line about an error. Returns the exit code."""
     if isinstance(error, BrokenPipeError):
         return 141

@@ -11,7 +11,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_precision(parser)
     add_numbers(parser, "threads")
     parser.add_argument(
-        "--streams", action="store_true", help="measure several texts at once beside the same texts in turn"
+        "--streams", action="store_true", help="measure several texts at once, and the same texts one after another"
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
 

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with files that were interrupted: after Ctrl-C, the output has what was spoken",
+        help="continue interrupted files; after Ctrl-C, the output has the part that was spoken",
     )
     parser.add_argument(
         "-d",
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VOICE,...",
-        help="who speaks where a text has [voice:NAME], or a JSON file with that",
+        help="voices for the [voice:NAME] marks of texts, or a JSON file of them",
     )
     parser.add_argument(
         "--dask",
@@ -159,11 +159,11 @@ class Voices:
 
     def __init__(self, args: argparse.Namespace, config: "Config") -> None:
         from ..books.batch import voice_map
-        from ..voices import catalogue
+        from ..voices import catalog
 
-        usual = catalogue.default_voice(config) if args.voice is None else args.voice
+        usual = catalog.default_voice(config) if args.voice is None else args.voice
         self.map = {name.lower(): voice for name, voice in voice_map(args.voice_map).items()}
-        self.names = catalogue.names(config)
+        self.names = catalog.names(config)
         self.sources = {name.lower(): name for name in self.names} | self.map | {"": usual}
         self._config = config
 
@@ -180,37 +180,37 @@ class Voices:
 
 
 def speak_files(
-    args: argparse.Namespace, config: "Config", files: list[str], path: str | None, player: Any, heard: Any
+    args: argparse.Namespace, config: "Config", files: list[str], path: str | None, player: Any, playback: Any
 ) -> None:
     """Make the sound files of documents, or of JSON lines. Raises TextError if any of several failed.
 
     Args:
         player: the loudspeaker, if the sound is played.
-        heard: the output that gets the sound for the loudspeaker.
+        playback: the output for the loudspeaker, with the level of the options; None: no playback.
     """
     from ..books.production import Production, Style
-    from ..reading.normalize import find_reading
-    from .progress import BookProgress, held_log
+    from ..reading.normalize import find_normalizer
+    from .progress import BookProgress, deferred_log
 
     voices = Voices(args, config)
     voices.check()
-    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+    normalizer = find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     crew = _crew(args, config, voices)
     style = Style(
         sample_rate=config.mimi.sample_rate,
-        split=_splitter(args, config, reading),
+        split=_splitter(args, config, normalizer),
         known=voices.known,
-        check=_checker(reading),
+        check=_checker(normalizer),
         facts=partial(_facts, args, config.name, voices),
         writer=level_of(args),
-        heard=heard,
+        heard=playback,
         with_marks=not args.verbatim,
     )
     is_batch = args.directory is not None or args.json_input
     observer = BookProgress(args, config.mimi.sample_rate, len(files) if is_batch else 0, bool(config.alignment_heads))
     production = Production(crew, style, observer, resume=args.resume, skip_finished=is_batch)
     jobs = list(_jobs(args, files, path, voices)) if not args.json_input else _jobs(args, files, path, voices)
-    with held_log(args.quiet, observer):
+    with deferred_log(args.quiet, observer):
         failures = production.run(observer.counted(jobs))
     if player:
         player.finish()
@@ -295,7 +295,7 @@ def _setup(args: argparse.Namespace, config: "Config", voices: Voices) -> "Setup
     )
 
 
-def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
+def _splitter(args: argparse.Namespace, config: "Config", normalizer: Any) -> Any:
     """The function that splits a text into chunks. It loads the tokenizer at its first call."""
     from ..options import Options
     from ..reading.chunks import split_text
@@ -308,16 +308,16 @@ def _splitter(args: argparse.Namespace, config: "Config", reading: Any) -> Any:
     def split(text: str) -> Iterator[Any]:
         if not loaded:
             loaded.append(load_tokenizer(hub.local_path(table.tokenizer_path), table.n_bins))
-        most = Options.max_tokens if args.max_tokens is None else args.max_tokens
-        return split_text(text, loaded[0], config, most, args.gap or 0.0, reading)
+        max_tokens = Options.max_tokens if args.max_tokens is None else args.max_tokens
+        return split_text(text, loaded[0], config, max_tokens, args.gap or 0.0, normalizer)
 
     return split
 
 
-def _checker(reading: Any) -> Any:
+def _checker(normalizer: Any) -> Any:
     from ..reading.chunks import check
 
-    return lambda text: check(text, reading)
+    return lambda text: check(text, normalizer)
 
 
 def _facts(args: argparse.Namespace, model: str, voices: Voices, job: "Job", texts: list[str]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_document_options(parser: argparse.ArgumentParser) -> None:
-    """What is read of documents beside their text, for `apparatus_of`."""
+    """Options for what is read in addition to the text of documents, for `apparatus_of`."""
     parser.add_argument(
         "--notes", choices=("skip", "read"), default="skip", help="footnotes and endnotes of a file (default: skip)"
     )
@@ -104,7 +104,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add numeric options of `NUMBERS`. Values outside their limits are refused before anything is loaded."""
     for name in names:
-        number, kind = NUMBERS[name], within(NUMBERS[name])
+        number, kind = NUMBERS[name], number_type(NUMBERS[name])
         parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar="N", help=number.about)
         for other in OTHER_NAMES.get(name, []):
             parser.add_argument(other, dest=name, type=kind, help=argparse.SUPPRESS)
@@ -128,7 +128,7 @@ def check_official_options(args: argparse.Namespace) -> None:
 
         warn_of_device(args.device)
     if getattr(args, "reload", False):
-        import logging  # not before --help is answered
+        import logging  # a slow import, which --help does not need
 
         logging.getLogger("pockettts").warning("--reload has no effect here: restart the server after a change")
 
@@ -138,7 +138,7 @@ def level_of(args: argparse.Namespace) -> dict[str, Any]:
     return {"loudness": args.loudness, "volume": 1.0 if args.volume is None else args.volume}
 
 
-def within(number: Number) -> Callable[[str], float]:
+def number_type(number: Number) -> Callable[[str], float]:
     """A type for argparse: a number within its limits."""
 
     def checked(given: str) -> float:
@@ -151,7 +151,7 @@ def within(number: Number) -> Callable[[str], float]:
 
 
 def print_message(message: str, end: str = "\n") -> None:
-    """Print a line on stderr. A closed stderr is no error."""
+    """Print a line on stderr. A closed stderr is not an error."""
     try:
         if sys.stderr is not None:  # else print would take stdout
             print(" ".join(message.splitlines()), end=end, file=sys.stderr, flush=True)

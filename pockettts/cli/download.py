@@ -15,7 +15,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from ..config.load import download_model
     from ..storage import hub
-    from ..voices import catalogue as voices
+    from ..voices import catalog as voices
 
     config = config_of(args)
     wanted = [voices.find(voice, config) for voice in args.voices or [voices.default_voice(config)]]

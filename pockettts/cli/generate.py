@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
     """Speak. Options and texts are checked before the model is downloaded and loaded."""
     from ..books.plan import with_chapters
     from ..reading.chunks import check
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
 
     files = _sources(args)
     if args.list:
@@ -131,14 +131,14 @@ def run(args: argparse.Namespace) -> None:
     if is_book:
         with ExitStack() as stack:
             player = _player(stack, config.mimi.sample_rate) if args.play else None
-            heard = _levelled(player, args, config.mimi.sample_rate) if player else None
-            books.speak_files(args, config, files, path, player, heard)
+            playback = _leveled(player, args, config.mimi.sample_rate) if player else None
+            books.speak_files(args, config, files, path, player, playback)
         return
     greeting = GREETINGS.get(config.language or "", GREETINGS["english"])
     document = None if args.follow else with_chapters(_read(args, files, greeting), args.chapters)
-    reading = find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+    normalizer = find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     for chapter in document.chapters if document else ():
-        check(chapter.text, reading)  # raises TextError
+        check(chapter.text, normalizer)  # raises TextError
     with ExitStack() as stack:
         job = _Job(args, config, path, _player(stack, config.mimi.sample_rate) if args.play else None)
         if document is None:
@@ -181,7 +181,7 @@ def _path(args: argparse.Namespace, files: list[str]) -> str | None:
     """The file to write; None: stdout, or only the loudspeaker. Raises OptionError for options that can't be combined."""
     to_stdout = args.stream or args.output == "-"
     if to_stdout and (sys.stdout is None or sys.stdout.isatty()):
-        raise OptionError("stdout is no pipe or file, where sound could go: add `| PLAYER` or `> FILE`, or use -o FILE")
+        raise OptionError("stdout is not a pipe or a file: add `| PLAYER` or `> FILE`, or use -o FILE")
     path = None if to_stdout else args.output if args.output is not None or args.play else OUTPUT
     if path is not None and (descriptor := descriptor_of(path)) is not None and _is_terminal(descriptor):
         raise OptionError(f"{path} is a terminal, not a pipe or file, where sound could go: use -o FILE")
@@ -298,13 +298,13 @@ class _Job:
             if to_stdout
             else []
         )
-        return [_levelled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
+        return [_leveled(out, self.args, self.sample_rate) for out in stream + ([self.player] if self.player else [])]
 
     def report(self, progress: "Progress", files: str | None = None) -> None:
         progress.clear()
         if not self.args.quiet:
             place = files or self.path or ("stdout" if self.args.stream or self.args.output == "-" else "played")
-            print_message(f"{place}: {progress.figures()}")
+            print_message(f"{place}: {progress.summary()}")
 
 
 def _speak(job: _Job, chapters: "list[Chapter]") -> None:
@@ -324,16 +324,16 @@ def _speak(job: _Job, chapters: "list[Chapter]") -> None:
     job.report(progress)
 
 
-def _levelled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
+def _leveled(out: Any, args: argparse.Namespace, sample_rate: int) -> Any:
     """A live output with the loudness and volume of the options."""
     if args.loudness is None and args.volume in (None, 1):
         return out
     from ..sound.loudness import Loudness
 
-    return _Levelled(out, Loudness(args.loudness, sample_rate, level_of(args)["volume"]))
+    return _Leveled(out, Loudness(args.loudness, sample_rate, level_of(args)["volume"]))
 
 
-class _Levelled:
+class _Leveled:
     """An output whose loudness is adjusted."""
 
     def __init__(self, out: Any, loudness: "Loudness") -> None:
@@ -356,7 +356,7 @@ def _write(spoken: "Iterable[Block]", outs: list[Any]) -> None:
 
 def _flush(outs: list[Any]) -> None:
     for out in outs:
-        if isinstance(out, _Levelled):
+        if isinstance(out, _Leveled):
             out.flush()
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..reading.normalize import Reading, cleaned, find_reading
+from ..reading.normalize import Normalizer, clean_text, find_normalizer
 from .common import add_document_options, add_reading_options, apparatus_of
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> None:
     if language_code(args.language) not in CODES.values():
         known = ", ".join(CODES.values())
         logger.warning("--language %s is not known: numbers stay as they are; take %s", args.language, known)
-    reading = find_reading(args.language, args.verbatim, args.lexicon, args.emoji)
+    normalizer = find_normalizer(args.language, args.verbatim, args.lexicon, args.emoji)
     texts, is_document = _texts(args)
-    read = _chunker(args.language, reading) if args.chunks else lambda text: spoken_lines(text, reading)
+    read = _chunker(args.language, normalizer) if args.chunks else lambda text: spoken_lines(text, normalizer)
     for number, text in enumerate(texts):
         if number and is_document:
             print()
@@ -52,26 +52,27 @@ def run(args: argparse.Namespace) -> None:
                 print(line)
 
 
-def spoken_lines(text: str, reading: Reading | None) -> Iterator[str]:
+def spoken_lines(text: str, normalizer: Normalizer | None) -> Iterator[str]:
     """What is spoken of each line of a text; nothing of a line that has nothing to pronounce. Pauses stay as marks."""
     from ..reading.inline_markup import BREAK, is_ssml
 
-    if reading is None:
+    if normalizer is None:
         yield from text.split("\n")
         return
-    text = cleaned(text)
+    text = clean_text(text)
     for line in [text] if is_ssml(text) else text.split("\n"):
-        yield _spoken(line.replace(BREAK, " "), reading)
+        yield _spoken(line.replace(BREAK, " "), normalizer)
 
 
-def _spoken(line: str, reading: Reading) -> str:
+def _spoken(line: str, normalizer: Normalizer) -> str:
     from ..reading.pauses import MARKS, Pause, split_at_pauses
 
-    pieces = split_at_pauses(line, 0, reading.emoji)
+    pieces = split_at_pauses(line, 0, normalizer.emoji)
     if not MARKS.search(line):  # a pause that only shows
         pieces = [piece for piece in pieces if not isinstance(piece, Pause)]
     return " ".join(
-        f"[pause:{piece.seconds:g}s]" if isinstance(piece, Pause) else reading.normalize(piece).text for piece in pieces
+        f"[pause:{piece.seconds:g}s]" if isinstance(piece, Pause) else normalizer.normalize(piece).text
+        for piece in pieces
     )
 
 
@@ -88,7 +89,7 @@ def _texts(args: argparse.Namespace) -> tuple[list[str], bool]:
     return [re.sub(r"\r\n?", "\n", text).removesuffix("\n")], False
 
 
-def _chunker(language: str, reading: Reading | None) -> Callable[[str], Iterator[str]]:
+def _chunker(language: str, normalizer: Normalizer | None) -> Callable[[str], Iterator[str]]:
     """What makes chunks of a text, each on one line."""
     from ..options import Options
     from ..reading.chunks import Chunk, split_text
@@ -97,7 +98,7 @@ def _chunker(language: str, reading: Reading | None) -> Callable[[str], Iterator
 
     def chunks(text: str) -> Iterator[str]:
         if text.strip():
-            parts = split_text(text, tokenizer, config, Options.max_tokens, 0, reading)
+            parts = split_text(text, tokenizer, config, Options.max_tokens, 0, normalizer)
             yield from (" ".join(part.text.split()) for part in parts if isinstance(part, Chunk))
 
     return chunks

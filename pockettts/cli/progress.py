@@ -1,4 +1,4 @@
-"""Progress on a terminal, and the figures at the end."""
+"""Progress on a terminal, and the summary at the end."""
 
 import argparse
 import logging
@@ -75,7 +75,7 @@ class Progress:
         spent = perf_counter() - self._start
         return max(0.0, spent * (self.total - self.done) / max(1, self.done - self.before))
 
-    def outlook(self) -> str:
+    def estimate(self) -> str:
         """The share that is done, the remaining time and the speed."""
         speed = self.audio / max(perf_counter() - self._start, 1e-9)
         words = f"{round(self.words * self._share):,} of {self.words:,} words, " if self.words else ""
@@ -93,7 +93,7 @@ class Progress:
         if self.total and self.done > self.before:  # one chunk is known to be finished
             bar = f"[{'#' * round(self._share * WIDTH):{WIDTH}}]"
             if self.words:
-                return f"{bar} {self._where}{self.outlook()}, {clock(self.audio)} of audio"
+                return f"{bar} {self._where}{self.estimate()}, {clock(self.audio)} of audio"
             line = f"{bar} {self._share:4.0%}, {clock(self._left())} left, "
         return line + spoken
 
@@ -103,7 +103,7 @@ class Progress:
             print_message(" " * self._width, end="\r")
             self._width = 0
 
-    def figures(self) -> str:
+    def summary(self) -> str:
         return (
             f"{self.audio:.2f} s of audio, RTF {self.work / max(self.audio, 1e-9):.3f}, TTFA {1000 * self.first:.0f} ms"
         )
@@ -117,7 +117,7 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def held_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
+def deferred_log(quiet: bool, observer: "BookProgress") -> Iterator[None]:
     """Collect warnings, such as skipped pages and retried chunks, and print them at the end, not between the lines of progress.
 
     A record with the attribute `at_once` is printed at once.
@@ -202,7 +202,7 @@ class BookProgress:
         audio, self._audio = progress.audio - self._audio, progress.audio
         progress.clear()
         print_message(
-            f"chapter {number + 1} of {len(chapters)}{title}: {words:,} words, {clock(audio)} of audio; {progress.outlook()}"
+            f"chapter {number + 1} of {len(chapters)}{title}: {words:,} words, {clock(audio)} of audio; {progress.estimate()}"
         )
 
     def end(self, work: "Work", interrupted: bool) -> None:
@@ -222,5 +222,5 @@ class BookProgress:
             return
         progress.audio = work.samples / self.sample_rate  # the last subtitle is written after its last piece
         first, last = work.tracks[0].path, work.tracks[-1].path
-        print_message(f"{f'{first} to {last}' if first != last else first}: {progress.figures()}")
+        print_message(f"{f'{first} to {last}' if first != last else first}: {progress.summary()}")
         self._progress = None

@@ -18,8 +18,8 @@ from .common import (
     add_official_options,
     add_precision,
     add_reading_options,
+    number_type,
     print_message,
-    within,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_official_options(parser)
     parser.add_argument(
         "--wyoming",
-        type=within(Number("wyoming", int, 0, 65535, "")),
+        type=number_type(Number("wyoming", int, 0, 65535, "")),
         metavar="PORT",
         help="also serve Home Assistant's protocol, Wyoming, on this port; needs pip install 'pockettts[wyoming]'",
     )
@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add(parser, Number("max-queue", int, 0, 1000, "texts that wait for a place; more than that get 503"), 32)
     parser.add_argument(
         "--max-models",
-        type=within(Number("max-models", int, 1, 1000, "")),
+        type=number_type(Number("max-models", int, 1, 1000, "")),
         metavar="N",
         help="models in memory at once; the least recently used one is dropped (default: all)",
     )
@@ -127,7 +127,7 @@ def _add(parser: argparse.ArgumentParser, number: Number, default: float, *names
     parser.add_argument(
         *names,
         "--" + number.name,
-        type=within(number),
+        type=number_type(number),
         default=default,
         metavar="N",
         help=f"{number.about} (default: {default})",
@@ -153,7 +153,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..reading.normalize import find_reading
+    from ..reading.normalize import find_normalizer
     from ..server import serve
     from ..server.settings import Settings
 
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError("--zeroconf announces the Wyoming port: give that too, such as --wyoming 10200")
     configs = _configs(args)
     for config in configs:  # raises TextError before a model is loaded
-        find_reading(config.language, args.verbatim, args.lexicon, args.emoji)
+        find_normalizer(config.language, args.verbatim, args.lexicon, args.emoji)
     key = args.api_key or os.environ.get("POCKETTTS_API_KEY")
     if key and args.wyoming is not None:
         logger.warning("the Wyoming protocol has no keys: anyone who reaches port %d may speak", args.wyoming)

@@ -10,7 +10,7 @@ from .common import add_model_options, config_of, print_message
 if TYPE_CHECKING:
     from ..voices.folders import VoiceFolder
 
-MAX_BYTES = 100 << 20  # of a recording to add; a voice needs no more than 30 seconds
+MAX_BYTES = 100 << 20  # largest recording to add; 30 seconds are enough for a voice
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +53,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace, own: "VoiceFolder") -> None:
-    from ..voices import catalogue
+    from ..voices import catalog
     from ..voices.loader import names
 
     config, mine = config_of(args), own.voices()
     usable = names(config, own)
     for name in usable + [name for name in mine if name not in usable]:
-        notes = ["default"] * (name == catalogue.default_voice(config)) + ["yours"] * (name in mine)
+        notes = ["default"] * (name == catalog.default_voice(config)) + ["yours"] * (name in mine)
         notes += [f"for models that can clone voices, not {config.name}"] * (name not in usable)
         print(name + f" ({', '.join(notes)})" * bool(notes))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError, VoiceError
 from ..storage.hub import is_cached, local_path, local_path_or_open
-from .parse import either, near, read_json, read_yaml, show
+from .parse import join_with_or, read_json, read_yaml, show, similar_names
 from .schema import Config, problems
 
 DEFAULT_MODEL = "english"
@@ -64,8 +64,8 @@ def load_config(source: str | Path) -> Config:
         return config if is_url else _resolve_paths(config, file.parent)
     if isinstance(source, Path) or "/" in text:
         raise ConfigError(f"{source}: not a config; give a .yaml file, or a name that `pockettts models` lists")
-    similar = [name for name in sorted(known) if text and text in name] or near(text, known)
-    advice = f"did you mean {either(similar)}?" if similar else "`pockettts models` lists them all"
+    similar = [name for name in sorted(known) if text and text in name] or similar_names(text, known)
+    advice = f"did you mean {join_with_or(similar)}?" if similar else "`pockettts models` lists them all"
     raise ConfigError(f"no model is called {show(text)}; {advice}")
 
 
@@ -82,7 +82,7 @@ def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
 
     Args:
         config: the model.
-        voices: names of the catalogue, URLs or paths; empty: the default voice.
+        voices: names of the catalog, URLs or paths; empty: the default voice.
 
     Returns:
         The files: the weights first, the voices last.

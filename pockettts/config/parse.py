@@ -35,11 +35,11 @@ def read_yaml(path: Path, kind: type[T]) -> T:
         content = stream.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise ConfigError(f"longer than {_MAX_BYTES // 1024} KB; is this a model's config?")
-    return _section(kind, _parsed(content), "")
+    return _section(kind, _parse(content), "")
 
 
-def _parsed(content: bytes) -> Any:
-    """The content of a YAML file."""
+def _parse(content: bytes) -> Any:
+    """Parse the content of a YAML file."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -64,17 +64,17 @@ def show(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def either(names: Iterable[str]) -> str:
+def join_with_or(names: Iterable[str]) -> str:
     """ "a, b or c"."""
     *first, last = names
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def near(name: str, names: Iterable[str], most: int = 3) -> list[str]:
-    """The names most similar to `name`, the most similar first; at most `most`."""
+def similar_names(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """The names most similar to `name`, the most similar first; at most `count`."""
     from difflib import get_close_matches
 
-    return get_close_matches(name, names, most, 0.5)
+    return get_close_matches(name, names, count, 0.5)
 
 
 def _section(kind: type[T], data: Any, key: str) -> T:
@@ -85,8 +85,8 @@ def _section(kind: type[T], data: Any, key: str) -> T:
     prefix = key and key + "."
     for name in data:
         if name not in fields:
-            similar = near(str(name), fields, 1)
-            advice = f"did you mean {similar[0]}?" if similar else f"remove it, or use {either(fields)}"
+            similar = similar_names(str(name), fields, 1)
+            advice = f"did you mean {similar[0]}?" if similar else f"remove it, or use {join_with_or(fields)}"
             raise ConfigError(f"{prefix}{show(str(name))[1:-1]}: no such key; {advice}")
     for name, field in fields.items():
         if name not in data and field.default is field.default_factory is dataclasses.MISSING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.shapes import FlowLMShape, LookupTableShape, MimiShape
-from .parse import either, show
+from .parse import join_with_or, show
 
 # The range of each number, by key; any other number is between 1 and a million.
 _RANGES = {
@@ -83,7 +83,7 @@ class Config:
     language: str | None = None
     default_voice: str | None = None
     voices_path: str | None = None  # path of the voice states, with {voice} in place of the name
-    voice_names: list[str] | None = None  # the model's voices; None: the whole catalogue
+    voice_names: list[str] | None = None  # the model's voices; None: the whole catalog
     parameters: int | None = None  # number of weights in the file, including the voice encoder
     alignment_heads: list[tuple[int, ...]] | None = None  # [layer, head] pairs whose attention follows the spoken text
     alignment_lead: int | None = None  # frames by which these heads are ahead of the sound; None: 0
@@ -99,14 +99,14 @@ def _invalid_values(section: Any, prefix: str = "") -> Iterator[str]:
     """The errors in single values."""
     for f in dataclasses.fields(section):
         value, key = getattr(section, f.name), prefix + f.name
-        least, most = _RANGES.get(f.name, (1, 10**6))
+        minimum, maximum = _RANGES.get(f.name, (1, 10**6))
         if dataclasses.is_dataclass(value):
             yield from _invalid_values(value, key + ".")
         for number in value if isinstance(value, (list, tuple)) else [value]:
-            if type(number) in (int, float) and not least <= number <= most:  # or NaN
-                yield f"{key}: {show(number)} makes no sense; give a number from {least:,} to {most:,}"
+            if type(number) in (int, float) and not minimum <= number <= maximum:  # or NaN
+                yield f"{key}: {show(number)} makes no sense; give a number from {minimum:,} to {maximum:,}"
         if value not in (choices := _CHOICES.get(f.name, (value,))):
-            yield f"{key}: {show(value)} is not known; use {either(choices)}"
+            yield f"{key}: {show(value)} is not known; use {join_with_or(choices)}"
         if f.name == "voices_path" and value and "{voice}" not in value:
             yield f"{key}: {show(value)} has no {{voice}} in it; write that in place of the voice's name"
 

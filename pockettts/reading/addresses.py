@@ -1,8 +1,8 @@
-"""Web and e-mail addresses, and names of files, as they are read aloud."""
+"""Verbalize web and e-mail addresses and file names."""
 
 import re
 
-from .languages.base import Language, words
+from .languages.base import Language, word_set
 
 SCHEME = re.compile(r"(?:https?|ftps?|file|mailto|wss?|git|ssh)://(?=[^\s/])|mailto:(?=\S)", re.I)
 EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", re.A)
@@ -19,7 +19,7 @@ UNIX_PATH = re.compile(
 WINDOWS_PATH = re.compile(r"[A-Za-z]:\\[^\s\"<>|*?]*")
 TRAILING = ".,;:!?'\"\u2019\u201d)"
 # Top-level domains that make an address without "www.". Two letters are countries.
-DOMAINS = words("""
+DOMAINS = word_set("""
     com org net edu gov mil int info biz app dev blog shop online site tech store cloud xyz club name pro museum travel jobs mobi
     news     media wiki page design art live studio world today email agency digital academy social systems network games music video photo
     io ai co tv me cc uk us de fr es it pt nl be at ch eu ca au nz in jp cn kr ru ua pl cz sk hu ro bg gr tr se no dk fi is ie lt lv ee
@@ -30,7 +30,7 @@ PIECES = re.compile(r"[^\W\d_]+|\d+|[\W_]")
 
 def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
     """The address or file name that starts at i: its end, and its spoken form. None if there is none."""
-    if not language.in_addresses:
+    if not language.address_marks:
         return None
     if text[i + 1 : i + 3] == ":\\":
         return path_at(text, i, language)
@@ -59,7 +59,7 @@ def address_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
 def path_at(text: str, i: int, language: Language) -> tuple[int, str] | None:
     """The path that starts at i: `/usr/local/bin`, `~/notes/a.txt`, `C:\\Users`."""
     match = UNIX_PATH.match(text, i) or WINDOWS_PATH.match(text, i)
-    return _read(text, i, match.end(), language) if match and language.in_addresses else None
+    return _read(text, i, match.end(), language) if match and language.address_marks else None
 
 
 def _is_file(match: re.Match[str], language: Language) -> bool:
@@ -81,16 +81,16 @@ def _read(text: str, start: int, end: int, language: Language) -> tuple[int, str
 def read_address(address: str, language: Language) -> str:
     """The spoken form of an address."""
     pieces = PIECES.findall(address.rstrip("/"))
-    host = pieces.index("@") if "@" in pieces else 0  # "john.doe@example.com": what is before it are names
-    said = []
+    host = pieces.index("@") if "@" in pieces else 0  # "john.doe@example.com": the parts before it are names
+    spoken = []
     for number, piece in enumerate(pieces):
         if piece.isdecimal():
-            said.append(language.digits(piece))
+            spoken.append(language.digits(piece))
         elif piece.isalpha():
-            said.append(_read_word(piece, number > host and pieces[number - 1] == ".", language))
+            spoken.append(_read_word(piece, number > host and pieces[number - 1] == ".", language))
         else:
-            said.append(language.in_addresses.get(piece, ""))
-    return " ".join(filter(None, said))
+            spoken.append(language.address_marks.get(piece, ""))
+    return " ".join(filter(None, spoken))
 
 
 def _read_word(word: str, is_behind_dot: bool, language: Language) -> str:
@@ -99,4 +99,4 @@ def _read_word(word: str, is_behind_dot: bool, language: Language) -> str:
     if lower in language.address_words or len(word) == 1:
         return word
     is_short = len(word) < 4 and is_behind_dot
-    return language.letters(word) if is_short or not set(lower) & set(language.vowels) else word
+    return language.spell(word) if is_short or not set(lower) & set(language.vowels) else word

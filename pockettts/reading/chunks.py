@@ -1,10 +1,10 @@
-"""Text as the model was trained to read it: normalised, and split into chunks of a sentence or a few.
+"""Text in the form the model was trained on: normalized, and split into chunks of one or a few sentences.
 
-Without a `Reading`, a text is split as the official package does it (`pocket_tts.models.text_chunking`), chunk for chunk. Unlike
-there, chunks are made from the text behind each token and not from decoded ids, so characters that the tokenizer does not know are kept.
+Without a `Normalizer`, the chunks are those of the official package (`pocket_tts.models.text_chunking`). Unlike there, a chunk is the
+original text of its tokens, not the decoded ids, so characters that the tokenizer does not know are kept.
 
-With a `Reading`, written forms become words first (normalize.py), pauses are kept apart (pauses.py), sentences end where the language
-ends them (sentences.py), and what has nothing to pronounce, of which the model would make babble, is left out.
+With a `Normalizer`, written forms become words (normalize.py), pauses are separate (pauses.py), sentences end by the rules of the
+language (sentences.py), and parts without letters or digits are left out, because the model speaks noise for them.
 """
 
 import logging
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import TextError
-from .normalize import Normalized, Reading, as_written, cleaned, count_letters
+from .normalize import Normalized, Normalizer, as_written, clean_text, count_letters
 from .pauses import PAUSE, Pause, split_at_pauses
 from .sentences import clause_ends, sentence_ends, split_at
 from .tokenizer import SPACE, Tokenizer
@@ -29,12 +29,14 @@ LINE_BREAKS = str.maketrans("\r\n", "  ")
 PAUSE_AFTER_STOP = re.compile(r"(?<=[.!?\u2026])\s*[,;:]")
 SHORT = 5  # texts of fewer words get more frames after EOS and, where the model asks for it, padding
 PADDING = " " * 8
-MAX_TOKENS_AT_ONCE = 1000  # maximum tokens per chunk: beyond this the model babbles and its KV cache fills the memory
-DIGIT_REACH = 5  # tokens that always contain a mark and the next character, which may be four byte tokens
+MAX_TOKENS_AT_ONCE = (
+    1000  # maximum tokens per chunk: with more, the speech is garbled and the KV cache fills the memory
+)
+DIGIT_REACH = 5  # tokens that always contain a mark and the next character, which may take four byte tokens
 
 
 class TextRules(Protocol):
-    """The part of a Config that this module reads."""
+    """The fields of a Config that this module uses."""
 
     @property
     def pad_with_spaces_for_short_inputs(self) -> bool: ...
@@ -56,10 +58,10 @@ class Chunk:
 
     Attributes:
         ids: token ids.
-        text: the text behind the ids, prepared.
-        frames_after_eos: how many frames to speak after the EOS.
-        words: the words as they were written, each with how many letters and digits of `text` are spoken for it. The first is "" if
-            it is the rest of a word that began in the chunk before.
+        text: the prepared text of the ids.
+        frames_after_eos: the number of frames to speak after the EOS.
+        words: the written words, each with the number of letters and digits of `text` that are spoken for it. The first word is "" if
+            it is the rest of a word from the previous chunk.
     """
 
     ids: list[int]
@@ -74,30 +76,37 @@ class Chunk:
 
 
 def split_text(
-    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, gap: float = 0.0, reading: Reading | None = None
+    text: str,
+    tokenizer: Tokenizer,
+    rules: TextRules,
+    max_tokens: int,
+    gap: float = 0.0,
+    normalizer: Normalizer | None = None,
 ) -> Iterator[Chunk | Pause]:
-    """A text as what to speak and where to be silent, in order; between two chunks at least `gap` seconds.
+    """Split a text into chunks to speak and pauses, in order. Pauses between chunks have at least `gap` seconds.
 
-    Chunks are made as they are asked for. reading: how written forms become words; None: as the official package reads.
-    Raises TextError, before the first, if there is nothing to speak or the text is not valid Unicode.
+    The result is lazy. normalizer: None: the text is read as the official package reads it.
+
+    Raises:
+        TextError: there is nothing to speak, or the text is not valid Unicode. Raised by the call, before the first chunk.
     """
-    return _chunks(_texts_and_pauses(text, gap, reading), tokenizer, rules, max_tokens, gap, reading)
+    return _chunks(_texts_and_pauses(text, gap, normalizer), tokenizer, rules, max_tokens, gap, normalizer)
 
 
-def check(text: str, reading: Reading | None) -> None:
+def check(text: str, normalizer: Normalizer | None) -> None:
     """Raise the errors of `split_text`, without a tokenizer."""
-    _texts_and_pauses(text, 0, reading)
+    _texts_and_pauses(text, 0, normalizer)
 
 
-def _texts_and_pauses(text: str, gap: float, reading: Reading | None) -> list[str | Pause]:
+def _texts_and_pauses(text: str, gap: float, normalizer: Normalizer | None) -> list[str | Pause]:
     if not isinstance(text, str):
         raise TextError(f"text must be a string, not {type(text).__name__}")
     _check_unicode(text)
     if not text.strip():
-        raise _nothing_in(text)
-    if reading is None:
+        raise _nothing_to_speak(text)
+    if normalizer is None:
         return [text]
-    return split_at_pauses(cleaned(text), gap, reading.emoji) or [Pause(PAUSE)]  # of what can't be seen
+    return split_at_pauses(clean_text(text), gap, normalizer.emoji) or [Pause(PAUSE)]  # only invisible characters
 
 
 def _chunks(
@@ -106,21 +115,21 @@ def _chunks(
     rules: TextRules,
     max_tokens: int,
     gap: float,
-    reading: Reading | None,
+    normalizer: Normalizer | None,
 ) -> Iterator[Chunk | Pause]:
     for piece in found:
         if isinstance(piece, Pause):
             yield piece
             continue
-        spoken = as_written(piece) if reading is None else reading.normalize(piece)
-        if reading is not None and not any(map(str.isalnum, spoken.text)):
+        normalized = as_written(piece) if normalizer is None else normalizer.normalize(piece)
+        if normalizer is not None and not any(map(str.isalnum, normalized.text)):
             continue
-        words = _Words(spoken)
-        sentences = split_sentences(spoken.text, tokenizer, rules, max_tokens, reading)
+        words = _Words(normalized)
+        sentences = split_sentences(normalized.text, tokenizer, rules, max_tokens, normalizer)
         is_first = True
         for sentence in sentences:
             prepared, guess = prepare(sentence, rules)
-            if reading is not None and not any(map(str.isalnum, prepared)):
+            if normalizer is not None and not any(map(str.isalnum, prepared)):
                 continue
             lists = split_tokens(prepared, tokenizer, max_tokens)
             frames = (
@@ -131,8 +140,8 @@ def _chunks(
             for ids in lists:
                 if gap and not is_first:
                     yield Pause(gap)
-                said = prepared if len(lists) == 1 else tokenizer.decode(ids)
-                yield Chunk(ids, said, frames, words.next(said))
+                spoken = prepared if len(lists) == 1 else tokenizer.decode(ids)
+                yield Chunk(ids, spoken, frames, words.next(spoken))
                 is_first = False
 
 
@@ -158,9 +167,10 @@ class _Words:
 
 
 def prepare(text: str, rules: TextRules) -> tuple[str, int]:
-    """Text as the tokenizer should get it, and how many frames to go on after EOS (2 more are always added).
+    """Prepare a text for the tokenizer. Returns it, and the number of frames to speak after the EOS; the caller adds 2.
 
-    Raises TextError if there is nothing to speak, or the text is not valid Unicode.
+    Raises:
+        TextError: there is nothing to speak, or the text is not valid Unicode.
     """
     _check_unicode(text)
     given, text = text, text.strip()
@@ -168,7 +178,7 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
         text = " ".join(text.translate({ord(mark): other for mark, other in rules.replace_characters.items()}).split())
         text = PAUSE_AFTER_STOP.sub("", text)  # '"Hi!", she said' without its quotes
     if not text:
-        raise _nothing_in(given)
+        raise _nothing_to_speak(given)
     text = text.translate(LINE_BREAKS).replace("  ", " ")
     if rules.remove_semicolons:
         text = text.replace(";", ",")
@@ -183,36 +193,39 @@ def prepare(text: str, rules: TextRules) -> tuple[str, int]:
 
 
 def split_sentences(
-    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, reading: Reading | None = None
+    text: str, tokenizer: Tokenizer, rules: TextRules, max_tokens: int, normalizer: Normalizer | None = None
 ) -> list[str]:
-    """Chunks of whole sentences, at most `max_tokens` tokens each where possible; `prepare` each before speaking it.
+    """Split a text into chunks of whole sentences, of at most `max_tokens` tokens where possible. Call `prepare` for each of them.
 
-    A sentence that is too long is cut at commas, semicolons and colons. Without any it stays whole, with a warning. With a
-    `Reading` nothing is cut within a word, and dots are judged by its language; without, chunks are the official package's.
-    Costs time linear in the text. Raises TextError as `prepare` does.
+    A sentence that is too long is split at commas, semicolons and colons. Without any it stays whole, with a warning. With a
+    `Normalizer`, words are never split, and the language decides which dots end a sentence; without, the chunks are those of the
+    official package. Time is linear in the length of the text.
+
+    Raises:
+        TextError: as `prepare`.
     """
     prepared = prepare(text, rules)[0].strip()
     if unknown := _unknown_letters(prepared, tokenizer):
         logger.warning("the model does not know %.40s: words with these letters may be skipped", unknown)
-    if reading is None:
+    if normalizer is None:
         segments = _official_segments(prepared, tokenizer, max_tokens)
     else:
-        segments = _segments(prepared, tokenizer, max_tokens, reading)
-    chunks = _packed(segments, max_tokens)
+        segments = _segments(prepared, tokenizer, max_tokens, normalizer)
+    chunks = _pack(segments, max_tokens)
     if not chunks:
-        raise _nothing_in(text)
+        raise _nothing_to_speak(text)
     return chunks
 
 
-def _segments(prepared: str, tokenizer: Tokenizer, max_tokens: int, reading: Reading) -> list[tuple[int, str]]:
-    """Sentences, or the clauses of long ones, each with its number of tokens."""
+def _segments(prepared: str, tokenizer: Tokenizer, max_tokens: int, normalizer: Normalizer) -> list[tuple[int, str]]:
+    """Sentences, or clauses of long sentences, as (number of tokens, text)."""
     start_tokens = len(tokenizer.encode(""))
 
     def counted(texts: list[str]) -> list[tuple[int, str]]:
         return [(len(tokenizer.encode(text)) - start_tokens, text) for text in texts]
 
     segments: list[tuple[int, str]] = []
-    for count, sentence in counted(split_at(prepared, sentence_ends(prepared, reading.found))):
+    for count, sentence in counted(split_at(prepared, sentence_ends(prepared, normalizer.rules))):
         segments += counted(split_at(sentence, clause_ends(sentence))) if count > max_tokens else [(count, sentence)]
     return segments
 
@@ -225,8 +238,8 @@ def _official_segments(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> 
     return segments
 
 
-def _packed(segments: list[tuple[int, str]], max_tokens: int) -> list[str]:
-    """Segments, each with its number of tokens, joined up to `max_tokens`."""
+def _pack(segments: list[tuple[int, str]], max_tokens: int) -> list[str]:
+    """Join segments up to `max_tokens`. segments: (number of tokens, text)."""
     chunks: list[str] = []
     filled = 0  # tokens in the last chunk
     for count, segment in segments:
@@ -242,7 +255,7 @@ def _packed(segments: list[tuple[int, str]], max_tokens: int) -> list[str]:
 
 
 def split_tokens(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[list[int]]:
-    """A chunk's token ids: one list, unless there are more than MAX_TOKENS_AT_ONCE; then lists of about `max_tokens`, cut at words."""
+    """The token ids of a chunk in one list. More than MAX_TOKENS_AT_ONCE are split between words, into lists of about `max_tokens`."""
     ids = tokenizer.encode(prepared)
     if len(ids) <= MAX_TOKENS_AT_ONCE:
         return [ids]
@@ -250,7 +263,7 @@ def split_tokens(prepared: str, tokenizer: Tokenizer, max_tokens: int) -> list[l
     while len(ids) > max_tokens:
         ends = range(max_tokens, max_tokens // 2, -1)
         word = next((i for i in ends if pieces[i][:1] in (" ", SPACE)), None)
-        end = word or next((i for i in ends if pieces[i]), max_tokens)  # "" is the rest of a character spelled in bytes
+        end = word or next((i for i in ends if pieces[i]), max_tokens)  # "" is the rest of a character in byte tokens
         lists.append(ids[:end])
         ids, pieces = ids[end:], pieces[end:]
     return [*lists, ids]
@@ -263,7 +276,7 @@ def _check_unicode(text: str) -> None:
         raise TextError(f"The text is not Unicode at character {error.start + 1}: save it as UTF-8.") from None
 
 
-def _nothing_in(text: str) -> TextError:
+def _nothing_to_speak(text: str) -> TextError:
     what = f"in {text.strip()[:20]!r}" if text.strip() else "in an empty text"
     return TextError(f"There is nothing to speak {what}: give at least one word.")
 
@@ -279,7 +292,7 @@ def _end_sentence(text: str) -> str:
 
 
 def _split_after(text: str, tokenizer: Tokenizer, marks: str, keep_numbers: bool = False) -> list[tuple[int, str]]:
-    """Text cut after each run of the tokens that `marks` has, as (number of tokens, text); `3.14` may be kept whole."""
+    """Split a text after each run of tokens of `marks`, into (number of tokens, text). keep_numbers: do not split "3.14"."""
     pieces = tokenizer.pieces(text)
     # The first piece of any text is the start token or the leading space; "" stands for no text at all.
     ends = set(tokenizer.pieces(marks)[1:]) - {""}
@@ -292,7 +305,7 @@ def _split_after(text: str, tokenizer: Tokenizer, marks: str, keep_numbers: bool
 
 
 def _unknown_letters(text: str, tokenizer: Tokenizer) -> str:
-    """Letters and digits of a text that have no token. With byte fallback there are none."""
+    """The letters and digits of a text that have no token. With byte fallback there are none."""
     letters = " ".join(sorted(set(filter(str.isalnum, text))))
     known = tokenizer.decode(tokenizer.encode(letters))
     return "".join(sorted(set(tokenizer.join(tokenizer.pieces(letters))) - set(known)))

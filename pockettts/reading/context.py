@@ -1,15 +1,15 @@
 """Whether a dot or a single letter belongs to the word before it, or ends the sentence."""
 
 from .languages.base import Language
-from .neighbors import last_word
+from .neighbors import previous_word
 
-Found = tuple[int, str]  # a written form: its end, and its spoken form
+SpokenForm = tuple[int, str]  # a written form: its end, and its spoken form
 
 
-def is_label(text: str, place: int, language: Language) -> bool:
-    """Whether a single capital letter at a place belongs to the word before it: "vitamin C", not "by J. Smith"."""
-    before = last_word(text, place).lower()
-    return before in language.letter_after or before in language.roman_after
+def is_label(text: str, position: int, language: Language) -> bool:
+    """Whether a single capital letter at a position belongs to the word before it: "vitamin C", not "by J. Smith"."""
+    before = previous_word(text, position).lower()
+    return before in language.letter_cues or before in language.roman_cues
 
 
 def without_stop(text: str, end: int, language: Language) -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ..errors import TextError
 from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_loosely, decode_page, is_plausible
-from .plain import split_chapters, without_licence
+from .plain import split_chapters, without_license
 from .subtitles import Cue, is_subtitles, read_cues
 
 MAX_BYTES = 64 * 1024 * 1024  # of text; more than any book has
@@ -270,7 +270,7 @@ class _Parser:
         title = next((text_of(element) for element in root.iter() if local_name(element) == "title"), "")
         language = root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
         authors = [meta.get("content", "") for meta in root.iter("meta") if meta.get("name", "").lower() == "author"]
-        blocks = _without_licence(read_tree(root, Notes({"": root}), self.apparatus))
+        blocks = _without_license(read_tree(root, Notes({"": root}), self.apparatus))
         return Document(_at_headings(blocks), title, ", ".join(authors), language)
 
     def _markdown(self, text: str) -> Document:
@@ -345,7 +345,7 @@ def _chapters_of_book(book: "Book") -> list[Chapter]:
     An entry that leads into a page starts a chapter only if it is of the first levels. Without a table of contents, a page without a
     heading continues the last chapter. If at most one page has headings, the book is split at its headings instead.
     """
-    blocks = _without_licence([block for page in book.pages for block in page.blocks])
+    blocks = _without_license([block for page in book.pages for block in page.blocks])
     kept = set(map(id, blocks))
     for page in book.pages:
         page.blocks = [block for block in page.blocks if id(block) in kept]
@@ -368,11 +368,11 @@ def _chapters_of_book(book: "Book") -> list[Chapter]:
     return [Chapter(title, _text(part)) for title, part in chapters]
 
 
-def _without_licence(blocks: list[Block]) -> list[Block]:
-    """The blocks of a book without the licence of Project Gutenberg."""
+def _without_license(blocks: list[Block]) -> list[Block]:
+    """The blocks of a book without the license of Project Gutenberg."""
     if not any("project gutenberg" in block.text.lower() for block in blocks):
         return blocks
-    for block, text in zip(blocks, without_licence([block.text for block in blocks]), strict=True):
+    for block, text in zip(blocks, without_license([block.text for block in blocks]), strict=True):
         block.text = text
     return [block for block in blocks if block.text]
 

@@ -19,8 +19,8 @@ _NO_TEXT = re.compile("[\0-\x08\x0e-\x19\x1c-\x1f\x7f-\x9f]")
 
 def decode_page(content: bytes) -> str:
     """Decode a page of HTML or XML by its byte order mark, else by its declared encoding, else as UTF-8, else as Windows-1252."""
-    if encoding := _by_first_bytes(content):
-        return _without_mark(content).decode(encoding, "replace")
+    if encoding := _detect_encoding(content):
+        return _strip_byte_order_mark(content).decode(encoding, "replace")
     declared = _DECLARED.search(content[:1024])
     if declared:
         label = declared[1].decode("ascii").lower()
@@ -28,7 +28,7 @@ def decode_page(content: bytes) -> str:
         # The label was readable as ASCII, so the page is not UTF-16.
         if _TEXT_CODEC.match(label) and not label.startswith(("utf-8", "utf8", "utf-16", "utf16", "utf-32")):
             try:
-                return _cp1252(content) if label == "cp1252" else content.decode(label)
+                return _decode_cp1252(content) if label == "cp1252" else content.decode(label)
             except (LookupError, ValueError):
                 pass
     return decode_loosely(content)[0]
@@ -39,8 +39,8 @@ def decode_loosely(content: bytes) -> tuple[str, bool]:
 
     If a few bytes are not valid UTF-8, only these bytes are read as Windows-1252.
     """
-    if encoding := _by_first_bytes(content):
-        text = _without_mark(content).decode(encoding, "replace")
+    if encoding := _detect_encoding(content):
+        text = _strip_byte_order_mark(content).decode(encoding, "replace")
         return text, "\ufffd" not in text
     try:
         return content.decode("utf-8"), True
@@ -50,7 +50,7 @@ def decode_loosely(content: bytes) -> tuple[str, bool]:
     wrong = len(re.findall("[\udc80-\udcff]", text))
     right = len(re.findall("[^\0-\x7f\udc80-\udcff]", text))
     if right < wrong:
-        return _cp1252(content), False
+        return _decode_cp1252(content), False
     return re.sub("[\udc80-\udcff]", lambda match: _CP1252[ord(match[0]) - 0xDC00], text), False
 
 
@@ -64,7 +64,7 @@ def is_plausible(text: str) -> bool:
     return not _NO_TEXT.search(text) and letters > max(7, 2 * others)
 
 
-def _by_first_bytes(content: bytes) -> str:
+def _detect_encoding(content: bytes) -> str:
     """The encoding according to a byte order mark, or UTF-16 according to zero bytes; "" if the first bytes show neither."""
     for mark, encoding in _BOMS:
         if content.startswith(mark):
@@ -78,9 +78,9 @@ def _by_first_bytes(content: bytes) -> str:
     return ""
 
 
-def _without_mark(content: bytes) -> bytes:
+def _strip_byte_order_mark(content: bytes) -> bytes:
     return next((content[len(mark) :] for mark, _ in _BOMS if content.startswith(mark)), content)
 
 
-def _cp1252(content: bytes) -> str:
+def _decode_cp1252(content: bytes) -> str:
     return content.decode("latin-1").translate(dict(enumerate(_CP1252)))

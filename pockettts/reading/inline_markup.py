@@ -1,13 +1,13 @@
-"""Markup in plain text: Markdown, HTML and SSML as people paste them. What is not well-formed is text, and keeps every word.
+"""Remove markup from plain text: Markdown, HTML and SSML. Markup that is not well-formed is text.
 
-`unmarked` gives as many lines as it gets. A break that HTML asks for within a line is a vertical tab, which `str.splitlines` takes for
-the end of a line. How a word is to be said, `[Nguyen](win)` or `<sub alias="...">`, stays in the text as a note for `normalize`.
+`strip_markup` keeps the number of lines. A line break of HTML within a line becomes a vertical tab, which `str.splitlines` treats as
+the end of a line. Respellings, `[Nguyen](win)` or `<sub alias="...">`, become notes in the text, for `normalize`.
 """
 
 import re
 
 BREAK = "\v"
-NOTE = re.compile("\ue000([^\ue000-\ue002]*)\ue001([^\ue000-\ue002]*)\ue002")  # what is written; what is said
+NOTE = re.compile("\ue000([^\ue000-\ue002]*)\ue001([^\ue000-\ue002]*)\ue002")  # the written text; its spoken form
 NOTE_MARKS = re.compile("[\ue000-\ue002]")
 
 # --- HTML and SSML ---
@@ -43,7 +43,7 @@ CODE = re.compile(r"(?<!`)(`{1,2})(?!`)[ ]?([^`\n]+?)[ ]?\1(?!`)")
 IMAGE_OR_LINK = re.compile(
     r"(!?)\[([^\[\]\n]*(?:\[[^\[\]\n]*\][^\[\]\n]*)*)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*\)"
 )
-SAID = re.compile(r"\[([^\[\]\n]+)\]\(([^\W\d_][\w'\u2019 -]*)\)")
+RESPELLED = re.compile(r"\[([^\[\]\n]+)\]\(([^\W\d_][\w'\u2019 -]*)\)")
 REFERENCE = re.compile(r"\[([^\[\]\n]+)\]\[([^\[\]\n]*)\]")
 AUTOLINK = re.compile(r"<((?:https?://|mailto:|www\.)[^\s<>]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+)>")
 EMPHASIS = [
@@ -58,7 +58,7 @@ INNER_BOLD = re.compile(
 ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
-def unmarked(text: str) -> str:
+def strip_markup(text: str) -> str:
     """Remove markup. The number of lines stays the same."""
     if not ANY_MARKUP.search(text):
         return text
@@ -80,9 +80,9 @@ def is_ssml(text: str) -> bool:
     )
 
 
-def noted(written: str, said: str) -> str:
+def make_note(written: str, spoken: str) -> str:
     """A note: a text and its spoken form."""
-    return f"\ue000{written}\ue001{said}\ue002" if written.strip() and said.strip() else written
+    return f"\ue000{written}\ue001{spoken}\ue002" if written.strip() and spoken.strip() else written
 
 
 def split_notes(text: str) -> tuple[str, list[tuple[int, int, str]]]:
@@ -126,7 +126,7 @@ def _without_tags(text: str) -> str:
         if name in UNSEEN and closing is not None and not tag["close"]:
             done = closing.end()
         elif name == "sub" and (alias := _attributes(tag).get("alias")) and closing is not None and not tag["close"]:
-            out.append(noted(_flat(text[tag.end() : closing.start()]), alias))
+            out.append(make_note(_flat(text[tag.end() : closing.start()]), alias))
             done = closing.end()
         elif name in ("br", "hr") or name in BLOCKS:
             out.append(BREAK)
@@ -191,9 +191,9 @@ def _ssml(text: str) -> str:
             (_unescaped(m[2] or m[3] or m[4] or "") for m in ATTRIBUTE.finditer(given) if m[1].lower() == name), ""
         )
 
-    text = SUB.sub(lambda match: noted(_flat(match[2]), attribute(match[1], "alias")), text)
+    text = SUB.sub(lambda match: make_note(_flat(match[2]), attribute(match[1], "alias")), text)
     return SAY_AS.sub(
-        lambda match: noted(
+        lambda match: make_note(
             _flat(match[2]),
             f"\ue003{attribute(match[1], 'interpret-as').lower()}\ue003{attribute(match[1], 'format').lower()}\ue003",
         ),
@@ -286,6 +286,6 @@ def _inline(line: str, names: set[str]) -> str:
 
 def _link(match: re.Match[str]) -> str:
     """The text of a link; or a note for `[Nguyen](win)`, if the target is not an address."""
-    if not match[1] and SAID.fullmatch(match[0]) and match[2].strip():
-        return noted(match[2], match[3])
+    if not match[1] and RESPELLED.fullmatch(match[0]) and match[2].strip():
+        return make_note(match[2], match[3])
     return match[2]

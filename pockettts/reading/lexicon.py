@@ -1,7 +1,7 @@
 """Pronunciation lists: respellings of words.
 
-A file has lines `word<tab or two spaces>respelling`; `#` starts a comment, and a line `[de]` says that what follows is for German alone,
-`[*]` for all again. Words are compared whole, and without regard to case unless the entry has capitals.
+A line of the file is `word<tab or two spaces>respelling`. `#` starts a comment. After a line `[de]`, the entries are for German only; after
+`[*]`, for all languages. An entry matches whole words. An entry without capitals ignores case.
 """
 
 import os
@@ -29,7 +29,7 @@ class Lexicon:
     entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def table(self, code: str) -> dict[str, str]:
-        """The entries for a language; its own before those of all."""
+        """The entries for a language; its own entries replace those for all languages."""
         return {**self.entries.get("*", {}), **self.entries.get(code, {})}
 
     def __hash__(self) -> int:
@@ -40,12 +40,12 @@ EMPTY = Lexicon()
 
 
 def read_lexicon(path: str | Path) -> Lexicon:
-    """A list of respellings. Raises TextError: the file can't be read, or has a malformed line."""
+    """Read a list. Raises TextError if the file can't be read, or has a malformed line."""
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise TextError(f"{path} is longer than {MAX_BYTES >> 20} MB: that is no pronunciation list")
+            raise TextError(f"{path} is longer than {MAX_BYTES >> 20} MB: this is not a pronunciation list")
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise TextError(f"can't read {path} ({error.strerror or error}): give a pronunciation list") from None
@@ -70,10 +70,10 @@ def parse_lexicon(lines: Iterable[str], name: str) -> Lexicon:
         match = ENTRY.fullmatch(line) or SINGLE.fullmatch(line)
         if not match or not WORD.search(match[1]):
             raise TextError(
-                f"{name}, line {number}: {line[:40]!r} is no entry: write a word, two spaces, and how to say it"
+                f"{name}, line {number}: {line[:40]!r} is not an entry: write a word, two spaces, and how to say it"
             )
-        word, said = match[1], re.sub(r"\s#\s.*", "", match[2]).strip()
-        entries.setdefault(section, {})[word] = said
+        word, spoken = match[1], re.sub(r"\s#\s.*", "", match[2]).strip()
+        entries.setdefault(section, {})[word] = spoken
     return Lexicon(entries)
 
 
@@ -93,7 +93,7 @@ def default_path() -> Path:
 def find_lexicon(path: str | Path | None) -> Lexicon:
     """Read the list at a path. None: the user's own list, if there is one; "": an empty list.
 
-    A file that has not changed since is not read again. Raises TextError as `read_lexicon`.
+    Lists are cached until their file changes. Raises TextError as `read_lexicon`.
     """
     if path is None:
         path = default_path()
@@ -104,10 +104,10 @@ def find_lexicon(path: str | Path | None) -> Lexicon:
     try:
         stat = os.stat(path)
     except OSError:
-        return read_lexicon(path)  # says why
-    return _unchanged(str(path), stat.st_mtime_ns, stat.st_size)
+        return read_lexicon(path)  # raises a TextError with the reason
+    return _read_cached(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(8)
-def _unchanged(path: str, changed: int, size: int) -> Lexicon:
+def _read_cached(path: str, changed: int, size: int) -> Lexicon:
     return read_lexicon(path)

@@ -52,7 +52,7 @@ def read_pdf(name: str, content: bytes, max_bytes: int) -> Pdf:
     if not any(page.strip() for page in pages):
         raise TextError(f"{name} has no text: its pages are pictures, which need text recognition first")
     pages = _without_edges(pages)
-    pdf.chapters = _at_outline(pages, outline) if len(outline) > 1 else split_chapters(_joined(pages))
+    pdf.chapters = _split_at_outline(pages, outline) if len(outline) > 1 else split_chapters(_join_pages(pages))
     return pdf
 
 
@@ -87,12 +87,12 @@ def _without_edges(pages: list[str]) -> list[str]:
     counts: Counter[str] = Counter()
     for lines in split:
         counts.update({_shape(line) for line in lines[:EDGE] + lines[-EDGE:]})
-    least = max(3, len(pages) // 5)
+    min_count = max(3, len(pages) // 5)
     for lines in split:
         for place in (0, -1):
             for _ in range(EDGE):
                 if lines and (
-                    counts[_shape(lines[place])] >= least
+                    counts[_shape(lines[place])] >= min_count
                     or re.fullmatch(r"\W*(?:page )?\d{1,5}\W*", lines[place], re.I)
                 ):
                     lines.pop(place)
@@ -103,16 +103,16 @@ def _shape(line: str) -> str:
     return re.sub(r"\d+", "#", " ".join(line.split()).lower())
 
 
-def _joined(pages: list[str]) -> str:
+def _join_pages(pages: list[str]) -> str:
     """Join pages to one text, and words that were hyphenated at line ends."""
     return re.sub(r"(?<=[^\W\d_])[-\u00ad\u2010]\n(?=[^\W\d_A-Z])", "", "\n".join(pages))
 
 
-def _at_outline(pages: list[str], outline: list[tuple[str, int]]) -> list[tuple[str, str]]:
+def _split_at_outline(pages: list[str], outline: list[tuple[str, int]]) -> list[tuple[str, str]]:
     starts: dict[int, str] = {}
     for title, page in outline:
         starts.setdefault(page, title)
     bounds = [*sorted(starts), len(pages)]
-    front = _joined(pages[: bounds[0]])
-    chapters = [(starts[start], _joined(pages[start:end])) for start, end in zip(bounds, bounds[1:], strict=False)]
+    front = _join_pages(pages[: bounds[0]])
+    chapters = [(starts[start], _join_pages(pages[start:end])) for start, end in zip(bounds, bounds[1:], strict=False)]
     return [("", front), *chapters] if front.strip() else chapters

@@ -15,19 +15,19 @@ HEADING = re.compile(
     rf"(?:(?:{NAMES})\s+[\w-]+(?:\s*[.:\u2013\u2014-].{{0,80}})?|\d{{1,3}}\.\s+(?:{NAMES})|{SINGLE})\s*[.:]?", re.I
 )
 NUMBER = re.compile(r"(?:\d{1,3}|[IVXLC]{1,8})\.?")
-# The lines around a text of Project Gutenberg. Its licence is before the first and after the last.
+# The lines around a text of Project Gutenberg. Its license is before the first and after the last.
 _MARKED = r"OF (?:THE|THIS) PROJECT GUTENBERG(?:[^*\n]|\n(?!\s*\n)){0,300}(?:\*\*\*)?"
-LICENCE_ENDS = re.compile(rf"^[ \t]*\*\*\* ?START {_MARKED}", re.M)
-LICENCE_STARTS = re.compile(
+LICENSE_ENDS = re.compile(rf"^[ \t]*\*\*\* ?START {_MARKED}", re.M)
+LICENSE_STARTS = re.compile(
     rf"^[ \t]*(?:\*\*\* ?END {_MARKED}|End of (?:the )?Project Gutenberg(?:'s|\u2019s)? [^\n]{{1,200}}$)", re.M
 )
 
 
-def without_licence(texts: list[str]) -> list[str]:
-    """The paragraphs of a book without the licence of Project Gutenberg. Removed paragraphs become ""."""
-    starts = ((n, match.end()) for n, text in enumerate(texts) if (match := LICENCE_ENDS.search(text)))
+def without_license(texts: list[str]) -> list[str]:
+    """The paragraphs of a book without the license of Project Gutenberg. Removed paragraphs become ""."""
+    starts = ((n, match.end()) for n, text in enumerate(texts) if (match := LICENSE_ENDS.search(text)))
     first, start = next(starts, (0, 0))
-    ends = ((n, match.start()) for n, text in enumerate(texts) if n >= first and (match := LICENCE_STARTS.search(text)))
+    ends = ((n, match.start()) for n, text in enumerate(texts) if n >= first and (match := LICENSE_STARTS.search(text)))
     last, end = next(ends, (len(texts), None))
     kept = [""] * len(texts)
     for number in range(first, min(last + 1, len(texts))):
@@ -38,7 +38,7 @@ def without_licence(texts: list[str]) -> list[str]:
 def split_chapters(text: str) -> list[tuple[str, str]]:
     """The chapters as (title, text). The title is the first line. The text before the first heading has no title."""
     if "PROJECT GUTENBERG" in text:
-        text = without_licence([text])[0] + "\n"
+        text = without_license([text])[0] + "\n"
     lines = text.splitlines()
     starts = _starts(lines, HEADING) or _numbered(lines)
     if not starts:

@@ -51,7 +51,7 @@ def _is_end(text: str, stop: re.Match[str], language: Language) -> bool:
         if is_name and not ADDRESS.search(text, max(0, stop.start() - 50), stop.start() - len(before)):  # "St. Louis"
             return False
     keys = (key, key[:1].lower() + key[1:])
-    if any(key in language.before_numbers for key in keys) and after[0].isdecimal():
+    if any(key in language.number_abbreviations for key in keys) and after[0].isdecimal():
         return False
     if any(key in language.abbreviations for key in keys):
         return False

@@ -1,8 +1,8 @@
-"""Signs in quotation marks or brackets, called by their names: `press "+"`."""
+"""Signs in quotation marks or brackets, which are read by name: `press "+"`."""
 
 import re
 
-from .context import Found
+from .context import SpokenForm
 from .languages.base import Language
 
 QUOTED_SIGNS = re.compile(
@@ -14,10 +14,10 @@ SENTENCE_MARKS = ".!?\u2026,;:-\u2013\u2014'\u2019"
 BEHIND_WORD = re.compile(r"[^\W\d_]{2,} \Z")
 
 
-def named_signs(text: str, i: int, language: Language) -> Found | None:
-    """The names of the signs at i, if there is nothing else between the marks around them.
+def named_signs(text: str, i: int, language: Language) -> SpokenForm | None:
+    """The names of the signs at i, if the quotation marks or brackets around them contain nothing else.
 
-    Marks that end a sentence can be a whole speech, `"?"`: they are named only behind a word.
+    Sentence marks such as `"?"` are named only after a word, because they can be a quotation of their own.
     """
     match = QUOTED_SIGNS.match(text, i - 1)
     if match is None:
@@ -28,7 +28,7 @@ def named_signs(text: str, i: int, language: Language) -> Found | None:
     if not signs.strip(SENTENCE_MARKS) and (len(signs) > 1 or not BEHIND_WORD.search(text, 0, i - 1)):
         return None
     names = [
-        language.sign_names.get(sign) or language.in_addresses.get(sign) or language.symbols.get(sign, "")
+        language.sign_names.get(sign) or language.address_marks.get(sign) or language.symbols.get(sign, "")
         for sign in signs
     ]
     return (match.end(1), " ".join(names)) if all(names) else None

@@ -1,4 +1,4 @@
-"""Subtitles, SubRip (.srt) and WebVTT (.vtt), as texts with times."""
+"""Read subtitles, SubRip (.srt) and WebVTT (.vtt)."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SPEAKER = re.compile(r"<v(?:\.[\w.-]+)*\s+([^>\n]{1,80})>")
 
 @dataclass(frozen=True)
 class Cue:
-    """A text and when it is shown, in seconds. speaker: of WebVTT's <v NAME>; "" if it does not say."""
+    """A text with its start and end in seconds. speaker: the name in WebVTT's <v NAME>; "": unknown."""
 
     start: float
     end: float
@@ -21,13 +21,13 @@ class Cue:
 
 
 def is_subtitles(text: str) -> bool:
-    """Whether a text file has subtitles: WebVTT's first line, or SubRip's number and times."""
+    """Whether a text is subtitles, by the first line of WebVTT or the first times of SubRip."""
     return text.startswith("WEBVTT") or re.match(r"\s*\d+\s*\n\s*\d+:\d{2}:\d{2}[,.]\d{1,3}\s*-->", text) is not None
 
 
 def read_cues(text: str, name: str) -> list[Cue]:
     """The cues of subtitles that have text, by start. Raises TextError if there are none."""
-    from html import unescape  # a slow import, and few texts are subtitles
+    from html import unescape  # a slow import that few texts need
 
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     marks = list(TIMES.finditer(text))

@@ -1,8 +1,8 @@
-"""Text to token ids and back: SentencePiece models, and the `tokenizer.json` that most official configs name.
+"""Text to token ids and back: SentencePiece models, and `tokenizer.json`, which most official configs use.
 
-A `tokenizer.json` is a Unigram vocabulary: pieces with log probabilities. Its segmentation is the same Viterbi search
-as SentencePiece's (Kudo 2018, arXiv:1804.10959), but in float64, where SentencePiece sums in float32: on long lines and
-on repeated marks ("......") the two choose different pieces. So the search is here, and no second library is needed.
+A `tokenizer.json` is a Unigram vocabulary: pieces with log probabilities. Its segmentation is a Viterbi search (Kudo 2018,
+arXiv:1804.10959) like that of SentencePiece, but in float64 instead of float32. On long lines and repeated marks ("......") the results
+differ, so SentencePiece can't be used for it.
 """
 
 import json
@@ -35,27 +35,28 @@ EXPECTED = {
 
 
 class Tokenizer(Protocol):
-    """`encode` and `decode` are the official package's; `pieces` and `join` do the same on text, without loss."""
+    """`encode` and `decode` work as in the official package. `pieces` and `join` are their lossless counterparts on text."""
 
     vocab_size: int
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text, start token included where the file asks for one."""
+        """The token ids of a text, with a start token if the file has one."""
 
     def decode(self, ids: list[int]) -> str:
-        """Text of token ids, without special tokens; bytes that are no character, and unknown tokens, show as marks."""
+        """The text of token ids, without special tokens. Invalid bytes and unknown tokens become replacement characters."""
 
     def pieces(self, text: str) -> list[str]:
         """The text of each token of `encode(text)`."""
 
     def join(self, pieces: list[str]) -> str:
-        """Text of a run of pieces, unknown characters included."""
+        """The text of consecutive pieces, including unknown characters."""
 
 
 def load_tokenizer(path: Path, n_bins: int) -> Tokenizer:
     """Read a SentencePiece `.model` or a `tokenizer.json` (Unigram with byte fallback) of exactly `n_bins` tokens.
 
-    Raises WeightsError if the file is missing, damaged, not a tokenizer, of an unsupported kind, or another model's.
+    Raises:
+        WeightsError: the file is missing, damaged, not a tokenizer, not supported, or of another model.
     """
     path = Path(path)
     try:
@@ -104,7 +105,7 @@ class SentencePieceTokenizer:
 
 
 class UnigramTokenizer:
-    """A tokenizer.json (`data`: its bytes) of the one kind that the official configs use."""
+    """A tokenizer.json (`data`: its bytes) with the settings of the official configs."""
 
     def __init__(self, data: bytes):
         spec = json.loads(data, parse_float=_rust_float)
@@ -158,7 +159,7 @@ class UnigramTokenizer:
         return text
 
     def _tokens(self, text: str) -> list[tuple[int, str]]:
-        """Each token with the text it stands for; of a character spelled in bytes the first token has it all."""
+        """Each token with its text. The first byte token of a character has the whole character, the others have ""."""
         tokens = [(i, "") for i in self._before]
         for n, part in enumerate(self._added_pattern.split(text)):
             if n % 2:  # split() puts the matches at the odd indices
@@ -173,10 +174,10 @@ class UnigramTokenizer:
         return tokens + [(i, "") for i in self._after]
 
     def _segment(self, text: str) -> list[str]:
-        """The likeliest pieces of a text (Viterbi); among equals the one found first, as in `tokenizers`."""
+        """The most likely pieces of a text (Viterbi). Of equally likely ones, the first found, as in `tokenizers`."""
         size = len(text)
-        best = [0.0] + [-math.inf] * size  # log probability of the best way to write text[:end]
-        start = [0] * (size + 1)  # where the last piece of that way starts
+        best = [0.0] + [-math.inf] * size  # log probability of the best segmentation of text[:end]
+        start = [0] * (size + 1)  # the start of its last piece
         for i in range(size):
             here = best[i]
             for end in range(i + 1, min(i + self._longest, size) + 1):
@@ -193,9 +194,9 @@ class UnigramTokenizer:
 
 
 def _rust_float(literal: str) -> float:
-    """A number as `tokenizers` (serde_json) reads it: its digits over a power of ten, at times 1 ulp off.
+    """Parse a number like `tokenizers` (serde_json): its digits divided by a power of ten, which can be 1 ulp off.
 
-    That ulp decides between ways to write "bbbbb" that would be equally likely.
+    This ulp decides between segmentations of "bbbbb" that are equally likely otherwise.
     """
     digits, _, power = literal.lower().partition("e")
     whole, _, fraction = digits.partition(".")
@@ -203,7 +204,7 @@ def _rust_float(literal: str) -> float:
 
 
 def _template(post_processor: dict[str, Any] | None) -> tuple[list[int], list[int]]:
-    """The ids before and after every text (official files: the start token before it)."""
+    """The ids before and after every text. In the official files: a start token before it."""
     if post_processor is None:
         return [], []
     if post_processor["type"] != "TemplateProcessing":

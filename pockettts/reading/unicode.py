@@ -11,34 +11,34 @@ from typing import Literal
 
 Emoji = Literal["drop", "read"]  # how pictographs are read
 
-# ESC [ 3 1 m and its like (CSI); ESC ] ... BEL (OSC); ESC and one character. C1 controls are single characters for ESC and one more.
+# CSI: ESC [ 3 1 m; OSC: ESC ] ... BEL; ESC and one character. A C1 control character stands for ESC and one character.
 ESCAPES = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?|\x1b[ -/]*[0-~]?"
 )
 SPACING = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"  # control characters that separate words and lines
-UNSEEN = ("VARIATION SELECTOR", "COMBINING GRAPHEME JOINER", "HANGUL FILLER", "HALFWIDTH HANGUL FILLER")
+INVISIBLE_NAMES = ("VARIATION SELECTOR", "COMBINING GRAPHEME JOINER", "HANGUL FILLER", "HALFWIDTH HANGUL FILLER")
 # Kinds of compatibility characters that are another way to write the same letter; superscripts and fractions mean something else.
-SAME = ("<font>", "<wide>", "<narrow>")
-SAME_IF_LETTER = ("<compat>", "<circle>", "<square>", "<sub>")
+EQUIVALENT = ("<font>", "<wide>", "<narrow>")
+EQUIVALENT_IF_LETTER = ("<compat>", "<circle>", "<square>", "<sub>")
 LETTER = r"[^\W\d_\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f\u2150-\u215f\u2189]"  # regex: no digits, nor ² and ½
 SIGNS = "&%@\u00a7"  # marks that are words by themselves
 
 
-def visible(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """Remove invisible characters; line breaks and spaces stay."""
     if text.isprintable():
         return text
     text = ESCAPES.sub("", text)
-    unseen: dict[int, None] = {ord(character): None for character in set(text) if is_invisible(character)}
-    return text.translate(unseen) if unseen else text
+    invisible: dict[int, None] = {ord(character): None for character in set(text) if is_invisible(character)}
+    return text.translate(invisible) if invisible else text
 
 
-def composed(text: str) -> str:
-    """A text in NFC, with compatibility letters as the letters that they stand for."""
+def compose(text: str) -> str:
+    """The text in NFC, with compatibility letters replaced by the letters that they stand for."""
     if text.isascii():
         return text
     text = unicodedata.normalize("NFC", text)
-    others = {ord(character): other for character in set(text) if (other := compatible(character)) != character}
+    others = {ord(character): other for character in set(text) if (other := base_character(character)) != character}
     return text.translate(others) if others else text
 
 
@@ -47,27 +47,27 @@ def is_invisible(character: str) -> bool:
     category = unicodedata.category(character)
     if category in ("Cc", "Cf", "Co"):
         return character not in SPACING
-    return category in ("Mn", "Lo") and unicodedata.name(character, "").startswith(UNSEEN)
+    return category in ("Mn", "Lo") and unicodedata.name(character, "").startswith(INVISIBLE_NAMES)
 
 
 @lru_cache(4096)
-def compatible(character: str) -> str:
+def base_character(character: str) -> str:
     """The character that a compatibility character stands for; else the character itself."""
     kind = unicodedata.decomposition(character).partition(" ")[0]
-    is_same = kind in SAME or kind in SAME_IF_LETTER and unicodedata.category(character)[0] in "LNS"
+    is_same = kind in EQUIVALENT or kind in EQUIVALENT_IF_LETTER and unicodedata.category(character)[0] in "LNS"
     return unicodedata.normalize("NFKC", character).strip() or character if is_same else character
 
 
 @lru_cache(4096)
 def is_spoken(character: str) -> bool:
-    """A letter, a number, a currency or one of the few marks that are words by themselves."""
+    """Whether a character is a letter, a number, a currency or a mark of SIGNS."""
     category = unicodedata.category(character)
     return category[0] in "LN" or category == "Sc" or character in SIGNS
 
 
 @lru_cache(4096)
 def is_pictograph(character: str) -> bool:
-    """Emoji and their like: symbols of the blocks of pictographs."""
+    """Whether a character is an emoji or a symbol of the pictograph blocks."""
     code = ord(character)
     is_in_block = code >= 0x1F000 or 0x2300 <= code < 0x2400 or 0x2600 <= code < 0x27C0 or 0x2B00 <= code < 0x2C00
     return is_in_block and unicodedata.category(character) == "So"

@@ -33,7 +33,7 @@ def split_at_voices(text: str, known: Callable[[str], bool]) -> list[tuple[str, 
             parts.append((voice, before, silence))
             silence = 0.0
         after = text[mark.end() :]
-        silence = max(silence, _gap(before, after))
+        silence = max(silence, _pause_seconds(before, after))
         voice, done, kept = name, mark.end(), ""
     rest = kept + text[done:]
     if rest.strip() or not parts:
@@ -41,7 +41,7 @@ def split_at_voices(text: str, known: Callable[[str], bool]) -> list[tuple[str, 
     return parts
 
 
-def _gap(before: str, after: str) -> float:
+def _pause_seconds(before: str, after: str) -> float:
     """The pause that the line breaks around a mark stand for."""
     space = before[len(before.rstrip()) :] + after[: len(after) - len(after.lstrip())]
     lines = space.count("\n")

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from .wyoming import WyomingServer
 
 logger = logging.getLogger("pockettts.server")
-_OTHERS = 4  # threads beside those that speak, for /health and for 503 when all places are taken
+_SPARE_THREADS = 4  # additional threads, for /health and for 503 when all places are taken
 
 
 class Server:
-    """A server that listens as soon as it is made; `run` answers the requests.
+    """A server. The constructor opens its ports; `run` serves requests.
 
     Args:
         sources: the models. The first one is loaded now; it speaks for requests that name none of them.
@@ -45,7 +45,7 @@ class Server:
         self.web: WebServer | None = None
         self.wyoming: WyomingServer | None = None
         self.announcement: Announcement | None = None
-        host, port, option, threads = settings.host, settings.port, "--port", self.app.places + _OTHERS
+        host, port, option, threads = settings.host, settings.port, "--port", self.app.places + _SPARE_THREADS
         try:
             self.web = WebServer(self.app.wsgi, host, port, threads, settings.max_body)
             if settings.wyoming_port is not None:
@@ -56,9 +56,9 @@ class Server:
         except (OSError, ValueError) as error:  # waitress raises ValueError for a host that has no address
             self._close()
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).rstrip(".")
-            raise OptionError(f"can't listen on {host}:{port} ({reason}): take another --host or {option}") from None
+            raise OptionError(f"can't listen on {host}:{port} ({reason}): use another --host or {option}") from None
         if self.wyoming and settings.zeroconf is not None:
-            self.announcement = _announced(settings.zeroconf, host, self.wyoming.port)
+            self.announcement = _announce(settings.zeroconf, host, self.wyoming.port)
 
     @property
     def addresses(self) -> list[str]:
@@ -66,7 +66,7 @@ class Server:
         return self.web.addresses + ([self.wyoming.address] if self.wyoming else [])
 
     def run(self) -> None:
-        """Answer requests until `web.stop()`. Responses in progress then have `drain_seconds` to end."""
+        """Serve until `web.stop()`. Responses in progress then have `drain_seconds` to end."""
         assert self.web is not None
         try:
             if self.wyoming:
@@ -92,7 +92,7 @@ class Server:
                 part.close()
 
 
-def _announced(name: str, host: str, port: int) -> "Announcement | None":
+def _announce(name: str, host: str, port: int) -> "Announcement | None":
     """Announce the Wyoming server in the local network. Returns None, with a warning, if that fails."""
     from .discovery import Announcement
 

@@ -88,9 +88,9 @@ class App:
         speech = read(bottle.request, self.settings, lambda name: self.models.entry(name).options)
         entry = self.models.entry(speech.model)
         voice = "upload" if isinstance(speech.voice, bytes) else speech.voice or entry.names.default
-        client.figures |= {"characters": len(speech.text), "voice": voice}
+        client.log_fields |= {"characters": len(speech.text), "voice": voice}
         if len(self.models.entries) > 1:
-            client.figures["model"] = entry.name
+            client.log_fields["model"] = entry.name
         response = self.responses.start(speech, client)
         bottle.response.content_type = _content_type(speech)
         bottle.response.headers.update(
@@ -143,7 +143,7 @@ class App:
             voice = self.models.voices.add(model, taken, upload.name, upload.data, upload.suffix)
         finally:
             self.models.release(entry)
-        client.figures["voice"] = voice.name
+        client.log_fields["voice"] = voice.name
         return {"id": voice.name, "object": "audio.voice", "name": voice.name, "created_at": int(time.time())}
 
     def remove_voice(self, name: str) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class App:
             ("pockettts_streams", "gauge", "Texts that are being spoken (live) or waiting (queued).",
              [("", {"state": "live"}, stats.live), ("", {"state": "queued"}, stats.queued)]),
             ("pockettts_streams_total", "counter", "Texts, by how they ended.", [("", {"end": end}, n) for end, n in ended.items()]),
-            ("pockettts_audio_seconds_total", "counter", "Seconds of audio made.", [("", {}, stats.audio)]),
+            ("pockettts_audio_seconds_total", "counter", "Seconds of generated audio.", [("", {}, stats.audio)]),
             ("pockettts_ttfa_seconds", "histogram", "Seconds from the arrival of a text to its first audio.", buckets(stats.ttfa)),
             ("pockettts_rtf", "histogram", "Processing time / audio time.", buckets(stats.rtf)),
             ("pockettts_voice_cache_bytes", "gauge", "Voice states in memory.", [("", {}, cached)]),
@@ -205,7 +205,7 @@ class App:
         """Wraps each handler: notes the route for the log, and turns errors into responses."""
 
         def handle(*args: str, **kwargs: str) -> object:
-            bottle.request.environ["pockettts.client"].figures["route"] = bottle.request.route.rule
+            bottle.request.environ["pockettts.client"].log_fields["route"] = bottle.request.route.rule
             try:
                 return handler(*args, **kwargs)
             except PocketTTSError as error:
@@ -230,8 +230,8 @@ class App:
         return self._error(status, f"{what}; /openapi.json lists the routes")
 
     def _error(self, status: int, message: str, param: str | None = None) -> bytes:
-        bottle.request.environ["pockettts.client"].figures["error"] = message
-        line, headers, body = errors.answer(bottle.request.path, status, message, param)
+        bottle.request.environ["pockettts.client"].log_fields["error"] = message
+        line, headers, body = errors.error_response(bottle.request.path, status, message, param)
         bottle.response.status = line
         bottle.response.headers.update(headers)
         return body
@@ -258,7 +258,7 @@ def openapi() -> bytes:
     """The OpenAPI description of the server, as JSON."""
     description = yaml.safe_load((Path(__file__).parent / "openapi.yaml").read_text("utf-8"))
     description["info"]["version"] = __version__
-    options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.least, "maximum": n.most,
+    options = {name: {"type": ["integer" if n.kind is int else "number", "null"], "minimum": n.minimum, "maximum": n.maximum,
                       "description": n.about} for name, n in SPEECH_OPTIONS.items()}  # fmt: skip
     schemas = description["components"]["schemas"]
     for schema in ("Speech", "SpeechForm", "OpenAISpeech", "CaptionedSpeech"):

@@ -6,14 +6,21 @@ from http.client import responses
 from ..errors import AudioError, BusyError, OptionError, PocketTTSError, TextError, VoiceError
 
 _STATUS = {TextError: 422, OptionError: 422, VoiceError: 422, AudioError: 422, BusyError: 503}
-_OFFICIAL_400 = (None, "voice", "voice_url", "voice_wav")  # wrong values for which the official server answers 400
-RETRY_AFTER = "1"  # seconds; speaking a sentence takes about as long
+_OFFICIAL_400 = (
+    None,
+    "voice",
+    "voice_url",
+    "voice_wav",
+)  # the official server returns 400 for wrong values of these fields
+RETRY_AFTER = "1"  # seconds, about the time to speak a sentence
 
 
 class RequestError(PocketTTSError):
-    """A request that is answered with an error.
+    """A request that gets an error response.
 
-    status: of HTTP; 422 means a wrong value. param: the field with the wrong value.
+    Attributes:
+        status: HTTP status; 422 means a wrong value.
+        param: the field with the wrong value.
     """
 
     def __init__(self, message: str, status: int = 422, param: str | None = None) -> None:
@@ -27,14 +34,14 @@ def status_of(error: PocketTTSError) -> int:
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
 
 
-def answer(path: str, status: int, message: str, param: str | None = None) -> tuple[str, dict[str, str], bytes]:
-    """Status line, headers and body of an error.
+def error_response(path: str, status: int, message: str, param: str | None = None) -> tuple[str, dict[str, str], bytes]:
+    """The status line, headers and body of an error response.
 
     Args:
-        path: of the request; it decides the form of the body.
-        status: 422 for a wrong value; OpenAI's servers and the official one say 400 for most of these.
-        message: for people.
-        param: the field that has the wrong value.
+        path: path of the request; it determines the form of the body.
+        status: HTTP status. 422, for a wrong value, may become 400, as on OpenAI's servers and the official one.
+        message: one line for people.
+        param: the field with the wrong value.
     """
     headers = {"Content-Type": "application/json"}
     body: dict[str, object]
@@ -57,6 +64,6 @@ def answer(path: str, status: int, message: str, param: str | None = None) -> tu
 
 
 def _field_error(message: str, param: str | None) -> dict[str, object]:
-    """An entry of the list that FastAPI, which the official server uses, gives for a field that is missing or wrong."""
+    """A field error in the format of FastAPI, which the official server uses."""
     kind = "missing" if " is missing" in message else "value_error"
     return {"type": kind, "loc": ["body", param], "msg": message, "input": None}

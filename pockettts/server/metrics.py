@@ -9,7 +9,7 @@ from ..engine import Histogram
 Sample = tuple[str, dict[str, str], float]  # a suffix of the name, labels, a value
 
 
-class Tally:
+class LabeledCounter:
     """A counter with labels. Thread-safe."""
 
     def __init__(self) -> None:

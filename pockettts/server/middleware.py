@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from bottle import Bottle, HTTPError
 
 from . import errors
-from .metrics import Tally
+from .metrics import LabeledCounter
 from .responses import Client
 from .settings import Settings
 
@@ -27,12 +27,12 @@ App: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 class Middleware:
     """A WSGI application around another one.
 
-    `environ["pockettts.client"]` is the Client. The inner application adds to its `figures`, among them the route.
+    `environ["pockettts.client"]` is the Client. The inner application adds to its `log_fields`, among them the route.
     """
 
     def __init__(self, app: Bottle, settings: Settings) -> None:
         self.app, self.settings = app, settings
-        self.requests, self.broken = Tally(), Tally()
+        self.requests, self.broken = LabeledCounter(), LabeledCounter()
         self.cut_off = "the client left"  # why a response ended early, if nothing failed
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -41,14 +41,14 @@ class Middleware:
         client.hang_up = environ.get("pockettts.hang_up", client.hang_up)
         environ["pockettts.client"] = client
         environ["PATH_INFO"] = _without_extra_slashes(environ.get("PATH_INFO", ""))
-        answer = _Answer(self, environ, client)
+        response = _LoggedBody(self, environ, client)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
-            answer.status = int(status[:3])
+            response.status = int(status[:3])
             return start_response(status, headers + self._for_origin(environ), exc_info)
 
-        answer.body = self._inner(environ)(environ, start)
-        return answer
+        response.body = self._inner(environ)(environ, start)
+        return response
 
     def _inner(self, environ: Environ) -> App:
         path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
@@ -59,14 +59,14 @@ class Middleware:
             and not (path in _OPEN or path.startswith("/static/"))
             and not self._knows_the_key(environ)
         ):
-            return _refused(path, 401, "this server needs an API key: send `Authorization: Bearer KEY`")
+            return _error_app(path, 401, "this server needs an API key: send `Authorization: Bearer KEY`")
         if int(environ.get("CONTENT_LENGTH") or 0) > self.settings.max_body:
-            return _refused(path, 413, f"the body is larger than {self.settings.max_body / 2**20:.1f} MB: send less")
+            return _error_app(path, 413, f"the body is larger than {self.settings.max_body / 2**20:.1f} MB: send less")
         app: App = self.app
         return app
 
     def allowed(self, path: str) -> str:
-        """The methods of a path, as in an Allow header; empty if there is no such path."""
+        """The allowed methods of a path, as in an Allow header; "" if the path does not exist."""
         if path == "*":  # the server as a whole
             return _METHODS
         try:
@@ -98,15 +98,15 @@ class Middleware:
 
     def log(self, environ: Environ, client: Client, status: int, size: int, error: str | None) -> None:
         """Write one line for a request that has ended."""
-        figures = client.figures
-        route = figures.pop("route", "other")
+        fields = client.log_fields
+        route = fields.pop("route", "other")
         self.requests.add(route=route, status=str(status))
         if error:
             self.broken.add(route=route)
         entry = {
             "client": environ.get("REMOTE_ADDR", ""), "method": environ["REQUEST_METHOD"], "path": environ.get("PATH_INFO", ""),
             "status": status, "seconds": round(monotonic() - client.arrived, 4), "bytes": size,
-            **{name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()},
+            **{name: round(value, 4) if isinstance(value, float) else value for name, value in fields.items()},
         }  # fmt: skip
         if error:
             entry["error"] = error
@@ -116,11 +116,11 @@ class Middleware:
         logger.info("%s", _printable(" ".join(words)), extra={"fields": entry})
 
 
-class _Answer:
+class _LoggedBody:
     """The body of a response; it writes the log line when it ends."""
 
-    def __init__(self, front: Middleware, environ: Environ, client: Client) -> None:
-        self.front, self.environ, self.client = front, environ, client
+    def __init__(self, middleware: Middleware, environ: Environ, client: Client) -> None:
+        self.middleware, self.environ, self.client = middleware, environ, client
         self.body: Iterable[bytes] = ()
         self.status, self.size, self.whole = 500, 0, False
         self.error: str | None = None
@@ -138,8 +138,8 @@ class _Answer:
     def close(self) -> None:
         if hasattr(self.body, "close"):
             self.body.close()
-        error = self.error or (None if self.whole else self.front.cut_off)
-        self.front.log(self.environ, self.client, self.status, self.size, error)
+        error = self.error or (None if self.whole else self.middleware.cut_off)
+        self.middleware.log(self.environ, self.client, self.status, self.size, error)
         self.environ.clear()  # bottle keeps the last environ of each thread, and with it an upload
 
 
@@ -165,9 +165,9 @@ def _options(allowed: str, cors: bool, environ: Environ, start_response: Callabl
     return []
 
 
-def _refused(path: str, status: int, message: str) -> App:
+def _error_app(path: str, status: int, message: str) -> App:
     def app(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
-        line, headers, body = errors.answer(path, status, message)
+        line, headers, body = errors.error_response(path, status, message)
         start_response(line, list(headers.items()))
         return [body]
 

@@ -17,7 +17,7 @@ from .errors import RequestError
 from .settings import Settings
 from .voices import VoiceNames, Voices
 
-LOOK = 0.25  # seconds between checks whether a client that waits for a model has left
+CHECK_SECONDS = 0.25  # seconds between checks whether a client that waits for a model has left
 
 Loaded: TypeAlias = tuple[TTSModel, VoiceState | None]
 
@@ -56,7 +56,7 @@ class Entry:
         self._load = source.load
         self._users = 0  # responses that use the model now
         self._used = 0.0  # time of the last use
-        self._leaving = False  # takes no more texts, because another model needs its place
+        self._leaving = False  # refuses new texts, because another model needs its place
 
     def load(self, voices: Voices) -> Loaded:
         """The model and the state of its default voice. Raises PocketTTSError."""
@@ -82,7 +82,7 @@ class Models:
 
     def __init__(self, sources: Sequence[Source], settings: Settings, voices: Voices) -> None:
         self.voices = voices
-        self._most = settings.max_models or len(sources)
+        self._max_models = settings.max_models or len(sources)
         self.entries: dict[str, Entry] = {}
         for source in sources:
             if source.config.name in self.entries:
@@ -129,7 +129,7 @@ class Models:
                 self._change.notify_all()
 
     def release(self, entry: Entry) -> None:
-        """Give the model back; once for each `acquire`."""
+        """Release the model; once for each `acquire`."""
         with self._change:
             entry._users -= 1
             entry._used = monotonic()
@@ -161,12 +161,12 @@ class Models:
     def _make_room(self, entry: Entry, until: float, gone: Callable[[], bool]) -> None:
         """Drop models until there is a place for this one.
 
-        The least recently used model is dropped. If all are in use, that one takes no more texts from now on, so the wait ends.
+        The least recently used model is dropped. If all are in use, that one gets no new texts, so that the wait ends.
         """
         try:
             while not entry.loaded:
                 others = [other for other in self.entries.values() if other.loaded]
-                if len(others) < self._most:
+                if len(others) < self._max_models:
                     return
                 victim = min(others, key=lambda other: (other._users > 0, not other._leaving, other._used))
                 if victim._users == 0:
@@ -190,4 +190,4 @@ class Models:
         left = until - monotonic()
         if left <= 0:
             raise BusyError("other models are in use: try again in a moment")
-        self._change.wait(min(LOOK, left))
+        self._change.wait(min(CHECK_SECONDS, left))

@@ -29,14 +29,14 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def fetch(url: str, most: int, allowed: Callable[[str], bool] = is_public) -> bytes:
-    """Download a file of at most `most` bytes from `http://`, `https://` or `hf://`, without an access token.
+def fetch(url: str, max_bytes: int, allowed: Callable[[str], bool] = is_public) -> bytes:
+    """Download a file of at most `max_bytes` bytes from `http://`, `https://` or `hf://`, without an access token.
 
     Each host name is resolved once. All its addresses are checked, and the connection goes to one of them, so a name server can't
     give another address after the check (DNS rebinding). The same holds for each redirect.
 
     Raises:
-        RequestError: the URL is of another kind or not allowed, there is no such file, or it is too large or too slow.
+        RequestError: the URL has another scheme or is not allowed, or the file does not exist, is too large or takes too long.
     """
     until = time.monotonic() + _SECONDS
     try:
@@ -53,7 +53,7 @@ def fetch(url: str, most: int, allowed: Callable[[str], bool] = is_public) -> by
                     continue
                 if response.status != 200:
                     raise RequestError(f"{url[:200]}: the server answered {response.status}; check the address")
-                return _body(response, url, most, until)
+                return _body(response, url, max_bytes, until)
             finally:
                 connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -96,12 +96,12 @@ def _connect(target: str, url: str, allowed: Callable[[str], bool]) -> http.clie
     return connection
 
 
-def _body(response: http.client.HTTPResponse, url: str, most: int, until: float) -> bytes:
+def _body(response: http.client.HTTPResponse, url: str, max_bytes: int, until: float) -> bytes:
     data = bytearray()
     while block := response.read1(1 << 16):
         data += block
-        if len(data) > most:
-            raise RequestError(f"{url[:200]}: more than {most:,} bytes; give a shorter recording", 413)
+        if len(data) > max_bytes:
+            raise RequestError(f"{url[:200]}: more than {max_bytes:,} bytes; give a shorter recording", 413)
         if time.monotonic() > until:
             raise RequestError(f"{url[:200]}: took longer than {_SECONDS} seconds; upload the file instead")
     if response.length:

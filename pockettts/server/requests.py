@@ -61,13 +61,15 @@ class Upload:
     model: str | None
 
 
-def from_json(request: bottle.BaseRequest, settings: Settings, own: OptionsOf, whole: bool = False) -> Speech:
+def from_json(
+    request: bottle.BaseRequest, settings: Settings, defaults_of_model: OptionsOf, whole: bool = False
+) -> Speech:
     """The body of /generate (whole: a WAV) and of /stream (PCM)."""
     data = _json(request)
-    return Speech(**_common(data, "text", settings, own), format="wav" if whole else "pcm", whole=whole)
+    return Speech(**_common(data, "text", settings, defaults_of_model), format="wav" if whole else "pcm", whole=whole)
 
 
-def from_form(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
+def from_form(request: bottle.BaseRequest, settings: Settings, defaults_of_model: OptionsOf) -> Speech:
     """The body of /tts, multipart or urlencoded: `text`, `voice_url` or an upload, `voice_wav`, and options such as `speed`."""
     data = _form(request)
     text = _text(data, "text", settings, status_if_blank=400)  # the official server's
@@ -79,12 +81,12 @@ def from_form(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -
         content = upload.file.read(settings.max_upload + 1)
         if voice and content:
             raise RequestError("give voice_url or voice_wav, not both", param="voice_wav")
-        voice = _limited(content, settings, "voice_wav") or voice
-    options = _options(data | _numbers(data), own(data.get("model")))
+        voice = _check_size(content, settings, "voice_wav") or voice
+    options = _options(data | _numbers(data), defaults_of_model(data.get("model")))
     return Speech(text=text, voice=voice, options=options, model=data.get("model"))
 
 
-def from_openai(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
+def from_openai(request: bottle.BaseRequest, settings: Settings, defaults_of_model: OptionsOf) -> Speech:
     """The body of /v1/audio/speech. Other fields of OpenAI's, such as `instructions`, are ignored.
 
     A WAV is sent when it is complete, with its length in its header, because some players need that. A request that asks for a
@@ -101,7 +103,7 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: OptionsOf)
     bare = stream_format != "sse"
     whole = bare and (stream is False or (format == "wav" and stream is None and stream_format is None))
     return Speech(
-        **_common(data, "input", settings, own),
+        **_common(data, "input", settings, defaults_of_model),
         format=format,
         wrapping="audio" if bare else "events",
         whole=whole,
@@ -109,11 +111,11 @@ def from_openai(request: bottle.BaseRequest, settings: Settings, own: OptionsOf)
     )
 
 
-def from_captioned(request: bottle.BaseRequest, settings: Settings, own: OptionsOf) -> Speech:
+def from_captioned(request: bottle.BaseRequest, settings: Settings, defaults_of_model: OptionsOf) -> Speech:
     """The body of /dev/captioned_speech, as Kokoro-FastAPI's: that of /v1/audio/speech, with `stream` and `return_timestamps`."""
     data = _json(request)
     return Speech(
-        **_common(data, "input", settings, own),
+        **_common(data, "input", settings, defaults_of_model),
         format=_format(data),
         wrapping="captions",
         whole=_flag(data, "stream") is False,
@@ -135,17 +137,17 @@ def from_upload(request: bottle.BaseRequest, settings: Settings) -> Upload:
         raise RequestError("audio_sample is missing: send a recording as a file", param="audio_sample")
     suffix = PurePosixPath(upload.raw_filename or "").suffix
     return Upload(
-        name=data["name"], data=_limited(content, settings, "audio_sample"), suffix=suffix, model=data.get("model")
+        name=data["name"], data=_check_size(content, settings, "audio_sample"), suffix=suffix, model=data.get("model")
     )
 
 
-def _common(data: dict[str, Any], text: str, settings: Settings, own: OptionsOf) -> dict[str, Any]:
+def _common(data: dict[str, Any], text: str, settings: Settings, defaults_of_model: OptionsOf) -> dict[str, Any]:
     """The attributes of Speech that all JSON bodies set. text: the name of the field with the text."""
     model = _string(data, "model")
     return {
         "text": _text(data, text, settings),
         "voice": _voice(data, settings),
-        "options": _options(data, own(model)),
+        "options": _options(data, defaults_of_model(model)),
         "model": model,
     }
 
@@ -251,10 +253,10 @@ def _voice(data: dict[str, Any], settings: Settings) -> str | bytes | None:
         raise RequestError("voice is not base64 that can be read", param="voice") from None
     if not decoded:
         raise RequestError("voice is empty", param="voice")
-    return _limited(decoded, settings, "voice")
+    return _check_size(decoded, settings, "voice")
 
 
-def _limited(content: bytes, settings: Settings, name: str) -> bytes:
+def _check_size(content: bytes, settings: Settings, name: str) -> bytes:
     if len(content) > settings.max_upload:
         raise _too_large(settings, name)
     return content
@@ -278,7 +280,7 @@ def _numbers(data: dict[str, str]) -> dict[str, float]:
     return numbers
 
 
-def _options(data: dict[str, Any], own: Options) -> Options:
+def _options(data: dict[str, Any], defaults: Options) -> Options:
     numbers = {}
     for name, option in SPEECH_OPTIONS.items():  # each one is checked, also where two names of one option are given
         if (value := data.get(name)) is not None:
@@ -286,7 +288,7 @@ def _options(data: dict[str, Any], own: Options) -> Options:
                 numbers[option.name] = replace(option, name=name).check(value)
             except OptionError as error:
                 raise RequestError(str(error), param=name) from None
-    return own.replace(**numbers, verbatim=_is_verbatim(data.get("normalize")))
+    return defaults.replace(**numbers, verbatim=_is_verbatim(data.get("normalize")))
 
 
 def _is_verbatim(normalize: object) -> bool | None:

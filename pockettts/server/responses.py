@@ -21,25 +21,32 @@ from .models import Entry, Models
 from .requests import Speech
 
 STALLED = 60  # seconds without reading, after which a client is disconnected
-_LOOK = 0.05  # seconds between checks of each client
+_CHECK_SECONDS = 0.05  # seconds between checks of each client
 
 
 @dataclass
 class Client:
-    """The client of a request. `figures` go to the log."""
+    """The client of a request.
+
+    Attributes:
+        gone: whether it has disconnected.
+        hang_up: disconnects it.
+        arrived: time of the request, of `monotonic`.
+        log_fields: values for the log line of the request.
+    """
 
     gone: Callable[[], bool] = lambda: False
     hang_up: Callable[[], None] = lambda: None
     arrived: float = field(default_factory=monotonic)
-    figures: dict[str, Any] = field(default_factory=dict)
+    log_fields: dict[str, Any] = field(default_factory=dict)
 
 
 class Responses:
-    """All responses with speech that are in progress: at most `most`."""
+    """All responses with speech that are in progress: at most `max_responses`."""
 
-    def __init__(self, engine: Engine, models: Models, most: int, max_seconds: float) -> None:
+    def __init__(self, engine: Engine, models: Models, max_responses: int, max_seconds: float) -> None:
         self.engine, self.models, self.max_seconds = engine, models, max_seconds
-        self._places = threading.BoundedSemaphore(most)
+        self._places = threading.BoundedSemaphore(max_responses)
         self._live: set[Response] = set()
         self._closing = False
         self._change = threading.Condition()
@@ -52,7 +59,7 @@ class Responses:
         This may take a while, because the model may have to be loaded and the voice cloned.
 
         Raises:
-            BusyError: there is no place, neither to speak nor to wait.
+            BusyError: all places are taken, also those to wait.
             PocketTTSError: any other error before the first audio.
         """
         if not self._places.acquire(blocking=False):
@@ -94,7 +101,7 @@ class Responses:
         self._places.release()
 
     def drain(self, seconds: float) -> bool:
-        """Wait up to so many seconds for all responses to end. Returns whether they did."""
+        """Wait up to `seconds` for all responses to end. Returns whether they have ended."""
         with self._change:
             return self._change.wait_for(lambda: not self._live, seconds)
 
@@ -114,9 +121,9 @@ class Responses:
                     return
                 live = list(self._live)
             for response in live:
-                response.look()
+                response.check_client()
             with self._change:
-                self._change.wait_for(lambda: self._closing, _LOOK)
+                self._change.wait_for(lambda: self._closing, _CHECK_SECONDS)
 
 
 class Response:
@@ -138,11 +145,11 @@ class Response:
         )
         self._rate = model.sample_rate
         self._until = client.arrived + responses.max_seconds
-        self._given: float | None = None  # when bytes were handed over that the client may not have read yet
-        self._cut: RequestError | None = None
+        self._handed_over: float | None = None  # when bytes were handed over that the client may not have read yet
+        self._end_reason: RequestError | None = None
         self._closed = False
         self._samples = 0
-        self._told = 0  # number of words that were sent
+        self._sent_words = 0  # number of words that were sent
         self._unit = "word" if self._model.config.alignment_heads else "chunk"
         self._pieces: Generator[bytes, None, None] = {
             "audio": self._audio,
@@ -154,24 +161,24 @@ class Response:
     def begin(self) -> None:
         """Wait for the first audio."""
         self._first = next(self._pieces, b"")
-        self._client.figures["ttfa"] = monotonic() - self._client.arrived
+        self._client.log_fields["ttfa"] = monotonic() - self._client.arrived
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        self._given = None
+        self._handed_over = None
         first, self._first = self._first, b""
         piece = first or next(self._pieces)
-        self._given = monotonic()
+        self._handed_over = monotonic()
         return piece
 
     def _blocks(self) -> Iterator[np.ndarray]:
         for block in self._stream:
             self._samples += len(block)
             yield block
-        if self._cut:  # `look` has ended the stream
-            raise self._cut
+        if self._end_reason:  # `check_client` has ended the stream
+            raise self._end_reason
 
     def _encoded(self) -> Generator[bytes, None, None]:
         """The audio as a stream, of unknown length."""
@@ -183,7 +190,7 @@ class Response:
             yield data
 
     def _audio(self) -> Generator[bytes, None, None]:
-        """Bare audio."""
+        """The audio without a wrapping."""
         if self._speech.whole:
             yield self._whole()
         else:
@@ -211,8 +218,8 @@ class Response:
             yield from self._word_event()
         except PocketTTSError as error:
             if begun:
-                said = {"message": str(error), "type": "server_error", "param": None, "code": None}
-                yield _event({"type": "error", "error": said})
+                content = {"message": str(error), "type": "server_error", "param": None, "code": None}
+                yield _event({"type": "error", "error": content})
             raise
         usage = {
             "input_tokens": len(self._model.tokenizer.encode(self._speech.text)),
@@ -222,8 +229,8 @@ class Response:
 
     def _word_event(self) -> Iterator[bytes]:
         if words := self._new_words():
-            told = [{"word": word.text, "start": word.start, "end": word.end} for word in words]
-            yield _event({"type": "speech.audio.words", "unit": self._unit, "words": told})
+            content = [{"word": word.text, "start": word.start, "end": word.end} for word in words]
+            yield _event({"type": "speech.audio.words", "unit": self._unit, "words": content})
 
     def _captions(self) -> Generator[bytes, None, None]:
         """Kokoro-FastAPI's JSON: one object, or one in each line. Times are seconds since the start of the speech."""
@@ -238,37 +245,37 @@ class Response:
     def _caption(self, audio: bytes, words: list[Word] | None = None) -> bytes:
         words = self._new_words() if words is None else words
         times = [{"word": word.text, "start_time": word.start, "end_time": word.end} for word in words]
-        told = {
+        content = {
             "audio": base64.b64encode(audio).decode(),
             "audio_format": FORMATS[self._speech.format].media_type,
             "timestamps": times if self._speech.words else None,
         }
-        return json.dumps(told).encode()
+        return json.dumps(content).encode()
 
     def _new_words(self) -> list[Word]:
         """The words that were timed since the last call."""
-        words = self._stream.words[self._told :] if self._speech.words else []
-        self._told += len(words)
+        words = self._stream.words[self._sent_words :] if self._speech.words else []
+        self._sent_words += len(words)
         return words
 
-    def look(self) -> None:
+    def check_client(self) -> None:
         """End the response if the client left, stopped reading, or ran out of time. Called by another thread."""
         now = monotonic()
-        if self._cut:
+        if self._end_reason:
             return
         if self._client.gone():
-            self._cut = RequestError("the client left", 499)
+            self._end_reason = RequestError("the client left", 499)
         elif now > self._until:
             status = 413 if self._samples else 503  # clients try again after a 503
-            self._cut = RequestError(
+            self._end_reason = RequestError(
                 f"this took longer than {self._responses.max_seconds:g} seconds: send less at once", status
             )
-        elif self._given is not None and now - self._given > STALLED:
-            self._cut = RequestError(f"the client did not read for {STALLED} seconds", 499)
+        elif self._handed_over is not None and now - self._handed_over > STALLED:
+            self._end_reason = RequestError(f"the client did not read for {STALLED} seconds", 499)
         else:
             return
         self._stream.close()
-        if self._given is not None:
+        if self._handed_over is not None:
             self._client.hang_up()
 
     def close(self) -> None:
@@ -277,7 +284,7 @@ class Response:
             self._stream.close()
             self._pieces.close()
             self._responses.end(self)
-            self._client.figures |= {"audio": self._samples / self._rate, "rtf": self._stream.rtf}
+            self._client.log_fields |= {"audio": self._samples / self._rate, "rtf": self._stream.rtf}
 
 
 def _event(data: dict[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
-"""The voices of requests: own voices and the catalogue by name, uploads, and URLs if the operator allows them.
+"""The voices of requests: own voices and the catalog by name, uploads, and URLs if the operator allows them.
 
-No request ever names a file of this machine: a name is looked up in a list, and never becomes part of a path.
+Requests can't name files of this machine: a name is looked up in a list, and never becomes part of a path.
 """
 
 import logging
@@ -13,7 +13,7 @@ from ..config.schema import Config
 from ..errors import BusyError, DownloadError, PocketTTSError, VoiceError
 from ..sound.formats import RECORDINGS
 from ..tts import TTSModel
-from ..voices import catalogue, loader
+from ..voices import catalog, loader
 from ..voices.folders import STATE, FolderFull, NameTaken, OwnVoice, VoiceFolder, check_name, is_state
 from ..voices.state import VoiceState
 from . import remote
@@ -25,7 +25,7 @@ MAX_WAITING = 8  # requests that wait while a voice is cloned or loaded
 
 logger = logging.getLogger("pockettts.server")
 
-# OpenAI's voices with similar ones: one of the catalogue and one of the bundled model.
+# OpenAI's voices with similar ones: one of the catalog and one of the bundled model.
 OPENAI_VOICES = {
     "alloy": ("alba", "heart"),
     "ash": ("marius", "michael"),
@@ -59,9 +59,9 @@ class VoiceNames:
     def __init__(self, config: Config, settings: Settings, own: VoiceFolder, first: bool) -> None:
         self.own, self._config, self._settings = own, config, settings
         given = settings.voice
-        is_name = given is not None and (given in catalogue.ORIGINS or own.find(given) is not None)
+        is_name = given is not None and (given in catalog.ORIGINS or own.find(given) is not None)
         is_of_another_model = not first and is_name and given not in self.all()
-        self.default: str = catalogue.default_voice(config) if given is None or is_of_another_model else given
+        self.default: str = catalog.default_voice(config) if given is None or is_of_another_model else given
 
     def all(self) -> list[str]:
         """The names of all voices that the model can use, own voices first."""
@@ -73,7 +73,7 @@ class VoiceNames:
         The order: names of this server; names that the operator has mapped; OpenAI's names; the same names in upper or lower case.
         OpenAI's names stand for the operator's `--voice` if there is one, and otherwise for a similar voice.
 
-        Raises RequestError: there is no such voice, or URLs are not allowed.
+        Raises RequestError: the voice does not exist, or URLs are not allowed.
         """
         names = self.all()
         if name in names:
@@ -82,8 +82,8 @@ class VoiceNames:
             mapped = self._settings.voice_map[name]
             return mapped if mapped in names else self.default
         if name in OPENAI_VOICES:
-            near = () if self._settings.voice is not None else OPENAI_VOICES[name]
-            return next((voice for voice in near if voice in names), self.default)
+            similar = () if self._settings.voice is not None else OPENAI_VOICES[name]
+            return next((voice for voice in similar if voice in names), self.default)
         if other := _ignoring_case(name, (*names, *self._settings.voice_map, *OPENAI_VOICES)):
             return self.find(other)
         if self.own.find(name):  # a recording, and the model can't clone voices: loading it explains that
@@ -119,7 +119,7 @@ class Voices:
         own = self.own.find(names.default)
         state = model.get_voice_state(own.path if own else names.default)
         if own:
-            self._keep(_key(model, own), state)
+            self._put_cached(_key(model, own), state)
         return state
 
     def state(
@@ -132,30 +132,30 @@ class Voices:
             voice: a name, a URL, the content of a sound file or of a .safetensors state; None: the default voice.
 
         Raises:
-            RequestError, VoiceError, AudioError: there is no such voice, or it can't be used.
+            RequestError, VoiceError, AudioError: the voice does not exist or can't be used.
             BusyError: too many requests wait for a new voice.
         """
-        asked = voice
+        requested = voice
         if not isinstance(voice, bytes):
             voice = names.default if voice is None else names.find(voice)
         own = self.own.find(voice) if isinstance(voice, str) else None
         if own is None and default and voice == names.default:
             return default
         key = _key(model, own or voice)
-        if state := self._cached(key):
+        if state := self._get_cached(key):
             return state
         try:
-            return self._made(model, key, own or voice)
+            return self._load_once(model, key, own or voice)
         except DownloadError as error:  # the client does not get the reason: it may contain paths
             logger.warning("%s", error)
-            if default and asked in OPENAI_VOICES and asked not in self.settings.voice_map:
+            if default and requested in OPENAI_VOICES and requested not in self.settings.voice_map:
                 return default  # programs send these names by default; nobody chose this voice
             raise RequestError(
                 f"the voice {voice!s} can't be loaded now; the server's log says why", 502, "voice"
             ) from None
 
     def add(self, model: TTSModel, taken: Collection[str], name: str, data: bytes, suffix: str) -> OwnVoice:
-        """Add an uploaded voice. The model makes its state first, so a file that is no voice is not kept.
+        """Add an uploaded voice. Its state is computed first, so only usable files are stored.
 
         Args:
             taken: the names of the voices of all models.
@@ -163,17 +163,17 @@ class Voices:
 
         Raises:
             RequestError: the name can't be used or is taken, the folder is full, or the file can't be written.
-            RequestError, BusyError: as `state`, for a file that is no voice.
+            RequestError, BusyError: as `state`, for a file that is not a voice.
         """
         try:
             name = check_name(name)
         except VoiceError as error:
             raise RequestError(str(error), param="name") from None
         if other := _ignoring_case(name, (*taken, *OPENAI_VOICES, *self.settings.voice_map)):
-            raise RequestError(f"there is a voice {other!r} already: take another name", 409, "name")
+            raise RequestError(f"there is a voice {other!r} already: choose another name", 409, "name")
         key = _key(model, data)
         try:
-            state = self._cached(key) or self._made(model, key, data)
+            state = self._get_cached(key) or self._load_once(model, key, data)
         except RequestError as error:
             raise RequestError(str(error), error.status, "audio_sample") from None
         suffix = STATE if is_state(data) else suffix.lower() if suffix.lower() in RECORDINGS else ".wav"
@@ -182,8 +182,8 @@ class Voices:
         except (NameTaken, FolderFull) as error:
             raise RequestError(str(error), 409, "name") from None
         except VoiceError as error:
-            raise _not_written(error) from None
-        self._keep(_key(model, voice), state)
+            raise _write_error(error) from None
+        self._put_cached(_key(model, voice), state)
         return voice
 
     def remove(self, name: str) -> None:
@@ -192,7 +192,7 @@ class Voices:
             if self.own.remove(name, uploaded=True):
                 return
         except VoiceError as error:
-            raise _not_written(error) from None
+            raise _write_error(error) from None
         if self.own.find(name):
             raise RequestError(
                 f"the voice {name[:60]!r} was not uploaded: only the operator of the server can remove it", 403, "voice"
@@ -205,20 +205,20 @@ class Voices:
             for key in [key for key in self._cache if isinstance(key, tuple) and key[0] == id(model)]:
                 del self._cache[key]
 
-    def _made(self, model: TTSModel, key: Hashable, voice: OwnVoice | str | bytes) -> VoiceState:
-        """Make a state and cache it under the key."""
+    def _load_once(self, model: TTSModel, key: Hashable, voice: OwnVoice | str | bytes) -> VoiceState:
+        """Compute the state of a voice, one at a time, and cache it under the key. Raises BusyError if too many requests wait."""
         if not self._waiting.acquire(blocking=False):
             raise BusyError("too many new voices at once: try again in a moment")
         try:
             with self._work:
-                state = self._cached(key) or self._heard(model, voice)
-                self._keep(key, state)
+                state = self._get_cached(key) or self._load(model, voice)
+                self._put_cached(key, state)
                 return state
         finally:
             self._waiting.release()
 
-    def _heard(self, model: TTSModel, voice: OwnVoice | str | bytes) -> VoiceState:
-        """The state that a model makes of a voice. Error messages do not contain paths of this machine."""
+    def _load(self, model: TTSModel, voice: OwnVoice | str | bytes) -> VoiceState:
+        """Compute the state of a voice. Error messages do not contain paths of this machine."""
         known_as = (
             voice.path.name if isinstance(voice, OwnVoice) else "the upload" if isinstance(voice, bytes) else voice
         )
@@ -236,13 +236,13 @@ class Voices:
             path = str(voice.path) if isinstance(voice, OwnVoice) else loader.BYTES
             raise RequestError(str(error).replace(path, known_as), param="voice") from None
 
-    def _cached(self, key: Hashable) -> VoiceState | None:
+    def _get_cached(self, key: Hashable) -> VoiceState | None:
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
             return self._cache.get(key)
 
-    def _keep(self, key: Hashable, state: VoiceState) -> None:
+    def _put_cached(self, key: Hashable, state: VoiceState) -> None:
         with self._lock:
             self._cache[key] = state
             while sum(map(_size, self._cache.values())) > CACHE_BYTES:
@@ -254,8 +254,8 @@ def _ignoring_case(name: str, known: Iterable[str]) -> str | None:
     return next((other for other in known if other.casefold() == name.casefold()), None)
 
 
-def _not_written(error: VoiceError) -> RequestError:
-    """The answer if the folder can't be changed. The message with the path goes to the log only."""
+def _write_error(error: VoiceError) -> RequestError:
+    """The error if the folder can't be changed. The message with the path goes to the log only."""
     logger.warning("%s", error)
     return RequestError("the folder of voices can't be changed now; the server's log says why", 507)
 

@@ -20,22 +20,22 @@ from waitress.task import ErrorTask, WSGITask
 from . import errors
 
 _BUFFER = 64 << 10  # bytes buffered for a client, in addition to those in the kernel
-_PATIENCE = 30  # seconds without a byte in either direction, after which a connection is closed
-# Bodies of up to so many times the limit are read to their end: a client that still sends would not see the response.
-_TOO_MUCH = 4
+_IDLE_SECONDS = 30  # seconds without a byte in either direction, after which a connection is closed
+# A body that is larger than the limit, but not by this factor, is read to its end: a client that is still sending would not see the response.
+_READ_FACTOR = 4
 
 
 class WebServer:
     """A WSGI application on a host and port.
 
-    Raises OSError if it can't listen on that port.
+    Raises OSError if it can't listen on the port.
     """
 
     def __init__(self, app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, max_body: int) -> None:
         self._map: dict[int, Any] = {}
         server = create_server(
-            app, map=self._map, host=host, port=port, threads=threads, ident="pockettts", max_request_body_size=_TOO_MUCH * max_body,
-            connection_limit=4 * threads + 100, channel_timeout=_PATIENCE, cleanup_interval=_PATIENCE / 3,
+            app, map=self._map, host=host, port=port, threads=threads, ident="pockettts", max_request_body_size=_READ_FACTOR * max_body,
+            connection_limit=4 * threads + 100, channel_timeout=_IDLE_SECONDS, cleanup_interval=_IDLE_SECONDS / 3,
             channel_request_lookahead=1, outbuf_high_watermark=_BUFFER, asyncore_use_poll=True,
         )  # fmt: skip
         self._dispatcher = server.task_dispatcher
@@ -52,7 +52,7 @@ class WebServer:
     def run(self) -> None:
         """Serve until `stop` is called."""
         while not self._stopping:
-            self._turn()
+            self._poll()
 
     def stop(self) -> None:
         """End `run`. Called by a signal handler or another thread."""
@@ -61,12 +61,12 @@ class WebServer:
             self._listening[0].pull_trigger()
 
     def drain(self, seconds: float) -> bool:
-        """Take no more connections, and wait up to so many seconds for responses to end. Returns whether all did."""
+        """Refuse new connections, and wait up to `seconds` for responses to end. Returns whether all have ended."""
         for item in self._listening:
             wasyncore.dispatcher.close(item)
         until = monotonic() + seconds
         while (busy := self._busy()) and monotonic() < until:
-            self._turn()
+            self._poll()
         return not busy
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class WebServer:
         self._dispatcher.shutdown(timeout=2)
         wasyncore.close_all(self._map)
 
-    def _turn(self) -> None:
+    def _poll(self) -> None:
         wasyncore.loop(timeout=0.5, use_poll=True, map=self._map, count=1)
 
     def _channels(self) -> list[HTTPChannel]:
@@ -94,15 +94,15 @@ class _Parser(HTTPRequestParser):
         size = max(self.content_length, self.body_bytes_received)
         if (
             self.body_rcv
-            and size > self.adj.max_request_body_size // _TOO_MUCH
-            and not isinstance(self.body_rcv.buf, _Nowhere)
+            and size > self.adj.max_request_body_size // _READ_FACTOR
+            and not isinstance(self.body_rcv.buf, _DiscardedBody)
         ):
             self.body_rcv.buf.close()
-            self.body_rcv.buf = _Nowhere(len(self.body_rcv.buf))
+            self.body_rcv.buf = _DiscardedBody(len(self.body_rcv.buf))
         return count
 
 
-class _Nowhere:
+class _DiscardedBody:
     """A buffer that counts bytes and drops them, with the methods that waitress calls."""
 
     def __init__(self, size: int) -> None:
@@ -129,9 +129,9 @@ class _ErrorTask(ErrorTask):
         path = getattr(self.request, "path", "/")  # not set before the first line has been read
         message = f"{error.reason}: {error.body}"
         if error.code == 413:  # waitress's message has its own limit
-            limit = self.channel.adj.max_request_body_size / _TOO_MUCH
+            limit = self.channel.adj.max_request_body_size / _READ_FACTOR
             message = f"the body is larger than {limit / 2**20:.1f} MB: send less"
-        line, headers, body = errors.answer(path, error.code, message)
+        line, headers, body = errors.error_response(path, error.code, message)
         self.status = line
         self.response_headers.extend(headers.items())
         self.set_close_on_finish()

@@ -1,6 +1,6 @@
 """The Wyoming protocol of Home Assistant and its satellites: describe, synthesize, and synthesize while text arrives.
 
-The protocol has no keys: anyone who reaches the port may speak. Each connection has a thread. Requests use the same `Responses` as HTTP.
+The protocol has no authentication: anyone who can reach the port can use it. Each connection has a thread. Requests use the same `Responses` as HTTP.
 """
 
 import logging
@@ -31,14 +31,14 @@ from .requests import Speech
 from .responses import Client, Responses
 
 KYUTAI = Attribution("Kyutai", "https://huggingface.co/kyutai/pocket-tts")
-PATIENCE = 300  # seconds that a connection may be idle, or not read
-AT_LEAST = 20  # characters; shorter sentences wait for the next one
+IDLE_SECONDS = 300  # seconds that a connection may be idle, or not read
+MIN_CHARACTERS = 20  # characters; shorter sentences wait for the next one
 
 logger = logging.getLogger("pockettts.requests")
 
 
 class WyomingServer:
-    """A server that listens as soon as it is made; from `start` to `close` it answers in its own threads.
+    """A server. The constructor opens its port; from `start` to `close` it serves in its own threads.
 
     Raises OSError if it can't listen on that port.
     """
@@ -58,7 +58,7 @@ class WyomingServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Take no more connections. Responses in progress go on."""
+        """Refuse new connections. Responses in progress continue."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -123,7 +123,7 @@ class _Listener(ThreadingTCPServer):
 
 
 class _Connection(StreamRequestHandler):
-    timeout = PATIENCE
+    timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
     wbufsize = -1  # buffered: an event is written in pieces, and then flushed
 
@@ -133,13 +133,13 @@ class _Connection(StreamRequestHandler):
         if not wyoming.places.acquire(blocking=False):
             return
         try:
-            self._talk(wyoming)
+            self._handle_events(wyoming)
         except OSError:  # the client left
             pass
         finally:
             wyoming.places.release()
 
-    def _talk(self, wyoming: WyomingServer) -> None:
+    def _handle_events(self, wyoming: WyomingServer) -> None:
         events = self._events(max_bytes=6 * wyoming.max_text + 65536)
         for event in events:
             try:
@@ -185,7 +185,7 @@ class _Connection(StreamRequestHandler):
                             begun = True
                         self._send(AudioChunk(rate, 2, 1, pcm))
             except PocketTTSError as error:
-                client.figures["error"] = str(error)
+                client.log_fields["error"] = str(error)
                 raise
             finally:
                 self._log(client, text, name or entry.names.default)
@@ -216,7 +216,7 @@ class _Connection(StreamRequestHandler):
 
     def _log(self, client: Client, text: str, voice: str) -> None:
         entry = {"client": self.client_address[0], "protocol": "wyoming", "seconds": monotonic() - client.arrived,
-                 "characters": len(text), "voice": voice, **client.figures}  # fmt: skip
+                 "characters": len(text), "voice": voice, **client.log_fields}  # fmt: skip
         entry = {name: round(value, 4) if isinstance(value, float) else value for name, value in entry.items()}
         logger.info("%s", " ".join(f"{name}={value!r:.100}" for name, value in entry.items()), extra={"fields": entry})
 
@@ -224,17 +224,17 @@ class _Connection(StreamRequestHandler):
 class _Bounded:
     """A stream that limits the size of an event. Beyond it, it raises ValueError, which `read_event` treats as the end."""
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self._file, self._most = file, most
+    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
+        self._file, self._max_bytes = file, max_bytes
 
     def readline(self) -> bytes:
-        line = self._file.readline(self._most + 1)
-        if len(line) > self._most:
+        line = self._file.readline(self._max_bytes + 1)
+        if len(line) > self._max_bytes:
             raise ValueError
         return line
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= self._most:
+        if not 0 <= size <= self._max_bytes:
             raise ValueError
         return self._file.read(size)
 
@@ -249,11 +249,11 @@ def _texts(events: Iterator[Event]) -> Iterator[str]:
 
 
 def _sentences(texts: Iterator[str], language: Language) -> Iterator[str]:
-    """The text in pieces that can be spoken: whole sentences, as soon as they are complete."""
+    """The text as whole sentences, as soon as they are complete."""
     waiting = ""
     for text in texts:
         waiting += text
-        ends = [end for end in sentence_ends(waiting, language) if end > AT_LEAST]
+        ends = [end for end in sentence_ends(waiting, language) if end > MIN_CHARACTERS]
         if ends and not waiting.lstrip().startswith("<speak"):  # an SSML document is one piece
             yield waiting[: ends[-1]]
             waiting = waiting[ends[-1] :]

@@ -27,7 +27,7 @@ _stderr_lock = threading.Lock()
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+def open_sound(path: str | Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
     """The sample rate of a sound file in Hz, and its blocks, float32 [samples, channels].
 
     Raises:

@@ -3,7 +3,7 @@
     encoder = Encoder("mp3", 24_000)
     data = b"".join(encoder.write(block) for block in blocks) + encoder.close()
 
-For a file that can seek, pass `seekable=True` and write `encoder.patches` to it afterwards: they hold the lengths, which are not known
+For a file that can seek, pass `seekable=True` and write `encoder.patches` to it afterward: they hold the lengths, which are not known
 before the end. The same samples give the same bytes for any block size.
 """
 

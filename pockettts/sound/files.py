@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import AudioError
 from ..storage.files import cannot_write, is_stream, open_stream, whole_file
-from .decode import opened
+from .decode import open_sound
 from .encode import Encoder, from_pcm16, pcm16
 from .formats import FORMATS, Format, of_path
 from .loudness import Loudness, balance, level_blocks
@@ -22,7 +22,7 @@ from .tags import Tags, check_cover, missing_extra, write_tags
 
 _BLOCK = 65536  # samples to read at once
 _RATES = range(1_000, 768_001)  # Hz
-_LOUDEST = 100.0  # full scale is 1; larger numbers are not sound
+_MAX_ABS = 100.0  # full scale is 1; larger numbers are not sound
 
 logger = logging.getLogger("pockettts")
 
@@ -41,7 +41,7 @@ def read(path: str | Path, sample_rate: int, max_seconds: float | None = None) -
         what = "is not a file" if os.path.exists(path) else "does not exist"
         raise AudioError(f"{path} {what}: give the path of a sound file")
     try:
-        with opened(path) as (rate, blocks):
+        with open_sound(path) as (rate, blocks):
             if rate not in _RATES:
                 raise AudioError(f"{path} has {rate:,} samples per second: give a file with 8,000 to 48,000")
             audio, cut = _mono(path, blocks, math.inf if max_seconds is None else int(max_seconds * rate))
@@ -60,7 +60,7 @@ def _mono(path: str | Path, blocks: Iterator[np.ndarray], limit: float) -> tuple
     """The first `limit` samples of blocks [samples, channels], with channels averaged, and whether there are more."""
     parts, count = [np.zeros(0, np.float32)], 0
     for block in blocks:
-        if not np.abs(block).max(initial=0) <= _LOUDEST:  # True for NaN too
+        if not np.abs(block).max(initial=0) <= _MAX_ABS:  # True for NaN too
             raise AudioError(f"{path} has values that are not sound (NaN or far above 1): save it as 16-bit wav")
         parts.append(block.mean(axis=1))
         count += len(block)
@@ -136,7 +136,7 @@ class Writer:
         sample_rate: in Hz.
         tags: the tags of the file. They can be replaced (`file.tags = ...`) until the end of the block, when the times of chapters
             are known. Streams have no tags.
-        loudness: target integrated loudness of the whole file in LUFS. The sound is stored in an unnamed file beside `path` until
+        loudness: target integrated loudness of the whole file in LUFS. The sound is stored in an unnamed file in the folder of `path` until
             its loudness is known; a stream is adjusted by `loudness.Loudness` while it is written.
         volume: an additional factor. Peaks are limited, so that nothing clips.
 
@@ -169,25 +169,25 @@ class Writer:
         self._form = FORMATS["wav"] if is_wav else of_path(path)
 
     def __enter__(self) -> "Writer":
-        self._run = self._opened()
-        with self._explained():
-            self._write = self._run.__enter__()
+        self._context = self._open()
+        with self._audio_errors():
+            self._write = self._context.__enter__()
         return self
 
     def write(self, block: np.ndarray) -> None:
         """Append float32 [samples]."""
         if not self._speakers or self._speakers[-1][1] != self.speaker:
             self._speakers.append((self.samples, self.speaker))
-        with self._explained():
+        with self._audio_errors():
             self._write(block)
         self.samples += len(block)
 
     def __exit__(self, *error: Any) -> None:
-        with self._explained():
-            self._run.__exit__(*error)
+        with self._audio_errors():
+            self._context.__exit__(*error)
 
     @contextmanager
-    def _opened(self) -> Iterator[Callable[[np.ndarray], None]]:
+    def _open(self) -> Iterator[Callable[[np.ndarray], None]]:
         """Open the file. Yields the function that writes blocks; the file is complete at the end."""
         with whole_file(self.path) as place:
             with open_stream(place) if self._is_stream else open(place, "wb") as file:
@@ -199,8 +199,8 @@ class Writer:
 
                 try:
                     write(np.zeros(0, np.float32))
-                    with self._levelled(write, place) as levelled:
-                        yield levelled
+                    with self._leveled(write, place) as leveled:
+                        yield leveled
                 except BaseException:
                     encoder.close()
                     raise
@@ -213,7 +213,7 @@ class Writer:
                 write_tags(place, self._form, tags)
 
     @contextmanager
-    def _levelled(self, write: Callable[[np.ndarray], None], place: Path) -> Iterator[Callable[[np.ndarray], None]]:
+    def _leveled(self, write: Callable[[np.ndarray], None], place: Path) -> Iterator[Callable[[np.ndarray], None]]:
         """Yield the function that writes blocks with the requested loudness."""
         if self._loudness is None and self._volume == 1:
             yield write
@@ -242,7 +242,7 @@ class Writer:
         return tags
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _audio_errors(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:

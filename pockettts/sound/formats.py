@@ -103,8 +103,8 @@ def extensions() -> list[str]:
 
 def names(conjunction: str = "or") -> str:
     """The file formats as a phrase: "wav, mp3 or flac"."""
-    *most, last = (suffix[1:] for suffix in extensions())
-    return f"{', '.join(most)} {conjunction} {last}"
+    *others, last = (suffix[1:] for suffix in extensions())
+    return f"{', '.join(others)} {conjunction} {last}"
 
 
 def of_path(path: str | Path) -> Format:

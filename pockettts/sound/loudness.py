@@ -170,7 +170,7 @@ class Limiter:
     def write(self, block: np.ndarray) -> np.ndarray:
         """Take float32 [samples]; returns the output that is final by now, float32."""
         self._input = np.concatenate([self._input, block])
-        return self._made()
+        return self._output()
 
     def flush(self) -> np.ndarray:
         """The rest. The next `write` starts a new sound."""
@@ -191,7 +191,7 @@ class Limiter:
         self._past = np.zeros(self._ahead)  # gains in dB of the last output samples, before smoothing
         self._is_first = True
 
-    def _made(self) -> np.ndarray:
+    def _output(self) -> np.ndarray:
         out: list[np.ndarray] = []
         while True:
             # The first hop also needs the gains of the samples in the look-ahead.
@@ -201,14 +201,14 @@ class Limiter:
                 return np.concatenate(out) if out else np.zeros(0, np.float32)
             peaks = self._peaks(self._input[start - _TAPS : start + count + _TAPS])
             needed = np.minimum(0.0, 20 * np.log10(self._ceiling / np.maximum(peaks, self._ceiling)))
-            self._wanted = np.concatenate([self._wanted, self._released(needed)])
+            self._wanted = np.concatenate([self._wanted, self._limit_recovery(needed)])
             samples = self._input[self._skip : self._skip + self._hop]
             out.append(samples * self._gain() if self._wanted.any() or self._past.any() else samples)
             self._is_first = False
             self._wanted = self._wanted[self._hop :]
             self._input = self._input[self._hop :]
 
-    def _released(self, needed: np.ndarray) -> np.ndarray:
+    def _limit_recovery(self, needed: np.ndarray) -> np.ndarray:
         """The gains in dB with limited recovery: each rises at most by the slope above the one before."""
         out = np.zeros(len(needed))
         for start in range(0, len(needed), self._hop):
@@ -221,13 +221,13 @@ class Limiter:
 
     def _gain(self) -> np.ndarray:
         """The factors of the next hop, float32: the minimum over the look-ahead, smoothed."""
-        least = np.lib.stride_tricks.sliding_window_view(self._wanted[: self._hop + self._ahead], self._ahead + 1)
-        least = least.min(axis=1)
+        minima = np.lib.stride_tricks.sliding_window_view(self._wanted[: self._hop + self._ahead], self._ahead + 1)
+        minima = minima.min(axis=1)
         if self._is_first:  # a peak at the start has no look-ahead: use its gain from the first sample
-            self._past = np.full(self._ahead, least[0])
-        least = np.concatenate([self._past, least])
-        self._past = least[len(least) - self._ahead :]
-        factors: np.ndarray = 10 ** (np.convolve(least, self._window, "valid") / 20)
+            self._past = np.full(self._ahead, minima[0])
+        minima = np.concatenate([self._past, minima])
+        self._past = minima[len(minima) - self._ahead :]
+        factors: np.ndarray = 10 ** (np.convolve(minima, self._window, "valid") / 20)
         return factors.astype(np.float32)
 
     def _peaks(self, samples: np.ndarray) -> np.ndarray:
@@ -286,7 +286,7 @@ class Loudness:
         self._is_fixed = target is None or measured is not None
         self._prior = PRIOR if prior is None else prior
         self._gain = self._wanted_gain(self._prior if measured is None else measured)  # dB
-        self._aim = self._gain  # dB; the gain moves towards it
+        self._aim = self._gain  # dB; the gain moves toward it
         self._step = _SLEW * _HOP  # dB per hop
         self._meter = Meter(sample_rate)
         self._limiter = Limiter(sample_rate)
@@ -302,23 +302,23 @@ class Loudness:
         self._input = np.concatenate([self._input, block])
         whole = len(self._input) // self._hop * self._hop
         hops, self._input = self._input[:whole], self._input[whole:]
-        return self._limited(hops)
+        return self._limit(hops)
 
     def flush(self) -> np.ndarray:
         """The rest, float32 [samples]. After it you can write more: the gain continues."""
         rest, self._input = self._input, np.zeros(0, np.float32)
-        return np.concatenate([self._limited(rest), self._limiter.flush()])
+        return np.concatenate([self._limit(rest), self._limiter.flush()])
 
-    def _limited(self, samples: np.ndarray) -> np.ndarray:
+    def _limit(self, samples: np.ndarray) -> np.ndarray:
         if not self._is_fixed:
             hops = [samples[start : start + self._hop] for start in range(0, len(samples), self._hop)]
-            samples = np.concatenate([self._followed(hop) for hop in hops]) if hops else samples
+            samples = np.concatenate([self._follow(hop) for hop in hops]) if hops else samples
         else:
             samples = samples * np.float32(self._factor(self._gain))
         return self._limiter.write(samples)
 
-    def _followed(self, hop: np.ndarray) -> np.ndarray:
-        """Apply to a hop a gain that moves towards the measured one."""
+    def _follow(self, hop: np.ndarray) -> np.ndarray:
+        """Apply to a hop a gain that moves toward the measured one."""
         before = self._gain
         if self._meter.write(hop):
             blocks, loudness = self._meter.running()
@@ -355,7 +355,7 @@ def level_blocks(
         meter.write(block)
     measured, correction = meter.integrated(), 0.0
 
-    def made() -> Iterator[np.ndarray]:
+    def leveled() -> Iterator[np.ndarray]:
         aim = None if target is None else target + correction
         loudness = Loudness(aim, sample_rate, volume, measured=measured)
         for block in read():
@@ -368,7 +368,7 @@ def level_blocks(
         slope, last = 1.0, None  # LU per dB of gain; limiting reduces it
         for _ in range(6 if peak > 10 ** (CEILING / 20) / 2 else 0):
             after = Meter(sample_rate)
-            for block in made():
+            for block in leveled():
                 after.write(block)
             missing = aim - after.integrated()
             if abs(missing) < _TOLERANCE or correction == _MAX_CORRECTION:
@@ -377,7 +377,7 @@ def level_blocks(
                 slope = min(1.0, max(0.2, (last[1] - missing) / (correction - last[0])))
             last = correction, missing
             correction = min(_MAX_CORRECTION, max(0.0, correction + missing / slope))
-    yield from made()
+    yield from leveled()
 
 
 def balance(parts: Iterable[tuple[str, np.ndarray]], sample_rate: int) -> dict[str, float]:

@@ -10,11 +10,11 @@ noise, clipping, short excerpts, and Opus, MP3, mu-law at 8 kHz and 8-bit coding
 
 import numpy as np
 
-LEAST_SPEECH = 2.0  # seconds
-QUIETEST = -45.0  # dBFS of the loud parts
-LEAST_RANGE = 12.0  # dB from the 10th percentile of the levels of 20 ms frames to the loud parts
-LEAST_CREST = 7.0  # dB from the loud parts to the peak
-MOST_AT_PEAK = 0.002  # share of samples within 2% of the peak
+MIN_SPEECH = 2.0  # seconds
+MIN_LEVEL = -45.0  # dBFS of the loud parts
+MIN_RANGE = 12.0  # dB from the 10th percentile of the levels of 20 ms frames to the loud parts
+MIN_CREST = 7.0  # dB from the loud parts to the peak
+MAX_AT_PEAK = 0.002  # share of samples within 2% of the peak
 
 
 def problems(samples: np.ndarray, sample_rate: int) -> list[str]:
@@ -26,18 +26,18 @@ def problems(samples: np.ndarray, sample_rate: int) -> list[str]:
     levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(axis=1) + 1e-12)  # dBFS of each frame of 20 ms
     quiet, loud = np.percentile(levels, 10), np.percentile(levels[levels > levels.max() - 35], 93)
     peak = np.abs(samples).max()
-    if loud < QUIETEST:
+    if loud < MIN_LEVEL:
         return [f"nearly silent ({loud:.0f} dBFS): the voice will be faint and noisy; record it louder, or amplify it"]
     found = []
     seconds = np.count_nonzero(levels > loud - 25) * width / sample_rate
-    if seconds < LEAST_SPEECH:
+    if seconds < MIN_SPEECH:
         found.append(_too_short(seconds))
-    if loud - quiet < LEAST_RANGE:
+    if loud - quiet < MIN_RANGE:
         found.append(
             f"more noise than voice (only {loud - quiet:.0f} dB between them), and the noise is cloned too: "
             "record it in a quiet place, or remove the noise"
         )
-    elif 20 * np.log10(peak) - loud < LEAST_CREST or np.mean(np.abs(samples) > 0.98 * peak) > MOST_AT_PEAK:
+    elif 20 * np.log10(peak) - loud < MIN_CREST or np.mean(np.abs(samples) > 0.98 * peak) > MAX_AT_PEAK:
         found.append("clipped, and the distortion is cloned too: record it again with less gain")
     return found
 

@@ -37,7 +37,7 @@ class Stretcher:
             return block
         self._input = np.concatenate([self._input, block])
         self._received += len(block)
-        return self._made(self._received)
+        return self._output(self._received)
 
     def flush(self) -> np.ndarray:
         """The rest, float32 [samples]. The next `write` starts a new sound."""
@@ -47,7 +47,7 @@ class Stretcher:
             return np.zeros(0, np.float32)
         end = self._received + round((self._hop + self._reach) * (2 + self.speed))
         self._input = np.concatenate([self._input, np.zeros(end - self._received, np.float32)])
-        rest = self._made(end)[:length]
+        rest = self._output(end)[:length]
         self._restart()
         return rest
 
@@ -58,7 +58,7 @@ class Stretcher:
         self._next = 0  # position in the input that continues the last window
         self._tail = np.zeros(self._hop, np.float32)  # the second half of the last window
 
-    def _made(self, received: int) -> np.ndarray:
+    def _output(self, received: int) -> np.ndarray:
         """All hops that are final with the input up to sample `received`."""
         hops = []
         while True:

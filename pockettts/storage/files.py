@@ -53,7 +53,7 @@ def open_stream(path: str | Path) -> BinaryIO:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A hidden temporary path beside `path`. It is renamed to `path` at the end of the block, or removed if the block raises an error.
+    """A hidden temporary path in the folder of `path`. It is renamed to `path` at the end of the block, or removed if the block raises an error.
 
     If `path` is a link, the link stays and its target is replaced. Streams (`is_stream`) are written in place, so the path is then
     `path` itself.
@@ -77,15 +77,15 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def trim(folder: Path, most: int) -> None:
-    """Remove the least recently used files, including leftovers of killed processes, until the folder is below `most` bytes.
+def trim(folder: Path, max_bytes: int) -> None:
+    """Remove the least recently used files, including leftovers of killed processes, until the folder is below `max_bytes`.
 
-    The newest file stays, however large. Raises OSError.
+    The newest file is kept, whatever its size. Raises OSError.
     """
     entries = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda entry: entry[0].st_mtime)
     size = sum(status.st_size for status, _ in entries)
     for status, path in entries[:-1]:
-        if size <= most:
+        if size <= max_bytes:
             break
         path.unlink(missing_ok=True)
         size -= status.st_size

@@ -43,7 +43,7 @@ def local_path(source: str | Path) -> Path:
         DownloadError: the file does not exist, or the network, the connection or the disk failed.
     """
     if "://" not in str(source):
-        return _checked(source)
+        return _check_file(source)
     from huggingface_hub import constants
 
     remote = _remote(str(source))
@@ -59,7 +59,7 @@ def local_path(source: str | Path) -> Path:
     except Exception as error:  # the HTTP clients (requests, httpx, urllib) have no common base class of errors
         if cached:
             return cached
-        raise _explained(remote, error) from error
+        raise _download_error(remote, error) from error
 
 
 def is_reachable(seconds: float = 0.7) -> bool:
@@ -93,7 +93,7 @@ def is_reachable(seconds: float = 0.7) -> bool:
 
 def is_cached(source: str | Path) -> bool:
     """Whether `source`, as in `local_path`, is on this machine."""
-    return _here(source) is not None
+    return _local_copy(source) is not None
 
 
 def local_path_or_open(gated: str, open_source: str | None, ask: bool = False) -> tuple[Path, bool]:
@@ -107,7 +107,7 @@ def local_path_or_open(gated: str, open_source: str | None, ask: bool = False) -
     """
     sources = [(gated, True), (open_source, False)] if open_source else [(gated, True)]
     for source, can_clone in sources:
-        if (path := _here(source)) and (can_clone or not ask):
+        if (path := _local_copy(source)) and (can_clone or not ask):
             return path, can_clone
     try:
         return local_path(gated), True
@@ -251,7 +251,7 @@ def _check_url(url: str, secure: bool = False) -> None:
         raise DownloadError(f"{url}: not an address that can be fetched; use https://, hf:// or a path")
 
 
-def _checked(path: str | Path) -> Path:
+def _check_file(path: str | Path) -> Path:
     if not os.path.exists(path):
         raise DownloadError(f"{path}: no such file")
     if not os.path.isfile(path):
@@ -261,13 +261,13 @@ def _checked(path: str | Path) -> Path:
     return Path(path)
 
 
-def _here(source: str | Path) -> Path | None:
+def _local_copy(source: str | Path) -> Path | None:
     if "://" in str(source):
         return _remote(str(source)).cached()
     return Path(source) if os.path.isfile(source) else None
 
 
-def _explained(source: _HubFile | _WebFile, error: Exception) -> DownloadError:
+def _download_error(source: _HubFile | _WebFile, error: Exception) -> DownloadError:
     """The DownloadError for an error of any HTTP client, with a one-line message."""
     response = getattr(error, "response", error)  # an error of urllib is itself the response
     status = getattr(response, "status_code", getattr(response, "code", None))

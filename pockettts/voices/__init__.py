@@ -1,1 +1,1 @@
-"""Voices: the catalogue, own voices, voice states and their files, and the cache of cloned voices."""
+"""Voices: the catalog, own voices, voice states and their files, and the cache of cloned voices."""

@@ -1,4 +1,4 @@
-"""The cache of cloned voices: the voice states of recordings, by content, beside the hub's cache. A recording is encoded only once.
+"""The cache of cloned voices: the voice states of recordings, by content, next to the hub's cache. A recording is encoded only once.
 
 An entry is a voice state file whose metadata also has a checksum and the key: a hash of the recording and of everything else that
 its bits depend on. An entry that is damaged or has another key is replaced. Errors of reading and writing are not fatal: the state is

@@ -125,13 +125,13 @@ class VoiceFolder:
                 taken.path.unlink(missing_ok=True)
             return self.voices()[name]
 
-    def upload(self, name: str, data: bytes, suffix: str, most: int, most_bytes: int) -> OwnVoice:
+    def upload(self, name: str, data: bytes, suffix: str, max_voices: int, max_bytes: int) -> OwnVoice:
         """Add an uploaded voice.
 
         Args:
             name, data, suffix: as in `add`.
-            most: the largest number of uploaded voices.
-            most_bytes: the largest total size of uploaded voices.
+            max_voices: the largest number of uploaded voices.
+            max_bytes: the largest total size of uploaded voices.
 
         Raises:
             NameTaken, VoiceError: as in `add`.
@@ -143,12 +143,12 @@ class VoiceFolder:
             if taken := self._of_name(name):
                 raise NameTaken(f"there is a voice {show(taken.name)} already: choose another name")
             uploaded = [voice for voice in voices.values() if voice.uploaded]
-            if len(uploaded) >= most:
+            if len(uploaded) >= max_voices:
                 raise FolderFull(
                     f"there are {len(uploaded)} uploaded voices, as many as this server keeps: remove one first"
                 )
-            if sum(voice.size for voice in uploaded) + len(data) > most_bytes:
-                raise FolderFull(f"the uploaded voices would take more than {most_bytes >> 20} MB: remove one first")
+            if sum(voice.size for voice in uploaded) + len(data) > max_bytes:
+                raise FolderFull(f"the uploaded voices would take more than {max_bytes >> 20} MB: remove one first")
             self._write(self.path / UPLOADS, name, data, suffix)
             return self.voices()[name]
 
@@ -188,6 +188,6 @@ def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
                 suffix = os.path.splitext(entry.name)[1].lower()
                 if not entry.name.startswith(".") and (suffix == STATE or suffix in RECORDINGS) and entry.is_file():
                     found.append((suffix != STATE, entry.name, entry.stat()))
-    except OSError:  # the folder was removed meanwhile, or can't be read
+    except OSError:  # the folder has been removed since, or can't be read
         pass
     return [(folder / name, status) for _, name, status in sorted(found, key=lambda file: file[:2])]

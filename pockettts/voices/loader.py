@@ -15,7 +15,7 @@ from ..model.flow_lm import FlowLM
 from ..model.mimi import MimiEncoder
 from ..sound import files as audio
 from ..sound.quality import problems as recording_problems
-from . import catalogue
+from . import catalog
 from .cache import VoiceCache
 from .folders import STATE, VoiceFolder, is_state
 from .state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
@@ -35,17 +35,17 @@ def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
     """
     voices = (own or VoiceFolder()).voices().values()
     mine = [voice.name for voice in voices if config.voice_cloning or voice.path.suffix.lower() == STATE]
-    return mine + [name for name in catalogue.names(config) if name not in mine]
+    return mine + [name for name in catalog.names(config) if name not in mine]
 
 
 def find(voice: str | Path, config: Config, own: VoiceFolder | None = None) -> Path:
-    """The file of a voice: an own voice, a name of the catalogue, a path or an address. Raises the errors of `catalogue.find`.
+    """The file of a voice: an own voice, a name of the catalog, a path or an address. Raises the errors of `catalog.find`.
 
     own: the folder of own voices; None: the user's.
     """
     if isinstance(voice, str) and (known := (own or VoiceFolder()).find(voice)):
         return known.path
-    return catalogue.find(voice, config)
+    return catalog.find(voice, config)
 
 
 class VoiceLoader:
@@ -77,7 +77,7 @@ class VoiceLoader:
             check(voice, self.config, self.fingerprint, "the voice state")
             return voice
         if isinstance(voice, np.ndarray):
-            return self._clone(_checked_samples(voice), "an array")
+            return self._clone(_check_samples(voice), "an array")
         if isinstance(voice, (bytes, bytearray)):
             return self._from_bytes(bytes(voice))
         if not isinstance(voice, (str, Path)):
@@ -115,7 +115,7 @@ class VoiceLoader:
             if cut:
                 problems.append(f"only its first {VOICE_SECONDS} seconds are used as the voice")
             known = self._clone(samples, origin), problems
-            if cache and key and cache.key(path) == key:  # else the file was changed meanwhile
+            if cache and key and cache.key(path) == key:  # otherwise the file has changed since
                 cache.put(key, *known)
         state, problems = known
         for problem in problems:
@@ -127,10 +127,10 @@ class VoiceLoader:
         if not self.config.voice_cloning:
             raise VoiceError(
                 f"{origin}: {self.config.name} can't clone voices: use another model, such as `--variant english`, "
-                f"or one of its voices ({', '.join(catalogue.names(self.config))})"
+                f"or one of its voices ({', '.join(catalog.names(self.config))})"
             )
         if self.encoder is None:
-            repo = catalogue.gated_page(self.config)
+            repo = catalog.gated_page(self.config)
             raise VoiceError(
                 f"{origin}: a voice can't be cloned without the weights for cloning: accept the terms at {repo}, log in with "
                 f"`hf auth login`, and run `pockettts download {self.config.name}`; or use a voice of `pockettts voices`"
@@ -149,7 +149,7 @@ class VoiceLoader:
         return VoiceState([cache.rows() for cache in state], self.config.name, self.fingerprint())
 
 
-def _checked_samples(samples: np.ndarray) -> np.ndarray:
+def _check_samples(samples: np.ndarray) -> np.ndarray:
     if samples.ndim != 1 or len(samples) == 0 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
         raise VoiceError("an array as a voice must be samples: one dimension, floating point, finite, not empty")
     return samples.astype(np.float32, copy=False)

@@ -27,7 +27,7 @@ class VoiceState:
 
     Attributes:
         layers: keys and values of all T positions for each layer, float32 [2, T, H_kv, D].
-        model: the name of the model that made it, if known.
+        model: the name of the model that computed it, if known.
         weights: the fingerprint of that model's flow LM, if known.
     """
 
@@ -66,8 +66,8 @@ class VoiceState:
         for n, layer in enumerate(self.layers):
             tensors[_LAYER.format(n) + "cache"] = np.ascontiguousarray(layer[:, None], np.float32)
             tensors[_LAYER.format(n) + "offset"] = np.array([self.offset], np.int64)
-        made_by = {"model": self.model, "weights": self.weights}
-        return save(tensors, {name: value for name, value in made_by.items() if value} | metadata or None)
+        origin = {"model": self.model, "weights": self.weights}
+        return save(tensors, {name: value for name, value in origin.items() if value} | metadata or None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ def _rows(tensors: TensorFile, prefix: str) -> np.ndarray:
 
 
 def _values(name: str, tensor: Tensor) -> np.ndarray:
-    """The values as float32; a view if they are float32 already. Raises ValueError if there are none or some are not finite."""
+    """The values as float32; a view if they are float32 already. Raises ValueError if it is empty or has values that are not finite."""
     if tensor.dtype not in ("F32", "F16", "BF16"):
         raise ValueError(f"{name} is of type {tensor.dtype}")
     array = tensor.float32()

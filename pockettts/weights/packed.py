@@ -41,7 +41,7 @@ class Packed:
         parts = [self._arrange(tensor.array if whole else tensor.float32()) for tensor in self._tensors]
         words = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self.format == "bf16" and not whole:
-            words = _rounded_to_bf16(words)
+            words = _round_to_bf16(words)
         matrix = ops.Matrix(words, quantize=self.format == "int8", compress=self.name.startswith(_FLOW_LM))
         for tensor in self._tensors:
             tensor.release()
@@ -108,7 +108,7 @@ class Weights:
         extra = sorted(name for name in self.unused if not ignored(name))
         if extra:
             raise WeightsError(
-                f"{self.origin}: {_listed(extra)} not in the model that the config describes: is it the right config?"
+                f"{self.origin}: {_list_names(extra)} not in the model that the config describes: is it the right config?"
             )
 
     def pack(self) -> None:
@@ -145,12 +145,12 @@ def has_int8(name: str, n: int) -> bool:
     return name.startswith(_BACKBONE) or (name.startswith(_DECODER) and n >= _NARROW)
 
 
-def _rounded_to_bf16(x: np.ndarray) -> np.ndarray:
+def _round_to_bf16(x: np.ndarray) -> np.ndarray:
     """float32 -> bf16 as uint16, rounded to nearest, ties to even."""
     bits = np.ascontiguousarray(x).view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     shown = ", ".join(repr(n) for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return f"{shown} {'is' if len(names) == 1 else 'are'}"

@@ -1,7 +1,7 @@
 """Align words with frames, and find missed and repeated words, from the attention of the alignment heads.
 
 Weights are float32 [frames, tokens], the mean over the heads. A row need not sum to 1, since heads also attend to the voice. The limits
-of `faults` were measured on the bundled model: docs/speech-quality.md.
+of `find_faults` were measured on the bundled model: docs/speech-quality.md.
 """
 
 import re
@@ -14,9 +14,9 @@ import numpy as np
 from ..reading.tokenizer import SPACE
 
 BYTE = re.compile("<0x[0-9A-F]{2}>")
-MISSED = 0.2  # a word was missed if its peak attention is below this share of the median peak
-SURE = 0.5  # a frame counts if its attention to a word is at least this share of the median peak
-RETURN = 3  # consecutive such frames on words two or more back: these words are repeated
+MISSED_PEAK = 0.2  # a word was missed if its peak attention is below this share of the median peak
+CERTAIN_PEAK = 0.5  # a frame counts if its attention to a word is at least this share of the median peak
+REPEATED_FRAMES = 3  # consecutive such frames on words that are two or more words back: these words were repeated
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Faults:
         return ", ".join(found + ["it ran to the length limit"] * self.ran_on)
 
 
-def spans(pieces: list[str]) -> list[Span]:
+def word_spans(pieces: list[str]) -> list[Span]:
     """The words of a text, which are separated by spaces. pieces: the text of each token (`Tokenizer.pieces`).
 
     Marks without letters or digits belong to the previous word, or to the first one.
@@ -92,7 +92,7 @@ def _characters(pieces: list[str]) -> Iterator[str]:
             yield from (character, *[""] * (len(character.encode()) - 1))
 
 
-def path(weights: np.ndarray) -> np.ndarray:
+def align(weights: np.ndarray) -> np.ndarray:
     """The token of each frame, int [frames]: the monotonic path with the largest sum of weights.
 
     Monotonic alignment search (Glow-TTS, arXiv 2005.11129), except that it may skip tokens and sums weights instead of logarithms, so a
@@ -105,22 +105,22 @@ def path(weights: np.ndarray) -> np.ndarray:
         furthest = np.maximum.accumulate(best)
         came_from[f] = np.maximum.accumulate(np.where(best == furthest, np.arange(tokens), 0))
         best = furthest + weights[f]
-    places = np.empty(frames, np.int64)
+    aligned = np.empty(frames, np.int64)
     at = int(best.argmax())
     for f in range(frames - 1, -1, -1):
-        places[f] = at
+        aligned[f] = at
         at = came_from[f, at]
-    return places
+    return aligned
 
 
-def times(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]:
+def word_frames(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]:
     """The first frame of each word and the one after its last, in order.
 
-    The path may skip a short word. It gets one frame, taken from its neighbors if necessary, so every word has a duration, unless there
+    The alignment may skip a short word. It gets one frame, taken from its neighbors if necessary, so every word has a duration, unless there
     are fewer frames than words.
     """
-    places = path(weights)
-    found = [tuple(np.searchsorted(places, [word.start, word.stop]).tolist()) for word in words]
+    aligned = align(weights)
+    found = [tuple(np.searchsorted(aligned, [word.start, word.stop]).tolist()) for word in words]
     end = 0
     for i, (first, last) in enumerate(found):
         first = max(first, end)
@@ -134,7 +134,7 @@ def times(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]:
     return found
 
 
-def faults(weights: np.ndarray, words: list[Span]) -> Faults:
+def find_faults(weights: np.ndarray, words: list[Span]) -> Faults:
     """Find words without attention, and words that get attention again after later words."""
     if not len(weights) or not words:
         return Faults()
@@ -143,14 +143,14 @@ def faults(weights: np.ndarray, words: list[Span]) -> Faults:
     ordered = np.sort(peaks)
     # np.median would import numpy.ma, which takes 15 ms.
     median = float(ordered[(len(words) - 1) // 2] + ordered[len(words) // 2]) / 2
-    missed = [word.text for word, peak in zip(words, peaks, strict=True) if peak < MISSED * median]
-    sure = attention.argmax(axis=1)[attention.max(axis=1) >= SURE * median].tolist()
+    missed = [word.text for word, peak in zip(words, peaks, strict=True) if peak < MISSED_PEAK * median]
+    certain = attention.argmax(axis=1)[attention.max(axis=1) >= CERTAIN_PEAK * median].tolist()
     repeated: dict[int, None] = {}
     furthest = last = -1
     returned: list[int] = []
-    for at in sure:
+    for at in certain:
         returned = [*returned, at] if at <= furthest - 2 else []
-        if len(returned) >= RETURN:
+        if len(returned) >= REPEATED_FRAMES:
             repeated |= dict.fromkeys(returned)
         if at == last:  # a single frame may be an outlier
             furthest = max(furthest, at)

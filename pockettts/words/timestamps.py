@@ -13,7 +13,7 @@ from ..reading.normalize import count_letters
 from ..reading.tokenizer import Tokenizer
 from ..storage.files import cannot_write, check_place, whole_file
 from ..synthesis import Block, Take
-from .alignment import Faults, Span, Word, faults, spans, times
+from .alignment import Faults, Span, Word, find_faults, word_frames, word_spans
 
 MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters and lines of a subtitle
 MAX_CUE_SECONDS = 6.0
@@ -27,7 +27,7 @@ def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
     found, attention = Faults(), take.attention()
     pieces = tokenizer.pieces(take.chunk.text)
     if attention is not None and len(pieces) == attention.shape[1]:  # else the text was cut at the model's limit
-        found = faults(attention, spans(pieces))
+        found = find_faults(attention, word_spans(pieces))
     found.ran_on = take.end is None
     return found
 
@@ -69,9 +69,9 @@ class Timeline:
             return
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
         if attention is not None and len(pieces) == attention.shape[1]:
-            words = spans(pieces)
+            words = word_spans(pieces)
             attention = attention[: max(1, take.frames - self._lead)]  # the last frames are about sound after the end
-            frames = [(first + self._lead, last + self._lead) for first, last in times(attention, words)]
+            frames = [(first + self._lead, last + self._lead) for first, last in word_frames(attention, words)]
             found = as_written(words, frames, take.chunk.words)
         else:
             found = [

@@ -1,21 +1,24 @@
 """The base class of languages: the tables and methods that text normalization needs.
 
-`Language` is a class of tables and short methods. A language is a subclass in a module of its own; it fills the tables and overrides
-the methods whose default does not fit. The default methods are made for a language with two forms of a noun (one, many).
-`written_forms.py` finds numbers, dates, prices and so on in a text by these tables, takes them apart, and calls the methods.
+Each language is a subclass in its own module. It fills the tables, and overrides methods whose default does not fit. The defaults are for
+a language whose nouns have a singular and a plural. `written_forms.py` classifies numbers, dates, prices and so on with the tables, parses
+them, and calls the methods to verbalize them.
 
-Everything that a method returns is spoken text: words with single spaces between them, in lower case unless the language writes a
-capital (German nouns), without digits and without marks, but for a comma where a speaker would make a short pause.
+All methods return spoken text: words with single spaces between them, in lower case except for German nouns and the like, without digits
+and marks. A comma stands for a short pause.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
-LARGEST = 10**15  # numbers beyond are spoken digit by digit
-ROMANS = {  # Roman numerals below 40, in small letters
+WordSet: TypeAlias = frozenset[str]
+WordTable: TypeAlias = Mapping[str, str]  # written form -> spoken form, unless it says otherwise
+
+MAX_CARDINAL = 10**15  # larger numbers are spoken digit by digit
+ROMANS = {  # Roman numerals below 40, in lower case
     tens + ones: 10 * ten + one
     for ten, tens in enumerate(("", "x", "xx", "xxx"))
     for one, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
@@ -44,7 +47,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun behind a number: a unit, a currency, a magnitude. gender: argument of `Language.cardinal`, for "eine Minute", "una libra"."""
+    """A noun after a number: a unit, a currency, a magnitude. gender: the argument of `Language.cardinal`, for "eine Minute", "una libra"."""
 
     one: str
     many: str
@@ -53,7 +56,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Currency:
-    """A currency and its hundredth. If `minor` is None, decimals are read as decimals."""
+    """A currency, and its unit of one hundredth. If `minor` is None, decimals are read as decimals."""
 
     major: Noun
     minor: Noun | None = None
@@ -61,19 +64,18 @@ class Currency:
 
 @dataclass(frozen=True)
 class Rule:
-    """A written form that only this language has. It is tried before the common ones, wherever a word or number begins.
+    """A written form of one language. Rules are tried before the common forms, at each start of a word or number.
 
     Attributes:
-        pattern: a regex, compiled when it is first tried. It is matched at the place, not searched; it may look at the text before
-            the place with `(?<=...)`, and must not match the empty string.
-        speak: the spoken form of a match; None: the match is another written form.
-        starts: the kind of the first character of a match.
-        triggers: the words for which a rule that starts with a letter is tried, in lower case; empty: all words.
+        pattern: a regex that must match at the position. It may look behind with `(?<=...)`, and must not match the empty string.
+        verbalize: returns the spoken form of a match, or None if the match is another written form.
+        first: the kind of the first character of a match.
+        triggers: for rules that start with a letter: the words, in lower case, for which the rule is tried; empty: all words.
     """
 
     pattern: str
-    speak: Callable[[re.Match[str]], str | None]
-    starts: Literal["digit", "letter", "other"] = "digit"
+    verbalize: Callable[[re.Match[str]], str | None]
+    first: Literal["digit", "letter", "other"] = "digit"
     triggers: frozenset[str] = frozenset()
 
     @cached_property
@@ -81,16 +83,33 @@ class Rule:
         return re.compile(self.pattern)
 
 
-def nouns(table: str) -> dict[str, Noun]:
-    """A table of nouns. Its lines are `symbol symbol ...: one, many, gender`; the last two may be left out.
-
-    Symbols are written as they come out of `unicode.py`: "μ" is the Greek letter, "℃" has become "°C"; "m²" stays.
-    """
-    found: dict[str, Noun] = {}
+def table_rows(table: str) -> Iterator[tuple[str, str]]:
+    """The lines of a table, as what is before and behind the colon. Blank lines are skipped."""
     for line in filter(None, map(str.strip, table.splitlines())):
-        symbols, _, forms = line.partition(":")
-        one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
-        found |= dict.fromkeys(symbols.split(), Noun(one, many or one, gender))
+        key, _, value = line.partition(":")
+        yield key, value
+
+
+def parse_noun(forms: str) -> Noun:
+    """A noun from `one, many, gender`. The last two are optional."""
+    one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
+    return Noun(one, many or one, gender)
+
+
+def parse_nouns(table: str) -> dict[str, Noun]:
+    """A table of nouns. Its lines are `symbol symbol ...: one, many, gender`.
+
+    Symbols are in the normal form of `unicode.py`: "μ" is the Greek letter, "°C" stands for "℃" too; "m²" stays.
+    """
+    return {symbol: parse_noun(forms) for symbols, forms in table_rows(table) for symbol in symbols.split()}
+
+
+def parse_currencies(table: str) -> dict[str, Currency]:
+    """A table of currencies. Its lines are `code: one, many, gender | one, many, gender`: the major and the minor unit."""
+    found: dict[str, Currency] = {}
+    for code, forms in table_rows(table):
+        major, *minor = map(parse_noun, forms.split("|"))
+        found[code] = Currency(major, minor[0] if minor else None)
     return found
 
 
@@ -99,134 +118,106 @@ def full_year(year: int) -> int:
     return year + (2000 if year < 50 else 1900)
 
 
-def words(text: str) -> frozenset[str]:
+def word_set(text: str) -> WordSet:
     """The words of a text, as a set."""
     return frozenset(text.split())
 
 
 class Language:
-    """The tables and methods of one language; see the module. Methods are pure. Instances have no state."""
+    """The tables and methods of one language. Methods are pure; instances have no state. Sets of words are in lower case."""
 
     # --- its name ---
     code: ClassVar[str] = ""  # ISO 639-1: "en"
-    num2words: ClassVar[str] = ""  # its code in num2words; "": numbers stay digits
+    num2words_code: ClassVar[str] = ""  # its code in num2words; "": numbers stay digits
 
     # --- numbers ---
     decimal_mark: ClassVar[str] = "."
     group_marks: ClassVar[str] = ","  # characters between groups of three digits; no-break spaces are always allowed
-    spaces_group: ClassVar[bool] = False  # whether a plain space is allowed too: "1 250 000"
+    group_with_spaces: ClassVar[bool] = False  # whether a plain space is allowed too: "1 250 000"
     point: ClassVar[str] = "point"  # the spoken decimal mark
     dot: ClassVar[str] = "point"  # the spoken dot of a version or a serial number: "2.0", "A3.5"
     minus: ClassVar[str] = "minus"
     ordinal_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of ordinals, "st|nd|rd|th"
-    magnitudes: ClassVar[
-        Mapping[str, Noun]
-    ] = {}  # after a number: "million", "m", "bn", "k"; compared as written, then in lower case
-    number_ranges: ClassVar[str] = "to"  # between the ends of "5-10"
-    ratio: ClassVar[str] = "to"  # between the numbers of "3:1", if it is not a time
+    magnitudes: ClassVar[Mapping[str, Noun]] = {}  # after a number: "million", "m", "bn", "k"
+    range_word: ClassVar[str] = "to"  # between the ends of "5-10"
+    ratio_word: ClassVar[str] = "to"  # between the numbers of "3:1", if it is not a time
     out_of: ClassVar[str] = "out of"  # between the numbers of "4.5/5"
     times_sign: ClassVar[str] = "times"  # "3 x 4", "3x faster"
     by: ClassVar[str] = "by"  # "4x4 cm", sizes
 
     # --- money, units ---
-    currency_signs: ClassVar[Mapping[str, str]] = {
+    currency_signs: ClassVar[WordTable] = {
         "$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₩": "KRW", "₪": "ILS", "₺": "TRY",
         "₴": "UAH", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "HK$": "HKD", "NZ$": "NZD", "R$": "BRL", "₿": "BTC", "¢": "¢", "zł": "PLN", "Fr.": "CHF", "kr": "SEK",
     }  # fmt: skip
     currencies: ClassVar[Mapping[str, Currency]] = {}  # by ISO code; "¢" is the small unit alone
     money_and: ClassVar[str] = "and"  # between dollars and cents; "" is none
+    minor_is_named: ClassVar[bool] = True  # whether "cents" is spoken in "three dollars and fifty cents"
     of_magnitude: ClassVar[str] = ""  # between a magnitude and its noun: "de" in "3 millones de euros"
-    units: ClassVar[Mapping[str, Noun]] = {}  # by symbol, as it is written: "km", "°C", "m²", "km/h"; "%" too
+    units: ClassVar[Mapping[str, Noun]] = {}  # by symbol: "km", "°C", "m²", "km/h"; "%" too
     per: ClassVar[str] = "per"  # "5 kg/m" where `units` has no "kg/m"
 
     # --- dates and times ---
-    months: ClassVar[Mapping[str, int]] = {}  # 1 to 12 by name or abbreviation, in lower case, without its dot
-    month_names: ClassVar[tuple[str, ...]] = ()  # 12, as they are spoken
-    weekdays: ClassVar[Mapping[str, str]] = {}  # abbreviations (lower case, without their dot) before a date -> spoken
+    months: ClassVar[Mapping[str, int]] = {}  # 1 to 12 by name or abbreviation, in lower case, without the dot
+    month_names: ClassVar[tuple[str, ...]] = ()  # the 12 spoken names
+    weekdays: ClassVar[WordTable] = {}  # abbreviations before a date, in lower case, without the dot -> spoken
     date_order: ClassVar[Literal["mdy", "dmy"]] = "dmy"  # of 3/4/2026
-    date_marks: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
-    short_dates: ClassVar[bool] = False  # whether two numbers, "24.12.", can be a date
-    day_suffix: ClassVar[str] = ""  # regex: what may stand between day and month besides `ordinal_suffix`: "\.", "er|º"
-    date_joint: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
-    capital_months: ClassVar[bool] = True  # whether `words_like_months` must start with a capital
-    words_like_months: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # lower-case words that are not months if `capital_months`: "may"
+    numeric_date_separator: ClassVar[str] = r"/|\.|-"  # regex: the separator of such a date
+    day_suffix: ClassVar[str] = ""  # regex: a suffix of the day in addition to `ordinal_suffix`: "\.", "er|º"
+    date_separator: ClassVar[str] = r"\s+"  # regex between day and month, and month and year: r"\s+(?:de\s+)?"
+    months_are_capitalized: ClassVar[bool] = True  # whether `ambiguous_months` applies
+    ambiguous_months: ClassVar[WordSet] = frozenset()  # words that are months only with a capital: "may"
     month_first: ClassVar[bool] = False  # whether "November 28, 2026" is a date too
-    hour_marks: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
-    seconds_are_durations: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
-    half_days: ClassVar[Mapping[str, str]] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" drops it
-    year_after: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words (lower case) after which four digits are a year: "in", "since"
-    decade_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) after which "30s" is a decade: "the"
-    decades: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
+    time_separator: ClassVar[str] = ":"  # regex between hours and minutes: ":|h|\.(?=\d\d\s*Uhr)"
+    hms_is_duration: ClassVar[bool] = False  # whether "1:23:45" is a duration, even if it could be a time of day
+    day_periods: ClassVar[WordTable] = {}  # suffixes of times -> spoken: "p.m.", "pm", "Uhr"; "" is silent
+    year_cues: ClassVar[WordSet] = frozenset()  # words after which four digits are a year: "in", "since"
+    decade_cues: ClassVar[WordSet] = frozenset()  # words after which "30s" is a decade: "the"
+    decade_suffix: ClassVar[str] = r"(?!)"  # regex: the suffix of decades: "'?s" in "1990s"
 
     # --- words ---
-    titles: ClassVar[Mapping[str, str]] = {}  # before a capital letter, never at a sentence's end: "Dr." -> "Doctor"
-    before_numbers: ClassVar[Mapping[str, str]] = {}  # before a number only: "No." -> "number", "p." -> "page"
-    plurals: ClassVar[
-        Mapping[str, str]
-    ] = {}  # spoken forms of `before_numbers` -> plural, used before a range: "page" -> "pages"
-    abbreviations: ClassVar[
-        Mapping[str, str]
-    ] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
-    ending_abbreviations: ClassVar[
-        Mapping[str, str]
-    ] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
-    suffix_abbreviations: ClassVar[Mapping[str, str]] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
-    articles: ClassVar[frozenset[str]] = frozenset()  # in lower case; initials after one are no name: "the F.B.I."
-    letter_after: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words (lower case) before a letter that is no initial: "vitamin"
-    symbols: ClassVar[Mapping[str, str]] = {}  # single characters between or before words and numbers: "&" -> "and"
-    sign_names: ClassVar[Mapping[str, str]] = {}  # names of quoted signs that differ from `in_addresses`
-    in_addresses: ClassVar[
-        Mapping[str, str]
-    ] = {}  # marks in web and e-mail addresses and file names: "." -> "dot", "/" -> "slash"
-    number_sign: ClassVar[str] = "number"  # "#" before a number
+    titles: ClassVar[WordTable] = {}  # before a capital letter, never at the end of a sentence: "Dr." -> "Doctor"
+    number_abbreviations: ClassVar[WordTable] = {}  # before a number only: "No." -> "number", "p." -> "page"
+    plurals: ClassVar[WordTable] = {}  # of values of `number_abbreviations`, before a range: "page" -> "pages"
+    abbreviations: ClassVar[WordTable] = {}  # anywhere: "e.g." -> "for example"; a key in lower case fits "E.g." too
+    ending_abbreviations: ClassVar[WordTable] = {}  # the same, but they may end a sentence: "etc.", "Inc.", "p.m."
+    suffix_abbreviations: ClassVar[WordTable] = {}  # ends of words: "str." -> "straße" in "Hauptstr."
+    articles: ClassVar[WordSet] = frozenset()  # in lower case; initials after one are not a name: "the F.B.I."
+    letter_cues: ClassVar[WordSet] = frozenset()  # words before a letter that is not an initial: "vitamin"
+    symbols: ClassVar[WordTable] = {}  # single characters between or before words and numbers: "&" -> "and"
+    sign_names: ClassVar[WordTable] = {}  # names of quoted signs that differ from `address_marks`
+    address_marks: ClassVar[WordTable] = {}  # in web and e-mail addresses and file names: "." -> "dot"
+    number_sign_word: ClassVar[str] = "number"  # "#" before a number
     hashtag: ClassVar[str] = "hashtag"  # "#" before a word
-    letter_names: ClassVar[
-        Mapping[str, str]
-    ] = {}  # by capital letter, if the model does not read the letter by its name
+    letter_names: ClassVar[WordTable] = {}  # by capital letter, if the model does not read the letter by its name
     vowels: ClassVar[str] = "aeiouy"
-    read_acronyms: ClassVar[frozenset[str]] = frozenset()  # acronyms that are read as words: "NASA"
-    spelled_acronyms: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # acronyms that are spelled although they could be read: "IEEE"
-    common_words: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # about two hundred, in lower case; in capitals they show that a text is written in all capitals
-    roman_after: ClassVar[frozenset[str]] = frozenset()  # words (lower case) before a Roman numeral: "chapter", "act"
-    regnal_names: ClassVar[frozenset[str]] = frozenset()  # names of rulers: "Elizabeth I"
-    telephone_after: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words (lower case) before a telephone number without spaces
-    serial_after: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words before numbers that are read as `serial_number`: "flight", "boeing"
-    address_words: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # short parts of addresses that are read as words: "com", "org"
+    read_acronyms: ClassVar[WordSet] = frozenset()  # acronyms that are read as words: "NASA"
+    spelled_acronyms: ClassVar[WordSet] = frozenset()  # acronyms that are spelled although they could be read: "IEEE"
+    common_words: ClassVar[WordSet] = frozenset()  # about 200; in capitals they show that a text is in all capitals
+    roman_cues: ClassVar[WordSet] = frozenset()  # words before a Roman numeral: "chapter", "act"
+    regnal_names: ClassVar[WordSet] = frozenset()  # names of rulers: "Elizabeth I"
+    telephone_cues: ClassVar[WordSet] = frozenset()  # words before a telephone number without spaces
+    serial_cues: ClassVar[WordSet] = frozenset()  # words before a `serial_number`: "flight", "boeing"
+    address_words: ClassVar[WordSet] = frozenset()  # short parts of addresses that are read as words: "com", "org"
     rules: ClassVar[tuple[Rule, ...]] = ()  # all other written forms
 
-    # --- numbers ----------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def cardinal(self, n: int, gender: str = "") -> str:
         """A whole number: 123 is "one hundred twenty three". gender: of the noun that follows; "" is the form for counting."""
-        return self.tidy(_num2words(n, self.num2words, "cardinal")) if n < LARGEST else self.digits(str(n))
+        return self.clean(_num2words(n, self.num2words_code, "cardinal")) if n < MAX_CARDINAL else self.digits(str(n))
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         """An ordinal: 21 is "twenty first". suffix: as written ("st", "º", "ª"); it can mark the gender."""
-        return self.tidy(_num2words(n, self.num2words, "ordinal")) if n < LARGEST else self.digits(str(n))
+        return self.clean(_num2words(n, self.num2words_code, "ordinal")) if n < MAX_CARDINAL else self.digits(str(n))
 
     def year(self, n: int) -> str:
         """A year: 1985 is "nineteen eighty five"."""
         return self.cardinal(n)
 
     def reads_as_year(self, n: int, before: str, after: str) -> bool:
-        """Whether four digits are a year. before, after: the words beside them, before in lower case."""
-        return 1900 <= n <= 2099 or 1000 <= n < 1900 and (before in self.year_after or before in self.months)
+        """Whether four digits are a year. before, after: the words before (in lower case) and after them."""
+        return 1900 <= n <= 2099 or 1000 <= n < 1900 and (before in self.year_cues or before in self.months)
 
     def decade(self, n: int) -> str:
         """`1990s`; n is 1990, or 90 in `'90s`."""
@@ -257,19 +248,19 @@ class Language:
 
     def range(self, first: str, last: str) -> str:
         """A range of two spoken forms."""
-        return f"{first} {self.number_ranges} {last}"
+        return f"{first} {self.range_word} {last}"
 
-    def tidy(self, words: str) -> str:
+    def clean(self, words: str) -> str:
         """The output of num2words, without commas and hyphens."""
         return words.replace(",", "").replace("-", " ")
 
-    # --- quantities --------------------------------------------------------------------------------------------------
+    # --- quantities ---
 
-    def is_attribute(self, before: str, after: str) -> bool:
+    def is_attributive(self, before: str, after: str) -> bool:
         """Whether a quantity is an attribute of the next noun: "a 5 km run". before, after: the words around it."""
         return False
 
-    def quantity(self, n: Number, noun: Noun) -> str:
+    def measure(self, n: Number, noun: Noun) -> str:
         """A number with its noun."""
         of = f"{self.of_magnitude} " if n.magnitude and self.of_magnitude else ""
         return f"{self.number(n, noun.gender)} {of}{noun.one if n.is_one else noun.many}"
@@ -278,30 +269,31 @@ class Language:
         """A price. Decimals are read as the minor unit, unless there is none, or a magnitude follows."""
         minor = currency.minor
         if n.magnitude or not n.decimals or minor is None or len(n.decimals) > 2:
-            return self.quantity(n, currency.major)
+            return self.measure(n, currency.major)
         cents = Number(int(n.decimals.ljust(2, "0")), negative=n.negative and not n.whole)
-        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
+        whole = self.measure(Number(n.whole, "", n.negative), currency.major)
         if not cents.whole:
             return whole
         if not n.whole:
-            return self.quantity(cents, minor)
-        return " ".join(part for part in (whole, self.money_and, self.quantity(cents, minor)) if part)
+            return self.measure(cents, minor)
+        rest = self.measure(cents, minor) if self.minor_is_named else self.cardinal(cents.whole)
+        return " ".join(part for part in (whole, self.money_and, rest) if part)
 
-    # --- dates and times --------------------------------------------------------------------------------------------------
+    # --- dates and times ---
 
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        """A date with at least two parts. month_first: the order in the text. weekday: its full name, or ""."""
+    def date(self, day: int | None, month: int, year: int | None, month_first: bool = False) -> str:
+        """A date with at least two parts. month_first: the order in the text."""
         raise NotImplementedError
 
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        """A time of day. half: a key of `half_days` that was written behind it, in lower case and without dots and spaces, or ""."""
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
+        """A time of day. period: the letters of the key of `day_periods` behind it, in lower case, or ""."""
         raise NotImplementedError
 
     def duration(self, hours: int, minutes: int, seconds: int) -> str:
         """A duration such as `1:23:45`. The default reads the three numbers."""
         return " ".join(map(self.cardinal, (hours, minutes, seconds)))
 
-    # --- letters and addresses --------------------------------------------------------------------------------------------
+    # --- letters and addresses ---
 
     def telephone(self, groups: list[str]) -> str:
         """Digit by digit, with a short pause between groups. A group may begin with "+"."""
@@ -314,17 +306,17 @@ class Language:
         """The digits of `A320`, `COVID-19`, `ISO 9001`, `B2B`: a number if it is short, else digit by digit."""
         return self.digits(digits) if digits[0] == "0" or len(digits) > 4 else self.cardinal(int(digits))
 
-    def letters(self, word: str) -> str:
-        """A word, spelled."""
+    def spell(self, word: str) -> str:
+        """A word, letter by letter."""
         return " ".join(self.letter_names.get(letter.upper(), letter) for letter in word if letter.isalnum())
 
-    def is_read(self, acronym: str) -> bool:
+    def is_read_as_word(self, acronym: str) -> bool:
         """Whether an acronym is read as a word; upper case, at least two letters."""
         if acronym in self.read_acronyms or acronym in self.spelled_acronyms:
             return acronym in self.read_acronyms
-        return len(acronym) > 3 and self.is_readable(acronym.lower())
+        return len(acronym) > 3 and self.is_pronounceable(acronym.lower())
 
-    def is_readable(self, word: str) -> bool:
+    def is_pronounceable(self, word: str) -> bool:
         """Whether a lower-case string can be read as a word: it has no long runs of vowels or consonants."""
         if len(word) > 1 and word[0] not in self.vowels + "szk" and word[1] not in self.vowels + "lrhwyjn":
             return False
@@ -336,14 +328,19 @@ class Language:
             and (runs[-1][0] in self.vowels or len(runs[-1]) <= 3)
         )
 
-    def roman(self, n: int, before: str) -> str | None:
-        """A Roman numeral after the word `before`: "the eighth". None: it is not a numeral here."""
-        if before.lower() in self.roman_after:
+    def roman_numeral(self, n: int, before: str) -> str | None:
+        """A Roman numeral after the word `before`: "the eighth". None: it is not a numeral."""
+        if before.lower() in self.roman_cues:
             return self.cardinal(n)
         return None
 
+    def roman_ordinal(self, numeral: str, suffix: str = "") -> str | None:
+        """The ordinal of a Roman numeral below 40; None: it is not one. suffix: as for `ordinal`."""
+        n = ROMANS.get(numeral.lower())
+        return self.ordinal(n, suffix) if n else None
+
     def roman_after_name(self, n: int) -> str | None:
-        """A Roman numeral after a name that is in no table: "John Smith III". None: read it as a cardinal."""
+        """A Roman numeral after a name that is not in `regnal_names`: "John Smith III". None: it is a cardinal."""
         return None
 
     def ends_sentence(self, before: str, after: str) -> bool:

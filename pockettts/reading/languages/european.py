@@ -1,87 +1,82 @@
 """The common base of the European languages other than English: decimal comma, day-first dates, metric units, grammatical gender.
 
-A number agrees with the noun behind it ("una persona", "doscientas casas", "eine Minute"). `Language` is not asked about plain
-numbers before words, so that is a rule (`European.counted`). The Romance languages share more: they read the decimals as a number, and
-say "three millions of euros".
+A number agrees with the noun after it ("una persona", "doscientas casas", "eine Minute"): see `European.cardinal_before_noun`.
+`romance.py` has what only the Romance languages share.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ..neighbors import next_word
-from .base import ROMANS, Currency, Language, Noun, Number, Rule
+from .base import ROMANS, Language, Noun, Number, Rule, WordSet, parse_noun, parse_nouns, table_rows
 
-LETTERS = (50, 100, 500, 1000)  # L, C, D and M are usually letters: "tipo D"
-LONG = 4  # from this number of decimals on, they are read digit by digit
+ROMAN_LETTER_VALUES = (50, 100, 500, 1000)  # L, C, D and M are usually not numerals: "tipo D"
+MIN_LONG_DECIMALS = 4  # this number of decimals or more are read digit by digit
 CLOSERS = "[\"'”»)]*"
 SPACES = r"[ \u00a0\u202f]"
-COUNTED = r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))"
-DOTTED = r"(\d+)\.(\d{1,2})(?!\w|[.:/%°€$£]\d?|,\d|[ \u00a0\u202f]?[%°€$£])"
+NUMBER_AND_NOUN = r"([1-9]\d{0,2}(?:[.\u00a0\u202f]\d{3})+|[1-9]\d*)(?=[ \u00a0]([^\W\d_][\w'’-]*))"
+SHORT_VERSION = r"(\d+)\.(\d{1,2})(?!\w|[.:/%°€$£]\d?|,\d|[ \u00a0\u202f]?[%°€$£])"
 VERSION = r"\d{1,4}(?:\.\d{1,3}){2,3}(?!\w|\.\d)"
 VERSE = r"(\d{1,3})[:,](\d{1,3})(?!\w|[.,:]\d)"
-PART = r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
-VULGAR_PART = r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
-VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
+UNIT_FRACTION = r"(?:(\d{1,3})[ \u00a0])?(\d{1,3})/(\d{1,3})[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
+UNIT_VULGAR_FRACTION = r"(\d{0,3})[ \u00a0]?([½¼¾⅓⅔])[ \u00a0-]?([^\W\d_]+[²³]?)(?!\w)"
+VULGAR_FRACTIONS = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)}
 ROUND_PRICE = r"(\d[\d.]*),[-\u2013\u2014]{1,2}[ \u00a0]?(€|EUR|Euro|euros?|\$|£)(?!\w)"
-ANGLO_NUMBER = r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
-SEASON = r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)"
-YEARS = r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)"
+ENGLISH_NUMBER = r"(\d{1,3}(?:,\d{3}){2,}|\d{1,3},000|\d{1,3}(?:,\d{3})+(?=\.\d))(\.\d+)?(?!\w|[.,]\d)(?:[ \u00a0]?([^\W\d_]+[²³]?|[%€$£]))?"
+YEAR_PAIR = r"((?:1[5-9]|20)\d\d)[/\u2044]((?:1[5-9]|20)?\d\d)(?!\w|[/.,-]\d)"
+YEAR_RANGE = r"(?!555)(\d{3})-(1\d{3}|20\d\d)(?!\w|[.,:/-]\d)"
 DAY_AND_MONTH = r"(\d{1,2})/(\d{1,2})(?!\w|[/.,:-]\d)"
-ANGLO_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)"
-LAST_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
+ENGLISH_MONEY = r"([$£€])[ \u00a0]?(\d{1,3}(?:,\d{3})+(?:\.\d\d)?)(?!\w|[.,]\d)"
+PREVIOUS_WORD = re.compile(r"([^\W\d_][\w'’.-]*)[\s,(\"'„«“]*\Z")
 
 
-_NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
-ROMAN_RANGE = rf"({_NUMERAL})[-\u2013]({_NUMERAL})(?!\w)"
+NUMERAL = "|".join(sorted(map(str.upper, ROMANS), key=len, reverse=True))
+ROMAN_RANGE = rf"({NUMERAL})[-\u2013]({NUMERAL})(?!\w)"
 SPACED_UNITS = {"° C": "°C", "º C": "°C", "° F": "°F", "l/100 km": "l/100km"}
 
 
-def metric(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
+def metric_units(table: str, prefixes: Mapping[str, str]) -> dict[str, Noun]:
     """Units with their prefixes. Lines are `symbol prefixes: one, many, gender`; "-" stands for no prefix."""
     found: dict[str, Noun] = {}
-    for line in filter(None, map(str.strip, table.splitlines())):
-        head, _, forms = line.partition(":")
+    for head, forms in table_rows(table):
         symbol, letters = head.split()
-        one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
-        many = many or one
-        found[symbol] = Noun(one, many, gender)
+        noun = found[symbol] = parse_noun(forms)
         for letter in letters.replace("-", ""):
-            name = prefixes[letter]
-            found[letter + symbol] = Noun(name + _uncapital(one), name + _uncapital(many), gender)
+            one, many = (prefixes[letter] + _lower_first(name) for name in (noun.one, noun.many))
+            found[letter + symbol] = Noun(one, many, noun.gender)
     return found
 
 
-def powers(
-    units: Mapping[str, Noun], square: Callable[[str, bool], str], cube: Callable[[str, bool], str]
+def unit_table(
+    metric: Mapping[str, Noun], square: Callable[[str, bool], str], cube: Callable[[str, bool], str], others: str
 ) -> dict[str, Noun]:
-    """Squares and cubes of lengths: "m²", "m2", "km³" and so on. square, cube: build the name; True is the plural."""
-    found: dict[str, Noun] = {}
+    """All units of a language.
+
+    Args:
+        metric: the units with prefixes, from `metric_units`. Lengths get squares and cubes: "m²", "m2", "km³" and so on.
+        square, cube: the name of a power of a unit, from the name of the unit; True is the plural.
+        others: the other units, as a table for `parse_nouns`.
+    """
+    found = dict(metric)
     for symbol in ("mm", "cm", "dm", "m", "km"):
-        noun = units[symbol]
-        for marks, power in (("²2", square), ("³3", cube)):
-            made = Noun(power(noun.one, False), power(noun.many, True), noun.gender)
-            found |= {symbol + mark: made for mark in marks}
-    return found
+        noun = metric[symbol]
+        for digits, power in (("²2", square), ("³3", cube)):
+            powered = Noun(power(noun.one, False), power(noun.many, True), noun.gender)
+            found |= {symbol + digit: powered for digit in digits}
+    found |= parse_nouns(others)
+    return found | {spaced: found[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in found}
 
 
-def currencies(table: str) -> dict[str, Currency]:
-    """A table of currencies. Its lines are `code: one, many, gender | one, many, gender`, the small unit last."""
-    found: dict[str, Currency] = {}
-    for line in filter(None, map(str.strip, table.splitlines())):
-        code, _, forms = line.partition(":")
-        major, *minor = (_noun(part) for part in forms.split("|"))
-        found[code] = Currency(major, minor[0] if minor else None)
-    return found
+def abbreviation_rules(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rule]:
+    """Rules for abbreviations of several parts, with or without spaces: "z. B." and "z.B."; one rule for each first part.
 
-
-def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rule]:
-    """Rules for abbreviations of several parts, with spaces or without: "z. B." and "z.B."; one for each first part.
-
-    table: by the abbreviation as it is written with spaces. ending: those that may end a sentence, whose last dot then stays.
+    Args:
+        table: the spoken form by abbreviation, written with spaces.
+        ending: the abbreviations that may end a sentence; their last dot is then also the full stop.
     """
     ends = frozenset(ending)
-    said = {_squeezed(key): value for key, value in table.items()}
+    spoken = {_without_spaces(key): value for key, value in table.items()}
     alternatives: dict[str, list[str]] = {}
     for key in sorted(table, key=len, reverse=True):
         first, rest = key[0], re.escape(key[1:].removesuffix(".")).replace(r"\ ", f"{SPACES}?")
@@ -92,10 +87,10 @@ def spaced(table: Mapping[str, str], ending: Iterable[str] = ()) -> Iterator[Rul
         )
     for part, patterns in alternatives.items():
         pattern = rf"(?:{'|'.join(patterns)})(?!\w)"
-        yield Rule(pattern, lambda match: said.get(_squeezed(match[0])), "letter", frozenset((part,)))
+        yield Rule(pattern, lambda match: spoken.get(_without_spaces(match[0])), "letter", frozenset((part,)))
 
 
-def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
+def month_abbreviation_rule(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
     """A rule for abbreviated months before a year: "sept. 2026", not "J'en ai sept."."""
     short = sorted((month for month in months if month not in map(str.lower, names)), key=len, reverse=True)
     return Rule(
@@ -106,7 +101,7 @@ def months_with_dot(months: Mapping[str, int], names: tuple[str, ...]) -> Rule:
     )
 
 
-def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) -> Rule:
+def weekday_rule(days: Mapping[str, str], months: Mapping[str, int]) -> Rule:
     """A rule for abbreviated weekdays before a date: "lun. 3", or "lun 3 mars" without a dot."""
     names, month = "|".join(map(re.escape, days)), "|".join(map(re.escape, months))
     return Rule(
@@ -117,96 +112,98 @@ def weekdays_before_dates(days: Mapping[str, str], months: Mapping[str, int]) ->
     )
 
 
-def weekday_ranges(language: Callable[[], Language], days: Mapping[str, str]) -> Rule:
+def weekday_range_rule(language: Callable[[], Language], days: Mapping[str, str]) -> Rule:
     """A rule for ranges of abbreviated weekdays: "Mo-Fr", "lun.–ven."; but not "zo-zo"."""
     names = "|".join(map(re.escape, days))
     return Rule(
         rf"(?i)({names})\.?{SPACES}?[-\u2013]{SPACES}?(?!\1\b)({names})(?:\.(?={SPACES}*[\d:,])|(?![\w.-])|(?=\.))",
-        lambda match: language().range(*(_day(name, days) for name in match.groups())),
+        lambda match: language().range(*(_weekday(name, days) for name in match.groups())),
         "letter",
         frozenset(map(str.lower, days)),
     )
 
 
-def _day(name: str, days: Mapping[str, str]) -> str:
-    return next(said for day, said in days.items() if day.lower() == name.lower())
+def _weekday(name: str, days: Mapping[str, str]) -> str:
+    return next(spoken for day, spoken in days.items() if day.lower() == name.lower())
 
 
 def word_before(match: re.Match[str]) -> str:
     """The word before a match, in lower case and without its dot; "" if there is none.
 
-    Unlike `neighbors.last_word` it takes words with hyphens whole, and none before a colon.
+    Unlike `neighbors.previous_word`, it includes hyphens, and finds no word before a colon.
     """
-    found = LAST_WORD.search(match.string[max(0, match.start() - 40) : match.start()])
+    found = PREVIOUS_WORD.search(match.string[max(0, match.start() - 40) : match.start()])
     return found[1].rstrip(".").lower() if found else ""
 
 
-def whole(written: str) -> int:
-    """A whole number with marks between its groups."""
+def parse_integer(written: str) -> int:
+    """Parse a whole number with marks between its groups."""
     return int("".join(filter(str.isdecimal, written)))
 
 
-def _noun(forms: str) -> Noun:
-    one, many, gender, *_ = [*map(str.strip, forms.split(",")), "", ""]
-    return Noun(one, many or one, gender)
-
-
-def _uncapital(name: str) -> str:
+def _lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
-def _squeezed(text: str) -> str:
+def _without_spaces(text: str) -> str:
     return re.sub(r"[\s\u00a0\u202f]", "", text[0].lower() + text[1:]).rstrip(".")
 
 
 class European(Language):
     decimal_mark = ","
     group_marks = "."
-    capital_months = False
+    months_are_capitalized = False
     version_word: ClassVar[str] = ""  # the "v" of "v2.0"
     squared: ClassVar[str] = ""  # "10²"
     cubed: ClassVar[str] = ""
-    never_counted: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # words before numbers that do not count the next noun: "page", "chapitre"
-    century_words: ClassVar[frozenset[str]] = frozenset()  # "siglo": before Roman numerals
-    before_dates: ClassVar[frozenset[str]] = frozenset()  # words that make "5/5" a date: "lunes", "día"
-    bible_books: ClassVar[frozenset[str]] = frozenset()  # "johannes": "3:16" after it is a verse, not a time
-    no_nouns: ClassVar[frozenset[str]] = frozenset()  # words after numbers that are not nouns
+    first_of_month: ClassVar[str] = ""  # the first day of a month, if it is an ordinal: "premier"
+    date_joiner: ClassVar[str] = " "  # between day, month and year: " de "
+    feminine_nouns: ClassVar[WordSet] = frozenset()  # exceptions to the endings that `gender_of` knows
+    masculine_nouns: ClassVar[WordSet] = frozenset()
+    neuter_nouns: ClassVar[WordSet] = frozenset()
+    label_words: ClassVar[WordSet] = frozenset()  # words whose number does not count the next noun: "page", "chapitre"
+    century_cues: ClassVar[WordSet] = frozenset()  # words before the Roman numeral of a century: "siglo"
+    date_cues: ClassVar[WordSet] = frozenset()  # words before "5/5" as a date: "lunes", "día"
+    bible_books: ClassVar[WordSet] = frozenset()  # words before a verse such as "3:16": "johannes"
+    non_nouns: ClassVar[WordSet] = frozenset()  # words after numbers that are not nouns
 
-    # --- agreement ----------------------------------------------------------------------------------------------------------
+    # --- agreement ---
 
     def gender_of(self, noun: str, is_one: bool) -> str:
-        """The gender of a noun, as an argument of `cardinal`, guessed from its ending. "": unknown."""
+        """The gender of a noun (an argument of `cardinal`), guessed from its ending. "": unknown."""
         return ""
 
-    def counted(self, match: re.Match[str]) -> str | None:
+    def cardinal_before_noun(self, match: re.Match[str]) -> str | None:
         """A number before a noun, if its form depends on the gender of the noun; else None."""
-        n, noun = whole(match[1]), match[2]
+        n, noun = parse_integer(match[1]), match[2]
         before = word_before(match)
-        if before in self.never_counted or len(match[1]) > 15 or not self._is_noun(noun):
+        if before in self.label_words or len(match[1]) > 15 or not self._is_noun(noun):
             return None
         if any(
-            before in (key.rstrip(".").lower(), said.lower()) for key, said in self.before_numbers.items() if "." in key
+            before in (key.rstrip(".").lower(), spoken.lower())
+            for key, spoken in self.number_abbreviations.items()
+            if "." in key
         ):
             return None  # "Nr. 1 BGB"
-        if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_after:
+        if len(match[1]) == 4 and 1000 <= n < 2100 and before in self.year_cues:
             return None
         gender = self.gender_of(noun.lower(), n == 1)
-        said = self.cardinal(n, gender) if gender else ""
-        return said if said and said != self.cardinal(n) else None
+        spoken = self.cardinal(n, gender) if gender else ""
+        return spoken if spoken and spoken != self.cardinal(n) else None
 
     def _is_noun(self, word: str) -> bool:
         lower = word.lower()
-        is_other = word in self.units or word in self.currencies or word in self.magnitudes or word in self.half_days
-        return not is_other and lower not in self.no_nouns and lower not in self.months and lower not in self.magnitudes
+        is_other = word in self.units or word in self.currencies or word in self.magnitudes or word in self.day_periods
+        return (
+            not is_other and lower not in self.non_nouns and lower not in self.months and lower not in self.magnitudes
+        )
 
-    # --- other common rules -------------------------------------------------------------------------------------------------
+    # --- other common rules ---
 
-    def dotted(self, match: re.Match[str]) -> str | None:
+    def short_version(self, match: re.Match[str]) -> str | None:
         """`2.0`: a version; before units and prices it is a decimal."""
         after = next_word(match.string, match.end())
-        if after in self.units or after in self.currencies or after in self.magnitudes or after in self.half_days:
+        if after in self.units or after in self.currencies or after in self.magnitudes or after in self.day_periods:
             return None
         rest = match[2]
         return f"{self.cardinal(int(match[1]))} {self.dot} {self.digits(rest) if rest[0] == '0' else self.cardinal(int(rest))}"
@@ -224,9 +221,9 @@ class European(Language):
     def roman_range(self, match: re.Match[str]) -> str | None:
         """`siglos XV-XVI`."""
         before = word_before(match)
-        if before not in self.roman_after and before not in self.century_words:
+        if before not in self.roman_cues and before not in self.century_cues:
             return None
-        first, last = (self.roman(ROMANS[numeral.lower()], before) for numeral in match.groups())
+        first, last = (self.roman_numeral(ROMANS[numeral.lower()], before) for numeral in match.groups())
         return first and last and self.range(first, last)
 
     def verse(self, match: re.Match[str]) -> str | None:
@@ -238,28 +235,28 @@ class European(Language):
     def day_and_month(self, match: re.Match[str]) -> str | None:
         """`24/12`: a date, not a fraction."""
         day, month = int(match[1]), int(match[2])
-        is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.before_dates)
+        is_date = 0 < day <= 31 and 0 < month <= 12 and (day > 12 or word_before(match) in self.date_cues)
         return self.date(day, month, None) if is_date else None
 
-    def part(self, match: re.Match[str]) -> str | None:
+    def unit_fraction(self, match: re.Match[str]) -> str | None:
         """`1/2 kg`, `2 1/2 h`, where the symbol is a unit."""
         whole, numerator, denominator, symbol = match.groups()
-        return self._part(whole, int(numerator), int(denominator), symbol) if int(denominator) else None
+        return self._fraction_of_symbol(whole, int(numerator), int(denominator), symbol) if int(denominator) else None
 
-    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
+    def _fraction_of_symbol(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
         noun = self.units.get(symbol)
-        return self.part_of(int(whole) if whole else None, numerator, denominator, noun) if noun else None
+        return self.fraction_of(int(whole) if whole else None, numerator, denominator, noun) if noun else None
 
-    def vulgar_part(self, match: re.Match[str]) -> str | None:
+    def unit_vulgar_fraction(self, match: re.Match[str]) -> str | None:
         """`½ kg`, `2½ h`."""
-        return self._part(match[1], *VULGAR[match[2]], match[3])
+        return self._fraction_of_symbol(match[1], *VULGAR_FRACTIONS[match[2]], match[3])
 
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+    def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         """A part of a unit: "medio kilo", "tres cuartos de hora", "zweieinhalb Stunden"."""
-        said = self.fraction(whole, numerator, denominator)
-        return f"{said} {noun.one if whole is None else noun.many}"
+        spoken = self.fraction(whole, numerator, denominator)
+        return f"{spoken} {noun.one if whole is None else noun.many}"
 
-    def season(self, match: re.Match[str]) -> str:
+    def year_pair(self, match: re.Match[str]) -> str:
         """`2023/24`."""
         first, last = map(int, match.groups())
         return f"{self.year(first)} {self.year(last) if last > 99 else self.cardinal(last)}"
@@ -267,26 +264,40 @@ class European(Language):
     def round_price(self, match: re.Match[str]) -> str | None:
         """`5,- €`."""
         currency = self.currencies.get(self.currency_signs.get(match[2], match[2]))
-        return self.money(Number(whole(match[1])), currency) if currency else None
+        return self.money(Number(parse_integer(match[1])), currency) if currency else None
 
-    def anglo_number(self, match: re.Match[str]) -> str | None:
-        """`1,250,000` and `1,250.50`, as they are written in English, with what is counted."""
-        n = Number(whole(match[1]), (match[2] or "").lstrip("."))
+    def english_number(self, match: re.Match[str]) -> str | None:
+        """`1,250,000` and `1,250.50`, with an English group mark, and the unit after it."""
+        n = Number(parse_integer(match[1]), (match[2] or "").lstrip("."))
         symbol = match[3]
         currency = self.currencies.get(self.currency_signs.get(symbol or "", symbol or ""))
         if currency:
             return self.money(n, currency)
         if symbol and symbol in self.units:
-            return self.quantity(n, self.units[symbol])
+            return self.measure(n, self.units[symbol])
         return f"{self.number(n)} {symbol}" if symbol else self.number(n)
 
-    def anglo_money(self, match: re.Match[str]) -> str | None:
-        """`$1,250.50`, as it is written in English."""
+    def english_money(self, match: re.Match[str]) -> str | None:
+        """`$1,250.50`, with an English group mark."""
         currency = self.currencies.get(self.currency_signs.get(match[1], ""))
         before, _, decimals = match[2].partition(".")
-        return None if currency is None else self.money(Number(whole(before), decimals), currency)
+        return None if currency is None else self.money(Number(parse_integer(before), decimals), currency)
 
-    # --- what is counted ------------------------------------------------------------------------------------------------------
+    # --- dates and times ---
+
+    def day_of_month(self, day: int) -> str:
+        return self.first_of_month if day == 1 and self.first_of_month else self.cardinal(day)
+
+    def date(self, day: int | None, month: int, year: int | None, month_first: bool = False) -> str:
+        day_name = [] if day is None else [self.day_of_month(day)]
+        year_name = [] if year is None else [self.year(year)]
+        return self.date_joiner.join([*day_name, self.month_names[month - 1], *year_name])
+
+    def duration(self, hours: int, minutes: int, seconds: int) -> str:
+        parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+        return " ".join(self.measure(Number(n), self.units[symbol]) for n, symbol in parts if n)
+
+    # --- quantities ---
 
     def is_singular(self, n: Number) -> bool:
         """Whether a noun after a number is singular."""
@@ -310,28 +321,28 @@ class European(Language):
         return " ".join(words)
 
     def decimals(self, digits: str) -> str:
-        """As a number behind its zeros: "coma cero cinco", "virgule vingt-cinq"."""
+        """Leading zeros, then a number: "coma cero cinco", "virgule vingt-cinq"."""
         rest = digits.lstrip("0")
-        if len(digits) >= LONG or not rest:
+        if len(digits) >= MIN_LONG_DECIMALS or not rest:
             return self.digits(digits)
         zeros = self.digits(digits[: len(digits) - len(rest)])
         return f"{zeros} {self.cardinal(int(rest))}".strip()
 
-    def quantity(self, n: Number, noun: Noun) -> str:
+    def measure(self, n: Number, noun: Noun) -> str:
         name = noun.one if self.is_singular(n) else noun.many
-        return self.joined(self.number(n, noun.gender), name, n)
+        return self.with_noun(self.number(n, noun.gender), name, n)
 
-    def joined(self, number: str, name: str, n: Number) -> str:
-        """A number and what it counts: "tres millones de euros"."""
+    def with_noun(self, number: str, name: str, n: Number) -> str:
+        """A number with its noun: "tres millones de euros"."""
         return f"{number} {name}"
 
 
-def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
-    """The rules of `European`. language: returns the language, which does not exist yet when its rules are created."""
+def european_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
+    """The rules of `European`. language: returns the instance of the language, which is created after its rules."""
     return (
-        Rule(ANGLO_MONEY, lambda match: language().anglo_money(match), "other"),
+        Rule(ENGLISH_MONEY, lambda match: language().english_money(match), "other"),
         Rule(
-            YEARS,
+            YEAR_RANGE,
             lambda match: language().range(language().cardinal(int(match[1])), language().year(int(match[2]))),
         ),
         Rule(r"C#(?!\w)", lambda match: "C sharp", "letter", frozenset("c")),
@@ -341,20 +352,20 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             "letter",
             frozenset("c"),
         ),
-        Rule(SEASON, lambda match: language().season(match)),
+        Rule(YEAR_PAIR, lambda match: language().year_pair(match)),
         Rule(
             r"(?<![^\W_])['\u2019](\d\d)(?![\w'\u2019])",
             lambda match: language().cardinal(int(match[1])),
             "other",
         ),
         Rule(ROUND_PRICE, lambda match: language().round_price(match)),
-        Rule(ANGLO_NUMBER, lambda match: language().anglo_number(match)),
+        Rule(ENGLISH_NUMBER, lambda match: language().english_number(match)),
         Rule(r"km/h(?!\w)", lambda match: language().units["km/h"].many, "letter", frozenset(("km",))),
         Rule(r"°[CF](?!\w)", lambda match: language().units[match[0]].many, "other"),
         Rule(ROMAN_RANGE, lambda match: language().roman_range(match), "letter", frozenset(ROMANS)),
-        Rule(PART, lambda match: language().part(match)),
-        Rule(VULGAR_PART, lambda match: language().vulgar_part(match)),
-        Rule(VULGAR_PART, lambda match: language().vulgar_part(match), "other"),
+        Rule(UNIT_FRACTION, lambda match: language().unit_fraction(match)),
+        Rule(UNIT_VULGAR_FRACTION, lambda match: language().unit_vulgar_fraction(match)),
+        Rule(UNIT_VULGAR_FRACTION, lambda match: language().unit_vulgar_fraction(match), "other"),
         Rule(DAY_AND_MONTH, lambda match: language().day_and_month(match)),
         Rule(r"[48]K(?!\w)", lambda match: f"{language().cardinal(int(match[0][0]))} K"),
         Rule(
@@ -371,131 +382,19 @@ def common_rules(language: Callable[[], European]) -> tuple[Rule, ...]:
             "letter",
             frozenset("v"),
         ),
-        Rule(DOTTED, lambda match: language().dotted(match)),
-        Rule(COUNTED, lambda match: language().counted(match)),
+        Rule(SHORT_VERSION, lambda match: language().short_version(match)),
+        Rule(NUMBER_AND_NOUN, lambda match: language().cardinal_before_noun(match)),
     )
 
 
+def phone_rule(language: Callable[[], Language], pattern: str, first: Literal["digit", "other"] = "digit") -> Rule:
+    """A rule for the telephone numbers of a country."""
+    return Rule(pattern, lambda match: language().telephone(re.findall(r"\+?\d+", match[0])), first)
+
+
 def hours_rule(language: Callable[[], Language]) -> Rule:
-    """A rule for `1h30`, in languages that do not write the time of day so."""
+    """A rule for durations such as `1h30`, for languages where this is not a time of day."""
     return Rule(
         rf"(\d{{1,2}}){SPACES}?h{SPACES}?([0-5]\d)(?:{SPACES}?min)?(?!\w)",
         lambda match: language().duration(int(match[1]), int(match[2]), 0),
     )
-
-
-NUMBER_SIGN = r"[nN]°(?=[ \u00a0]?\d)"
-THOUSANDS = r"([1-9]\d{0,2})[ \u00a0]mil(?=[ \u00a0]([^\W\d_]+))"
-ELIDED = r"([^\W\d_]{1,6}['’])([A-ZÀ-Þ]{2,})(?![\w'’.-])"
-
-
-class Romance(European):
-    half: ClassVar[tuple[str, str]] = ("", "")  # "medio", "media"
-    half_and: ClassVar[str] = ""  # "y" in "dos horas y media"
-    last_regnal: ClassVar[int] = 10  # kings and centuries up to here have ordinals
-    regnal_women: ClassVar[frozenset[str]] = frozenset()
-    numbered: ClassVar[Mapping[str, str]] = {}  # nouns behind a Roman ordinal ("XX secolo", "II Guerra"): their gender
-
-    def tidy(self, words: str) -> str:
-        return words.replace(",", "")
-
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
-        is_half = (numerator, denominator) == (1, 2)
-        half = self.half[noun.gender == "f"]
-        if is_half and whole:
-            return f"{self.quantity(Number(whole), noun)} {self.half_and} {half}"
-        if is_half:
-            return f"{half} {noun.one}"
-        if whole:
-            return super().part_of(whole, numerator, denominator, noun)
-        return f"{self.fraction(None, numerator, denominator)} {self.of(noun.one)}"
-
-    def _part(self, whole: str | None, numerator: int, denominator: int, symbol: str) -> str | None:
-        """Halves of other nouns too: "media taza", "dos tazas y media"."""
-        if said := super()._part(whole, numerator, denominator, symbol):
-            return said
-        if (numerator, denominator) == (1, 2) and symbol in ("ora", "hora"):
-            return self.part_of(
-                int(whole) if whole else None, 1, 2, Noun(symbol, symbol[:-1] + ("e" if symbol == "ora" else "as"), "f")
-            )
-        if (numerator, denominator) != (1, 2) or not self._is_noun(symbol):
-            return None
-        gender = self.gender_of(symbol.lower(), whole in (None, "", "1"))
-        return self.part_of(int(whole) if whole else None, 1, 2, Noun(symbol, symbol, gender)) if gender else None
-
-    def placed(self, n: int, gender: str) -> str:
-        """An ordinal of a gender."""
-        return self.ordinal(n, "a" if gender == "f" else "o")
-
-    def regnal(self, n: int, name: str) -> str:
-        """The number of a king, a pope or a queen."""
-        if n > self.last_regnal:
-            return self.cardinal(n)
-        return self.placed(n, "f" if name.lower() in self.regnal_women else "m")
-
-    def roman(self, n: int, before: str) -> str | None:
-        name = before.lower()
-        if n in LETTERS:
-            return None
-        if name in self.century_words:
-            return self.placed(n, "m") if n <= self.last_regnal else self.cardinal(n)
-        if name in self.roman_after:
-            return self.cardinal(n)
-        return self.regnal(n, name) if name in self.regnal_names else None
-
-    def roman_before(self, match: re.Match[str]) -> str | None:
-        """`XX secolo`, `II Guerra Mundial`."""
-        gender = self.numbered.get(match[2].lower())
-        return self.placed(ROMANS[match[1].lower()], gender) if gender else None
-
-    def elided(self, match: re.Match[str]) -> str | None:
-        """Capitals behind an apostrophe: `l'ONU`, `dell'UE`, `d'HTTP`."""
-        article, word = match.groups()
-        if word in self.read_acronyms:
-            return match[0]
-        beside = re.findall(
-            r"[^\W\d_]{2,}", f"{match.string[: match.start()][-20:]} {match.string[match.end() :][:20]}"
-        )
-        if article.isupper() and (len(article) > 2 or any(map(str.isupper, beside))):
-            return match[0].lower()
-        return article + (word.lower() if self.is_read(word) else self.letters(word))
-
-    def thousands(self, match: re.Match[str]) -> str | None:
-        """`2 mil pessoas`: a thousand is no noun, what follows is one."""
-        noun = match[2].lower()
-        if not self._is_noun(noun):
-            return None
-        return self.cardinal(int(match[1]) * 1000, self.gender_of(noun, False))
-
-    def is_millions(self, n: Number) -> bool:
-        """Whether what is counted follows with "of"."""
-        if n.magnitude:
-            return self.magnitudes[n.magnitude].gender != "-"
-        return not n.decimals and n.whole >= 10**6 and n.whole % 10**6 == 0
-
-    def joined(self, number: str, name: str, n: Number) -> str:
-        return f"{number} {self.of(name)}" if self.is_millions(n) and name[:4] != "por " else f"{number} {name}"
-
-    def of(self, name: str) -> str:
-        """ "de euros", "d'euros", "di euro"."""
-        return f"{self.of_magnitude} {name}"
-
-
-def romance_rules(language: Callable[[], Romance], number: str) -> tuple[Rule, ...]:
-    """The rules of `Romance`. number: how `n°` is said."""
-    return (
-        *common_rules(language),
-        Rule(THOUSANDS, lambda match: language().thousands(match)),
-        Rule(NUMBER_SIGN, lambda match: number, "letter", frozenset("n")),
-        Rule(
-            rf"({_NUMERAL})[ \u00a0]([^\W\d_]+)",
-            lambda match: (said := language().roman_before(match)) and f"{said} {match[2]}",
-            "letter",
-            frozenset(ROMANS),
-        ),
-    )
-
-
-def elision_rule(language: Callable[[], Romance]) -> Rule:
-    """For languages with apostrophes."""
-    return Rule(ELIDED, lambda match: language().elided(match), "letter")

@@ -2,20 +2,16 @@
 
 import re
 
-from .base import ROMANS, Currency, Noun, Number, Rule, nouns, words
+from .base import ROMANS, Noun, Number, Rule, parse_currencies, parse_nouns, word_set
 from .european import (
-    SPACED_UNITS,
-    Romance,
-    currencies,
-    elision_rule,
-    metric,
-    months_with_dot,
-    powers,
-    romance_rules,
-    spaced,
-    weekday_ranges,
-    weekdays_before_dates,
+    abbreviation_rules,
+    metric_units,
+    month_abbreviation_rule,
+    unit_table,
+    weekday_range_rule,
+    weekday_rule,
 )
+from .romance import Romance, elision_rule, romance_rules
 
 MONTHS = (
     "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre",
@@ -31,7 +27,7 @@ PREFIXES = {
     "n": "nano", "μ": "micro", "m": "milli", "c": "centi", "d": "déci", "h": "hecto", "k": "kilo", "K": "kilo", "M": "méga",
     "G": "giga", "T": "téra", "P": "péta", "p": "pico",
 }  # fmt: skip
-METRIC = metric(
+METRIC = metric_units(
     """
     m nμmcdk: mètre, mètres, m
     g μmk: gramme, grammes, m
@@ -62,278 +58,258 @@ METRIC = metric(
     """,
     PREFIXES,
 )
-UNITS = (
-    METRIC
-    | powers(
-        METRIC,
-        lambda name, many: f"{name} {'carrés' if many else 'carré'}",
-        lambda name, many: f"{name} {'cubes' if many else 'cube'}",
-    )
-    | nouns("""
-    %: pour cent
-    Nm: newton-mètre, newtons-mètres, m
-    ‰: pour mille
-    °: degré, degrés, m
-    °C ºC: degré Celsius, degrés Celsius, m
-    °F ºF: degré Fahrenheit, degrés Fahrenheit, m
-    K: kelvin, kelvins, m
-    ha: hectare, hectares, m
-    min mn min.: minute, minutes, f
-    h: heure, heures, f
-    sec sec.: seconde, secondes, f
-    Kg kgs: kilogramme, kilogrammes, m
-    Km kms: kilomètre, kilomètres, m
-    ch cv CV: cheval, chevaux, m
-    dB: décibel, décibels, m
-    px: pixel, pixels, m
-    MP: mégapixel, mégapixels, m
-    lx: lux, lux, m
-    lm: lumen, lumens, m
-    cd: candela, candelas, f
-    ppm: partie par million, parties par million, f
-    dpi: point par pouce, points par pouce, m
-    mmHg: millimètre de mercure, millimètres de mercure, m
-    km/h kmh Km/h: kilomètre par heure, kilomètres par heure, m
-    m/s: mètre par seconde, mètres par seconde, m
-    mph: mille par heure, milles par heure, m
-    tr/min: tour par minute, tours par minute, m
-    Mbit/s Mbps: mégabit par seconde, mégabits par seconde, m
-    Mo/s: mégaoctet par seconde, mégaoctets par seconde, m
-    Gbit/s Gbps: gigabit par seconde, gigabits par seconde, m
-    hab/km² hab./km²: habitant par kilomètre carré, habitants par kilomètre carré, m
-    F: franc, francs, m
-    M€: million d'euros, millions d'euros, m
-    Md€ Mds€: milliard d'euros, milliards d'euros, m
-    k€: mille euros
-    hab hab.: habitant, habitants, m
-    mi: mille, milles, m
-    ft: pied, pieds, m
-    lb lbs: livre, livres, f
-    oz: once, onces, f
-    l/100km: litre aux cent kilomètres, litres aux cent kilomètres, m
-""")
-)
-CURRENCIES = currencies("""
-    EUR: euro, euros, m | centime, centimes, m
-    USD: dollar, dollars, m | cent, cents, m
-    GBP: livre, livres, f | penny, pence, m
-    CHF: franc suisse, francs suisses, m | centime, centimes, m
-    FRF: franc, francs, m | centime, centimes, m
-    JPY: yen, yens, m
-    CNY: yuan, yuans, m
-    INR: roupie, roupies, f | paisa, paisas, m
-    RUB: rouble, roubles, m | kopeck, kopecks, m
-    KRW: won, wons, m
-    ILS: shekel, shekels, m
-    TRY: livre turque, livres turques, f
-    UAH: hryvnia, hryvnias, f
-    CAD: dollar canadien, dollars canadiens, m | cent, cents, m
-    AUD: dollar australien, dollars australiens, m | cent, cents, m
-    BRL: real, reals, m | centavo, centavos, m
-    MXN: peso mexicain, pesos mexicains, m | centavo, centavos, m
-    SEK: couronne suédoise, couronnes suédoises, f
-    NOK: couronne norvégienne, couronnes norvégiennes, f
-    DKK: couronne danoise, couronnes danoises, f
-    PLN: zloty, zlotys, m
-    CZK: couronne tchèque, couronnes tchèques, f
-    XOF: franc C F A, francs C F A, m
-    BTC: bitcoin, bitcoins, m
-    ¢: cent, cents, m
-""")
 
-TITLES = {
-    "M.": "monsieur", "MM.": "messieurs", "Mme": "madame", "Mmes": "mesdames", "Mlle": "mademoiselle",
-    "Mlles": "mesdemoiselles", "Mr": "monsieur", "Mr.": "monsieur", "Mme.": "madame", "Mlle.": "mademoiselle",
-    "Dr": "docteur", "Dr.": "docteur", "Drs": "docteurs", "Pr": "professeur", "Pr.": "professeur", "Prof.": "professeur",
-    "Me": "maître", "Mgr": "monseigneur", "Mgr.": "monseigneur", "St": "saint", "Ste": "sainte", "St.": "saint",
-    "Ste.": "sainte", "Cdt": "commandant", "Col.": "colonel", "Cne": "capitaine", "Cap.": "capitaine", "Gal": "général",
-    "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve", "bd": "boulevard", "Bd": "boulevard",
-}  # fmt: skip
-BEFORE_NUMBERS = {
-    "nº": "numéro", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
-    "pg.": "page", "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure",
-    "t.": "tome", "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
-    "al.": "alinéa", "env.": "environ", "ca.": "circa", "bd": "boulevard", "app.": "appartement", "appt.": "appartement",
-    "bât.": "bâtiment", "CP": "C P", "op.": "opus",
-    "max.": "maximum", "min.": "minimum",
-}  # fmt: skip
-ABBREVIATIONS = {
-    "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "càd": "c'est-à-dire", "cf.": "confer", "vs.": "contre",
-    "vs": "contre", "av.": "avenue", "bd.": "boulevard",
-    "boul.": "boulevard", "pl.": "place", "tél.": "téléphone", "tél": "téléphone", "apr.": "après",
-    "dép.": "département", "dept.": "département", "hab.": "habitants", "qqch.": "quelque chose", "qqn.": "quelqu'un",
-    "qqch": "quelque chose", "qqn": "quelqu'un", "réf.": "référence", "resp.": "respectivement", "sté": "société",
-    "Cie": "compagnie", "Éts": "établissements", "Ets": "établissements", "svp": "s'il vous plaît", "SVP": "s'il vous plaît",
-    "NB": "nota bene", "N.B.": "nota bene", "7j/7": "sept jours sur sept", "24h/24": "vingt-quatre heures sur vingt-quatre",
-    "24/7": "vingt-quatre heures sur vingt-quatre", "rdv": "rendez-vous", "RDV": "rendez-vous", "bcp": "beaucoup",
-    "qq.": "quelque", "temp.": "température", "univ.": "université", "C.-B.": "Colombie-Britannique",
-}  # fmt: skip
-ENDING_ABBREVIATIONS = {
-    "etc.": "et cetera", "etc": "et cetera", "S.A.": "S A", "S.A.R.L.": "S A R L", "Cie.": "compagnie", "Jr.": "junior",
-    "S.N.C.F.": "S N C F", "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "U S A", "ss.": "suivants", "sqq.": "et suivants",
-   
-}  # fmt: skip
-SPACED = {
+SPACED_ABBREVIATIONS = {
     "p. ex.": "par exemple", "c. à d.": "c'est-à-dire", "c.-à-d.": "c'est-à-dire", "av. J.-C.": "avant Jésus-Christ",
     "ap. J.-C.": "après Jésus-Christ", "apr. J.-C.": "après Jésus-Christ", "J.-C.": "Jésus-Christ",
     "s. v. p.": "s'il vous plaît", "S. A.": "S A", "N. B.": "nota bene", "P. S.": "post-scriptum",
     "R. S. V. P.": "répondez s'il vous plaît", "n. d. l. r.": "note de la rédaction", "s. d.": "sans date", "É.-U.": "États-Unis",
     "r. d. v.": "rendez-vous", "N. D. T.": "note du traducteur",
 }  # fmt: skip
-SYMBOLS = {
-    "&": "et", "+": "plus", "=": "égale", "@": "arobase", "<": "inférieur à", ">": "supérieur à", "≤": "inférieur ou égal à",
-    "≥": "supérieur ou égal à", "≠": "différent de", "≈": "environ", "~": "environ", "±": "plus ou moins", "×": "fois",
-    "÷": "divisé par", "√": "racine carrée de", "∞": "infini", "π": "pi", "%": "pour cent", "‰": "pour mille", "°": "degrés",
-    "§§": "paragraphes", "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
-    "^": "puissance", "−": "moins", "·": "fois", "/": "slash", "\\": "antislash", "_": "tiret bas", "№": "numéro",
-    "¢": "cents", "Ω": "ohms", "µ": "micro",
-}  # fmt: skip
-IN_ADDRESSES = {
-    ".": "point", "/": "slash", "@": "arobase", "-": "tiret", "_": "tiret bas", ":": "deux points", "?": "point d'interrogation",
-    "=": "égal", "&": "et", "#": "dièse", "%": "pour cent", "+": "plus", "~": "tilde", "\\": "antislash", ",": "virgule",
-    ";": "point-virgule", "!": "point d'exclamation", "*": "étoile", "$": "dollar", "(": "", ")": "", "'": "",
-}  # fmt: skip
-
-READ = words("""
-ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OPEP PIN SIM RAM ROM LAN GIF BIOS COVID FNAC SMIC INSEE CAPES ENA SICAV ZEP
-PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR NAFTA FAO MEDEF ALENA ARTE INRA INSERM
-""")  # fmt: skip
-SPELLED = words("OCDE IEEE ISBN RATP AOC")
-TELEPHONE_AFTER = words("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
-LETTER_AFTER = words(
-    "vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle"
-)
-SIGN_NAMES = {
-    "&": "esperluette", "(": "parenthèse ouvrante", ")": "parenthèse fermante", "[": "crochet ouvrant",
-    "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
-    "<": "inférieur à", ">": "supérieur à", "'": "apostrophe", "–": "tiret", "—": "tiret",
-}  # fmt: skip
-COMMON = words("""
-le la les un une des du de d l et ou mais donc or ni car que qui quoi dont où ce cet cette ces mon ma mes ton ta tes son sa
-ses notre nos votre vos leur leurs je tu il elle on nous vous ils elles me te se lui eux y en au aux à dans par pour avec sans
-sur sous entre chez vers depuis pendant avant après contre jusque est sont suis es êtes sommes était être a ai as avons avez
-ont avoir fait faire va vais vont aller peut peux pouvoir doit dois faut veut vouloir dit dire voir plus moins très trop peu
-beaucoup tout tous toute toutes rien personne jamais toujours encore déjà aussi bien mal ici là maintenant demain hier
-aujourd'hui non oui si pas ne comme quand comment pourquoi bon bonne nouveau nouvelle grand grande petit petite vie jour jours
-an ans année temps monde homme femme merci attention important danger interdit ouvert fermé sortie entrée fin chapitre partie
-livre même autre autres chaque quelque dieu amour liberté égalité fraternité aide gratuit stop bonjour alors ainsi
-""")  # fmt: skip
-ROMAN_AFTER = words("""
-chapitre partie tome volume acte scène section livre article titre annexe figure tableau planche classe niveau phase type groupe
-catégorie saison série épisode symphonie sonate opus numéro version chant apollo gemini division ligue leçon vatican
-""")  # fmt: skip
-REGNAL_WOMEN = words("élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle")
-REGNAL = REGNAL_WOMEN | words("""
-louis charles henri françois philippe napoléon georges édouard edouard guillaume jean paul pierre jacques richard frédéric
-benoît pie léon grégoire clément innocent urbain sixte nicolas ivan alexandre othon léopold maximilien rodolphe constantin
-justinien ptolémée ramsès xerxès darius cyrus théodose victor amédée humbert emmanuel joseph albert baudouin gustave oscar
-haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
-pépin clovis childéric chilpéric dagobert thierry
-""")  # fmt: skip
-NO_NOUNS = COMMON - words("personne vie année femme sortie entrée fin partie aide") | words("""
-heure heures million millions mille contre virgule arrive dit parle commence existe
-""")  # fmt: skip
-NEVER_COUNTED = ROMAN_AFTER | words("""
-page pages numéro ligne lignes paragraphe étage chambre porte chaîne route nationale autoroute rue avenue boulevard kilomètre jour
-code note question exercice thème leçon bus tram métro vol salle table lot le du au
-""")  # fmt: skip
-FEMININE = words("""
-personne fois page heure minute seconde semaine année journée nuit femme fille sœur mère voiture maison école ville chose
-tonne place pièce partie équipe étoile main mort voix part livre banque plage route rue tour mer fleur forêt eau peau fin faim
-clé clef image étape lettre ligne table porte fenêtre chambre classe phrase base feuille famille vie vache langue guerre
-bataille île pomme tasse cuillère bouteille boîte douzaine dizaine centaine photo vidéo moto radio chanson leçon raison saison
-maladie victoire défaite course entreprise usine chaise robe jupe chemise jambe tête dent oreille branche couche carte liste
-note règle scène salle planète lune cible arme bombe balle pierre plante branche racine province région commune montagne
-rivière adresse église messe prière dame reine princesse poule chèvre souris brebis fourmi sortie entrée aide
-""")  # fmt: skip
-
-POLITE = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
-SUFFIXES = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
+POLITE_TITLES = {"M": "monsieur", "MM": "messieurs", "Mme": "madame", "Mlle": "mademoiselle"}
 HOUR_MINUTES = r"(\d{1,2})[ \u00a0\u202f]?h[ \u00a0\u202f]?(\d{1,2})[ \u00a0\u202f]?(?:min|mn)\b\.?"
-ROMAN_PLACE = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
+ROMAN_ORDINAL = r"([IVX]+)(ers?|re|ère|e|ème|ième|ᵉ|ᵉʳ)(?![\w])"
 ROMAN_TRIGGERS = frozenset(
     numeral + ending for numeral in ROMANS for ending in ("er", "re", "ère", "e", "ème", "ième", "ᵉ", "ᵉʳ", "ers")
 )
 
 
-def _roman_place(match: re.Match[str]) -> str | None:
-    numeral = match[1].lower()
-    return LANGUAGE.ordinal(ROMANS[numeral], match[2]) if numeral in ROMANS else None
-
-
-BIBLE_BOOKS = words("""
-genèse exode lévitique nombres deutéronome josué juges samuel rois chroniques job psaume psaumes proverbes ecclésiaste isaïe
-ésaïe jérémie ézéchiel daniel matthieu marc luc jean actes romains corinthiens galates éphésiens philippiens colossiens
-thessaloniciens timothée tite hébreux jacques apocalypse sourate
-""")
-
-
 class French(Romance):
     code = "fr"
-    num2words = "fr"
-    spaces_group = True
+    num2words_code = "fr"
+
+    # --- numbers ---
+    group_with_spaces = True
     point = "virgule"
     dot = "point"
-    version_word = "version"
-    squared, cubed = "au carré", "au cube"
-    half, half_and = ("demi", "demie"), "et"
     minus = "moins"
-    ordinal_suffix = SUFFIXES
-    magnitudes = nouns("""
+    ordinal_suffix = r"(?:ers?|[rR]e|ère|ères|res?|es?|[èe]mes?|nde?s?|des?|ds?|ᵉ|ᵉʳ)"
+    magnitudes = parse_nouns("""
         k K: mille, mille, -
         mille: mille, mille, -
         million millions M: million, millions, m
         milliard milliards Md Mds Mrd: milliard, milliards, m
         billion billions: billion, billions, m
     """)
-    number_ranges = "à"
-    ratio = "à"
+    range_word = "à"
+    ratio_word = "à"
     out_of = "sur"
     times_sign = "fois"
     by = "par"
-    last_regnal = 1
+
+    # --- money, units ---
     currency_signs = {
         **Romance.currency_signs, "euros": "EUR", "euro": "EUR", "dollars": "USD", "dollar": "USD", "francs": "FRF",
     }  # fmt: skip
-    currencies = CURRENCIES
+    currencies = parse_currencies("""
+        EUR: euro, euros, m | centime, centimes, m
+        USD: dollar, dollars, m | cent, cents, m
+        GBP: livre, livres, f | penny, pence, m
+        CHF: franc suisse, francs suisses, m | centime, centimes, m
+        FRF: franc, francs, m | centime, centimes, m
+        JPY: yen, yens, m
+        CNY: yuan, yuans, m
+        INR: roupie, roupies, f | paisa, paisas, m
+        RUB: rouble, roubles, m | kopeck, kopecks, m
+        KRW: won, wons, m
+        ILS: shekel, shekels, m
+        TRY: livre turque, livres turques, f
+        UAH: hryvnia, hryvnias, f
+        CAD: dollar canadien, dollars canadiens, m | cent, cents, m
+        AUD: dollar australien, dollars australiens, m | cent, cents, m
+        BRL: real, reals, m | centavo, centavos, m
+        MXN: peso mexicain, pesos mexicains, m | centavo, centavos, m
+        SEK: couronne suédoise, couronnes suédoises, f
+        NOK: couronne norvégienne, couronnes norvégiennes, f
+        DKK: couronne danoise, couronnes danoises, f
+        PLN: zloty, zlotys, m
+        CZK: couronne tchèque, couronnes tchèques, f
+        XOF: franc C F A, francs C F A, m
+        BTC: bitcoin, bitcoins, m
+        ¢: cent, cents, m
+    """)
     money_and = ""
+    minor_is_named = False
     of_magnitude = "de"
-    units = UNITS | {spaced: UNITS[symbol] for spaced, symbol in SPACED_UNITS.items() if symbol in UNITS}
+    units = unit_table(
+        METRIC,
+        square=lambda name, many: f"{name} {'carrés' if many else 'carré'}",
+        cube=lambda name, many: f"{name} {'cubes' if many else 'cube'}",
+        others="""
+            %: pour cent
+            Nm: newton-mètre, newtons-mètres, m
+            ‰: pour mille
+            °: degré, degrés, m
+            °C ºC: degré Celsius, degrés Celsius, m
+            °F ºF: degré Fahrenheit, degrés Fahrenheit, m
+            K: kelvin, kelvins, m
+            ha: hectare, hectares, m
+            min mn min.: minute, minutes, f
+            h: heure, heures, f
+            sec sec.: seconde, secondes, f
+            Kg kgs: kilogramme, kilogrammes, m
+            Km kms: kilomètre, kilomètres, m
+            ch cv CV: cheval, chevaux, m
+            dB: décibel, décibels, m
+            px: pixel, pixels, m
+            MP: mégapixel, mégapixels, m
+            lx: lux, lux, m
+            lm: lumen, lumens, m
+            cd: candela, candelas, f
+            ppm: partie par million, parties par million, f
+            dpi: point par pouce, points par pouce, m
+            mmHg: millimètre de mercure, millimètres de mercure, m
+            km/h kmh Km/h: kilomètre par heure, kilomètres par heure, m
+            m/s: mètre par seconde, mètres par seconde, m
+            mph: mille par heure, milles par heure, m
+            tr/min: tour par minute, tours par minute, m
+            Mbit/s Mbps: mégabit par seconde, mégabits par seconde, m
+            Mo/s: mégaoctet par seconde, mégaoctets par seconde, m
+            Gbit/s Gbps: gigabit par seconde, gigabits par seconde, m
+            hab/km² hab./km²: habitant par kilomètre carré, habitants par kilomètre carré, m
+            F: franc, francs, m
+            M€: million d'euros, millions d'euros, m
+            Md€ Mds€: milliard d'euros, milliards d'euros, m
+            k€: mille euros
+            hab hab.: habitant, habitants, m
+            mi: mille, milles, m
+            ft: pied, pieds, m
+            lb lbs: livre, livres, f
+            oz: once, onces, f
+            l/100km: litre aux cent kilomètres, litres aux cent kilomètres, m
+        """,
+    )
     per = "par"
 
+    # --- dates and times ---
     months = MONTH_NUMBERS
     month_names = MONTHS
     day_suffix = "er"
-    date_joint = r"\s+"
-    hour_marks = r":|[ \u00a0\u202f]?[hH][ \u00a0\u202f]?(?=\d\d)"
-    half_days = {"h": "", "H": "", "heures": "", "heure": ""}
-    year_after = words("en depuis l'an an avant après vers entre et de dès jusqu'en été hiver automne printemps")
+    date_separator = r"\s+"
+    time_separator = r":|[ \u00a0\u202f]?[hH][ \u00a0\u202f]?(?=\d\d)"
+    day_periods = {"h": "", "H": "", "heures": "", "heure": ""}
+    year_cues = word_set("en depuis l'an an avant après vers entre et de dès jusqu'en été hiver automne printemps")
 
-    titles = TITLES
-    before_numbers = BEFORE_NUMBERS
+    # --- words ---
+    titles = {
+        "M.": "monsieur", "MM.": "messieurs", "Mme": "madame", "Mmes": "mesdames", "Mlle": "mademoiselle",
+        "Mlles": "mesdemoiselles", "Mr": "monsieur", "Mr.": "monsieur", "Mme.": "madame", "Mlle.": "mademoiselle",
+        "Dr": "docteur", "Dr.": "docteur", "Drs": "docteurs", "Pr": "professeur", "Pr.": "professeur", "Prof.": "professeur",
+        "Me": "maître", "Mgr": "monseigneur", "Mgr.": "monseigneur", "St": "saint", "Ste": "sainte", "St.": "saint",
+        "Ste.": "sainte", "Cdt": "commandant", "Col.": "colonel", "Cne": "capitaine", "Cap.": "capitaine", "Gal": "général",
+        "Gén.": "général", "Lt": "lieutenant", "Lt.": "lieutenant", "Vve": "veuve", "bd": "boulevard", "Bd": "boulevard",
+    }  # fmt: skip
+    number_abbreviations = {
+        "nº": "numéro", "no.": "numéro", "no": "numéro", "num.": "numéro", "p.": "page", "pp.": "pages",
+        "pg.": "page", "vol.": "volume", "chap.": "chapitre", "ch.": "chapitre", "art.": "article", "fig.": "figure",
+        "t.": "tome", "éd.": "édition", "tél.": "téléphone", "Tél": "téléphone", "ex.": "exemple", "v.": "vers", "l.": "ligne",
+        "al.": "alinéa", "env.": "environ", "ca.": "circa", "bd": "boulevard", "app.": "appartement", "appt.": "appartement",
+        "bât.": "bâtiment", "CP": "C P", "op.": "opus",
+        "max.": "maximum", "min.": "minimum",
+    }  # fmt: skip
+    abbreviations = {
+        "p.ex.": "par exemple", "c.-à-d.": "c'est-à-dire", "càd": "c'est-à-dire", "cf.": "confer", "vs.": "contre",
+        "vs": "contre", "av.": "avenue", "bd.": "boulevard",
+        "boul.": "boulevard", "pl.": "place", "tél.": "téléphone", "tél": "téléphone", "apr.": "après",
+        "dép.": "département", "dept.": "département", "hab.": "habitants", "qqch.": "quelque chose", "qqn.": "quelqu'un",
+        "qqch": "quelque chose", "qqn": "quelqu'un", "réf.": "référence", "resp.": "respectivement", "sté": "société",
+        "Cie": "compagnie", "Éts": "établissements", "Ets": "établissements", "svp": "s'il vous plaît", "SVP": "s'il vous plaît",
+        "NB": "nota bene", "N.B.": "nota bene", "7j/7": "sept jours sur sept", "24h/24": "vingt-quatre heures sur vingt-quatre",
+        "24/7": "vingt-quatre heures sur vingt-quatre", "rdv": "rendez-vous", "RDV": "rendez-vous", "bcp": "beaucoup",
+        "qq.": "quelque", "temp.": "température", "univ.": "université", "C.-B.": "Colombie-Britannique",
+    }  # fmt: skip
+    ending_abbreviations = {
+        "etc.": "et cetera", "etc": "et cetera", "S.A.": "S A", "S.A.R.L.": "S A R L", "Cie.": "compagnie", "Jr.": "junior",
+        "S.N.C.F.": "S N C F", "O.N.U.": "ONU", "U.E.": "U E", "U.S.A.": "U S A", "ss.": "suivants", "sqq.": "et suivants",
+    }  # fmt: skip
+    articles = word_set("le la les un une")
     plurals = {"page": "pages", "numéro": "numéros", "chapitre": "chapitres", "article": "articles"}
-    abbreviations = ABBREVIATIONS
-    ending_abbreviations = ENDING_ABBREVIATIONS
-    symbols = SYMBOLS
-    in_addresses = IN_ADDRESSES
-    sign_names = SIGN_NAMES
-    telephone_after = TELEPHONE_AFTER
-    articles = words("le la les un une")
-    letter_after = LETTER_AFTER
-    number_sign = "numéro"
+    letter_cues = word_set(
+        "vitamine vitamines hépatite plan type point groupe classe porte bloc bâtiment rangée colonne lettre touche option ligne zone équipe modèle"
+    )
+    symbols = {
+        "&": "et", "+": "plus", "=": "égale", "@": "arobase", "<": "inférieur à", ">": "supérieur à", "≤": "inférieur ou égal à",
+        "≥": "supérieur ou égal à", "≠": "différent de", "≈": "environ", "~": "environ", "±": "plus ou moins", "×": "fois",
+        "÷": "divisé par", "√": "racine carrée de", "∞": "infini", "π": "pi", "%": "pour cent", "‰": "pour mille", "°": "degrés",
+        "§§": "paragraphes", "§": "paragraphe", "©": "copyright", "€": "euros", "$": "dollars", "£": "livres", "¥": "yens", "→": "vers",
+        "^": "puissance", "−": "moins", "·": "fois", "/": "slash", "\\": "antislash", "_": "tiret bas", "№": "numéro",
+        "¢": "cents", "Ω": "ohms", "µ": "micro",
+    }  # fmt: skip
+    sign_names = {
+        "&": "esperluette", "(": "parenthèse ouvrante", ")": "parenthèse fermante", "[": "crochet ouvrant",
+        "]": "crochet fermant", "{": "accolade ouvrante", "}": "accolade fermante", "|": "barre verticale",
+        "<": "inférieur à", ">": "supérieur à", "'": "apostrophe", "–": "tiret", "—": "tiret",
+    }  # fmt: skip
+    address_marks = {
+        ".": "point", "/": "slash", "@": "arobase", "-": "tiret", "_": "tiret bas", ":": "deux points", "?": "point d'interrogation",
+        "=": "égal", "&": "et", "#": "dièse", "%": "pour cent", "+": "plus", "~": "tilde", "\\": "antislash", ",": "virgule",
+        ";": "point-virgule", "!": "point d'exclamation", "*": "étoile", "$": "dollar", "(": "", ")": "", "'": "",
+    }  # fmt: skip
+    number_sign_word = "numéro"
     vowels = "aeiouyàâäéèêëîïôöùûüœæ"
-    read_acronyms = READ
-    spelled_acronyms = SPELLED
-    common_words = COMMON
-    roman_after = ROMAN_AFTER
-    bible_books = BIBLE_BOOKS
-    before_dates = frozenset(DAYS.values()) | words("date")
-    regnal_names = REGNAL
-    regnal_women = REGNAL_WOMEN
-    no_nouns = NO_NOUNS
-    never_counted = NEVER_COUNTED
-    serial_after = words("airbus boeing vol")
-    address_words = words("com org net edu gouv info blog app")
+    read_acronyms = word_set("""
+    ONU OTAN UNESCO UNICEF NASA FIFA UEFA SIDA OVNI OPEP PIN SIM RAM ROM LAN GIF BIOS COVID FNAC SMIC INSEE CAPES ENA SICAV ZEP
+    PACS CAF SAMU DOM TOM SARS IKEA AFNOR CNIL ASSEDIC CEDEX CROUS DRAC LASER RADAR NAFTA FAO MEDEF ALENA ARTE INRA INSERM
+    """)  # fmt: skip
+    spelled_acronyms = word_set("OCDE IEEE ISBN RATP AOC")
+    common_words = word_set("""
+    le la les un une des du de d l et ou mais donc or ni car que qui quoi dont où ce cet cette ces mon ma mes ton ta tes son sa
+    ses notre nos votre vos leur leurs je tu il elle on nous vous ils elles me te se lui eux y en au aux à dans par pour avec sans
+    sur sous entre chez vers depuis pendant avant après contre jusque est sont suis es êtes sommes était être a ai as avons avez
+    ont avoir fait faire va vais vont aller peut peux pouvoir doit dois faut veut vouloir dit dire voir plus moins très trop peu
+    beaucoup tout tous toute toutes rien personne jamais toujours encore déjà aussi bien mal ici là maintenant demain hier
+    aujourd'hui non oui si pas ne comme quand comment pourquoi bon bonne nouveau nouvelle grand grande petit petite vie jour jours
+    an ans année temps monde homme femme merci attention important danger interdit ouvert fermé sortie entrée fin chapitre partie
+    livre même autre autres chaque quelque dieu amour liberté égalité fraternité aide gratuit stop bonjour alors ainsi
+    """)  # fmt: skip
+    roman_cues = word_set("""
+    chapitre partie tome volume acte scène section livre article titre annexe figure tableau planche classe niveau phase type groupe
+    catégorie saison série épisode symphonie sonate opus numéro version chant apollo gemini division ligue leçon vatican
+    """)  # fmt: skip
+    telephone_cues = word_set("téléphone tél tel mobile portable fax appelez appeler composez whatsapp")
+    serial_cues = word_set("airbus boeing vol")
+    address_words = word_set("com org net edu gouv info blog app")
+    feminine_regnal_names = word_set(
+        "élisabeth elisabeth catherine marie christine anne jeanne marguerite béatrix isabelle"
+    )
+    regnal_names = feminine_regnal_names | word_set("""
+    louis charles henri françois philippe napoléon georges édouard edouard guillaume jean paul pierre jacques richard frédéric
+    benoît pie léon grégoire clément innocent urbain sixte nicolas ivan alexandre othon léopold maximilien rodolphe constantin
+    justinien ptolémée ramsès xerxès darius cyrus théodose victor amédée humbert emmanuel joseph albert baudouin gustave oscar
+    haakon harald olav alphonse ferdinand jules célestin boniface martin adrien mohammed hassan félipe lothaire hugues robert
+    pépin clovis childéric chilpéric dagobert thierry
+    """)  # fmt: skip
+
+    # --- other ---
+    version_word = "version"
+    squared, cubed = "au carré", "au cube"
+    first_of_month = "premier"
+    label_words = roman_cues | word_set("""
+    page pages numéro ligne lignes paragraphe étage chambre porte chaîne route nationale autoroute rue avenue boulevard kilomètre jour
+    code note question exercice thème leçon bus tram métro vol salle table lot le du au
+    """)  # fmt: skip
+    date_cues = frozenset(DAYS.values()) | word_set("date")
+    bible_books = word_set("""
+    genèse exode lévitique nombres deutéronome josué juges samuel rois chroniques job psaume psaumes proverbes ecclésiaste isaïe
+    ésaïe jérémie ézéchiel daniel matthieu marc luc jean actes romains corinthiens galates éphésiens philippiens colossiens
+    thessaloniciens timothée tite hébreux jacques apocalypse sourate
+    """)
+    non_nouns = common_words - word_set("personne vie année femme sortie entrée fin partie aide") | word_set("""
+    heure heures million millions mille contre virgule arrive dit parle commence existe
+    """)  # fmt: skip
+    half, half_and = ("demi", "demie"), "et"
+    max_regnal_ordinal = 1
+    feminine_nouns = word_set("""
+    personne fois page heure minute seconde semaine année journée nuit femme fille sœur mère voiture maison école ville chose
+    tonne place pièce partie équipe étoile main mort voix part livre banque plage route rue tour mer fleur forêt eau peau fin faim
+    clé clef image étape lettre ligne table porte fenêtre chambre classe phrase base feuille famille vie vache langue guerre
+    bataille île pomme tasse cuillère bouteille boîte douzaine dizaine centaine photo vidéo moto radio chanson leçon raison saison
+    maladie victoire défaite course entreprise usine chaise robe jupe chemise jambe tête dent oreille branche couche carte liste
+    note règle scène salle planète lune cible arme bombe balle pierre plante branche racine province région commune montagne
+    rivière adresse église messe prière dame reine princesse poule chèvre souris brebis fourmi sortie entrée aide
+    """)  # fmt: skip
+
+    # --- rules ---
     rules = (
         Rule(HOUR_MINUTES, lambda match: LANGUAGE.duration(int(match[1]), int(match[2]), 0)),
         Rule(
@@ -353,38 +329,40 @@ class French(Romance):
             frozenset("s"),
         ),
         *romance_rules(lambda: LANGUAGE, "numéro"),
-        *spaced(SPACED, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")),
-        Rule(ROMAN_PLACE, _roman_place, "letter", ROMAN_TRIGGERS),
+        *abbreviation_rules(
+            SPACED_ABBREVIATIONS, ("av. J.-C.", "ap. J.-C.", "apr. J.-C.", "J.-C.", "s. v. p.", "S. A.")
+        ),
+        Rule(ROMAN_ORDINAL, lambda match: LANGUAGE.roman_ordinal(match[1], match[2]), "letter", ROMAN_TRIGGERS),
         Rule(
             r"(M|MM|Mme|Mlle)\.?(?= (?:et M|les? |la |l'))",
-            lambda match: POLITE[match[1]],
+            lambda match: POLITE_TITLES[match[1]],
             "letter",
-            words("m mm mme mlle"),
+            word_set("m mm mme mlle"),
         ),
-        weekdays_before_dates(DAYS, MONTH_NUMBERS),
-        weekday_ranges(lambda: LANGUAGE, DAYS),
-        months_with_dot(MONTH_NUMBERS, MONTHS),
+        weekday_rule(DAYS, MONTH_NUMBERS),
+        weekday_range_rule(lambda: LANGUAGE, DAYS),
+        month_abbreviation_rule(MONTH_NUMBERS, MONTHS),
         elision_rule(lambda: LANGUAGE),
     )
 
-    # --- numbers --------------------------------------------------------------------------------------------------------------
+    # --- numbers ---
 
     def cardinal(self, n: int, gender: str = "") -> str:
-        said = super().cardinal(n)
-        return re.sub(r"\bun$", "une", said) if gender == "f" else said
+        spoken = super().cardinal(n)
+        return re.sub(r"\bun$", "une", spoken) if gender == "f" else spoken
 
     def ordinal(self, n: int, suffix: str = "") -> str:
         ending = suffix.lower()
         plural = "s" if ending.endswith("s") else ""
         ending = ending.removesuffix("s")
-        is_woman = ending in ("re", "ère", "nde", "a")
+        is_feminine = ending in ("re", "ère", "nde", "a")
         if n == 1:
-            said = "première" if is_woman else "premier"
+            spoken = "première" if is_feminine else "premier"
         elif ending in ("nd", "nde", "d", "de") and n == 2:
-            said = "seconde" if ending.endswith("e") else "second"
+            spoken = "seconde" if ending.endswith("e") else "second"
         else:
-            said = re.sub("^un ", "", re.sub("(cent|vingt)sième", r"\1ième", super().ordinal(n)))
-        return said + plural
+            spoken = re.sub("^un ", "", re.sub("(cent|vingt)sième", r"\1ième", super().ordinal(n)))
+        return spoken + plural
 
     def fraction(self, whole: int | None, numerator: int, denominator: int) -> str:
         if denominator == 2 and numerator == 1:
@@ -420,56 +398,41 @@ class French(Romance):
             "gie",
             "phie",
         )
-        return "f" if noun in FEMININE or noun.endswith(endings) else "m"
+        return "f" if noun in self.feminine_nouns or noun.endswith(endings) else "m"
 
-    # --- what is counted, dates, times ----------------------------------------------------------------------------------------
+    # --- quantities, dates and times ---
 
     def is_singular(self, n: Number) -> bool:
         """Nouns are singular up to two: "1,5 million", "zéro euro"."""
         return not n.magnitude and n.whole < 2
 
-    def part_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
+    def fraction_of(self, whole: int | None, numerator: int, denominator: int, noun: Noun) -> str:
         if (numerator, denominator) == (1, 2) and not whole:
             return f"{'une' if noun.gender == 'f' else 'un'} demi-{noun.one}"
-        return super().part_of(whole, numerator, denominator, noun)
+        return super().fraction_of(whole, numerator, denominator, noun)
 
-    def of(self, name: str) -> str:
+    def with_of(self, name: str) -> str:
         return f"d'{name}" if name[0] in "aeéiouhœy" and not name.startswith(("yen", "yuan", "hryv")) else f"de {name}"
 
-    def money(self, n: Number, currency: Currency) -> str:
-        if n.magnitude or not n.decimals or currency.minor is None or len(n.decimals) > 2 or not n.whole:
-            return super().money(n, currency)
-        cents = int(n.decimals.ljust(2, "0"))
-        whole = self.quantity(Number(n.whole, "", n.negative), currency.major)
-        return f"{whole} {self.cardinal(cents)}" if cents else whole
-
-    def date(self, day: int | None, month: int, year: int | None, weekday: str = "", month_first: bool = False) -> str:
-        number = "" if day is None else "premier" if day == 1 else self.cardinal(day)
-        return " ".join(filter(None, (weekday, number, MONTHS[month - 1], "" if year is None else self.year(year))))
-
-    def time(self, hours: int, minutes: int, seconds: int | None = None, half: str = "") -> str:
-        said = f"{self.cardinal(hours, 'f')} {'heure' if hours < 2 else 'heures'}"
+    def time(self, hours: int, minutes: int, seconds: int | None = None, period: str = "") -> str:
+        spoken = f"{self.cardinal(hours, 'f')} {'heure' if hours < 2 else 'heures'}"
         if minutes:
-            said += f" {self.cardinal(minutes, 'f')}"
+            spoken += f" {self.cardinal(minutes, 'f')}"
         if seconds:
-            said += f" et {self.cardinal(seconds, 'f')} {'seconde' if seconds == 1 else 'secondes'}"
-        return said
-
-    def duration(self, hours: int, minutes: int, seconds: int) -> str:
-        parts = ((hours, "heure"), (minutes, "minute"), (seconds, "seconde"))
-        return " ".join(f"{self.cardinal(n, 'f')} {name}{'' if n < 2 else 's'}" for n, name in parts if n)
+            spoken += f" et {self.cardinal(seconds, 'f')} {'seconde' if seconds == 1 else 'secondes'}"
+        return spoken
 
     def telephone(self, groups: list[str]) -> str:
-        """In pairs: "zéro un, vingt-trois"; numbers that are grouped otherwise digit by digit."""
+        """In pairs: "zéro un, vingt-trois". Numbers with groups of three or five digits are read digit by digit."""
         if any(len(group) in (3, 5) for group in groups[1:]):
             return super().telephone(groups)
-        said = []
+        spoken = []
         for group in groups:
             digits = group.lstrip("+")
             plus = "plus " if group[0] == "+" else ""
             pairs = [digits] if len(digits) < 4 else [digits[i : i + 2] for i in range(0, len(digits), 2)]
-            said += [plus + self._pair(pair) for pair in pairs]
-        return ", ".join(said)
+            spoken += [plus + self._pair(pair) for pair in pairs]
+        return ", ".join(spoken)
 
     def _pair(self, digits: str) -> str:
         zeros = len(digits) - len(digits.lstrip("0"))

@@ -5,41 +5,41 @@ import { Reading } from "./reading.js";
 import { Wave } from "./wave.js";
 
 const KNOBS = ["speed", "temperature", "lsd_steps", "eos_threshold", "noise_clamp", "seed"];
-const LARGEST_RECORDING = 100; // MB
+const MAX_RECORDING = 100; // MB
 
 const $ = (id) => document.getElementById(id);
 
 // --- server ---------------------------------------------------------------------------------------------------------------
 
 /** An error with a message for people. */
-class Told extends Error {
+class UserError extends Error {
   constructor(words, status) {
     super(words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : "."));
     this.status = status;
   }
 }
 
-/** The response to a request. Throws Told for an error, or AbortError. */
-async function ask(path, options = {}) {
+/** The response to a request. Throws UserError for an error, or AbortError. */
+async function requestApi(path, options = {}) {
   const key = $("key").value;
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
-  const answer = await fetch(path, { ...options, headers }).catch((error) => {
-    throw error.name === "AbortError" ? error : new Told("The server can’t be reached: is it still running?");
+  const response = await fetch(path, { ...options, headers }).catch((error) => {
+    throw error.name === "AbortError" ? error : new UserError("The server can’t be reached: is it still running?");
   });
-  if (answer.ok) return answer;
-  if (answer.status === 401) throw new Told(key ? "The server does not take this API key." : "This server wants an API key.", 401);
-  const error = (await answer.json().catch(() => null))?.error; // a string, or as OpenAI's
+  if (response.ok) return response;
+  if (response.status === 401) throw new UserError(key ? "The server does not take this API key." : "This server wants an API key.", 401);
+  const error = (await response.json().catch(() => null))?.error; // a string, or an object as OpenAI sends
   const words = error?.message ?? error;
-  throw new Told(words && typeof words === "string" ? words : `the server answered ${answer.status}`);
+  throw new UserError(words && typeof words === "string" ? words : `the server answered ${response.status}`);
 }
 
-/** The lines of a streamed response as they arrive: { samples: Int16Array, words: [{ word, start_time, end_time }] }. */
-async function* lines(answer) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = ""; // of a line whose end has not come
+/** Parse the lines of a streamed response as they arrive: { samples: Int16Array, words: [{ word, start_time, end_time }] }. */
+async function* lines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = ""; // the start of an incomplete line
   for (;;) {
     const { done, value } = await reader.read().catch((error) => {
-      throw error.name === "AbortError" ? error : new Told("The speech broke off, since the server stopped sending. What came is kept.");
+      throw error.name === "AbortError" ? error : new UserError("The speech broke off, since the server stopped sending. What came is kept.");
     });
     if (done) return;
     const whole = (rest + value).split("\n");
@@ -52,14 +52,14 @@ async function* lines(answer) {
   }
 }
 
-// --- what lasts -----------------------------------------------------------------------------------------------------------
+// --- storage ------------------------------------------------------------------------------------------------------------
 
-/** A value that is kept between visits, where the browser allows that. */
+/** Store a value for the next visit, if the browser allows it. */
 function remember(name, value, storage = "localStorage") {
   try {
     window[storage].setItem(`pockettts.${name}`, value);
   } catch {
-    // blocked or full: then it does not last
+    // blocked or full: the value is not stored
   }
 }
 
@@ -77,14 +77,14 @@ const wave = new Wave($("wave"));
 const reading = new Reading($("text"), $("reading"));
 const player = new Player(() => end($("error").textContent ? "" : "Done."));
 let request = null; // AbortController of the speech that is being received
-let recorded = null; // { name, sound }: a recording, as the server takes it
-let outcome = ""; // of what was done last
+let recorded = null; // { name, sound }: the recording, as a data: URL
+let outcome = ""; // the message about the last action
 let drawing = false;
 
 const model = () => $("models").value;
 const voice = () => document.querySelector("#names :checked")?.value ?? "";
 const busy = () => Boolean(request || player.playing);
-const turned = () => KNOBS.filter((id) => $(id).value);
+const changedKnobs = () => KNOBS.filter((id) => $(id).value);
 const clock = (samples) => `${Math.floor(samples / RATE / 60)}:${((samples / RATE) % 60).toFixed(1).padStart(4, "0")}`;
 
 async function speak() {
@@ -99,7 +99,7 @@ async function speak() {
   if (!$("form").reportValidity()) return;
   const mine = (request = new AbortController());
   const sound = new Sound();
-  wave.span = Math.max(2, text.length / 15) * RATE; // a guess, until it is known
+  wave.span = Math.max(2, text.length / 15) * RATE; // an estimate until the length is known
   player.load(sound);
   player.wake();
   reading.load(text);
@@ -113,21 +113,21 @@ async function speak() {
       if (sound.length === samples.length) player.play();
       player.pump();
     }
-    if (!sound.length) throw new Told("The server sent no sound.");
+    if (!sound.length) throw new UserError("The server sent no sound.");
   } catch (error) {
     if (!mine.signal.aborted) fail(error);
   } finally {
-    sound.over = true;
+    sound.complete = true;
     if (request === mine) request = null;
     render();
   }
 }
 
-/** The response to a text, with the current voice and settings. Throws as `ask` does. */
+/** Request the speech of a text, with the current voice and settings. Throws like `requestApi`. */
 function speech(text, signal) {
-  const knobs = Object.fromEntries(turned().map((id) => [id, Number($(id).value)]));
+  const knobs = Object.fromEntries(changedKnobs().map((id) => [id, Number($(id).value)]));
   const body = { input: text, voice: voice() === RECORDED ? recorded.sound : voice(), model: model(), response_format: "pcm", ...knobs };
-  return ask("dev/captioned_speech", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+  return requestApi("dev/captioned_speech", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 }
 
 function stop() {
@@ -143,9 +143,9 @@ function end(words) {
   render();
 }
 
-/** Show an error, given or thrown; "" is none. */
+/** Show an error, a message or an exception; "" clears it. */
 function fail(error) {
-  if (error instanceof Error && !(error instanceof Told)) console.error(error); // a mistake of this page
+  if (error instanceof Error && !(error instanceof UserError)) console.error(error); // a bug of this page
   outcome = "";
   $("error").textContent = error.message ?? error;
   if (error.status === 401) {
@@ -156,7 +156,7 @@ function fail(error) {
 }
 
 function seek(sample, play = player.playing) {
-  if (!player.sound.over || !player.sound.length) return;
+  if (!player.sound.complete || !player.sound.length) return;
   const to = Math.max(0, Math.min(player.sound.length - 1, sample));
   player.pause();
   if (play) player.play(to);
@@ -180,11 +180,11 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Update the page; again for every frame while something is playing. */
+/** Update the page. While something is playing, it is updated again for every frame. */
 function render() {
   const { sound, position, playing } = player;
   const write = (id, words) => $(id).textContent === words || ($(id).textContent = words);
-  const settled = wave.zoom(sound.over && sound.length ? sound.length : Math.max(wave.span, sound.length));
+  const zoomed = wave.zoom(sound.complete && sound.length ? sound.length : Math.max(wave.span, sound.length));
   wave.draw(sound, position, request && !sound.length);
   reading.show(playing ? position / RATE : null);
   write("time", clock(position));
@@ -192,17 +192,17 @@ function render() {
   write("rtf", sound.length ? (sound.last / 1000 / sound.seconds).toFixed(3) : "–");
   write("seconds", sound.length ? `${sound.seconds.toFixed(1)} s` : "–");
   write("status", request && !sound.length ? "Waiting for the first sound …" : player.late ? "Waiting for more …" : playing ? "Speaking." : outcome);
-  write("changed", turned().length ? `${turned().length} changed` : "");
+  write("changed", changedKnobs().length ? `${changedKnobs().length} changed` : "");
   write("speak-word", busy() ? "Stop" : "Speak");
   $("speak").classList.toggle("busy", busy());
   $("play").classList.toggle("playing", playing);
   $("play").disabled = !sound.length;
   $("play").ariaLabel = playing ? "Pause" : "Play";
-  $("download").disabled = !sound.over || !sound.length;
+  $("download").disabled = !sound.complete || !sound.length;
   $("wave").ariaDisabled = String($("download").disabled);
   $("wave").ariaValueMax = Math.floor(sound.seconds);
   $("wave").ariaValueNow = Math.floor(position / RATE);
-  if (!drawing && (busy() || !settled)) {
+  if (!drawing && (busy() || !zoomed)) {
     drawing = true;
     requestAnimationFrame(() => {
       drawing = false;
@@ -213,7 +213,7 @@ function render() {
 
 // --- voices ---------------------------------------------------------------------------------------------------------------
 
-const RECORDED = "/recording"; // the value of the picker's entry for it; no voice of the catalogue is called so
+const RECORDED = "/recording"; // value of its entry in the list; not a valid voice name
 
 function addVoice(value, name, checked) {
   const label = document.createElement("label");
@@ -225,12 +225,12 @@ function addVoice(value, name, checked) {
 
 async function loadVoices() {
   try {
-    const models = (await (await ask("v1/models")).json()).data.map(({ id }) => id);
+    const models = (await (await requestApi("v1/models")).json()).data.map(({ id }) => id);
     const chosen = model() || recall("model");
     $("model").textContent = models.length > 1 ? "" : models[0];
     $("models").hidden = models.length < 2;
     $("models").replaceChildren(...models.map((name) => new Option(name, name, false, name === chosen)));
-    const { voices } = await (await ask(`v1/audio/voices?model=${encodeURIComponent(model())}`)).json();
+    const { voices } = await (await requestApi(`v1/audio/voices?model=${encodeURIComponent(model())}`)).json();
     const wanted = voice() || recall("voice");
     $("names").replaceChildren();
     if (!voices.some((each) => each.default)) addVoice("", "the server’s own", true);
@@ -242,10 +242,10 @@ async function loadVoices() {
   }
 }
 
-/** A recording was chosen or dropped. */
+/** Use a chosen or dropped recording as the voice. */
 async function take(file) {
   fail("");
-  if (file.size > LARGEST_RECORDING * 1e6) return fail(`${file.name} has more than ${LARGEST_RECORDING} MB: ten seconds are enough.`);
+  if (file.size > MAX_RECORDING * 1e6) return fail(`${file.name} has more than ${MAX_RECORDING} MB: ten seconds are enough.`);
   const name = file.name.replace(/\.\w+$/, "");
   try {
     recorded = { name, sound: await recording(file) };
@@ -257,7 +257,7 @@ async function take(file) {
   end(`Speaks like ${name} from now on.`);
 }
 
-// --- what the user does ---------------------------------------------------------------------------------------------------
+// --- events -----------------------------------------------------------------------------------------------------------
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -284,7 +284,7 @@ $("wave").addEventListener("keydown", (event) => {
 
 $("file").addEventListener("change", () => {
   if ($("file").files.length) take($("file").files[0]);
-  $("file").value = ""; // so that the same one can be chosen again
+  $("file").value = ""; // so that the same file can be chosen again
 });
 for (const type of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(type, (event) => {

@@ -1,21 +1,21 @@
-// /docs: openapi.json, for people.
+// The page /docs: shows openapi.json.
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
-/** An element: its name, its text or children, its attributes. */
+/** Create an element from its name, its text or children, and its attributes. */
 function element(name, content = [], attributes = {}) {
-  const made = Object.assign(document.createElement(name), attributes);
-  made.append(...[content].flat());
-  return made;
+  const created = Object.assign(document.createElement(name), attributes);
+  created.append(...[content].flat());
+  return created;
 }
 
-/** The part of the description that a $ref names; anything else as it is. */
+/** Resolve a $ref to the part of the description that it names. Other parts are returned unchanged. */
 function resolve(api, part) {
   while (part?.$ref) part = part.$ref.slice(2).split("/").reduce((at, key) => at[key], api);
   return part ?? {};
 }
 
-/** What a schema allows, in a few words. */
+/** A short description of the values that a schema allows. */
 function kind(schema) {
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(", ");
   if ("const" in schema) return JSON.stringify(schema.const);
@@ -43,19 +43,19 @@ function operation(api, path, method, about) {
   const body = resolve(api, about.requestBody).content ?? {};
   const types = Object.keys(body);
   if (types.length) parts.push(element("h2", `Body: ${types.join(", ")}`), fields(api, resolve(api, body[types[0]].schema)));
-  const answers = Object.entries(about.responses).map(([status, given]) => {
-    const answer = resolve(api, given);
-    const content = Object.keys(answer.content ?? {}).join(", ");
-    return element("tr", [element("td", element("code", status)), element("td", [answer.description, ...(content ? [element("br"), element("code", content)] : [])])]);
+  const responses = Object.entries(about.responses).map(([status, given]) => {
+    const response = resolve(api, given);
+    const content = Object.keys(response.content ?? {}).join(", ");
+    return element("tr", [element("td", element("code", status)), element("td", [response.description, ...(content ? [element("br"), element("code", content)] : [])])]);
   });
-  parts.push(element("h2", "Answers"), element("table", answers));
+  parts.push(element("h2", "Responses"), element("table", responses));
   const title = [element("b", method.toUpperCase()), element("code", path), element("div", about.summary, { className: "soft" })];
   return element("details", [element("summary", title), ...parts]);
 }
 
 async function show() {
-  const answer = await fetch("openapi.json");
-  const api = await answer.json();
+  const response = await fetch("openapi.json");
+  const api = await response.json();
   const { title, version, description } = api.info;
   const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
     METHODS.filter((method) => methods[method]).map((method) => operation(api, path, method, methods[method])));

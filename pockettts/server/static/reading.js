@@ -1,8 +1,8 @@
-// The word that is spoken, marked in the text.
+// Highlights the spoken word in the text.
 
-/** Marks words in `layer`, which lies behind `field`, a textarea, and has the same text in the same places. */
+/** Highlights words in `layer`, an element behind the textarea `field` with the same text and layout. */
 export class Reading {
-  text = ""; // what is spoken
+  text = ""; // the spoken text
   words = []; // { start, end } in seconds, { from, to } in the text
   marked = null;
 
@@ -18,12 +18,12 @@ export class Reading {
     this.show(null);
   }
 
-  /** Add words that were found, in the order of the text. Those that are not in it as they are, such as numbers, have no place. */
+  /** Add words with their times, in the order of the text. Words that are not found in the text are skipped. */
   push(words) {
     for (const { word, start_time: start, end_time: end } of words) {
       let to = this.words.at(-1)?.to ?? 0;
       let from = null;
-      for (const part of word.split(/\s+/)) { // a model that does not know its words gives a sentence as one
+      for (const part of word.split(/\s+/)) { // a model without times of words sends whole sentences
         const at = this.text.indexOf(part, to);
         if (at < 0 || at > to + word.length + 200) continue;
         from ??= at;
@@ -33,7 +33,7 @@ export class Reading {
     }
   }
 
-  /** Mark the word of this time, in seconds; null: none. */
+  /** Highlight the word at a time in seconds; null: none. */
   show(seconds) {
     const offset = this.field.value.indexOf(this.text);
     const spoken = seconds === null || offset < 0 ? null : this.words.findLast(({ start }) => start <= seconds) ?? null;

@@ -1,19 +1,19 @@
-// Sound: what came of it, how it is played while it comes, and files of it.
+// Sound: the received samples, playback while they arrive, and sound files.
 
-export const RATE = 24000; // samples a second, mono
-const LEAD = 0.05; // seconds from the first block to its sound
-const AHEAD = 4; // seconds handed to the sound card in advance: a hidden page may wake only once a second
-export const POINT = 240; // samples a point of the waveform
-const VOICE_SECONDS = 30; // of a recording, that the server listens to
+export const RATE = 24000; // samples per second, mono
+const LEAD = 0.05; // seconds from the first block to its playback
+const AHEAD = 4; // seconds scheduled in advance, because timers of a hidden page may run only once per second
+export const POINT = 240; // samples per point of the waveform
+const VOICE_SECONDS = 30; // the part of a recording that the server uses
 
-/** What was received: 16-bit samples, and their peaks for the waveform. */
+/** The received 16-bit samples, and their peaks for the waveform. */
 export class Sound {
   samples = new Int16Array(30 * RATE);
   length = 0;
-  peaks = []; // 0 .. 1, one a point
-  over = false; // no more will come
+  peaks = []; // 0 .. 1, one per point
+  complete = false; // no more samples will arrive
   began = performance.now();
-  first = 0; // ms from then to the first sample, and to the last
+  first = 0; // ms from `began` to the first and to the last samples
   last = 0;
 
   get seconds() {
@@ -41,13 +41,13 @@ export class Sound {
   }
 }
 
-/** Samples as a WAV file. */
+/** A WAV file of samples. */
 export function wav(samples) {
   const size = 2 * samples.length;
   const header = new DataView(new ArrayBuffer(44));
   const words = { 0: "RIFF", 8: "WAVE", 12: "fmt ", 36: "data" };
   const longs = { 4: 36 + size, 16: 16, 24: RATE, 28: 2 * RATE, 40: size };
-  const shorts = { 20: 1, 22: 1, 32: 2, 34: 16 }; // PCM, mono, bytes a sample, bits a sample
+  const shorts = { 20: 1, 22: 1, 32: 2, 34: 16 }; // PCM, mono, bytes per sample, bits per sample
   for (const [at, word] of Object.entries(words)) [...word].forEach((letter, i) => header.setUint8(+at + i, letter.charCodeAt()));
   for (const [at, value] of Object.entries(longs)) header.setUint32(at, value, true);
   for (const [at, value] of Object.entries(shorts)) header.setUint16(at, value, true);
@@ -55,35 +55,35 @@ export function wav(samples) {
 }
 
 /**
- * Plays a Sound that may still be growing. Its pieces are put end to end on the sound card's clock, counted in samples, so
- * that there is no seam. (An AudioWorklet would do this too, but browsers want https for it, which few have at home.)
+ * Plays a Sound, also while samples arrive. Pieces are scheduled gapless on the clock of the audio context, counted in samples.
+ * (Browsers allow an AudioWorklet only with https, which local servers rarely have.)
  */
 export class Player {
   sound = new Sound();
   playing = false;
-  start = 0; // the sample from which it has played without a break
-  next = 0; // the first sample that is not on the card yet
-  due = 0; // its time, in samples of the card's clock; 0 while nothing is on the card
-  hold = 0; // samples to wait for before going on: none at first, then more each time that the server is late
+  start = 0; // the first sample since playback last started or stalled
+  next = 0; // the first sample that is not scheduled yet
+  due = 0; // its time in samples of the audio clock; 0 while nothing is scheduled
+  hold = 0; // samples to buffer before playback continues: 0 at first, more after each stall
   sources = new Set();
 
   constructor(ended) {
     this.ended = ended;
   }
 
-  /** Whether it would go on if it could. */
+  /** Whether playback waits for samples. */
   get late() {
-    return this.playing && !this.due && !this.sound.over;
+    return this.playing && !this.due && !this.sound.complete;
   }
 
-  /** The sample that is heard now. */
+  /** The sample that is playing now. */
   get position() {
     if (!this.due) return this.next;
-    const heard = Math.floor(this.next - this.due + this.context.currentTime * RATE);
-    return Math.max(this.start, Math.min(this.next, heard));
+    const played = Math.floor(this.next - this.due + this.context.currentTime * RATE);
+    return Math.max(this.start, Math.min(this.next, played));
   }
 
-  /** To be called in answer to a key or a click: that is when browsers let a page make sound. */
+  /** Start the audio context. Call this from a key or click event, because browsers require one before sound. */
   wake() {
     this.context ??= new AudioContext({ sampleRate: RATE });
     this.context.resume();
@@ -113,7 +113,7 @@ export class Player {
     this.sources.clear();
   }
 
-  /** Put on the card what has come, up to AHEAD. */
+  /** Schedule the received samples, up to AHEAD seconds. */
   pump() {
     if (!this.playing) return;
     const { context, sound } = this;
@@ -121,14 +121,14 @@ export class Player {
     const backlog = sound.length - this.next;
     if (this.due && this.due <= now) {
       this.due = 0;
-      if (!backlog && !sound.over) this.hold = Math.min(2 * this.hold || RATE, 8 * RATE);
+      if (!backlog && !sound.complete) this.hold = Math.min(2 * this.hold || RATE, 8 * RATE);
     }
-    if (!this.due && !backlog && sound.over) {
+    if (!this.due && !backlog && sound.complete) {
       this.pause();
       this.next = 0;
       return this.ended();
     }
-    if (!this.due && backlog && (backlog >= this.hold || sound.over)) {
+    if (!this.due && backlog && (backlog >= this.hold || sound.complete)) {
       this.start = this.next;
       this.due = Math.ceil(now + LEAD * RATE);
     }
@@ -147,9 +147,9 @@ export class Player {
   }
 }
 
-/** A recording as the server takes it, a data: URL: its start as a WAV, or the file itself if this browser knows no such sound. */
+/** A recording as a data: URL: its start as a WAV, or the file itself if the browser can't decode it. */
 export async function recording(file) {
-  const decoder = new OfflineAudioContext(1, 1, RATE); // it decodes to its own rate
+  const decoder = new OfflineAudioContext(1, 1, RATE); // it resamples to this rate
   const sound = await decoder.decodeAudioData(await file.arrayBuffer()).catch(() => null);
   return new Promise((resolve, reject) => {
     const reader = Object.assign(new FileReader(), { onload: () => resolve(reader.result), onerror: () => reject(reader.error) });
@@ -157,10 +157,10 @@ export async function recording(file) {
   });
 }
 
-/** The mean of the channels, of at most so many samples: an Int16Array. */
-function mono(sound, most) {
+/** The mean of the channels, at most `maxSamples`: an Int16Array. */
+function mono(sound, maxSamples) {
   const channels = Array.from({ length: sound.numberOfChannels }, (_, i) => sound.getChannelData(i));
   const mean = (i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length;
   const sample = (_, i) => Math.round(Math.max(-32768, Math.min(32767, mean(i) * 32768)));
-  return Int16Array.from({ length: Math.min(sound.length, most) }, sample);
+  return Int16Array.from({ length: Math.min(sound.length, maxSamples) }, sample);
 }

@@ -1,14 +1,14 @@
-"""The catalogue of voices, and the file for a voice's name, path or address."""
+"""The catalog of voices, and the file for a voice's name, path or address."""
 
 import os
 from pathlib import Path
 
-from ..config.parse import either, near, show
+from ..config.parse import join_with_or, show, similar_names
 from ..config.schema import Config
 from ..errors import VoiceError
 from ..storage import hub
 
-# The catalogue: each voice with its source recording. Source: pocket_tts/utils/utils.py.
+# The catalog: each voice with its source recording. Source: pocket_tts/utils/utils.py.
 ORIGINS = {
     "alba": "hf://kyutai/tts-voices/alba-mackenna/casual.wav",
     "anna": "hf://kyutai/tts-voices/vctk/p228_023_enhanced.wav",
@@ -65,7 +65,7 @@ def find(voice: str | Path, config: Config) -> Path:
     """The file of a voice, downloaded if necessary: a .safetensors file or a recording.
 
     Args:
-        voice: a name of the catalogue, a path, or an address, `hf://` or `https://`.
+        voice: a name of the catalog, a path, or an address, `hf://` or `https://`.
         config: the model. If it has no voice states of its own, a name means the source recording.
 
     Raises:
@@ -85,6 +85,8 @@ def find(voice: str | Path, config: Config) -> Path:
         )
     if isinstance(voice, Path) or os.path.basename(text) != text or os.path.splitext(text)[1]:
         raise VoiceError(f"{text} does not exist: check the path, or use a voice of `pockettts voices`")
-    similar = near(text.lower(), known)
-    advice = f"did you mean {either(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
+    similar = similar_names(text.lower(), known)
+    advice = (
+        f"did you mean {join_with_or(similar)}?" if similar else "`pockettts voices` lists them; or give a sound file"
+    )
     raise VoiceError(f"{config.name} has no voice called {show(text)}; {advice}")
