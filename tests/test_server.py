@@ -631,5 +631,5 @@ def test_a_host_without_an_address(model, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(OptionError, match="^can't listen on nohost.invalid:0 .*: take another --host or --port$"):
+    with pytest.raises(OptionError, match="^can't listen on nohost.invalid:0 .*: use another --host or --port$"):
         Server([Source.of(model)], Settings(host="nohost.invalid", port=0, voice="alba"))

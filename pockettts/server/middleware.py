@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import monotonic
@@ -145,7 +146,8 @@ class _LoggedBody:
 
 def _without_extra_slashes(path: str) -> str:
     """The path as the routes have it. Clients append their path to an address that ends in a slash: `/v1/` + `/audio/speech`."""
-    return "/" + "/".join(filter(None, path.split("/"))) if path != "*" else path
+    path = re.sub("//+", "/", path)
+    return path.rstrip("/") if path.startswith("/v1/") else path  # the links of /docs are relative
 
 
 def _options(allowed: str, cors: bool, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
