@@ -149,7 +149,7 @@ def test_openai_default_names_fall_back_to_the_default_voice(model, monkeypatch)
         real = model.get_voice_state
 
         monkeypatch.setattr(model, "get_voice_state", nothing)
-        assert say(server, "nova") == alba
+        assert say(server, "nova") == say(server, "Nova") == alba
         assert say(server, "vera")[0] == say(server, "Zoe")[0] == 502
 
 

@@ -148,7 +148,8 @@ class Voices:
             return self._load_once(model, key, own or voice)
         except DownloadError as error:  # the client does not get the reason: it may contain paths
             logger.warning("%s", error)
-            if default and requested in OPENAI_VOICES and requested not in self.settings.voice_map:
+            name = requested.casefold() if isinstance(requested, str) else ""
+            if default and name in OPENAI_VOICES and not _ignoring_case(name, self.settings.voice_map):
                 return default  # programs send these names by default; nobody chose this voice
             raise RequestError(
                 f"the voice {voice!s} can't be loaded now; the server's log says why", 502, "voice"
