@@ -99,16 +99,17 @@ class OfficialMethods:
         )
 
     def get_state_for_audio_prompt(
-        self, audio_conditioning: str | Path | np.ndarray, truncate: bool = False
+        self, audio_conditioning: str | Path | bytes | np.ndarray | VoiceState, truncate: bool = False
     ) -> VoiceState:
         """`get_voice_state` with the official arguments. Prompts are always truncated to 30 seconds.
 
         Args:
-            audio_conditioning: a voice name, a path, a URL, or samples, float32 [samples] or [1, samples].
+            audio_conditioning: a voice name, a path, a URL, the content of a file, a voice state, or samples, float32 [samples] or
+                [1, samples].
             truncate: no effect.
         """
         model: Any = self
-        if isinstance(audio_conditioning, (str, Path)):
+        if isinstance(audio_conditioning, (str, Path, bytes, VoiceState)):
             return cast(VoiceState, model.get_voice_state(audio_conditioning))
         samples = np.asarray(audio_conditioning)
         mono = samples[0] if samples.ndim == 2 and len(samples) == 1 else samples

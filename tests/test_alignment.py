@@ -84,9 +84,16 @@ def test_single_frames_of_attention_elsewhere_change_nothing():
     assert word_frames(weights, WORDS) == [(8 * i, 8 * i + 8) for i in range(12)]
 
 
-def test_skipped_words_have_zero_length():
-    found = word_frames(spoken([*range(6), *range(8, 24)]), WORDS)
-    assert found[3] == (24, 24) and found[4] == (24, 32) and found[-1] == (80, 88)
+def test_every_word_has_a_duration():
+    found = word_frames(spoken([*range(6), *range(8, 24)]), WORDS)  # word 3 was left out
+    assert found[2:5] == [(16, 24), (24, 25), (25, 32)] and found[-1] == (80, 88)
+    found = word_frames(spoken(range(20)), WORDS)  # words 10 and 11 were left out
+    assert found[9:] == [(72, 78), (78, 79), (79, 80)]
+    for frames in (12, 13, 30):
+        found = word_frames(RNG.random((frames, 24)), WORDS)
+        assert all(first < last for first, last in found) and found[-1][1] <= frames
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(found))
+    assert word_frames(RNG.random((5, 24)), WORDS)[-5:] == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
 
 
 def test_empty_input():

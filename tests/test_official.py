@@ -12,7 +12,7 @@ from test_cli import run  # noqa: F401
 
 import pockettts
 from pockettts import TTSModel, cli, export_model_state
-from pockettts.errors import OptionError
+from pockettts.errors import AudioError, OptionError
 from pockettts.sound.files import read
 
 
@@ -129,6 +129,9 @@ def test_mono_samples_are_a_voice(tiny_model):
     samples = np.sin(np.arange(24000, dtype=np.float32))
     alone, channel = (model.get_state_for_audio_prompt(s) for s in (samples, samples[None]))
     np.testing.assert_array_equal(alone.layers[0], channel.layers[0])
+    assert model.get_state_for_audio_prompt(alone) is alone
+    with pytest.raises(AudioError, match="^the recording is damaged or not a sound file"):
+        model.get_state_for_audio_prompt(b"no sound" * 1000)
 
 
 def test_a_training_checkpoint_is_rejected():
@@ -145,12 +148,14 @@ def test_all_names_exist():
     [
         ["--output-path", "x.wav", "--sampler-decode-steps", "1", "--device", "cpu", "--language", "mini"],
         ["--output", "x.wav", "--variant", "mini", "--quantized"],
+        ["--no-quantize", "--quiet", "--output-path", "x.wav", "--language", "mini"],
     ],
 )
 def test_options_of_other_packages(run, tmp_path, monkeypatch, options):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     code, out, err = run("generate", "--text", "Hi there.", *options)
-    assert (code, out) == (0, b"") and err.startswith("x.wav: ") and err.count("\n") == 1
+    assert (code, out) == (0, b"")
+    assert err == "" if "--quiet" in options else err.startswith("x.wav: ") and err.count("\n") == 1
     assert len(read("x.wav", 24000)[0]) > 5000
 
 

@@ -193,9 +193,27 @@ def test_voices_are_added_listed_and_removed(command, tmp_path):
     assert command("add", SPEECH / "her.ogg", "--name", "me", "--force")[0] == 0
     assert os.listdir(tmp_path / "mine") == ["me.ogg"]
     assert command("add", SPEECH / "her.ogg")[0] == 0 and command()[1].startswith("her (yours)\nme (yours)\n")
-    assert command("remove", "me")[0] == 0 and "me" not in command()[1].split()
+    assert (
+        "speak with it as `--voice 'in two words'`" in command("add", SPEECH / "her.ogg", "--name", "in two words")[2]
+    )
+    assert command("remove", "in two words")[0] == command("remove", "me")[0] == 0 and "me" not in command()[1].split()
     code, _, err = command("remove", "me")
     assert code == 1 and "has no voice 'me': there are her" in err
+
+
+def test_voices_that_a_model_can_not_use_are_marked(command, tmp_path, capsys):
+    assert command("add", SPEECH / "her.ogg")[0] == 0
+    assert main(["voices", "--variant", "mini"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["heart (default)", "michael", "her (yours, for models that can clone voices, not mini)"]
+
+
+def test_a_file_whose_name_begins_with_a_dash(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(SPEECH / "her.ogg", "-v.ogg")
+    assert command("add", "-v.ogg", "--name", "me")[0] == 0 and command()[1].startswith("me (yours)\n")
+    code, _, err = command("add", "-none.ogg")
+    assert code == 2 and "'-none.ogg': no such option" in err
 
 
 @pytest.mark.parametrize(

@@ -515,6 +515,9 @@ def test_cross_origin_requests(server, model):
             open_to_one.url + "/generate", headers=page | {"Access-Control-Request-Method": "POST"}
         )
         assert asked.status_code == 204 and "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+        sdk = {"Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang"}  # OpenAI's in a browser
+        answer = requests.options(open_to_one.url + "/v1/audio/speech", headers=page | sdk)
+        assert answer.headers["Access-Control-Allow-Headers"] == sdk["Access-Control-Request-Headers"]
         refused = requests.post(open_to_one.url + "/x", headers=page)
         for answer in (asked, refused, requests.get(open_to_one.url + "/health", headers=page)):
             assert (
@@ -616,3 +619,17 @@ def test_a_port_that_is_taken(model):
         pytest.raises(OptionError, match="can't listen on 127.0.0.1:"),
     ):
         Server([Source.of(model)], Settings(port=other.getsockname()[1], voice="alba"))
+
+
+def test_a_host_without_an_address(model, monkeypatch):
+    from pockettts.errors import OptionError
+    from pockettts.server import Server
+    from pockettts.server.models import Source
+    from pockettts.server.settings import Settings
+
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(OptionError, match="^can't listen on nohost.invalid:0 .*: use another --host or --port$"):
+        Server([Source.of(model)], Settings(host="nohost.invalid", port=0, voice="alba"))

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import threading
+from functools import partial
 from pathlib import PosixPath
 
 import pytest
@@ -13,6 +14,7 @@ import soundfile
 from conftest import SPEECH
 from serving import HUM, load, serving
 
+from pockettts import TTSModel
 from pockettts.config.load import load_config
 from pockettts.errors import DownloadError
 from pockettts.server.models import Source
@@ -147,8 +149,49 @@ def test_openai_default_names_fall_back_to_the_default_voice(model, monkeypatch)
         real = model.get_voice_state
 
         monkeypatch.setattr(model, "get_voice_state", nothing)
-        assert say(server, "nova") == alba
+        assert say(server, "nova") == say(server, "Nova") == alba
         assert say(server, "vera")[0] == say(server, "Zoe")[0] == 502
+
+
+def test_names_in_upper_or_lower_case(model, folder):
+    shutil.copy(SPEECH / "him.ogg", folder / "Zoë.ogg")
+    with serving(model, voices_dir=folder, voice_map={"Rachel": "marius", "Cosette": "alba"}) as server:
+        for name, meant in (
+            ("HER", folder / "her.ogg"),
+            ("zoË", folder / "Zoë.ogg"),
+            ("rachel", "marius"),
+            ("Alba", "alba"),
+        ):
+            assert say(server, name) == expected(model, meant), name
+        assert say(server, "Nova") == say(server, "nova")
+        assert say(server, "Cosette") == expected(model, "alba")  # an equal name comes first
+        assert say(server, "COSETTE") == say(server, "cosette") == expected(model, "cosette")
+
+
+def test_a_voice_object_has_an_id(server, model):
+    assert say(server, {"id": "marius"}) == expected(model, "marius")
+    for voice in ({}, {"name": "marius"}, {"id": ""}):
+        status, message = say(server, voice)
+        assert status == 422 and message.startswith("voice has no id"), voice
+
+
+def test_recordings_are_no_voices_of_a_model_that_can_not_clone(model, folder):
+    """Lists do not offer them. A request for one, or for a voice state of another model, is told why it fails."""
+    model.get_voice_state(HUM).save(folder / "state.safetensors")
+    shutil.copy(SPEECH / "her.ogg", folder / "nova.ogg")
+    mini = TTSModel.load("mini")
+    with serving(model, mini, voice="her", voices_dir=folder) as server:
+        assert {"her", "state"} < listed(server).keys()
+        of_mini = requests.get(server.url + "/v1/voices?model=mini").json()["voices"]
+        assert [(v["id"], v["default"]) for v in of_mini] == [("state", False), ("heart", True), ("michael", False)]
+        ask = partial(requests.post, server.url + "/stream")
+        assert (
+            ask(json={"text": TEXT, "model": "mini"}).ok
+            and ask(json={"text": TEXT, "model": "mini", "voice": "nova"}).ok
+        )
+        for voice, words in (("her", "her.ogg: mini can't clone voices"), ("state", "state.safetensors")):
+            answer = ask(json={"text": TEXT, "model": "mini", "voice": voice})
+            assert answer.status_code == 422 and answer.json()["error"].startswith(words), answer.text
 
 
 # --- what clients add ----------------------------------------------------------------------------------------------------
@@ -196,7 +239,9 @@ def test_only_uploads_are_removed(server, folder):
         ("her", 409),
         ("HER", 409),
         ("alba", 409),
+        ("Alba", 409),
         ("alloy", 409),
+        ("Alloy", 409),
         ("../x", 400),
         ("/etc/x", 400),
         ("a\nb", 400),
@@ -222,7 +267,8 @@ def test_rejected_names(server, folder, name, status):
 )
 def test_invalid_voices_are_not_stored(server, folder, sound, status, words):
     answer = upload(server, sound=sound)
-    assert answer.status_code == status and words in answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert answer.status_code == status and words in error["message"] and error["param"] == "audio_sample"
     assert not (folder / "uploads").exists()
 
 
@@ -230,7 +276,7 @@ def test_missing_fields(server):
     assert upload(server, name="").json()["error"]["param"] == "name"
     assert upload(server, audio_sample=None).json()["error"]["param"] == "audio_sample"
     answer = requests.post(server.url + "/v1/audio/voices", json={"name": "x"})
-    assert answer.status_code == 400
+    assert answer.status_code == 415 and "send a form" in answer.json()["error"]["message"]
 
 
 def test_uploads_have_limits(server, folder):

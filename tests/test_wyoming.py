@@ -220,9 +220,13 @@ def test_sentence_boundaries_of_streamed_text():
     (Synthesize(5), "does not follow the protocol"),
     (Synthesize(TEXT, voice=SynthesizeVoice(name="/etc/passwd")), "no voice"),
 ])  # fmt: skip
-def test_errors_are_sent_as_events(server, event, words):
+def test_errors_are_sent_as_events(server, event, words, caplog):
+    caplog.set_level("INFO", "pockettts.requests")
     [answer] = talk(server, event)
     assert words in Error.from_event(answer).text
+    if "voice" in words:
+        wait_for(lambda: caplog.records)
+        assert "protocol='wyoming'" in caplog.text and 'error="there is no voice' in caplog.text
 
 
 @pytest.mark.parametrize("data", [

@@ -87,7 +87,7 @@ def _run(argv: list[str]) -> None:
     command.add_options(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.add_argument("--debug", action="store_true", help="log everything and show tracebacks")
-    rest = _attach_file_names(parser, rest)
+    rest = _mark_files(parser, rest)
     near = _near_command(argv[0]) if name == "generate" and argv and argv[0] != name else ""
     _check_options(parser, rest, near and f"; did you mean `{near}`?")
     args, rest = parser.parse_known_args(rest)
@@ -166,24 +166,12 @@ def _similar_option(option: str, known: list[str]) -> str:
     return f"; did you mean --{similar[0]}?" if similar else ""
 
 
-def _attach_file_names(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
-    """Turn `--voice -odd.wav` into `--voice=-odd.wav` if there is such a file, which argparse would take for an option."""
-    attached = argv[:1]
-    for word in argv[1:]:
-        option = parser._option_string_actions.get(attached[-1])
-        takes_value = option is not None and option.option_strings and option.nargs is None
-        if (
-            option is not None
-            and takes_value
-            and word.startswith("-")
-            and word not in parser._option_string_actions
-            and os.path.isfile(word)
-        ):
-            name = next(name for name in option.option_strings if name.startswith("--"))
-            attached[-1] = f"{name}={word}"
-        else:
-            attached.append(word)
-    return attached
+def _mark_files(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
+    """Turn `-odd.wav` into `./-odd.wav` if there is such a file, which argparse would take for an option."""
+    known = parser._option_string_actions
+    return [
+        f"./{word}" if word.startswith("-") and word not in known and os.path.isfile(word) else word for word in argv
+    ]
 
 
 def _describe_all(parser: argparse.ArgumentParser) -> None:

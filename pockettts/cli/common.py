@@ -114,6 +114,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
         const="int8",
         help="the same as --precision int8",
     )
+    precision.add_argument("--no-quantize", dest="precision", action="store_const", const=None, help=argparse.SUPPRESS)
 
 
 def add_numbers(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -129,7 +130,7 @@ def add_official_options(parser: argparse.ArgumentParser) -> None:
     """Options of the official package that have no meaning here, for `check_official_options`. They are not in the help."""
     parser.add_argument("--device", help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", metavar="FILE", help=argparse.SUPPRESS)
-    parser.add_argument("--reload", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--reload", action=argparse.BooleanOptionalAction, help=argparse.SUPPRESS)
 
 
 def check_official_options(args: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """`pockettts voices`: lists the voices of a model and your own, and adds and removes your own."""
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from ..errors import OptionError, VoiceError
@@ -56,8 +57,10 @@ def _list(args: argparse.Namespace, own: "VoiceFolder") -> None:
     from ..voices.loader import names
 
     config, mine = config_of(args), own.voices()
-    for name in names(config, own):
+    usable = names(config, own)
+    for name in usable + [name for name in mine if name not in usable]:
         notes = ["default"] * (name == catalog.default_voice(config)) + ["yours"] * (name in mine)
+        notes += [f"for models that can clone voices, not {config.name}"] * (name not in usable)
         print(name + f" ({', '.join(notes)})" * bool(notes))
 
 
@@ -81,7 +84,7 @@ def _add(args: argparse.Namespace, own: "VoiceFolder") -> None:
     voice = own.add(name, path.read_bytes(), suffix if suffix in (STATE, *RECORDINGS) else ".wav", args.force)
     if not args.quiet:
         models = "" if suffix == STATE else ", with a model that can clone voices"
-        print_message(f"{voice.path}: speak with it as `--voice {voice.name}`{models}")
+        print_message(f"{voice.path}: speak with it as `--voice {shlex.quote(voice.name)}`{models}")
 
 
 def _remove(args: argparse.Namespace, own: "VoiceFolder") -> None:

@@ -53,9 +53,9 @@ class Server:
 
                 port, option = settings.wyoming_port, "--wyoming"
                 self.wyoming = wyoming.WyomingServer(self.app.responses, host, port, settings.max_text, threads)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # waitress raises ValueError for a host that has no address
             self._close()
-            reason = error.strerror or error
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).rstrip(".")
             raise OptionError(f"can't listen on {host}:{port} ({reason}): use another --host or {option}") from None
         if self.wyoming and settings.zeroconf is not None:
             self.announcement = _announce(settings.zeroconf, host, self.wyoming.port)

@@ -45,7 +45,7 @@ def error_response(path: str, status: int, message: str, param: str | None = Non
     """
     headers = {"Content-Type": "application/json"}
     body: dict[str, object]
-    if path.startswith("/v1/"):
+    if f"{path}/".startswith("/v1/"):
         status = 400 if status == 422 else status
         kind = "invalid_request_error" if status < 500 else "server_error"
         body = {"error": {"message": message, "type": kind, "param": param, "code": None}}

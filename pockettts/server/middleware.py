@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import monotonic
@@ -40,6 +41,7 @@ class Middleware:
         client.gone = environ.get("waitress.client_disconnected", client.gone)
         client.hang_up = environ.get("pockettts.hang_up", client.hang_up)
         environ["pockettts.client"] = client
+        environ["PATH_INFO"] = _without_extra_slashes(environ.get("PATH_INFO", ""))
         response = _LoggedBody(self, environ, client)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
@@ -142,14 +144,24 @@ class _LoggedBody:
         self.environ.clear()  # bottle keeps the last environ of each thread, and with it an upload
 
 
+def _without_extra_slashes(path: str) -> str:
+    """The path as the routes have it. Clients append their path to an address that ends in a slash: `/v1/` + `/audio/speech`."""
+    path = re.sub("//+", "/", path)
+    return path.rstrip("/") if path.startswith("/v1/") else path  # the links of /docs are relative
+
+
 def _options(allowed: str, cors: bool, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
-    """The response to OPTIONS: the methods, and with CORS the headers that browsers ask for in a preflight."""
+    """The response to OPTIONS: the methods, and with CORS the headers that browsers ask for in a preflight.
+
+    All request headers are allowed: OpenAI's SDK adds some of its own, such as X-Stainless-Lang.
+    """
     headers = [("Allow", allowed)]
+    wanted = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "Authorization, Content-Type")
     if cors:
         headers += [
             ("Access-Control-Allow-Methods", allowed),
             ("Access-Control-Max-Age", "86400"),
-            ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+            ("Access-Control-Allow-Headers", wanted),
         ]
     start_response("204 No Content", headers)
     return []

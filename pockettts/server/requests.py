@@ -125,6 +125,10 @@ def from_captioned(request: bottle.BaseRequest, settings: Settings, defaults_of_
 
 def from_upload(request: bottle.BaseRequest, settings: Settings) -> Upload:
     """The body of POST /v1/audio/voices, as OpenAI's: `name`, a file `audio_sample`, and optionally `consent`, which is ignored."""
+    if (kind := _media_type(request)) == "application/json":
+        raise RequestError(
+            f"the body is {kind}: send a form, as multipart/form-data, with the recording as a file", 415
+        )
     data, upload = _form(request), request.files.get("audio_sample")
     if not data.get("name"):
         raise RequestError("name is missing: give the voice a name", param="name")
@@ -190,7 +194,7 @@ def _flag(data: dict[str, Any], name: str) -> bool | None:
 
 
 def _json(request: bottle.BaseRequest) -> dict[str, Any]:
-    kind = request.content_type.partition(";")[0].strip().lower()
+    kind = _media_type(request)
     if kind not in ("application/json", ""):
         raise RequestError(f"the body is {kind[:60]}: send JSON, with `Content-Type: application/json`", 415)
     try:
@@ -200,6 +204,11 @@ def _json(request: bottle.BaseRequest) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RequestError("the body is not a JSON object", 400)
     return data
+
+
+def _media_type(request: bottle.BaseRequest) -> str:
+    kind: str = request.content_type.partition(";")[0].strip().lower()
+    return kind
 
 
 def _string(data: dict[str, Any], name: str) -> str | None:
@@ -227,6 +236,8 @@ def _voice(data: dict[str, Any], settings: Settings) -> str | bytes | None:
     voice = data.get("voice")
     if isinstance(voice, dict):  # OpenAI's custom voices
         voice = voice.get("id")
+        if not voice:
+            raise RequestError('voice has no id: give a name, or {"id": NAME}', param="voice")
     voice = _string({"voice": voice}, "voice")
     if not voice:
         return None

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine import Engine, Stream
 from ..errors import BusyError, PocketTTSError
-from ..sound.encode import Encoder, wav_header
+from ..sound.encode import Encoder
 from ..sound.formats import FORMATS
 from ..tts import TTSModel
 from ..words.alignment import Word
@@ -180,8 +180,9 @@ class Response:
         if self._end_reason:  # `check_client` has ended the stream
             raise self._end_reason
 
-    def _encoded(self, format: str) -> Generator[bytes, None, None]:
-        encoder = Encoder(format, self._rate)
+    def _encoded(self) -> Generator[bytes, None, None]:
+        """The audio as a stream, of unknown length."""
+        encoder = Encoder(self._speech.format, self._rate)
         for block in self._blocks():
             if data := encoder.write(block):
                 yield data
@@ -193,20 +194,24 @@ class Response:
         if self._speech.whole:
             yield self._whole()
         else:
-            yield from self._encoded(self._speech.format)
+            yield from self._encoded()
 
     def _whole(self) -> bytes:
-        """All of the audio. A WAV has its length in its header."""
-        if self._speech.format != "wav":
-            return b"".join(self._encoded(self._speech.format))
-        pcm = b"".join(self._encoded("pcm"))
-        return wav_header(self._rate, len(pcm) // 2) + pcm
+        """All of the audio, with its length in the header, as in a file."""
+        encoder = Encoder(self._speech.format, self._rate, seekable=True)
+        audio = bytearray()
+        for block in self._blocks():
+            audio += encoder.write(block)
+        audio += encoder.close()
+        for offset, data in encoder.patches:
+            audio[offset : offset + len(data)] = data
+        return bytes(audio)
 
     def _events(self) -> Generator[bytes, None, None]:
         """OpenAI's server-sent events, and `speech.audio.words`, which is an extension."""
         begun = False
         try:
-            for piece in self._encoded(self._speech.format):
+            for piece in self._encoded():
                 yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
                 begun = True
                 yield from self._word_event()
@@ -232,7 +237,7 @@ class Response:
         if self._speech.whole:
             yield self._caption(self._whole())
             return
-        for piece in self._encoded(self._speech.format):
+        for piece in self._encoded():
             yield self._caption(piece) + b"\n"
         if rest := self._new_words():
             yield self._caption(b"", rest) + b"\n"

@@ -6,7 +6,7 @@ Requests can't name files of this machine: a name is looked up in a list, and ne
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
 from hashlib import sha256
 
 from ..config.schema import Config
@@ -57,22 +57,21 @@ class VoiceNames:
     """
 
     def __init__(self, config: Config, settings: Settings, own: VoiceFolder, first: bool) -> None:
-        self.own, self._settings = own, settings
-        self._catalog = catalog.names(config)
+        self.own, self._config, self._settings = own, config, settings
         given = settings.voice
-        is_of_another_model = not first and given in catalog.ORIGINS and given not in self.all()
+        is_name = given is not None and (given in catalog.ORIGINS or own.find(given) is not None)
+        is_of_another_model = not first and is_name and given not in self.all()
         self.default: str = catalog.default_voice(config) if given is None or is_of_another_model else given
 
     def all(self) -> list[str]:
-        """All names, own voices first."""
-        mine = list(self.own.voices())
-        return mine + [name for name in self._catalog if name not in mine]
+        """The names of all voices that the model can use, own voices first."""
+        return loader.names(self._config, self.own)
 
     def find(self, name: str) -> str:
         """Resolve the name of a voice in a request to one of `all`, the default, or a URL.
 
-        The order: names of this server; names that the operator has mapped; OpenAI's names. The latter stand for the operator's
-        `--voice` if there is one, and otherwise for a similar voice.
+        The order: names of this server; names that the operator has mapped; OpenAI's names; the same names in upper or lower case.
+        OpenAI's names stand for the operator's `--voice` if there is one, and otherwise for a similar voice.
 
         Raises RequestError: the voice does not exist, or URLs are not allowed.
         """
@@ -85,6 +84,10 @@ class VoiceNames:
         if name in OPENAI_VOICES:
             similar = () if self._settings.voice is not None else OPENAI_VOICES[name]
             return next((voice for voice in similar if voice in names), self.default)
+        if other := _ignoring_case(name, (*names, *self._settings.voice_map, *OPENAI_VOICES)):
+            return self.find(other)
+        if self.own.find(name):  # a recording, and the model can't clone voices: loading it explains that
+            return name
         if "://" not in name:
             raise RequestError(f"there is no voice {name[:60]!r}: use one of {', '.join(names[:30])}", param="voice")
         if not self._settings.remote_voices:
@@ -145,7 +148,8 @@ class Voices:
             return self._load_once(model, key, own or voice)
         except DownloadError as error:  # the client does not get the reason: it may contain paths
             logger.warning("%s", error)
-            if default and requested in OPENAI_VOICES and requested not in self.settings.voice_map:
+            name = requested.casefold() if isinstance(requested, str) else ""
+            if default and name in OPENAI_VOICES and not _ignoring_case(name, self.settings.voice_map):
                 return default  # programs send these names by default; nobody chose this voice
             raise RequestError(
                 f"the voice {voice!s} can't be loaded now; the server's log says why", 502, "voice"
@@ -166,10 +170,13 @@ class Voices:
             name = check_name(name)
         except VoiceError as error:
             raise RequestError(str(error), param="name") from None
-        if name in taken or name in OPENAI_VOICES or name in self.settings.voice_map:
-            raise RequestError(f"there is a voice {name!r} already: choose another name", 409, "name")
+        if other := _ignoring_case(name, (*taken, *OPENAI_VOICES, *self.settings.voice_map)):
+            raise RequestError(f"there is a voice {other!r} already: choose another name", 409, "name")
         key = _key(model, data)
-        state = self._get_cached(key) or self._load_once(model, key, data)
+        try:
+            state = self._get_cached(key) or self._load_once(model, key, data)
+        except RequestError as error:
+            raise RequestError(str(error), error.status, "audio_sample") from None
         suffix = STATE if is_state(data) else suffix.lower() if suffix.lower() in RECORDINGS else ".wav"
         try:
             voice = self.own.upload(name, data, suffix, self.settings.max_uploaded, self.settings.max_uploaded_bytes)
@@ -241,6 +248,11 @@ class Voices:
             self._cache[key] = state
             while sum(map(_size, self._cache.values())) > CACHE_BYTES:
                 self._cache.popitem(last=False)
+
+
+def _ignoring_case(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is equal except for upper and lower case; None if there is none."""
+    return next((other for other in known if other.casefold() == name.casefold()), None)
 
 
 def _write_error(error: VoiceError) -> RequestError:

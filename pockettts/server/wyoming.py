@@ -6,7 +6,7 @@ The protocol has no authentication: anyone who can reach the port can use it. Ea
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from select import select
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import BoundedSemaphore, Thread
@@ -84,7 +84,7 @@ class WyomingServer:
 
     def find(self, voice: SynthesizeVoice | None) -> tuple[Entry, str | None]:
         """The model and the voice of a request, which names a voice of `info` or a language. A voice of None is the default voice."""
-        name, language = (voice.name, voice.language) if voice else (None, None)
+        name, language = (voice.name or None, voice.language) if voice else (None, None)
         others = [entry for entry in self.models.entries.values() if not entry.first]
         for entry in others if name else ():
             for known in entry.names.all():
@@ -177,15 +177,17 @@ class _Connection(StreamRequestHandler):
                 continue
             client = Client(self._is_gone, self._hang_up)
             speech = Speech(text=text, voice=name, options=entry.options, model=entry.name, format="pcm")
-            response = wyoming.responses.start(speech, client)
             try:
-                for pcm in response:
-                    if not begun:
-                        self._send(AudioStart(rate, 2, 1))
-                        begun = True
-                    self._send(AudioChunk(rate, 2, 1, pcm))
+                with closing(wyoming.responses.start(speech, client)) as response:
+                    for pcm in response:
+                        if not begun:
+                            self._send(AudioStart(rate, 2, 1))
+                            begun = True
+                        self._send(AudioChunk(rate, 2, 1, pcm))
+            except PocketTTSError as error:
+                client.log_fields["error"] = str(error)
+                raise
             finally:
-                response.close()
                 self._log(client, text, name or entry.names.default)
         if begun:
             self._send(AudioStop())

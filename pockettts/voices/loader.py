@@ -29,8 +29,12 @@ logger = logging.getLogger("pockettts")
 
 
 def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
-    """The names of all voices for a model, own voices first. own: the folder of own voices; None: the user's."""
-    mine = list((own or VoiceFolder()).voices())
+    """The names of all voices that a model can use, own voices first: recordings only if it can clone voices.
+
+    own: the folder of own voices; None: the user's.
+    """
+    voices = (own or VoiceFolder()).voices().values()
+    mine = [voice.name for voice in voices if config.voice_cloning or voice.path.suffix.lower() == STATE]
     return mine + [name for name in catalog.names(config) if name not in mine]
 
 

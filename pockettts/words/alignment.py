@@ -114,9 +114,24 @@ def align(weights: np.ndarray) -> np.ndarray:
 
 
 def word_frames(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]:
-    """The first frame of each word and the one after its last, in order. A skipped word has no frames."""
+    """The first frame of each word and the one after its last, in order.
+
+    The alignment may skip a short word. It gets one frame, taken from its neighbors if necessary, so every word has a duration, unless there
+    are fewer frames than words.
+    """
     aligned = align(weights)
-    return [tuple(np.searchsorted(aligned, [word.start, word.stop]).tolist()) for word in words]
+    found = [tuple(np.searchsorted(aligned, [word.start, word.stop]).tolist()) for word in words]
+    end = 0
+    for i, (first, last) in enumerate(found):
+        first = max(first, end)
+        end = max(last, first + 1)
+        found[i] = first, end
+    start = len(weights)
+    for i, (first, last) in reversed(list(enumerate(found))):
+        last = min(last, start)
+        start = max(0, min(first, last - 1))
+        found[i] = start, last
+    return found
 
 
 def find_faults(weights: np.ndarray, words: list[Span]) -> Faults:

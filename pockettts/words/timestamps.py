@@ -70,10 +70,8 @@ class Timeline:
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
         if attention is not None and len(pieces) == attention.shape[1]:
             words = word_spans(pieces)
-            frames = [
-                (min(first + self._lead, take.frames), min(last + self._lead, take.frames))
-                for first, last in word_frames(attention, words)
-            ]
+            attention = attention[: max(1, take.frames - self._lead)]  # the last frames are about sound after the end
+            frames = [(first + self._lead, last + self._lead) for first, last in word_frames(attention, words)]
             found = as_written(words, frames, take.chunk.words)
         else:
             found = [
