@@ -1,4 +1,5 @@
-"""Many streams at once: one thread steps all live utterances together, and each has its own buffer (continuous batching).
+"""Many streams at once (continuous batching): the engine's thread runs the flow LM for all live utterances in one batch, and decoder
+threads decode the frames. Each stream has its own buffer.
 
 Streams join and leave between two frames. The audio of a stream does not depend on the other streams. Streams of several models
 share the thread and the cores. A round is one step of each model, so no model waits for more than one step of each other model.
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 BUFFER = 25  # blocks (2 seconds) that a stream may be ahead of its reader; then it waits, and the others continue
 MAX_PREFILL_TOKENS = 32  # tokens of text to prefill in one step, so that a new stream does not interrupt the others
-TTFA = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)  # upper bounds of buckets, seconds
-RTF = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 3)
+TTFA_BOUNDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)  # upper bounds of histogram buckets, in seconds
+RTF_BOUNDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 3)
 STOPPING = "the server is stopping: try again later"
 
 
@@ -48,8 +49,16 @@ class Histogram:
 
 @dataclass
 class Stats:
-    """Statistics of an engine: the streams that are live or queued now, and the counts of streams that ended as done, left (closed by the
-    reader), failed, or were refused."""
+    """Statistics of an engine.
+
+    Attributes:
+        live, queued: the number of streams now.
+        done, left, failed, refused: the number of streams that were completely spoken, closed by the reader, ended by an error, or
+            refused.
+        audio: seconds of all streams.
+        ttfa: seconds from `submit` to the first block.
+        rtf: processing time / audio time of the completed streams.
+    """
 
     live: int = 0
     queued: int = 0
@@ -57,9 +66,9 @@ class Stats:
     left: int = 0
     failed: int = 0
     refused: int = 0
-    audio: float = 0.0  # seconds, of all streams
-    ttfa: Histogram = field(default_factory=lambda: Histogram(TTFA))  # seconds from `submit` to the first block
-    rtf: Histogram = field(default_factory=lambda: Histogram(RTF))  # of streams that ended as done
+    audio: float = 0.0
+    ttfa: Histogram = field(default_factory=lambda: Histogram(TTFA_BOUNDS))
+    rtf: Histogram = field(default_factory=lambda: Histogram(RTF_BOUNDS))
 
 
 class Stream:
@@ -103,6 +112,7 @@ class Stream:
         raise self._error or StopIteration
 
     def _spoken(self) -> Iterator[Block]:
+        """The blocks from the buffer, in the reader's thread. Waits for the engine; raises the error that ended the speech."""
         while True:
             with self._filled:
                 while not self._blocks and not self._ended:
@@ -205,7 +215,7 @@ class Engine:
             stream._blocks.clear()
             self._wake.notify()
 
-    # --- the thread ----------------------------------------------------------------------------------------------------------
+    # --- the engine's thread ----------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -221,7 +231,8 @@ class Engine:
                 self._end_all(self._queue)
 
     def _next_batch(self) -> list[Stream]:
-        """Wait for live streams with room in their buffers. Empty: the engine is closed, and no stream is left or the deadline has passed."""
+        """Wait for live streams with room in their buffers. Returns an empty list if the engine is closed, and no stream is live or the
+        deadline has passed."""
         with self._lock:
             while True:
                 while self._queue and len(self._live) < self.max_streams:
@@ -293,7 +304,7 @@ class Engine:
                 self._end(stream, "done")
                 self._stats.rtf.observe(stream.rtf)
 
-    # --- with the lock -------------------------------------------------------------------------------------------------------
+    # --- the caller holds the lock -------------------------------------------------------------------------------------------------------
 
     def _put(self, stream: Stream, block: Block) -> None:
         seconds, now = len(block.samples) / stream.model.sample_rate, time.monotonic()

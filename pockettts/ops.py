@@ -56,53 +56,21 @@ _kernels = load(ISA)
 if TYPE_CHECKING:
     from ._ops import (
         OPENMP as OPENMP,
-    )
-    from ._ops import (
         Matrix as Matrix,
-    )
-    from ._ops import (
         Norm as Norm,
-    )
-    from ._ops import (
         Team as Team,
-    )
-    from ._ops import (
         attention as attention,
-    )
-    from ._ops import (
         attention_weights as attention_weights,
-    )
-    from ._ops import (
         convolve as convolve,
-    )
-    from ._ops import (
         depthwise_upsample as depthwise_upsample,
-    )
-    from ._ops import (
         elu as elu,
-    )
-    from ._ops import (
         get_threads as get_threads,
-    )
-    from ._ops import (
         join as join,
-    )
-    from ._ops import (
         linear as linear,
-    )
-    from ._ops import (
         mlp as mlp,
-    )
-    from ._ops import (
         multiply_all as multiply_all,
-    )
-    from ._ops import (
         read_all as read_all,
-    )
-    from ._ops import (
         release_threads as release_threads,
-    )
-    from ._ops import (
         set_threads as set_threads,
     )
 else:

@@ -92,7 +92,7 @@ def _best_take(
     take: Take,
     spoken: list[Block],
 ) -> list[Block]:
-    """The blocks of a take, or of a better one."""
+    """The blocks of the take, or of a new take with fewer faults. spoken: the blocks of the take."""
     from .words.timestamps import take_faults
 
     takes = [(take_faults(take, tokenizer), spoken)]
@@ -127,11 +127,11 @@ def stretch(blocks: Iterable[Block], speed: float, sample_rate: int) -> Iterator
 def set_level(
     blocks: Iterable[Block], utterance: Utterance, sample_rate: int, known: MutableMapping[VoiceState, float]
 ) -> Iterator[Block]:
-    """Bring the blocks to the loudness and volume of the utterance's options. All samples of a take come before the next take.
+    """Adjust the blocks to the loudness and volume of the utterance's options. All samples of a take are yielded before the next take.
 
     Args:
-        known: measured loudness of voices, in LUFS. The gain starts from it; this voice's loudness is stored at the end. With a seed in
-            the options it is not used, since the samples must not depend on earlier texts.
+        known: measured loudness of voices, in LUFS. The gain starts from it, and this voice's loudness is stored at the end. It is
+            not used if the options have a seed, since the samples must not depend on earlier texts.
     """
     options, voice = utterance.options, utterance.voice
     if not options.changes_level:

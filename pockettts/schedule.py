@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from . import ops
 
-BLOCK = 4  # consecutive frames with the same schedule during the trial; the first of them is not timed
-BLOCKS = 6  # blocks in the trial: in turn, ahead, in turn, ahead, ...
+RUN = 4  # consecutive frames with the same schedule during the trial; the first of them is not timed
+RUNS = 6  # runs in the trial: in turn, ahead, in turn, ahead, ...
 GAIN = 0.98  # "ahead" is chosen if it takes less than this share of the time of "in turn"
 
 Item = TypeVar("Item")
@@ -72,17 +72,18 @@ class Schedule:
             teams.close()
 
     def _choose(self) -> bool:
+        """Whether the next frame is computed ahead."""
         if self.ahead is not None:
             return self.ahead
         self._scheduled += 1
-        return self._scheduled // BLOCK % 2 == 1
+        return self._scheduled // RUN % 2 == 1
 
     def _record(self, ahead: bool, seconds: float) -> None:
         """Record the time of a frame. At the end of the trial, choose the schedule with the smaller median."""
         if self.ahead is not None:
             return
         self.seconds[ahead].append(seconds)
-        if self._scheduled >= BLOCK * BLOCKS and all(self.seconds.values()):
+        if self._scheduled >= RUN * RUNS and all(self.seconds.values()):
             medians = {schedule: sorted(times)[len(times) // 2] for schedule, times in self.seconds.items()}
             self.ahead = medians[True] < GAIN * medians[False]
 
@@ -113,6 +114,7 @@ class _Teams:
         return item
 
     def _work(self) -> None:
+        """Compute the requested items, in the thread."""
         with ops.using_team(self.lm_team):
             while (items := self._jobs.get()) is not None:
                 result: tuple[Any, BaseException | None]

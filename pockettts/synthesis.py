@@ -36,9 +36,11 @@ class Take:
         chunk, number: the chunk, and its index in the utterance.
         max_frames: the length limit, in frames.
         frames: the number of frames so far.
-        end: the number of frames at the end of the speech; None before EOS.
+        end: the number of frames that the take will have; None before EOS.
         latent: the last latent, float32 [1, latent_dim].
         waiting: embeddings of the text that the backbone has not processed yet, float32 [T, d_model].
+        caches: the KV caches of the flow LM, one per layer.
+        codec: the state of Mimi's decoder.
         rng: generates the noise; its seed depends only on the utterance's seed, the chunk and the attempt.
         probes: the attention of the alignment heads, if recorded.
         faded_in: whether `decode` has faded in the first samples.
@@ -96,7 +98,8 @@ class Utterance:
         take: the current take; None between parts.
         silence: the number of samples left of the current pause.
         chunks: the number of chunks started so far.
-        attempt: the index of a take among those of its chunk.
+        attempt: the index of the take among the takes of its chunk.
+        seed: of the noise, 64 bits.
     """
 
     def __init__(
@@ -162,6 +165,7 @@ class Stepper:
             utterance.take = self._take(part, utterance)
 
     def _take(self, chunk: Chunk, utterance: Utterance) -> Take:
+        """Start a take: the KV caches of the voice, a new codec state, and the embedded text."""
         max_frames = math.ceil((len(chunk.ids) / 3 + 2) * self.frame_rate)  # three tokens per second, plus two seconds
         caches = KVCache.restore(utterance.voice.layers, len(chunk.ids) + max_frames)
         rng = np.random.default_rng((utterance.seed, utterance.chunks, utterance.attempt))
@@ -221,7 +225,7 @@ class Stepper:
         return noise(utterance.take.rng, len(self.flow_lm.emb_std), utterance.options)
 
     def _is_over(self, utterance: Utterance, eos_logit: float) -> bool:
-        """Check for EOS. Returns whether the speech ends before this frame."""
+        """Decide EOS: the first frame whose logit is above the threshold. Returns whether the speech ends before this frame."""
         take, options = utterance.take, utterance.options
         assert take is not None
         if take.end is None and take.frames >= MIN_FRAMES and eos_logit > options.eos_threshold:
@@ -232,6 +236,7 @@ class Stepper:
         return utterance.take is None
 
     def _frame(self, utterance: Utterance, latent: np.ndarray) -> Frame:
+        """The frame of a new latent, float32 [1, latent_dim]. Ends the take at its last frame."""
         take = utterance.take
         assert take is not None
         take.latent = latent

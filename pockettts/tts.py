@@ -20,11 +20,11 @@ from .model.mimi import MimiDecoder, MimiEncoder
 from .official import OfficialMethods
 from .options import NUMBERS, PRECISIONS, Options
 from .pipeline import speak
-from .reading import chunks as text
+from .reading.chunks import split_text
 from .reading.normalize import find_normalizer
 from .reading.tokenizer import Tokenizer, load_tokenizer
 from .schedule import Schedule
-from .sound.loudness import level as set_level
+from .sound.loudness import level
 from .storage import hub
 from .synthesis import Block, Stepper, Utterance
 from .voices import catalog
@@ -101,7 +101,7 @@ class TTSModel(OfficialMethods):
         if precision not in (None, *PRECISIONS):
             raise OptionError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         ops.set_threads(min(8, _cores()) if threads is None else int(NUMBERS["threads"].check(threads)))
-        c = config if isinstance(config, Config) else _config(name if config is None else config)
+        c = config if isinstance(config, Config) else _find_config(name if config is None else config)
         tokenizer = load_tokenizer(hub.local_path(c.flow_lm.lookup_table.tokenizer_path), c.flow_lm.lookup_table.n_bins)
         tensors, files, can_clone = _read_tensors(c)
         w = Weights(tensors, " + ".join(map(str, files)), precision)
@@ -154,7 +154,7 @@ class TTSModel(OfficialMethods):
         wanted = self.options.replace(**options)
         utterance = self.utterance(text, voice, wanted.without_level())
         audio = np.concatenate([samples for _, samples in self.speak(utterance)])
-        return set_level(audio, self.sample_rate, wanted.loudness, wanted.volume) if wanted.changes_level else audio
+        return level(audio, self.sample_rate, wanted.loudness, wanted.volume) if wanted.changes_level else audio
 
     def generate_stream(self, text: str, voice: Voice, **options: Any) -> Iterator[np.ndarray]:
         """Speak a text frame by frame. Yields float32 [1920] (80 ms) as soon as it is decoded; the last block of a pause is shorter.
@@ -184,10 +184,10 @@ class TTSModel(OfficialMethods):
         timeline = self.timeline()
         return timeline.events(self.speak(utterance))
 
-    def utterance(self, given: str, voice: Voice, options: Options, with_attention: bool = False) -> Utterance:
+    def utterance(self, text: str, voice: Voice, options: Options, with_attention: bool = False) -> Utterance:
         """The utterance of a text, for `speak` or the engine. with_attention: record the attention that `timeline` needs."""
         normalizer = find_normalizer(self.config.language, options.verbatim, options.lexicon, options.emoji)
-        parts = text.split_text(given, self.tokenizer, self.config, options.max_tokens, options.gap, normalizer)
+        parts = split_text(text, self.tokenizer, self.config, options.max_tokens, options.gap, normalizer)
         return Utterance(parts, self.get_voice_state(voice), options, with_attention or options.verify)
 
     def timeline(self) -> "Timeline":
@@ -207,7 +207,7 @@ def default_options(config: Config, **options: float | None) -> Options:
     return own.replace(**options)
 
 
-def _config(source: str | Path | None) -> Config:
+def _find_config(source: str | Path | None) -> Config:
     return default_config() if source is None else load_config(source)
 
 

@@ -10,8 +10,7 @@ import soundfile
 
 from pockettts.errors import AudioError
 from pockettts.sound.encode import Encoder, pcm16
-from pockettts.sound.formats import FORMATS as FILE_FORMATS
-from pockettts.sound.formats import SERVED as FORMATS
+from pockettts.sound.formats import FORMATS as FILE_FORMATS, SERVED as FORMATS
 
 TIME = np.arange(120_000) / 24_000
 SWELL = (0.4 * np.sin(2 * np.pi * 440 * TIME) * np.sin(2 * np.pi * TIME) ** 2).astype(np.float32)

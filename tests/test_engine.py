@@ -165,7 +165,7 @@ def test_an_error_ends_only_its_own_stream(model, voices, engine, monkeypatch):
 
     good = engine.submit(model, LONG, voices[0])
     with monkeypatch.context() as patch:
-        patch.setattr("pockettts.reading.chunks.split_text", bad)
+        patch.setattr("pockettts.tts.split_text", bad)
         stream = engine.submit(model, "Hello.", voices[0])
     with pytest.raises(ValueError, match="boom"):
         list(stream)

@@ -17,8 +17,7 @@ from serving import HUM, LONG, connect, load, post, read_until, serving, wait_fo
 
 from pockettts.config.load import load_config
 from pockettts.errors import DownloadError
-from pockettts.server import app
-from pockettts.server import voices as server_voices
+from pockettts.server import app, voices as server_voices
 from pockettts.sound import formats
 from pockettts.sound.encode import pcm16
 from pockettts.sound.files import read

@@ -18,8 +18,7 @@ from pockettts.errors import AudioError
 from pockettts.sound.decode import open_sound
 from pockettts.sound.encode import Encoder, pcm16, wav_header
 from pockettts.sound.files import StreamWriter, Writer, end_on_pause, read
-from pockettts.sound.formats import FORMATS as FORMATS_TABLE
-from pockettts.sound.formats import extensions
+from pockettts.sound.formats import FORMATS as FORMATS_TABLE, extensions
 
 RATE = 24_000
 BY_SNDFILE = [form.suffix[1:] for form in FORMATS_TABLE.values() if form.extensions and form.writer != "av"]

@@ -11,7 +11,7 @@ import soundfile
 
 from pockettts import TTSModel, VoiceState, ops
 from pockettts.errors import ConfigError, OptionError, PocketTTSError, TextError, VoiceError
-from pockettts.schedule import BLOCK, BLOCKS, Schedule
+from pockettts.schedule import RUN, RUNS, Schedule
 from pockettts.tts import _cores
 
 TEXT = "One sentence. And then another one, which is longer."
@@ -152,15 +152,15 @@ def test_the_faster_schedule_is_chosen(monkeypatch, faster):
     monkeypatch.setattr("pockettts.schedule.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def decode(item):
-        ahead = schedule._scheduled // BLOCK % 2 == 1 if schedule.ahead is None else schedule.ahead
+        ahead = schedule._scheduled // RUN % 2 == 1 if schedule.ahead is None else schedule.ahead
         now[0] += (0.01 if ahead == faster else 0.02) + (0.5 if item == 7 else 0)  # once something else was in the way
         return item
 
-    items = BLOCK * BLOCKS + 3
+    items = RUN * RUNS + 3
     for i, _ in schedule.run(iter(range(items)), decode, lambda item: True):
-        assert i < BLOCK * (BLOCKS - 1) or schedule.ahead in (None, faster)
+        assert i < RUN * (RUNS - 1) or schedule.ahead in (None, faster)
     assert schedule.ahead is faster
-    assert all(len(schedule.seconds[way]) >= BLOCK * BLOCKS // 2 - BLOCKS for way in (False, True))
+    assert all(len(schedule.seconds[way]) >= RUN * RUNS // 2 - RUNS for way in (False, True))
 
 
 def test_frames_of_a_slow_reader_do_not_count():

@@ -27,8 +27,8 @@ def model_names() -> list[str]:
 
 def _known() -> dict[str, Path]:
     """The config file of each known model, by name."""
-    hub, bundled = _FOLDERS
-    return {path.stem: path for path in [*hub.glob("*.json"), *bundled.glob("*/*.json")]}
+    downloaded, bundled = _FOLDERS
+    return {path.stem: path for path in [*downloaded.glob("*.json"), *bundled.glob("*/*.json")]}
 
 
 def is_bundled(config: Config) -> bool:
@@ -71,8 +71,8 @@ def load_config(source: str | Path) -> Config:
 
 def is_downloaded(config: Config) -> bool:
     """Whether the model works without a network: its weights (with or without voice cloning) and its tokenizer are on this machine."""
-    bundles = [path for path in (config.weights_path, config.weights_path_without_voice_cloning) if path]
-    return (not bundles or any(map(is_cached, bundles))) and all(map(is_cached, _parts(config)))
+    single = [path for path in (config.weights_path, config.weights_path_without_voice_cloning) if path]
+    return (not single or any(map(is_cached, single))) and all(map(is_cached, _parts(config)))
 
 
 def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
@@ -100,12 +100,13 @@ def download_model(config: Config, voices: Iterable[str] = ()) -> list[Path]:
 
 
 def _parts(config: Config) -> list[str]:
-    """The files of a model other than the single weights file."""
+    """The files of a model except `weights_path`: separate weights of flow LM and Mimi, and the tokenizer."""
     parts = (config.flow_lm.weights_path, config.mimi.weights_path, config.flow_lm.lookup_table.tokenizer_path)
     return [path for path in parts if path]
 
 
 def _voice_source(config: Config, voice: str) -> str:
+    """The path or address of a voice, given as a name, path or address."""
     if not re.fullmatch(r"[\w-]+", voice):
         return voice  # a URL or a path
     if not config.voices_path:

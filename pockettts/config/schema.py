@@ -26,8 +26,6 @@ _RANGES = {
     "default_temperature": (0, 100),
     "default_eos_threshold": (-1e6, 1e6),
 }
-
-
 _CHOICES = {
     "type": ("lsd", "flow_matching", "drifting", "pointwise"),
     "pad_mode": ("constant", "replicate"),

@@ -1,5 +1,5 @@
 /* Vector types and operations of each instruction set. Every #if that depends on the instruction set is here. To add one: add a branch
- * to each ladder below, a name in `cpu_supports`, and a line of compiler flags in setup.py.
+ * to each ladder below, a name in `cpu_supports`, a line of compiler flags in setup.py, and a name in `_FASTEST_FIRST` in ops.py.
  *
  * The code is written with the vector types of GCC and Clang, so one source serves SSE, AVX2, AVX-512 and NEON. `_ops.pyx` is
  * compiled once for each instruction set and includes these headers:
@@ -56,7 +56,7 @@
 #define MR 6
 #endif
 #define NR (VL * NV)
-#if NV == 2 /* Panels that one row of x is multiplied with at a time: 8 independent sums hide the latency of a multiply-add. */
+#if NV == 2 /* The number of panels that one row of x is multiplied by at a time: 8 independent sums hide the latency of a multiply-add. */
 #define MAX_PANELS 4
 #else
 #define MAX_PANELS 2

@@ -12,7 +12,10 @@ from .state import AttentionProbe, BatchedCaches, KVCache
 
 
 class Attention:
-    """Grouped-query attention: num_heads queries share num_kv_heads keys and values. `context` is the size of the window."""
+    """Grouped-query attention: num_heads queries share num_kv_heads keys and values.
+
+    context: the number of positions that a query attends to, including its own; None: all.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class Attention:
         scale: np.ndarray | None = None,
         wanted: Sequence[int] | np.ndarray | None = None,
     ) -> np.ndarray:
-        """x + scale * out_proj(attention(in_proj(norm(x)))): [T, d_model], or only the rows in `wanted`."""
+        """x + scale * out_proj(attention(in_proj(norm(x)))): [T, d_model], or only the rows with the indices `wanted`."""
         qkv = self.in_proj(x, norm=norm)  # [T, (H + 2 H_kv) D]
         y = self.attend(qkv, cache if isinstance(cache, BatchedCaches) else BatchedCaches([cache], [len(x)]))
         if wanted is not None:
@@ -51,7 +54,7 @@ class Attention:
         return self.out_proj(y, scale, x)  # [T, d_model]
 
     def attend(self, qkv: np.ndarray, streams: BatchedCaches) -> np.ndarray:
-        """Append keys and values to the caches, then attend to all of them: [T, H D]."""
+        """qkv [T, (H + 2 H_kv) D] -> [T, H D]: append keys and values to the caches of the streams, then attend to all of them."""
         seen = [(n, *cache.extend(n)) for cache, n in zip(streams.caches, streams.counts, strict=True)]
         y = ops.attention(qkv, seen, self.rope(max(cache.offset for cache in streams.caches)), self.context or 0)
         for rows, own in streams.split(qkv):

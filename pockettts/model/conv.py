@@ -8,7 +8,10 @@ from .state import ConvState
 
 
 class Conv1d:
-    """Causal convolution [T, C_in] -> [T / stride, C_out], applied to elu(x) if `elu`. T must be a multiple of the stride."""
+    """Causal convolution [T, C_in] -> [T / stride, C_out], applied to elu(x) if `elu`. T must be a multiple of the stride.
+
+    pad_mode: the history before the first input: "constant" (zeros) or "replicate" (copies of it).
+    """
 
     def __init__(
         self,

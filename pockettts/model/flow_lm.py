@@ -18,7 +18,10 @@ from .transformer import Transformer
 
 
 class FlowLM:
-    """Text, voice and latents in; hidden states, EOS logits and sampled latents out."""
+    """The backbone with its inputs (text, voice, latents) and its outputs (hidden state, EOS logit, sampled latent).
+
+    latent_dim: the width of a latent. voice_dim: the width of the encoder's output for a voice prompt.
+    """
 
     def __init__(self, w: Weights, shape: FlowLMShape, latent_dim: int, voice_dim: int) -> None:
         t, table = shape.transformer, shape.lookup_table
@@ -98,7 +101,7 @@ class FlowLM:
         return probes
 
     def eos_logit(self, hidden: np.ndarray) -> float:
-        """hidden [1, z_dim or d_model] -> the logit of the end of speech."""
+        """hidden [1, z_dim or d_model] -> the EOS logit. Stepper._is_over (synthesis.py) compares it with the threshold."""
         return float(self.out_eos(hidden)[0, 0])
 
     def sample(self, hidden: np.ndarray, noise: np.ndarray, steps: int = 1) -> np.ndarray:

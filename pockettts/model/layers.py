@@ -79,14 +79,17 @@ def residual_mlp(
     shift: np.ndarray | None = None,
     scale: np.ndarray | None = None,
 ) -> np.ndarray:
-    """x + gate * second(activation(first(norm(x)))); with shift and scale, norm(x) * (1 + scale) + shift."""
+    """x + gate * second(activation(first(norm(x)))): [T, C]. With shift and scale, the norm is norm(x) * (1 + scale) + shift.
+
+    gate, shift, scale: [1 or T, C] each.
+    """
     return ops.mlp(
         x, norm, first.weight.matrix, first.bias, activation, second.weight.matrix, second.bias, gate, shift, scale
     )
 
 
 class Embedding:
-    """A table of rows [n, dim] in the dtype of the file: float32, or bf16 as uint16."""
+    """Token ids [T] -> float32 [T, dim]. The table [n, dim] stays in the dtype of the file: float32, or bf16 as uint16."""
 
     def __init__(self, w: Weights, n: int, dim: int) -> None:
         self.weight = w.table("weight", n, dim)
@@ -95,4 +98,4 @@ class Embedding:
         rows = self.weight[ids]
         if rows.dtype == np.uint16:
             rows = (rows.astype(np.uint32) << 16).view(np.float32)
-        return rows  # [T, dim]
+        return rows

@@ -72,7 +72,7 @@ class MimiEncoder:
         return self.downsample(x, downsample) if self.downsample else x  # [n, inner_dim] at 12.5 Hz
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
-        """A whole recording [N], padded with zeros to whole frames -> [ceil(N / frame_size), inner_dim]. Memory use is constant."""
+        """A whole recording [N], padded with zeros to whole frames -> [ceil(N / frame_size), inner_dim], in blocks of eight frames."""
         samples = np.pad(samples, (0, -len(samples) % self.frame_size))
         block, state = 8 * self.frame_size, self.init_state()
         return np.concatenate([self(samples[i : i + block], state) for i in range(0, len(samples), block)])

@@ -17,10 +17,13 @@ class AttentionProbe:
 
 
 class KVCache:
-    """Keys and values of one attention layer, float32 [H_kv, capacity, D] each; rows 0 .. length are in use.
+    """The KV cache of one attention layer.
 
-    offset: the number of positions so far, which is the RoPE position of the next row. With a `context`, only the last `context`
-    rows are kept, so length is less than offset. probe: if set, each step records its attention there.
+    Attributes:
+        keys, values: float32 [H_kv, capacity, D] each; rows 0 .. length are in use.
+        offset: the number of positions so far, which is the RoPE position of the next row. With a `context`, old rows are dropped, so
+            length may be less than offset.
+        probe: if set, each step records its attention there.
     """
 
     def __init__(self, heads: int, dim: int, context: int | None = None, rows: int = 256) -> None:

@@ -43,10 +43,10 @@ class Transformer:
     def __call__(
         self, x: np.ndarray, state: Sequence[KVCache | BatchedCaches], wanted: Sequence[int] | np.ndarray | None = None
     ) -> np.ndarray:
-        """x [T, d_model] -> [T, d_model], or only the rows in `wanted`: for other rows the last layer computes only keys and values."""
+        """x [T, d_model] -> [T, d_model], or only the rows with the indices `wanted`; for others the last layer computes keys and values only."""
         for layer, cache in zip(self.layers, state, strict=True):
             x = layer(x, cache, wanted if layer is self.layers[-1] else None)
-        return x  # [T, d_model]
+        return x
 
 
 class ProjectedTransformer:

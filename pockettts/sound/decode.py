@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import AudioError
 from .formats import has_extra
 
-_BLOCK = 65536  # samples to read at once
+_BLOCK = 65536  # numbers to read at once, of all channels
 _STREAMED = 2_000_000_000  # bytes; a WAV header with more was written before the length was known
 _ENDLESS = 2**62  # samples; libsndfile's count for a FLAC without a length
 _LIBMPG123 = re.compile(rb"\s*(\[\S*libmpg123/|Note: |Warning: )")
@@ -42,7 +42,7 @@ def open_sound(path: str | Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
 
 
 def _av_kind(start: bytes) -> str | None:
-    """The kind of a file with these first bytes, if libsndfile can't read that kind; else None."""
+    """The kind of a file with these first bytes if only PyAV can read it; else None."""
     if start[4:8] == b"ftyp":
         return "MP4 (m4a)"
     if start.startswith(b"\x1a\x45\xdf\xa3"):
@@ -114,7 +114,7 @@ def _sndfile_blocks(sound: Any) -> Iterator[np.ndarray]:
 
 
 def _is_cut_off(sound: Any) -> bool:
-    """Whether a file is shorter than its header says, which libsndfile only logs."""
+    """Whether a file is shorter than its header says. libsndfile only logs this."""
     sizes = re.search(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", sound.extra_info)
     return sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED
 
@@ -146,7 +146,7 @@ class _Patched:
 
 
 def _mended_wav(file: FileIO) -> _Patched | None:
-    """A piped WAV, whose header has the length 0 or the largest possible one, with its true length.
+    """A WAV that was written to a pipe, with its true length in the header instead of 0 or the largest possible length.
 
     None for any other file. A length of 0 is correct if only whole chunks follow.
     """

@@ -31,7 +31,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def pcm16(block: np.ndarray) -> bytes:
-    """Samples, clipped to -1 .. 1, as 16-bit little-endian PCM.
+    """Samples, float32 [samples], clipped to -1 .. 1, as 16-bit little-endian PCM.
 
     Source: `pocket_tts.data.audio.StreamingWAVWriter`: times 32767, truncated.
     """
@@ -40,7 +40,7 @@ def pcm16(block: np.ndarray) -> bytes:
 
 
 def from_pcm16(data: bytes) -> np.ndarray:
-    """The inverse of `pcm16`: float32 samples that it converts to these bytes."""
+    """The inverse of `pcm16`: float32 [samples] that it converts to these bytes."""
     numbers = np.frombuffer(data, "<i2").astype(np.float32)
     return (numbers + np.sign(numbers) / 2) / 32767
 
@@ -89,15 +89,15 @@ class Encoder:
         self._sink = _Sink(seekable)
         self._writer = _WRITERS[self.form.writer](self.form, sample_rate, self._sink, self.tags)
         self._pcm = bytearray()  # not encoded yet
-        has_time = seekable and self.form.writer != "pcm"
-        self._least = 2 * _SAMPLES if has_time else 1  # bytes to encode at once
+        is_batched = seekable and self.form.writer != "pcm"  # a stream is encoded block by block, for low latency
+        self._min_bytes = 2 * _SAMPLES if is_batched else 1  # encode when there are at least this many bytes
         self._lock = threading.Lock()
         self._filter: Callable[[bytes], bytes] = _same_serial if self.form.container == "OGG" else bytes
 
     def write(self, block: np.ndarray) -> bytes:
         """Take float32 [samples]; returns the bytes that are ready, possibly none."""
         self._pcm += pcm16(block)
-        while len(self._pcm) >= self._least:
+        while len(self._pcm) >= self._min_bytes:
             piece = bytes(self._pcm[: 2 * _SAMPLES])
             del self._pcm[: 2 * _SAMPLES]
             self._call(self._writer.write, piece)

@@ -21,7 +21,7 @@ from .formats import FORMATS, Format, of_path
 from .loudness import Loudness, balance, level_blocks
 from .tags import Tags, check_cover, missing_extra, write_tags
 
-_BLOCK = 65536  # samples to read at once
+_BLOCK = 65536  # samples of a temporary file to read at once
 _RATES = range(1_000, 768_001)  # Hz
 _MAX_ABS = 100.0  # full scale is 1; larger numbers are not sound
 
@@ -176,7 +176,7 @@ class Writer:
         self._speakers: list[tuple[int, str]] = []  # (first sample, name) of each part
         self._loudness, self._volume = loudness, volume
         self._is_stream = is_stream(path)
-        # /dev/null has no extension. For a folder, `whole_file` raises the error.
+        # A stream such as /dev/null has no extension. A folder passes here, since `whole_file` raises a better error.
         is_wav = os.path.isdir(path) or self._is_stream and not Path(path).suffix
         self._form = FORMATS["wav"] if is_wav else of_path(path)
 
@@ -273,6 +273,7 @@ def _parts_of(spool: BinaryIO, speakers: list[tuple[int, str]]) -> Iterator[tupl
 
 
 def _balanced(spool: BinaryIO, speakers: list[tuple[int, str]], factors: dict[str, float]) -> Iterator[np.ndarray]:
+    """The blocks of `_parts_of`, each multiplied by the factor of its speaker."""
     for name, block in _parts_of(spool, speakers):
         yield block * np.float32(factors[name])
 
@@ -282,7 +283,7 @@ def _append(spool: BinaryIO, block: np.ndarray) -> None:
 
 
 def _blocks_of(spool: BinaryIO) -> Iterator[np.ndarray]:
-    """The blocks, float32 [samples], of a file of 16-bit samples, from its start."""
+    """The blocks of a file of 16-bit samples from its start, float32 [samples]."""
     spool.seek(0)
     while data := spool.read(2 * _BLOCK):
         yield from_pcm16(data)

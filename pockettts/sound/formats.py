@@ -73,20 +73,8 @@ SERVED: dict[str, Format] = {name: form for name, form in FORMATS.items() if for
 
 # Extensions of recordings in a voice folder. How a file is read depends on its content, not on its name.
 READ_BY_SNDFILE = (
-    ".wav",
-    ".wave",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".au",
-    ".caf",
-    ".w64",
-)
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
+)  # fmt: skip
 READ_BY_AV = (".aac", ".m4a", ".m4b", ".mp4", ".webm", ".mka", ".mkv", ".mov", ".wma", ".amr", ".3gp")
 RECORDINGS = READ_BY_SNDFILE + READ_BY_AV
 

@@ -21,7 +21,7 @@ _BIN: Final = 0.1  # LU; width of a bin of the histogram
 _BINS: Final = 1000  # -70 to +30 LUFS
 _MAX_GAIN: Final = 30.0  # dB; a larger gain would only amplify noise
 _MAX_CORRECTION: Final = 6.0  # dB; the largest loss of loudness by limiting that is compensated
-_MAX_STEP: Final = 12.0  # dB; the largest gain that balances speakers
+_MAX_BALANCE: Final = 12.0  # dB; the largest gain or attenuation that makes speakers equally loud
 _TOLERANCE: Final = 0.05  # LU
 _SLEW: Final = 6.0  # dB per second; the fastest change of a stream's gain
 _PRIOR_BLOCKS: Final = 5.0  # weight of the prior, in blocks of 400 ms, of which there are 10 per second
@@ -73,7 +73,7 @@ class Meter:
             return False
         samples = np.concatenate(self._pending)
         while len(samples) >= self._segment:
-            self._segment_of(samples[: self._segment])
+            self._measure(samples[: self._segment])
             samples = samples[self._segment :]
         self._pending, self._pending_count = [samples], len(samples)
         return True
@@ -95,7 +95,8 @@ class Meter:
         """The number of blocks above the absolute gate so far (10 per second), and their gated loudness in LUFS."""
         return int(self._counts.sum()), _gated(self._counts, self._energies)
 
-    def _segment_of(self, samples: np.ndarray) -> None:
+    def _measure(self, samples: np.ndarray) -> None:
+        """Count the blocks that end in these samples, [segment]."""
         hops = np.square(self._filtered(samples).reshape(-1, self._hop)).mean(axis=1)
         hops = np.concatenate([self._hops, hops])
         _count(_blocks(hops), self._counts, self._energies)
@@ -142,6 +143,7 @@ def _count(blocks: np.ndarray, counts: np.ndarray, energies: np.ndarray) -> None
 
 
 def _gated(counts: np.ndarray, energies: np.ndarray) -> float:
+    """The loudness in LUFS of the blocks in a histogram above the relative gate; -inf if there are none."""
     total = counts.sum()
     if total == 0:
         return -math.inf
@@ -318,7 +320,7 @@ class Loudness:
         return self._limiter.write(samples)
 
     def _follow(self, hop: np.ndarray) -> np.ndarray:
-        """Apply to a hop a gain that moves toward the measured one."""
+        """Apply the gain to a hop. The gain moves toward the one that the measurement requires."""
         before = self._gain
         if self._meter.write(hop):
             blocks, loudness = self._meter.running()
@@ -394,8 +396,8 @@ def balance(parts: Iterable[tuple[str, np.ndarray]], sample_rate: int) -> dict[s
     loudness = {name: meter.integrated() for name, meter in meters.items()}
     audible = [name for name in loudness if math.isfinite(loudness[name])]
     aim = loudness[max(audible, key=lengths.__getitem__)] if audible else 0.0
-    steps = {name: max(-_MAX_STEP, min(_MAX_STEP, aim - loudness[name])) for name in audible}
-    return {name: 10 ** (steps.get(name, 0.0) / 20) for name in loudness}
+    gains = {name: max(-_MAX_BALANCE, min(_MAX_BALANCE, aim - loudness[name])) for name in audible}
+    return {name: 10 ** (gains.get(name, 0.0) / 20) for name in loudness}
 
 
 def level(audio: np.ndarray, sample_rate: int, target: float | None, volume: float = 1.0) -> np.ndarray:

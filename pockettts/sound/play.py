@@ -12,7 +12,7 @@ from ..errors import AudioError
 from .encode import pcm16
 from .files import Writer
 
-EARLY = 2  # seconds of sound, more than a pipe holds: a player that accepted them works
+EARLY = 2  # seconds of sound, more than a pipe holds: a player that has accepted this much works
 
 # In order of preference. All read 16-bit mono PCM from stdin, except afplay, which needs a file.
 PLAYERS = {
@@ -64,7 +64,7 @@ class Player:
             self._try_next_player(error)
 
     def finish(self) -> None:
-        """Wait until all sound was played."""
+        """Wait until all sound has been played. Raises AudioError."""
         while self._process:
             try:
                 self._process.finish()

@@ -59,7 +59,7 @@ class Stretcher:
         self._tail = np.zeros(self._hop, np.float32)  # the second half of the last window
 
     def _output(self, received: int) -> np.ndarray:
-        """All hops that are final with the input up to sample `received`."""
+        """All hops that no longer change, with the input up to sample `received`."""
         hops = []
         while True:
             due = round(self._hops * self._hop * self.speed)

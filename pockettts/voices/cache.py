@@ -1,4 +1,4 @@
-"""The cache of cloned voices: the voice states of recordings, by content, next to the hub's cache. A recording is encoded only once.
+"""The cache of cloned voices: the voice states of recordings, so that a recording is encoded only once. It is next to the hub's cache.
 
 An entry is a voice state file whose metadata also has a checksum and the key: a hash of the recording and of everything else that
 its bits depend on. An entry that is damaged or has another key is replaced. Errors of reading and writing are not fatal: the state is
@@ -32,7 +32,7 @@ class VoiceCache:
 
     Args:
         weights: returns the fingerprint of the model's weights; called when it is needed.
-        settings: other values that the bits of a state depend on.
+        settings: other values that the bits of a state depend on; part of the key.
     """
 
     def __init__(self, weights: Callable[[], str], *settings: str | int | None) -> None:

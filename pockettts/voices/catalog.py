@@ -77,7 +77,7 @@ def locate(voice: str | Path, config: Config) -> str | Path:
 
     Args:
         voice: a name of the catalog, a path, or an address, `hf://` or `https://`.
-        config: the model. If it has no voice states of its own, a name means the source recording.
+        config: the model. If it has no voice states of its own, a name stands for the source recording.
 
     Raises:
         VoiceError: the voice is unknown, or there is no such file.
@@ -95,7 +95,7 @@ def locate(voice: str | Path, config: Config) -> str | Path:
         raise VoiceError(f"{text} does not exist: check the path, or use a voice of `pockettts voices`")
     similar = similar_names(text.lower(), known)
     advice = "`pockettts voices` lists them; or give a sound file"
-    if similar or not config.voice_cloning:  # then a sound file is no use
+    if similar or not config.voice_cloning:  # without cloning, a sound file does not help
         advice = (
             f"did you mean {join_with_or(similar)}?" if similar else f"take {join_with_or(known)}, or another model"
         )

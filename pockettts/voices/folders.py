@@ -31,7 +31,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9])(\..*)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class OwnVoice:
-    """A voice in a folder. `version` changes when the file does."""
+    """A voice in a folder. `version` changes when the file changes; `size` is in bytes."""
 
     name: str
     path: Path

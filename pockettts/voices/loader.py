@@ -1,4 +1,4 @@
-"""Load the voice state of a voice that is given as a name, file, address, bytes or samples."""
+"""Load a voice state by name, file, address or bytes, or clone a voice from a recording or samples."""
 
 import logging
 import tempfile
@@ -20,8 +20,8 @@ from .cache import VoiceCache
 from .folders import STATE, VoiceFolder, is_state
 from .state import PromptEmbedding, VoiceState, check, check_prompt, read_voice
 
-VOICE_SECONDS = 30  # the part of a voice prompt that is used
-BYTES = "the recording"  # the name in messages of a voice that was given as bytes
+VOICE_SECONDS = 30  # only the start of a longer voice prompt is used
+BYTES = "the recording"  # the name, in messages, of a voice that was given as bytes
 
 Voice: TypeAlias = "str | Path | bytes | np.ndarray | VoiceState"
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("pockettts")
 
 
 def names(config: Config, own: VoiceFolder | None = None) -> list[str]:
-    """The names of all voices that a model can use, own voices first: recordings only if it can clone voices.
+    """The names of all voices that a model can use, own voices first. Own recordings are included only if the model can clone voices.
 
     own: the folder of own voices; None: the user's.
     """
@@ -53,7 +53,7 @@ def locate(voice: str | Path, config: Config, own: VoiceFolder | None = None) ->
         own: the folder of own voices; None: the user's.
 
     Raises:
-        VoiceError: as `catalog.locate`; or it is a recording, and the model can't clone voices.
+        VoiceError: as in `catalog.locate`; or the voice is a recording, and the model can't clone voices.
     """
     known = (own or VoiceFolder()).find(voice) if isinstance(voice, str) else None
     if known is None and voice in catalog.names(config):
@@ -78,7 +78,7 @@ class VoiceLoader:
         config, flow_lm: the model.
         encoder: encodes recordings; None: its weights are not on this machine.
         fingerprint: returns the fingerprint of the flow LM's weights.
-        cache: the cache of recordings' states; None: no cache on disk.
+        cache: the cache of cloned voices; None: no cache on disk.
         own: the folder of own voices; None: the user's.
     """
 
@@ -129,7 +129,7 @@ class VoiceLoader:
         return state
 
     def _from_recording(self, path: Path, origin: str, cache: VoiceCache | None) -> VoiceState:
-        """The state of a recording, computed or from the cache. Warns of problems of the recording."""
+        """The state of a recording, computed or from the cache. Logs a warning for each problem of the recording."""
         key = cache.key(path) if cache else None
         known = cache.get(key) if cache and key else None
         if known is None:
@@ -146,7 +146,7 @@ class VoiceLoader:
         return state
 
     def _clone(self, samples: np.ndarray, origin: str) -> VoiceState:
-        """Encode a voice prompt, float32 [samples], to its state."""
+        """Clone a voice: encode a voice prompt, float32 [samples], to latents, and prefill the flow LM with them."""
         if not self.config.voice_cloning:
             raise _no_cloning(origin, self.config)
         if self.encoder is None:

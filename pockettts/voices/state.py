@@ -15,9 +15,7 @@ from ..errors import VoiceError, WeightsError
 from ..storage.files import cannot_write, whole_file
 from ..weights.safetensors import Tensor, TensorFile, read_safetensors
 
-_LAYER = "transformer.layers.{}.self_attn/"
-
-
+_LAYER = "transformer.layers.{}.self_attn/"  # prefix of the names of a layer's tensors
 _EXPORT = "make it again with `pockettts export-voice`"
 
 
@@ -100,13 +98,14 @@ def read_voice(path: str | Path) -> VoiceState | PromptEmbedding:
 
 
 def check(state: VoiceState, config: Config, weights: Callable[[], str], path: str | Path) -> None:
-    """Raise VoiceError unless the state is of this model: with another model's state, even of the same shape, the speech is garbled.
+    """Raise VoiceError unless the state is of this model. With another model's state, even of the same shape, the speech is garbled.
 
-    If the state has a fingerprint, it must be that of the model's weights: some models have two names. Otherwise the model name, if the
-    state has one, and the shape must match; official files have neither fingerprint nor name.
+    The shape must match. If the state has a fingerprint, it must be that of the model's weights, and the name is ignored, since some models
+    have two. Otherwise the model name must match, if the state has one. Official files have neither fingerprint nor name.
 
     Args:
         weights: returns the fingerprint of the model's flow LM.
+        path: the name of the state in messages.
     """
     t = config.flow_lm.transformer
     wanted = (t.num_layers, t.num_kv_heads or t.num_heads, (t.attn_dim or t.d_model) // t.num_heads)

@@ -14,13 +14,16 @@ from .safetensors import Tensor
 _FLOW_LM = "flow_lm."
 _BACKBONE = "flow_lm.transformer."
 _DECODER = "mimi.decoder"  # its transformer and its SEANet
-_NARROW = 64  # outputs; for a matrix with fewer, quantizing its input takes longer than int8 saves
+_MIN_INT8 = 64  # outputs; for a matrix with fewer, quantizing its input takes longer than int8 saves
 
 
 class Packed:
-    """A weight matrix [n, k], packed for the kernels at first use: an unused matrix costs nothing.
+    """A weight matrix [n, k], packed for the kernels at first use. An unused matrix takes no time or memory.
 
-    arrange: maps an array of a tensor to [n, k]. precision: as for `Weights`, but "int8" always applies to this matrix.
+    Args:
+        tensors: one, or several whose matrices are concatenated.
+        arrange: maps the array of a tensor to [n_i, k].
+        precision: "f32", "bf16" or "int8"; None: the dtype of the file.
     """
 
     def __init__(
@@ -37,12 +40,12 @@ class Packed:
 
     @cached_property
     def matrix(self) -> "ops.Matrix":
-        whole = all(tensor.dtype == "BF16" for tensor in self._tensors) and self.format != "f32"
-        parts = [self._arrange(tensor.array if whole else tensor.float32()) for tensor in self._tensors]
-        words = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if self.format == "bf16" and not whole:
-            words = _round_to_bf16(words)
-        matrix = ops.Matrix(words, quantize=self.format == "int8", compress=self.name.startswith(_FLOW_LM))
+        is_bf16 = all(tensor.dtype == "BF16" for tensor in self._tensors) and self.format != "f32"
+        parts = [self._arrange(tensor.array if is_bf16 else tensor.float32()) for tensor in self._tensors]
+        array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.format == "bf16" and not is_bf16:
+            array = _round_to_bf16(array)
+        matrix = ops.Matrix(array, quantize=self.format == "int8", compress=self.name.startswith(_FLOW_LM))
         for tensor in self._tensors:
             tensor.release()
         return matrix
@@ -104,7 +107,10 @@ class Weights:
         )
 
     def finish(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
-        """Call this when all layers are built. Raises WeightsError if no layer requested a tensor: the file is of another model."""
+        """Check, when all layers are built, that they requested every tensor.
+
+        Raises WeightsError for a tensor that no layer requested: the file is of another model. ignored: names that are allowed.
+        """
         extra = sorted(name for name in self.unused if not ignored(name))
         if extra:
             raise WeightsError(
@@ -141,8 +147,8 @@ class Weights:
 
 
 def has_int8(name: str, n: int) -> bool:
-    """Whether precision "int8" applies to the matrix with this name and n outputs."""
-    return name.startswith(_BACKBONE) or (name.startswith(_DECODER) and n >= _NARROW)
+    """Whether precision "int8" applies to the matrix with this full official name and n outputs."""
+    return name.startswith(_BACKBONE) or (name.startswith(_DECODER) and n >= _MIN_INT8)
 
 
 def _round_to_bf16(x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Read checkpoints of the training code, which hold flow LM and Mimi in two files under other names, with the official names.
+"""Read checkpoints of the training code, and rename their tensors to the official names. Flow LM and Mimi are in two files.
 
 Source: pocket_tts.utils.weights_loading of the official package.
 """
@@ -16,13 +16,9 @@ _FLOW_LM_NAMES = {
     "condition_provider.conditioners.speaker_wavs.output_proj.weight": "speaker_proj_weight",
     "fuser.padding_value": "bos_before_voice",
 }
-
-
 _FLOW_LM_SKIPPED = re.compile(
     r"flow\.w_s_t\.|num_ema_updates$|condition_provider\.conditioners\.(transcript_in_segment|speaker_wavs)\.learnt_padding$"
 )
-
-
 _MIMI_SKIPPED = re.compile(
     r"model\.quantizer\.vq\.|(model\.)?quantizer\.logvar_proj\.weight$|quantizer\.logvar_param$|.*_codebook|.*wavlm_emb_downsample|"
     r"wavlm_input_resample\.kernel$|wavlm_proj\.weight$"
@@ -59,7 +55,7 @@ def read_mimi(path: str | Path) -> dict[str, Tensor]:
 
 
 def _weight_norm(v: Tensor, g: Tensor) -> Tensor:
-    """g * v / |v|, the norm taken over all but the first axis (arXiv 1602.07868)."""
+    """g * v / |v|, with the norm over all axes but the first (arXiv 1602.07868)."""
     direction = v.float32()
     norm = np.sqrt(np.sum(direction * direction, axis=tuple(range(1, direction.ndim)), keepdims=True))
     return Tensor("F32", direction * (g.float32() / norm))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..reading.tokenizer import SPACE
 
-BYTE = re.compile("<0x[0-9A-F]{2}>")
+BYTE = re.compile("<0x[0-9A-F]{2}>")  # how SentencePiece writes a byte
 MISSED_PEAK = 0.2  # a word was missed if its peak attention is below this share of the median peak
 CERTAIN_PEAK = 0.5  # a frame counts if its attention to a word is at least this share of the median peak
 REPEATED_FRAMES = 3  # consecutive such frames on words that are two or more words back: these words were repeated
@@ -93,7 +93,7 @@ def _characters(pieces: list[str]) -> Iterator[str]:
 
 
 def align(weights: np.ndarray) -> np.ndarray:
-    """The token of each frame, int [frames]: the monotonic path with the largest sum of weights.
+    """The token of each frame, int64 [frames]: the monotonic path with the largest sum of weights, float32 [frames, tokens].
 
     Monotonic alignment search (Glow-TTS, arXiv 2005.11129), except that it may skip tokens and sums weights instead of logarithms, so a
     frame with diffuse attention has little influence. O(frames * tokens).
@@ -114,10 +114,13 @@ def align(weights: np.ndarray) -> np.ndarray:
 
 
 def word_frames(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]:
-    """The first frame of each word and the one after its last, in order.
+    """For each word, in order, its first frame and the one after its last.
 
-    The alignment may skip a short word. It gets one frame, taken from its neighbors if necessary, so every word has a duration, unless there
-    are fewer frames than words.
+    The alignment may skip a short word. Such a word gets one frame, taken from its neighbors if necessary. So every word has a duration,
+    unless there are fewer frames than words.
+
+    Args:
+        weights: float32 [frames, tokens].
     """
     aligned = align(weights)
     found = [tuple(np.searchsorted(aligned, [word.start, word.stop]).tolist()) for word in words]
@@ -135,7 +138,7 @@ def word_frames(weights: np.ndarray, words: list[Span]) -> list[tuple[int, int]]
 
 
 def find_faults(weights: np.ndarray, words: list[Span]) -> Faults:
-    """Find words without attention, and words that get attention again after later words."""
+    """Find words without attention, and words that get attention again after later words. weights: float32 [frames, tokens]."""
     if not len(weights) or not words:
         return Faults()
     attention = np.stack([weights[:, word.start : word.stop].sum(axis=1) for word in words], axis=1)  # [frames, words]

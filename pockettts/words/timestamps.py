@@ -19,14 +19,16 @@ MAX_LINE_LENGTH, MAX_LINES = 42, 2  # characters and lines of a subtitle
 MAX_CUE_SECONDS = 6.0
 MIN_CUE_SECONDS = 0.2
 CUE_GAP_SECONDS = 1.0  # silence that ends a subtitle
-ENDINGS = (".json", ".srt", ".vtt")
+EXTENSIONS = (".json", ".srt", ".vtt")
 
 
 def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
-    """The faults of a finished take. Without alignment heads, only the length limit is checked."""
+    """The faults of a finished take. Without recorded attention, only the length limit is checked."""
     found, attention = Faults(), take.attention()
     pieces = tokenizer.pieces(take.chunk.text)
-    if attention is not None and len(pieces) == attention.shape[1]:  # else the text was cut at the model's limit
+    if (
+        attention is not None and len(pieces) == attention.shape[1]
+    ):  # otherwise the text was truncated at the model's limit
         found = find_faults(attention, word_spans(pieces))
     found.ran_on = take.end is None
     return found
@@ -35,7 +37,11 @@ def take_faults(take: Take, tokenizer: Tokenizer) -> Faults:
 class Timeline:
     """Finds the times of the words of a text. The blocks pass through `follow` or `events`; `words` has the words found so far.
 
-    A chunk without alignment counts as one word. lead: the number of frames by which the attention is ahead of the sound.
+    A chunk without alignment counts as one word.
+
+    Args:
+        sample_rate: in Hz.
+        lead: the number of frames by which the attention is ahead of the sound.
     """
 
     def __init__(self, tokenizer: Tokenizer, sample_rate: int, lead: int = 0) -> None:
@@ -64,7 +70,7 @@ class Timeline:
         yield from self.words[yielded:]
 
     def _add_words(self, take: Take | None, start: int, stop: int) -> None:
-        """Add the words of a take, which is samples start .. stop after any change of speed."""
+        """Add the words of a take. start, stop: its first sample and the one after its last, after any change of speed."""
         if take is None:
             return
         attention, pieces = take.attention(), self._tokenizer.pieces(take.chunk.text)
@@ -112,8 +118,8 @@ def as_written(
 
 def check_path(path: str | Path) -> None:
     """Check the path of a timestamp file. Raises OptionError for an unknown extension, and TextError if it can't be written."""
-    if Path(path).suffix.lower() not in ENDINGS:
-        raise OptionError(f"--timestamps {path}: use one of the extensions {', '.join(ENDINGS)}")
+    if Path(path).suffix.lower() not in EXTENSIONS:
+        raise OptionError(f"--timestamps {path}: use one of the extensions {', '.join(EXTENSIONS)}")
     try:
         check_place(path)
     except OSError as error:
@@ -121,9 +127,14 @@ def check_path(path: str | Path) -> None:
 
 
 def write(path: str | Path, words: list[Word], aligned: bool) -> None:
-    """Write words in the format of the file's extension, completely or not at all. aligned: they are words, not whole chunks.
+    """Write words in the format of the file's extension, completely or not at all.
 
-    Raises TextError if the file can't be written.
+    Args:
+        path: its extension is one of EXTENSIONS.
+        aligned: False if each "word" is a whole chunk, since the model has no alignment heads.
+
+    Raises:
+        TextError: the file can't be written.
     """
     content = {".json": as_json, ".srt": as_srt, ".vtt": as_vtt}[Path(path).suffix.lower()](words, aligned)
     try:
