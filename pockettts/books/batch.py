@@ -15,8 +15,7 @@ from ..errors import OptionError, TextError
 from .plan import Job
 
 MAX_NAME = 4096  # characters of a path
-VOICE_KEYS = ("voice", "speaker", "speaker_id")  # of a JSON line, the first that is there
-
+VOICE_KEYS = ("voice", "speaker", "speaker_id")  # keys of a JSON line; the first one with a value is used
 
 logger = logging.getLogger("pockettts")
 
@@ -24,9 +23,9 @@ logger = logging.getLogger("pockettts")
 def is_path(word: str) -> bool:
     """Whether a word of the command line names a file or a folder; otherwise it is a text.
 
-    A word names a file if the file exists and the word has a separator or an extension. A word without spaces also does if it starts like
-    a path, or ends in the extension of a document, a sound or a picture; then the file is missing. `books` is a text even if there
-    is a folder of this name, and so is "Read my book.epub" if there is no such file.
+    A word names a file if the file exists and the word has a separator or an extension. A word without spaces also names a file, which is
+    missing, if it starts like a path or ends in the extension of a document, a sound or a picture. `books` is a text even if there is a
+    folder of this name, and "Read my book.epub" is a text if there is no such file.
     """
     if "\n" in word or len(word) > MAX_NAME:
         return False
@@ -74,7 +73,7 @@ def expanded(names: Iterable[str]) -> list[str]:
 
 
 def of_files(names: list[str], folder: str, suffix: str, read: Callable[[str], Document], job: Job) -> Iterator[Job]:
-    """One job per file. The output has the name of the file, in `folder`. `job` holds the settings that all jobs share."""
+    """One job per file. The output has the name of the file, in `folder`. job: the settings that all jobs share."""
     used: set[str] = set()
     for name in names:
         stem, number = Path(name).stem or "output", 1
@@ -94,7 +93,7 @@ def of_json_lines(
     folder: str | None,
     suffix: str,
     job: Job,
-    known: Callable[[str], bool],
+    is_voice: Callable[[str], bool],
     names: Sequence[str],
 ) -> Iterator[Job]:
     """One job per line, such as {"text": "Hello.", "speaker": "alba", "output_file": "hello.wav"}.
@@ -102,41 +101,45 @@ def of_json_lines(
     Only `text` is required. The default file name is the number of the line. An invalid line becomes a job that fails.
 
     Args:
-        folder: of the outputs, which must be in it; None: an output can be anywhere, as for piper.
-        known: whether there is a voice of this name.
-        names: of the voices, in the order that numbers count them from 0.
+        folder: the outputs must be in this folder; None: they can be anywhere, as for piper.
+        suffix: the extension of outputs without a name.
+        job: the settings that all jobs share.
+        is_voice: whether there is a voice of this name.
+        names: the names of the voices. A number in a line is an index into them.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
-            usual = replace(job, name=f"line {number}", output=os.path.join(folder or "", f"{number:04}{suffix}"))
+            default = replace(job, name=f"line {number}", output=os.path.join(folder or "", f"{number:04}{suffix}"))
             try:
-                yield _of_line(line, folder, usual, known, names)
+                yield _of_line(line, folder, default, is_voice, names)
             except TextError as error:
-                yield replace(usual, read=_raising(error))
+                yield replace(default, read=_raising(error))
 
 
-def _of_line(line: bytes, folder: str | None, usual: Job, known: Callable[[str], bool], names: Sequence[str]) -> Job:
-    """The job of a line. usual: with the name of the line and its default output. Raises TextError."""
-    name, output = usual.name, usual.output
+def _of_line(
+    line: bytes, folder: str | None, default: Job, is_voice: Callable[[str], bool], names: Sequence[str]
+) -> Job:
+    """The job of a line. default: has the name of the line and its default output. Raises TextError."""
+    name, output = default.name, default.output
     try:
         given = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise TextError(f'{name} is no JSON ({error}): write {{"text": "..."}}') from None
+        raise TextError(f'{name} is not JSON ({error}): write {{"text": "..."}}') from None
     if not isinstance(given, dict) or not isinstance(given.get("text"), str):
         raise TextError(f'{name} has no text: write {{"text": "..."}}')
-    voice = _voice(given, known, names)
-    if voice and not known(voice):
+    voice = _voice(given, is_voice, names)
+    if voice and not is_voice(voice):
         raise TextError(
-            f"{name}: there is no voice called {voice[:40]!r}: take one of `pockettts voices`, or name it by --voice-map"
+            f"{name}: there is no voice called {voice[:40]!r}: use one of `pockettts voices`, or map the name with --voice-map"
         )
     if given.get("output_file") is not None:
         output = _output_of(given["output_file"], folder, name)
     document = Document([Chapter("", given["text"])])
-    return replace(usual, output=output, read=lambda: document, voice=voice or usual.voice)
+    return replace(default, output=output, read=lambda: document, voice=voice or default.voice)
 
 
 def _output_of(file: Any, folder: str | None, name: str) -> str:
-    """The path of the output_file of a line, whose folder is made. Raises TextError if it is outside `folder`."""
+    """The path for the output_file of a line. Creates its folder. Raises TextError if the path is outside `folder`."""
     if not isinstance(file, str) or not file.strip() or "\0" in file:
         raise TextError(f"{name}: output_file is not the name of a file")
     output = file
@@ -144,15 +147,15 @@ def _output_of(file: Any, folder: str | None, name: str) -> str:
         output = os.path.normpath(os.path.join(folder, file))
         if not Path(os.path.abspath(output)).is_relative_to(os.path.abspath(folder)):
             raise TextError(f"{name}: output_file {file[:60]!r} is outside {folder}: give a path within it")
-    with suppress(OSError):  # writing says what is wrong
+    with suppress(OSError):  # the writer of the file reports the error
         os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
     return output
 
 
-def _voice(given: dict[str, Any], known: Callable[[str], bool], names: Sequence[str]) -> str:
+def _voice(given: dict[str, Any], is_voice: Callable[[str], bool], names: Sequence[str]) -> str:
     """The voice of a line. A number, as piper uses, is looked up in --voice-map and then in the list of voices."""
     voice = next((given[key] for key in VOICE_KEYS if given.get(key) is not None), "")
-    if isinstance(voice, int) and not isinstance(voice, bool) and not known(str(voice)) and 0 <= voice < len(names):
+    if isinstance(voice, int) and not isinstance(voice, bool) and not is_voice(str(voice)) and 0 <= voice < len(names):
         return names[voice]
     return str(voice)
 

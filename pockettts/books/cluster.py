@@ -26,12 +26,12 @@ from .. import __version__
 from ..errors import OptionError, PocketTTSError
 from .speaker import SENT, Order, Setup, Spoken, WorkerError
 
-TRIES = 5  # of a chunk, if workers die or fail
-BACKOFF = 0.2  # seconds, times the number of tries
+TRIES = 5  # how often a chunk is submitted if workers die or fail
+BACKOFF = 0.2  # seconds to wait after an error, times the number of tries so far
 AHEAD = 3  # submitted chunks per thread
 FIRST_PATIENCE = 600.0  # seconds to wait for the first chunk: workers may have to download a model
 PATIENCE = 60.0  # seconds to wait for later chunks, or SLOWNESS times the duration of the slowest chunk so far
-SLOWNESS = 15.0  # AHEAD chunks share a thread, and each may take five times as long as any before
+SLOWNESS = 15.0  # AHEAD chunks share a thread, and each may take five times as long as the slowest one before
 SUSPICION = 600.0  # seconds during which other workers are preferred to one that was late
 RECONNECT = 600.0  # seconds to wait for a scheduler that restarts
 CONNECT = 10.0  # seconds to wait for the first connection
@@ -44,12 +44,14 @@ logger = logging.getLogger("pockettts")
 
 @dataclass
 class _Ticket:
-    """An order that was submitted, and its state.
+    """An order, and the state of its submissions.
 
     Attributes:
-        submitted: when it was last submitted, in seconds of `monotonic`.
-        tries: how often it was submitted.
-        futures: those that are running, by key.
+        item: what `speak` yields with the result.
+        order: None if there is nothing to speak.
+        submitted: the time of the last submission, in seconds of `monotonic`.
+        tries: the number of submissions.
+        futures: the futures that are running, by key.
     """
 
     item: Any
@@ -83,7 +85,7 @@ class Cluster:
         reconnect: float = RECONNECT,
     ) -> None:
         if not find_spec("distributed"):
-            raise OptionError("--dask needs a package that is not here: pip install 'pockettts[dask]'")
+            raise OptionError("--dask needs a package that is not installed: pip install 'pockettts[dask]'")
         self.setup, self._files = _portable(setup)
         self.address, self.reconnect = address, reconnect
         self.first_patience, self.patience = first_patience, patience
@@ -94,10 +96,8 @@ class Cluster:
         self._logged: set[str] = set()
         self._numbers = count()
         self._finished: Queue[tuple[_Ticket, str, Spoken | BaseException | None]] = Queue()
-        self._cached_workers: tuple[float, dict[str, Any]] = (
-            -WORKERS_AGE,
-            {},
-        )  # the time of the last query, and its result
+        # The time of the last query, and its result.
+        self._cached_workers: tuple[float, dict[str, Any]] = (-WORKERS_AGE, {})
         self._client: Any = None
         self._connect(timeout=CONNECT)
 
@@ -146,7 +146,7 @@ class Cluster:
             future = self._client.submit(
                 speak_on_worker, self.setup, ticket.order, __version__, key=key, pure=False, retries=0, **where
             )
-        except Exception:  # the scheduler is away; `_wait` finds out
+        except Exception:  # the scheduler is away: `_wait` will notice and reconnect
             return
         ticket.futures[key] = future
         future.add_done_callback(lambda done: self._start_fetch(ticket, key, done))
@@ -168,7 +168,7 @@ class Cluster:
         self._finished.put((ticket, key, result))
 
     def _wait(self, tickets: "deque[_Ticket]") -> None:
-        """Process one result. If there is none for 0.2 seconds, check the connection and the chunks that are late."""
+        """Wait for one result and process it. If there is none within 0.2 seconds, check the connection and the late chunks."""
         try:
             ticket, key, result = self._finished.get(timeout=0.2)
         except Empty:
@@ -186,6 +186,7 @@ class Cluster:
             self._try_again(ticket, result)
 
     def _accept(self, ticket: _Ticket, result: Spoken) -> None:
+        """Keep the first result of an order, and cancel its other submissions."""
         ticket.result, ticket.is_done = result, True
         self._slowest = max(self._slowest, result.work)
         others, ticket.futures = ticket.futures, {}
@@ -193,6 +194,7 @@ class Cluster:
             other.release()
 
     def _try_again(self, ticket: _Ticket, reason: BaseException | None) -> None:
+        """Submit an order again after an error, or give up after TRIES. reason: None if the cluster lost the result."""
         if ticket.futures:  # another worker has it
             return
         what = "its result was lost" if reason is None else str(reason).partition("\n")[0] or type(reason).__name__
@@ -212,7 +214,7 @@ class Cluster:
         self._submit(ticket)
 
     def _resubmit_late(self, tickets: "deque[_Ticket]") -> None:
-        """Submit chunks that are late to other workers too."""
+        """Submit late chunks again, to other workers."""
         limit = max(self.patience, SLOWNESS * self._slowest) if self._slowest else self.first_patience
         late = [ticket for ticket in tickets if not ticket.is_done and monotonic() - ticket.submitted > limit]
         if not late:
@@ -295,7 +297,7 @@ class Cluster:
         return {address: worker for address, worker in workers.items() if address not in self._unfit}
 
     def _check(self, address: str) -> None:
-        """Exclude a worker that can't speak. It would fail fast, and so attract all chunks."""
+        """Exclude a worker that can't speak. Since it would fail fast, it would get most of the chunks."""
         from .worker import fault_of_worker, version_of_worker
 
         try:
@@ -312,7 +314,7 @@ class Cluster:
             self._unfit.add(address)
 
     def _call(self, address: str, function: Callable[..., str], default: str, *given: str) -> Any:
-        """The result of a function on a worker: what it returns or raises, or the default if the worker is gone."""
+        """Call a function on a worker. Returns its result or its exception, or the default if the worker is gone."""
         return self._client.run(function, *given, workers=[address], on_error="return").get(address, default)
 
     def _list_workers(self) -> dict[str, Any]:
@@ -335,6 +337,7 @@ class Cluster:
         return holders
 
     def _window(self) -> int:
+        """The number of unfinished chunks to have submitted."""
         threads = sum(int(worker.get("nthreads", 1)) for worker in self._workers().values())
         return max(4, AHEAD * threads)
 

@@ -17,16 +17,16 @@ Split = Callable[[str], Iterator[Chunk | Pause]]  # see `chunks.split_text`
 
 @dataclass(frozen=True)
 class Job:
-    """A text and the output that is to be made of it.
+    """A text, and the output to make from it.
 
     Attributes:
-        name: of the source, for messages.
-        output: the sound file.
+        name: the name of the source, for messages.
+        output: the path of the sound file.
         read: returns the document. Raises TextError.
-        voice: who speaks; "": the usual voice.
+        voice: the name of the voice; "": the default voice.
         by_chapter: make one file per chapter; `output` is the pattern for their names.
-        may_be_whole: with `by_chapter`, a document that has one chapter only becomes a single file; otherwise that is an error.
-        chapters: the numbers of the chapters that are wanted, such as "3-7,12"; None: all.
+        may_be_whole: with `by_chapter`, make a single file of a document with one chapter; otherwise that is an error.
+        chapters: the numbers of the chapters to speak, such as "3-7,12"; None: all.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Track:
-    """A sound file to be made from chapters or subtitles. number: the index of its first chapter in the document, from 1."""
+    """A sound file to make from chapters or subtitles. number: the number of its first chapter in the document, from 1."""
 
     path: str
     chapters: tuple[Chapter, ...]
@@ -50,12 +50,13 @@ class Track:
 
 @dataclass(frozen=True)
 class Piece:
-    """A chunk with the silence before it. The last piece of a file may have silence only.
+    """A chunk with the silence before it. The last piece of a file may have only silence.
 
     Attributes:
-        number: of the chunk in the file, from 0.
-        part: which chapter or subtitle of the track it belongs to, from 0.
-        silence: seconds.
+        number: the index of the chunk in the file.
+        part: the index of its chapter or subtitle in the track.
+        silence: in seconds.
+        voice: the name of the voice; "": the default voice.
     """
 
     number: int
@@ -65,8 +66,8 @@ class Piece:
     voice: str
 
 
-def chosen(given: str, count: int) -> list[int]:
-    """The indices, from 0 and in order, of chapters such as `3-7,12`. Raises OptionError."""
+def select_chapters(given: str, count: int) -> list[int]:
+    """The indices, in order and from 0, of the chapters in a selection such as `3-7,12`. Raises OptionError."""
     found: set[int] = set()
     for part in given.split(","):
         match = re.fullmatch(r"\s*(\d{1,6})?\s*(-)?\s*(\d{1,6})?\s*", part)
@@ -84,21 +85,21 @@ def with_chapters(document: Document, given: str | None) -> Document:
     """The document with the selected chapters only. Raises OptionError."""
     if given is None:
         return document
-    return replace(document, chapters=[document.chapters[n] for n in chosen(given, len(document.chapters))])
+    return replace(document, chapters=[document.chapters[n] for n in select_chapters(given, len(document.chapters))])
 
 
 def tracks(job: Job, document: Document, count: int) -> list[Track]:
-    """The sound files of a job. Raises TextError if the document has one chapter only and should be split.
+    """The sound files of a job. Raises TextError if a document with one chapter should be split.
 
     Args:
-        document: with the selected chapters.
-        count: the number of chapters before the selection.
+        document: has only the selected chapters.
+        count: the number of all chapters.
     """
     if not job.by_chapter or count == 1 and job.may_be_whole:
         return [Track(job.output, tuple(document.chapters), cues=document.cues)]
     if count == 1:
         raise TextError(f"{job.name} has no chapters that can be told apart: leave --split out")
-    numbers = [n + 1 for n in chosen(job.chapters or f"1-{count}", count)]
+    numbers = [n + 1 for n in select_chapters(job.chapters or f"1-{count}", count)]
     digits, target = len(str(count)), Path(job.output)
     found = []
     for number, chapter in zip(numbers, document.chapters, strict=True):
@@ -108,21 +109,21 @@ def tracks(job: Job, document: Document, count: int) -> list[Track]:
     return found
 
 
-def pieces(track: Track, split: Split, usual: str, known: Callable[[str], bool] | None) -> Iterator[Piece]:
+def pieces(track: Track, split: Split, default: str, is_voice: Callable[[str], bool] | None) -> Iterator[Piece]:
     """The chunks of a track in order, with the silence between them.
 
     Args:
-        split: makes chunks of a text.
-        usual: the voice of text without a mark.
-        known: whether a voice has this name; None: marks of voices are text.
+        split: splits a text into chunks and pauses.
+        default: the voice of text without a mark.
+        is_voice: whether there is a voice of this name; None: marks such as `[voice:NAME]` are ordinary text.
     """
     number, silence, part = 0, 0.0, 0
     texts = [(cue.text, cue.speaker) for cue in track.cues] or [(chapter.text, "") for chapter in track.chapters]
     for part, (text, speaker) in enumerate(texts):
         if part and not track.cues:
             silence = max(silence, SCENE)
-        own = speaker if speaker and known is not None and known(speaker) else usual
-        for voice, said, gap in [("", text, 0.0)] if known is None else split_at_voices(text, known):
+        own = speaker if speaker and is_voice is not None and is_voice(speaker) else default
+        for voice, said, gap in [("", text, 0.0)] if is_voice is None else split_at_voices(text, is_voice):
             silence = max(silence, gap) if number else silence
             for item in split(said) if said.strip() else ():
                 if isinstance(item, Pause):

@@ -20,16 +20,15 @@ from ..sound.encode import from_pcm16, pcm16
 from ..sound.files import Writer
 from ..sound.formats import of_path
 from ..sound.stretch import Stretcher
-from ..sound.tags import Chapter as Mark
-from ..sound.tags import Tags
+from ..sound.tags import Chapter as Mark, Tags
 from ..words.alignment import Word
 from .plan import Job, Piece, Split, Track, pieces, tracks, with_chapters
 from .resume import Note, ResumeState
 from .speaker import Backend, Order, Spoken
 
-FASTEST = 1.5  # the largest factor by which a subtitle is sped up to end before the next begins
-SILENCE = 60  # seconds of silence that are written at once
-SHORTEST = 0.05  # seconds; a shorter chapter gets no mark
+MAX_CUE_SPEED = 1.5  # the largest factor by which a subtitle is sped up to end before the next begins
+MAX_SILENCE = 60  # seconds of silence to write at once
+MIN_CHAPTER = 0.05  # seconds; a shorter chapter gets no mark
 
 logger = logging.getLogger("pockettts")
 
@@ -39,9 +38,10 @@ class Work:
     """A job in progress.
 
     Attributes:
-        document: with the selected chapters.
+        document: has only the selected chapters.
         state: the progress, for `--resume`.
         failed: the error that ended the job.
+        samples: the number of samples of all its files in this run.
     """
 
     job: Job
@@ -49,7 +49,7 @@ class Work:
     tracks: list[Track]
     state: ResumeState
     failed: PocketTTSError | None = None
-    samples: int = 0  # of all its files, in this run
+    samples: int = 0
     words: list[Word] = field(default_factory=list)
 
     @property
@@ -57,7 +57,7 @@ class Work:
         return sum(len(chapter.text) for track in self.tracks for chapter in track.chapters)
 
     @property
-    def count_words(self) -> int:
+    def word_count(self) -> int:
         return sum(len(chapter.text.split()) for track in self.tracks for chapter in track.chapters)
 
 
@@ -75,18 +75,18 @@ class Settings:
     """Settings that all jobs share.
 
     Attributes:
-        split: makes chunks of a text.
-        known: whether a voice has this name.
+        split: splits a text into chunks and pauses.
+        is_voice: whether there is a voice of this name.
         check: raises TextError for a text that can't be spoken.
-        facts: of a job and its texts: the values that `--resume` requires to be unchanged, with the seed, which may be None.
-        writer: `loudness` and `volume` for a `Writer`.
-        live: an output that gets the sound immediately, such as a loudspeaker.
+        facts: returns the facts of a job and its texts: the values that must be the same to `--resume` it. The seed may be None.
+        writer: the arguments `loudness` and `volume` of `Writer`.
+        live: an output that gets the sound immediately, such as a `Player`.
         with_marks: `[voice:NAME]` changes the voice.
     """
 
     sample_rate: int
     split: Split
-    known: Callable[[str], bool]
+    is_voice: Callable[[str], bool]
     check: Callable[[str], None]
     facts: Callable[[Job, list[str]], dict[str, Any]]
     writer: dict[str, Any] = field(default_factory=dict)
@@ -94,8 +94,8 @@ class Settings:
     with_marks: bool = True
 
 
-# The items that pass through a backend: the work, the index of the track, and the piece. The piece None ends a track; the track -1 ends a
-# job. A job that could not begin is sent with its error.
+# The items that pass through a backend: the work, the index of the track, and the piece. A piece None is the end of a track, a track -1 the
+# end of a job. A job that could not begin comes with its error.
 Item = tuple[Work | Job, int, Piece | None | PocketTTSError]
 
 
@@ -104,8 +104,8 @@ class Production:
 
     Args:
         backend: speaks the chunks.
-        resume: continue interrupted jobs. A job with an output and without a journal is finished.
-        skip_finished: with `resume`, skip finished jobs; otherwise a job without a journal is an error.
+        resume: continue interrupted jobs. A job is finished if it has outputs but no journal (see resume.py).
+        skip_finished: with `resume`, skip finished jobs. Otherwise a job without a journal is an error.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Production:
     def run(self, jobs: Iterable[Job]) -> list[tuple[Job, PocketTTSError]]:
         """Run the jobs, and return those that failed with their errors. A failed job does not stop the others.
 
-        Raises KeyboardInterrupt, after the finished chunks are in their file.
+        Raises KeyboardInterrupt after Ctrl-C, when the finished chunks are in their file.
         """
         try:
             for item, spoken in self.backend.speak(self._items(jobs)):
@@ -169,7 +169,7 @@ class Production:
         state = ResumeState(job.output, self.settings.facts(job, texts))
         if self.resume and self.skip_finished and not state.path.exists():
             if all(os.path.exists(track.path) for track in files):
-                logger.info("%s is there", job.output)
+                logger.info("%s exists already: it is skipped", job.output)
                 return None
         elif self.resume:
             state.reopen()
@@ -188,7 +188,7 @@ class Production:
         for number in range(first, len(work.tracks)):
             track = work.tracks[number]
             for piece in pieces(
-                track, self.settings.split, work.job.voice, self.settings.known if self.settings.with_marks else None
+                track, self.settings.split, work.job.voice, self.settings.is_voice if self.settings.with_marks else None
             ):
                 if work.failed:
                     return
@@ -239,6 +239,7 @@ class Production:
         self.observer.piece(work, number, piece, seconds, spoken.work if spoken else 0.0)
 
     def _opened(self, work: Work, number: int) -> "_Output":
+        """The open file; it is opened for its first piece."""
         if self._output is None:
             self._output = _Output(work, number, self.settings, self.observer)
         return self._output
@@ -256,7 +257,7 @@ class Production:
         self._begun = None
 
     def _interrupt(self) -> None:
-        """After Ctrl-C: write the file with the chunks so far, if there is at least one."""
+        """After Ctrl-C: finish the file with the chunks so far, if there is at least one."""
         output, self._output = self._output, None
         if output is not None:
             if output.work.state.chunks:
@@ -268,6 +269,7 @@ class Production:
             self.observer.end(self._begun, True)
 
     def _abandon(self) -> None:
+        """Discard the open file. The journal is kept."""
         output, self._output = self._output, None
         if output is not None:
             output.abandon()
@@ -280,23 +282,18 @@ class _Output:
     """An open sound file."""
 
     def __init__(self, work: Work, number: int, settings: Settings, observer: Observer) -> None:
-        self.work, self.number, self.track, self.settings, self.observer = (
-            work,
-            number,
-            work.tracks[number],
-            settings,
-            observer,
-        )
+        self.work, self.number, self.track = work, number, work.tracks[number]
+        self.settings, self.observer = settings, observer
         self.samples, self.part = 0, -1
         self._stack = ExitStack()
-        self._speech: list[Spoken] = []  # of the present subtitle
+        self._speech: list[Spoken] = []  # of the current subtitle
         self._cue_pieces: list[Piece] = []
         form = of_path(self.track.path)
         self._writer = self._stack.enter_context(
             Writer(self.track.path, settings.sample_rate, tags=_tags(work, number), **settings.writer)
         )
         self._has_chapters = len(self.track.chapters) > 1 and form.name not in ("wav", "aac")
-        self._starts: dict[int, int] = {}  # of chapters, the first sample
+        self._starts: dict[int, int] = {}  # the first sample of each chapter
         for note, data in work.state.pieces():
             self._append(note, data)
 
@@ -316,7 +313,7 @@ class _Output:
             self.part = piece.part
         data = pcm16(silence) + (spoken.pcm if spoken else b"")
         for word in spoken.words if spoken else ():
-            self._note_word(word, (self.samples + len(silence)) / self.settings.sample_rate)
+            self._add_word(word, (self.samples + len(silence)) / self.settings.sample_rate)
         note = Note(piece.part, len(silence), piece.voice if piece.chunk else self._writer.speaker)
         if piece.chunk is not None:
             self._keep(note, data, piece.chunk.characters, 1)
@@ -324,7 +321,7 @@ class _Output:
             self._emit(note, data)
 
     def _end_cue(self) -> None:
-        """Write the speech of a subtitle at its time. It is sped up if it would end after the start of the next."""
+        """Write the speech of the current subtitle at its time. It is sped up if it would end after the start of the next one."""
         rate = self.settings.sample_rate
         parts, self._cue_pieces = self._cue_pieces, []
         speech, self._speech = self._speech, []
@@ -341,7 +338,7 @@ class _Output:
         samples = np.concatenate(blocks)
         start = max(self.samples, round(cue.start * rate))
         room = round(following.start * rate) - start if following else len(samples)
-        speed = min(FASTEST, max(1.0, len(samples) / max(1, room)))
+        speed = min(MAX_CUE_SPEED, max(1.0, len(samples) / max(1, room)))
         if speed > 1:
             samples = _sped_up(samples, speed, rate)
         if len(samples) > room + rate // 10:
@@ -350,10 +347,10 @@ class _Output:
                 "%.40r at %.1f s takes %.1f s more than there is: the next begins later", cue.text, cue.start, late
             )
         for word in words:
-            self._note_word(replace(word, start=word.start / speed, end=word.end / speed), start / rate)
+            self._add_word(replace(word, start=word.start / speed, end=word.end / speed), start / rate)
         voice = parts[0].voice
         while (missing := start - self.samples) > 0:
-            lead = min(missing, SILENCE * rate)
+            lead = min(missing, MAX_SILENCE * rate)
             self._keep(Note(parts[0].part, lead, voice), bytes(2 * lead), 0, 0)
         characters = sum(piece.chunk.characters for piece in parts if piece.chunk)
         self._keep(Note(parts[0].part, 0, voice), pcm16(samples), characters, len(parts))
@@ -369,10 +366,12 @@ class _Output:
         self.work.samples += len(data) // 2
         self._play(data)
 
-    def _note_word(self, word: Word, offset: float) -> None:
+    def _add_word(self, word: Word, offset: float) -> None:
+        """Add a word whose times are relative to `offset`, in seconds."""
         self.work.words.append(replace(word, start=word.start + offset, end=word.end + offset))
 
     def _append(self, note: Note, data: bytes) -> None:
+        """Write new or recorded sound to the file."""
         self._starts.setdefault(note.part, self.samples + note.lead)
         self._writer.speaker = note.voice
         self._writer.write(from_pcm16(data))
@@ -385,7 +384,7 @@ class _Output:
                 self.settings.live.flush()
 
     def finish(self, is_whole: bool = True) -> None:
-        """Finish the file. is_whole: False after Ctrl-C; then a subtitle of which chunks are missing is dropped."""
+        """Finish the file. is_whole: False after Ctrl-C; then an incomplete subtitle is dropped."""
         if self._cue_pieces and is_whole:
             self._end_cue()
         if self.part >= 0:
@@ -400,12 +399,13 @@ class _Output:
         self._stack.__exit__(type(error), error, None)
 
     def _marks(self) -> list[Mark]:
+        """The chapter marks of the file. The first one starts at 0."""
         starts = sorted(self._starts.items())
         ends = [start for _, start in starts[1:]] + [self.samples]
         marks: list[Mark] = []
         for (part, start), end in zip(starts, ends, strict=True):
             title = self.track.chapters[part].title or (self.work.document.title if not part else "")
-            if end - start >= SHORTEST * self.settings.sample_rate:
+            if end - start >= MIN_CHAPTER * self.settings.sample_rate:
                 first = start if marks else 0
                 marks.append(
                     Mark(

@@ -1,8 +1,8 @@
 """The journal: a file beside the output from which `--resume` continues.
 
-It keeps the sound as 16-bit PCM in all formats. A resumed run encodes it again, so the output has the same bytes as without the
-interruption. The file starts with a JSON header: the facts that must not change, and the progress. Then each chunk follows: four numbers
-(`_FRAME`), the name of the voice, and the sound.
+The journal keeps the sound as 16-bit PCM, whatever the format of the output. A resumed run encodes this sound again, so the output has the
+same bytes as without the interruption. The journal starts with a JSON header of HEADER bytes: the facts that must not change, and the
+progress. The header is followed by the chunks of the unfinished file: for each, four numbers (`_FRAME`), the name of the voice, and the sound.
 """
 
 import json
@@ -16,13 +16,13 @@ from ..errors import OptionError, TextError
 from ..storage.files import cannot_write
 
 HEADER = 32768  # bytes
-HASHED = {"text", "lexicon", "voice map"}  # facts whose values are no use in a message
-STATE = ("facts", "chapter", "chunks", "characters", "size")  # in the header
+HASHED = {"text", "lexicon", "voice map"}  # facts that are hashes, which a message does not show
+STATE = ("facts", "chapter", "chunks", "characters", "size")  # keys of the header
 _FRAME = struct.Struct("<4I")  # chapter, samples of silence, bytes of the speaker's name, bytes of sound
 
 
 class Note(NamedTuple):
-    """A piece of sound: its chapter within the file, from 0; the samples of silence at its start; and its voice."""
+    """About a piece of sound: the index of its chapter in the file, the samples of silence at its start, and its voice."""
 
     part: int
     lead: int
@@ -36,7 +36,7 @@ class ResumeState:
         facts: text, voice and options, which must be the same to continue: numbers, strings or None by name.
         chapter: the number of finished files.
         chunks: the number of finished chunks of the next file.
-        characters: the number of all finished characters.
+        characters: the number of finished characters in all files.
     """
 
     def __init__(self, output: str | Path, facts: dict[str, Any]) -> None:
@@ -46,9 +46,9 @@ class ResumeState:
         self.is_begun = False  # whether it has a finished chunk
 
     def reopen(self) -> None:
-        """Continue the last run, or begin if it has no finished chunk. A seed of None becomes the seed of that run.
+        """Continue the last run, or begin anew if it has no finished chunk. A seed of None becomes the seed of that run.
 
-        Raises OptionError: there is no journal, or it belongs to another text or other options, or another run uses it.
+        Raises OptionError: there is no journal, it belongs to another text or other options, or another run uses it.
         """
         try:
             self._reopen()
@@ -67,9 +67,7 @@ class ResumeState:
             header = json.loads(content)
             facts, self.chapter, self.chunks, self.characters, self._size = map(header.__getitem__, STATE)
         except FileNotFoundError:
-            raise OptionError(
-                f"{self.path} is not there, so there is nothing to go on from: leave --resume out"
-            ) from None
+            raise OptionError(f"{self.path} is not there, so there is nothing to resume: leave --resume out") from None
         except OSError as error:
             raise OptionError(cannot_write(self.path, error)) from None
         except (ValueError, KeyError, TypeError):
@@ -82,11 +80,11 @@ class ResumeState:
                 value = facts.get(name)
                 was = "" if name in HASHED else f" (it was {'the default' if value is None else repr(value):.50})"
                 raise OptionError(
-                    f"{self.path} was begun with another {name.replace('_', ' ')}{was}: take that, or leave --resume out"
+                    f"{self.path} was begun with another {name.replace('_', ' ')}{was}: use that, or leave --resume out"
                 )
 
     def pieces(self) -> Iterator[tuple[Note, bytes]]:
-        """The pieces of the unfinished file: notes, and 16-bit samples. Raises OptionError if the journal is damaged."""
+        """The pieces of the unfinished file, as notes with 16-bit samples. Raises OptionError if the journal is damaged."""
         end = HEADER + self._size
         if self._file is None:
             return
@@ -104,9 +102,11 @@ class ResumeState:
 
         Args:
             data: 16-bit samples.
-            characters, chunks: how many were spoken.
+            characters, chunks: the number of spoken characters and chunks.
 
-        Raises TextError: it can't be written. OptionError: another run uses the journal.
+        Raises:
+            TextError: the journal can't be written.
+            OptionError: another run uses it.
         """
         try:
             if self._file is None:
@@ -117,12 +117,10 @@ class ResumeState:
             frame = _FRAME.pack(note.part, note.lead, len(voice), len(data)) + voice + data
             self._file.seek(HEADER + self._size)
             self._file.write(frame)
-            self.chunks, self.characters, self._size = (
-                self.chunks + chunks,
-                self.characters + characters,
-                self._size + len(frame),
-            )
-            self._note()
+            self.chunks += chunks
+            self.characters += characters
+            self._size += len(frame)
+            self._write_header()
         except OSError as error:
             raise TextError(cannot_write(self.path, error)) from None
 
@@ -131,13 +129,13 @@ class ResumeState:
         self.chapter, self.chunks, self._size = self.chapter + 1, 0, 0
         if self._file is not None:
             try:
-                self._note()
+                self._write_header()
                 self._file.truncate(HEADER)
             except OSError as error:
                 raise TextError(cannot_write(self.path, error)) from None
 
-    def _note(self) -> None:
-        """Write the header. This is the last step: until then the journal has its old state."""
+    def _write_header(self) -> None:
+        """Write the header. This is the last step of a change: before it, the journal has its old state."""
         assert self._file is not None
         state = [self.facts, self.chapter, self.chunks, self.characters, self._size]
         header = json.dumps(dict(zip(STATE, state, strict=True))).encode()
@@ -164,7 +162,7 @@ def _locked(file: BinaryIO) -> BinaryIO:
     except BlockingIOError:
         file.close()
         raise OptionError(
-            f"{file.name} is in use: another run makes the same file; wait for it, or take another name"
+            f"{file.name} is in use: another run makes the same file; wait for it, or use another name"
         ) from None
     except (ImportError, OSError):  # some network file systems have no locks
         pass

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..tts import TTSModel
     from ..voices.state import VoiceState
 
-SENT = "sent:"  # before the name of a voice's file that was sent to a worker
+SENT = "sent:"  # prefix of the name of a voice file that was sent to a worker
 
 logger = logging.getLogger("pockettts")
 
@@ -32,12 +32,12 @@ class WorkerError(PocketTTSError):
 
 @dataclass(frozen=True)
 class Setup:
-    """The model, voices and options. Each machine of a cluster gets one.
+    """The model, the voices and the options. They are sent to each machine of a cluster.
 
     Attributes:
         model: a name, the path or address of a config, or a config.
         voices: the name, path or address of each voice, by its name in texts (lower case); "" is the default voice.
-        options: for `TTSModel.load`.
+        precision, threads, cache, options: arguments of `TTSModel.load`.
         verify: speak chunks with faults again.
         with_words: find the times of words.
     """
@@ -53,7 +53,7 @@ class Setup:
 
 
 class Order(NamedTuple):
-    """A chunk to be spoken. number: the index of the chunk in its file."""
+    """A chunk to speak. number: the index of the chunk in its file; part of the seed."""
 
     chunk: Chunk
     number: int
@@ -81,11 +81,10 @@ T = TypeVar("T")
 
 
 class Backend(Protocol):
-    """Speaks orders on this machine or on a cluster. Results keep the order of the items; items without an order have no result."""
+    """Speaks orders, on this machine or on a cluster. The results come in the sequence of the items."""
 
-    def speak(
-        self, items: "Iterable[tuple[T, Order | None]]"
-    ) -> "Iterator[tuple[T, Spoken | PocketTTSError | None]]": ...
+    def speak(self, items: "Iterable[tuple[T, Order | None]]") -> "Iterator[tuple[T, Spoken | PocketTTSError | None]]":
+        """For each item: the item, and the result of its order or the error; None without an order."""
 
 
 class Speaker:
@@ -122,8 +121,8 @@ class Speaker:
         with self._lock:
             model, start = self.model, perf_counter()
             options: Options = model.options.without_level().replace(seed=order.seed, verify=self.setup.verify)
-            watched = self.setup.with_words or self.setup.verify
-            utterance = Utterance([order.chunk], self.voice(order.voice), options, watched)
+            with_attention = self.setup.with_words or self.setup.verify
+            utterance = Utterance([order.chunk], self.voice(order.voice), options, with_attention)
             utterance.chunks = order.number
             timeline = model.timeline() if self.setup.with_words else None
             blocks = model.speak(utterance)
@@ -133,7 +132,7 @@ class Speaker:
 
 
 class ThisMachine:
-    """Speaks orders one by one."""
+    """Speaks orders one by one. Implements `Backend`."""
 
     def __init__(self, setup: Setup) -> None:
         self.speaker = Speaker(setup)

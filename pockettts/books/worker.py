@@ -34,7 +34,7 @@ def version_of_worker() -> str:
 
 
 def fault_of_worker(model: str) -> str:
-    """Why a worker can't load a model, by its name or the path of its config; "" if it can."""
+    """The reason why a worker can't load a model; "" if it can. model: a name, or the path of a config."""
     try:
         load_config(model)
     except PocketTTSError as error:
@@ -56,7 +56,7 @@ def speak_on_worker(setup: Setup, order: Order, version: str) -> Spoken:
 def _speak(setup: Setup, order: Order) -> Spoken:
     key = repr(setup)
     if key not in _speakers:
-        _speakers.clear()  # of another run
+        _speakers.clear()  # free the model of an earlier run
         voices = {name: _own_file(source) for name, source in setup.voices.items()}
         _speakers[key] = Speaker(replace(setup, voices=voices))
     speaker = _speakers[key]
@@ -88,7 +88,7 @@ class _Messages(logging.Handler):
 
 
 class VoicesPlugin(WorkerPlugin):
-    """Copies voice files to each worker, also to those that join later. files: their content by name."""
+    """Copies voice files to each worker, including those that join later. files: their content by name."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
@@ -104,4 +104,5 @@ class VoicesPlugin(WorkerPlugin):
 
 
 def _own_file(source: str) -> str:
+    """The source of a voice on this machine: the path of its copy if the file was sent."""
     return str(VOICES / source.removeprefix(SENT)) if source.startswith(SENT) else source

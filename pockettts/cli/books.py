@@ -137,14 +137,14 @@ def list_chapters(files: list[str], read: Any, chapters: str | None) -> None:
     Raises:
         TextError, OptionError: a file can't be read, or has no such chapters.
     """
-    from ..books.plan import chosen
+    from ..books.plan import select_chapters
 
     failed = 0
     for number, name in enumerate(files):
         try:
             document = read(name)
             count = len(document.chapters)
-            numbers = range(count) if chapters is None else chosen(chapters, count)
+            numbers = range(count) if chapters is None else select_chapters(chapters, count)
         except (TextError, OptionError) as error:
             if len(files) == 1:
                 raise
@@ -264,7 +264,7 @@ def speak_files(
     settings = Settings(
         sample_rate=config.mimi.sample_rate,
         split=_splitter(args, config, normalizer),
-        known=voices.known,
+        is_voice=voices.known,
         check=_checker(normalizer),
         facts=partial(_facts, args, config.name, voices),
         writer=level_of(args),

@@ -193,7 +193,7 @@ class BookProgress:
     def begin(self, work: "Work") -> None:
         total = work.characters
         self._progress = Progress(
-            total, work.state.characters, self.sample_rate, self.args.quiet, words=work.count_words
+            total, work.state.characters, self.sample_rate, self.args.quiet, words=work.word_count
         )
         self._audio = 0.0
 
