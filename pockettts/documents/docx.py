@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -11,14 +12,14 @@ from .blocks import Apparatus, Block
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # repeats the element before it
-MAX_PART = 256 << 20  # bytes of a file in the archive, unpacked
+MAX_PART = 256 << 20  # bytes, unpacked, of a file in the archive
 NOTE_MARKS = {f"{W}footnoteReference", f"{W}endnoteReference"}
 LEFT_OUT = {f"{W}del", f"{W}moveFrom", FALLBACK}
 APPARATUS_STYLE = re.compile(r"(?:toc|index|table of figures|table of authorities|contents)\b.*", re.I)
 
 
 @dataclass
-class Word:
+class WordDocument:
     """The metadata of a Word document, and its paragraphs."""
 
     title: str = ""
@@ -27,7 +28,7 @@ class Word:
     blocks: list[Block] = field(default_factory=list)
 
 
-def read_docx(name: str, content: bytes, apparatus: Apparatus) -> Word:
+def read_docx(name: str, content: bytes, apparatus: Apparatus) -> WordDocument:
     """Read a Word document.
 
     Raises:
@@ -39,7 +40,7 @@ def read_docx(name: str, content: bytes, apparatus: Apparatus) -> Word:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             size = max((part.file_size for part in archive.infolist() if part.filename.endswith(".xml")), default=0)
     except (zipfile.BadZipFile, ValueError, OSError):
-        size = 0  # python-docx says what is wrong
+        size = 0  # python-docx raises an error for it
     if size > MAX_PART:
         raise TextError(f"{name} has more than {MAX_PART >> 20} MB of text and markup: give a part of it")
     try:
@@ -51,10 +52,11 @@ def read_docx(name: str, content: bytes, apparatus: Apparatus) -> Word:
         raise TextError(
             f"{name} is a damaged Word document ({str(error)[:80] or type(error).__name__}): download it again, or give another"
         ) from None
-    return Word(about.title or "", about.author or "", about.language or "", blocks)
+    return WordDocument(about.title or "", about.author or "", about.language or "", blocks)
 
 
-def _blocks(document: Any, notes: dict[str, list[str]]) -> Any:
+def _blocks(document: Any, notes: dict[str, list[str]]) -> Iterator[Block]:
+    """The paragraphs of a document, each followed by its notes. notes: as `_notes` returns them."""
     styles = {style.style_id: style.name or "" for style in document.styles}
     for paragraph in document.element.body.iter(f"{W}p"):
         if any(parent.tag in LEFT_OUT for parent in paragraph.iterancestors()):

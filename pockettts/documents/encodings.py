@@ -18,7 +18,7 @@ _NO_TEXT = re.compile("[\0-\x08\x0e-\x19\x1c-\x1f\x7f-\x9f]")
 
 
 def decode_page(content: bytes) -> str:
-    """Decode a page of HTML or XML by its byte order mark, else by its declared encoding, else as UTF-8, else as Windows-1252."""
+    """Decode a page of HTML or XML by its byte order mark, or its declared encoding, or as UTF-8, or as Windows-1252: the first that fits."""
     if encoding := _detect_encoding(content):
         return _strip_byte_order_mark(content).decode(encoding, "replace")
     declared = _DECLARED.search(content[:1024])
@@ -35,7 +35,7 @@ def decode_page(content: bytes) -> str:
 
 
 def decode_loosely(content: bytes) -> tuple[str, bool]:
-    """Decode text by its byte order mark, else as UTF-8, else as Windows-1252. Returns the text, and whether the encoding is certain.
+    """Decode text by its byte order mark, otherwise as UTF-8 or Windows-1252. Returns the text, and whether the encoding is certain.
 
     If a few bytes are not valid UTF-8, only these bytes are read as Windows-1252.
     """

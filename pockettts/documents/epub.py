@@ -25,7 +25,7 @@ from urllib.parse import unquote
 from ..errors import TextError
 from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_page
-from .markup import CONTENTS_TITLE, COPYRIGHT_TITLE, INDEX_TITLE, PARTS, is_contents, read_tree
+from .markup import CONTENTS_TITLE, COPYRIGHT_TITLE, INDEX_TITLE, MAX_COPYRIGHT, PARTS, is_contents, read_tree
 from .notes import Notes
 from .tree import HEADINGS, attribute, kinds, local_name, parse, resolve, text_of
 
@@ -38,21 +38,11 @@ MAX_ENTRIES = 10_000  # of a table of contents
 MAX_PAGE = 16 << 20  # bytes, unpacked; the longest novels have about 4 MB
 MAX_COVER = 8 << 20  # bytes
 GUIDE_PARTS = PARTS | {"copyright", "notes"}  # with the names of EPUB 2's guide
-PART_HOLDERS = {
-    "section",
-    "div",
-    "article",
-    "nav",
-    "aside",
-    "ul",
-    "ol",
-}  # elements that a landmark names as a whole
-MIN_LINKS = 5  # of a page that has only links
-MAX_TITLED_COPYRIGHT = 1000  # words of a page that is a copyright page by its title only
-FONTS = (
-    "http://www.idpf.org/2008/embedding",
-    "http://ns.adobe.com/pdf/enc#RC",
-)  # obfuscation of fonts, which is not DRM
+PART_HOLDERS = {"section", "div", "article", "nav", "aside", "ul", "ol"}  # elements that a landmark names as a whole
+MIN_LINKS = 5  # a page with only links is a table of contents if it has at least this many
+MAX_TITLED_COPYRIGHT = 1000  # words of a page that only its title shows to be a copyright page
+# Methods that obfuscate fonts. They are not DRM.
+FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
 PAGES = (".xhtml", ".html", ".htm")
 TEXTS = (*PAGES, ".xml", ".opf", ".ncx")
@@ -66,7 +56,7 @@ logger = logging.getLogger("pockettts")
 
 @dataclass
 class Page:
-    """A page of a book: its place in the archive, and its blocks."""
+    """A page of a book: its place (path in the archive, in lower case), and its blocks."""
 
     place: str
     blocks: list[Block]
@@ -74,7 +64,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the table of contents. depth: from 1."""
+    """A line of the table of contents: its title, the place and the id that it links to, and its depth, from 1."""
 
     title: str
     place: str
@@ -102,12 +92,12 @@ def read_epub(name: str, content: bytes, max_bytes: int, apparatus: Apparatus = 
     """Read an EPUB. A page that can't be read is skipped; a warning names it.
 
     Args:
-        name: of the file, for messages.
+        name: the name of the file, for messages.
         content: the file.
-        max_bytes: of all pages, unpacked.
+        max_bytes: the limit of all pages together, unpacked.
 
     Raises:
-        TextError: it is no EPUB, it is encrypted, no page can be read, or it has more than `max_bytes`.
+        TextError: it is not an EPUB or is encrypted, no page can be read, or it has more than `max_bytes`.
     """
     if content.count(b"PK\1\2") > MAX_FILES:
         raise TextError(f"{name} has more than {MAX_FILES:,} files: give another, or save its text as .txt")
@@ -119,7 +109,7 @@ def read_epub(name: str, content: bytes, max_bytes: int, apparatus: Apparatus = 
         if not archive.namelist():
             archive.close()
             raise TextError(f"{name} is a damaged EPUB without any text: download it again, or give another") from None
-        warnings.append("it is damaged, perhaps cut off: what can be found of it is read")
+        warnings.append("it is damaged, perhaps truncated: only the pages that can be found are read")
     with archive:
         book = _Reader(archive, name, max_bytes, warnings).book(apparatus)
     for warning in warnings:
@@ -128,7 +118,7 @@ def read_epub(name: str, content: bytes, max_bytes: int, apparatus: Apparatus = 
 
 
 def names_in(content: bytes) -> list[str]:
-    """The names of the files in an archive; of one without a directory, those that are found in it."""
+    """The names of the files in an archive. If it has lost its directory, the names are searched in its content."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             return archive.namelist()
@@ -137,7 +127,7 @@ def names_in(content: bytes) -> list[str]:
 
 
 def _entries(content: bytes) -> Iterator[tuple[str, int]]:
-    """The files in an archive that has lost its directory, which is at the end of the file: their names and places."""
+    """The files in an archive that has lost its directory (the end of the archive): their names and byte offsets."""
     place = content.find(b"PK\3\4")
     while 0 <= place <= len(content) - 30:
         length = int.from_bytes(content[place + 26 : place + 28], "little")
@@ -173,7 +163,7 @@ class _Reader:
     def __init__(self, archive: zipfile.ZipFile, name: str, max_bytes: int, warnings: list[str]) -> None:
         self.archive, self.name, self.max_bytes, self.left = archive, name, max_bytes, max_bytes
         self.warnings = warnings
-        self.skipped_parts: dict[str, set[str]] = {}  # of pages: the ids of elements that are left out
+        self.skipped_parts: dict[str, set[str]] = {}  # by page: the ids of elements that are left out
         self.names = {info.filename: info.filename for info in archive.infolist()}
         for given in list(self.names):
             for key in (_key(given), _key(_utf_8(given))):
@@ -195,7 +185,7 @@ class _Reader:
     def content(self, place: str, most: int = MAX_PAGE) -> bytes:
         """The content of a file; if it is damaged, the readable part.
 
-        Raises some of BROKEN, and TextError beyond the limit of all files.
+        Raises an error of BROKEN, or TextError beyond the limit of all files.
         """
         name = self.find(place)
         if name is None:
@@ -208,7 +198,7 @@ class _Reader:
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 if not data:
                     raise
-                self.warn(f"{name} is damaged ({error}): what can be read of it is read")
+                self.warn(f"{name} is damaged ({error}): only its readable part is read")
         self.left -= len(data)
         if len(data) > most:
             raise ValueError(f"it has more than {most >> 20} MB")
@@ -223,6 +213,7 @@ class _Reader:
         self.warn(f"the page {place}: {message}")
 
     def skip(self, what: str, error: BaseException | str) -> None:
+        """Add a warning about a part that is skipped."""
         reason = "it is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
         self.warn(f"{what} is skipped: {reason}")
 
@@ -384,15 +375,7 @@ class _Reader:
             root = roots[place]
             if fragment and not _starts_with(root, fragment):
                 self.skipped_parts.setdefault(place, set()).add(fragment)
-            elif (
-                kind in ("toc", "loi", "lot", "loa", "lov")
-                and is_contents(root, 0.4)
-                or (
-                    kind in ("index", "notes")
-                    or kind.startswith(("copyright", "imprint"))
-                    and len(text_of(root).split()) < 3000
-                )
-            ):
+            elif _is_apparatus(kind, root):
                 left_out.add(place)
         for place, root in roots.items():
             if is_contents(root, 0.6) and _is_titled_contents(root) or is_contents(root, 0.8, MIN_LINKS):
@@ -401,11 +384,8 @@ class _Reader:
             place = pages.get(entry.place)
             if place is not None and not entry.fragment and _is_titled_apparatus(entry.title, roots[place]):
                 left_out.add(place)
-        return (
-            {place: root for place, root in roots.items() if place not in left_out}
-            if len(left_out) < len(roots)
-            else roots
-        )
+        kept = {place: root for place, root in roots.items() if place not in left_out}
+        return kept or roots
 
     # --- the cover -----------------------------------------------------------------------------------------------------------------
 
@@ -580,8 +560,17 @@ def _starts_with(root: "Element", name: str) -> bool:
     return False
 
 
+def _is_apparatus(kind: str, root: "Element") -> bool:
+    """Whether a page is what a landmark calls it: a list of contents, an index, a list of notes or a copyright page."""
+    if kind in ("toc", "loi", "lot", "loa", "lov"):
+        return is_contents(root, 0.4)
+    if kind.startswith(("copyright", "imprint")):
+        return len(text_of(root).split()) < MAX_COPYRIGHT
+    return kind in ("index", "notes")
+
+
 def _is_titled_apparatus(title: str, root: "Element") -> bool:
-    """Whether a page is a table of contents, an index or a copyright page, as its title in the table of contents says."""
+    """Whether a page is a table of contents, an index or a copyright page, by its title in the table of contents and its text."""
     title = title.strip(" .:")
     if COPYRIGHT_TITLE.fullmatch(title):
         return len(text_of(root).split()) < MAX_TITLED_COPYRIGHT
@@ -604,7 +593,7 @@ def _key(name: str) -> str:
 
 
 def _utf_8(name: str) -> str:
-    """A name in UTF-8 of which the archive does not say so."""
+    """A file name decoded as UTF-8, if it is UTF-8 although the archive does not declare it."""
     try:
         return name.encode("cp437").decode("utf-8")
     except ValueError:
@@ -612,14 +601,14 @@ def _utf_8(name: str) -> str:
 
 
 def _place(opf: str, href: str) -> str:
-    """The name in the archive of an address in the package document."""
+    """The path in the archive for an address in the package document `opf`."""
     path = href.strip().replace("\\", "/").partition("#")[0].partition("?")[0]
     path = re.sub(r"\A(?:file:/*|[a-z]:/)", "/", path, flags=re.I)
     return path.lstrip("/") if path.startswith("/") else normpath(join(dirname(opf.replace("\\", "/")), path))
 
 
 def _natural(names: Iterable[str]) -> list[str]:
-    """Names in order, numbers by their value."""
+    """Sort names; numbers in them count by their value."""
     key: Callable[[str], list[tuple[bool, int, str]]] = lambda name: [  # noqa: E731
         (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d{1,9})", name.lower())
     ]

@@ -14,9 +14,9 @@ from .notes import MARK, MARKS, NOTE_CLASSES, NOTES, REFERENCE_CLASSES, RETURN, 
 from .tree import HEADINGS, MAX_TAGS, classes, kinds, local_name, parse, text_of
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element as Element  # lxml itself is imported by who reads such a file
+    from lxml.etree import _Element as Element  # lxml is imported only when such a file is read
 
-# Elements that start and end a line; elements without text; elements that can be a note.
+# Elements that start a new block; elements whose text is not read; elements that can be a part such as a table of contents.
 BLOCKS = {
     "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
     "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "main", "ol", "p", "pre", "section", "summary",
@@ -31,19 +31,8 @@ LISTING_CLASSES = {"codehilite", "highlight", "programlisting", "sourcecode"}  #
 NAVIGATION = {"navigation", "search", "contentinfo"}  # roles of page navigation, which is not text
 # Values of epub:type and role (without "doc-"), and classes and ids, of elements that are not part of the text.
 PARTS = {
-    "toc",
-    "toc-brief",
-    "index",
-    "copyright-page",
-    "imprint",
-    "landmarks",
-    "page-list",
-    "pagelist",
-    "loi",
-    "lot",
-    "loa",
-    "lov",
-}
+    "toc", "toc-brief", "index", "copyright-page", "imprint", "landmarks", "page-list", "pagelist", "loi", "lot", "loa", "lov",
+}  # fmt: skip
 MARK_CLASSES = {
     "footnote-back", "footnote-backref", "footnotes-sep", "pagebreak", "page-number", "pageno", "pagenum", "pagenumber",
     "lnum", "line-number", "linenum", "linenumber",
@@ -90,9 +79,9 @@ _END_GAPS = re.compile(f"(?m)^[ {TABLE_GAP}]*{TABLE_GAP}|{TABLE_GAP}[ {TABLE_GAP
 
 
 def is_contents(element: "Element", least: float = 0.5, count: int = 3) -> bool:
-    """Whether an element has at least `count` links within the book, whose text is at least the share `least` of its text.
+    """Whether an element looks like a table of contents: most of its text is links within the book. Headings do not count.
 
-    Headings do not count. This is how a table of contents looks.
+    least: the smallest share of linked text. count: the smallest number of links.
     """
     titles = (inner for inner in element.iter() if local_name(inner) in HEADINGS or local_name(inner) == "title")
     bare = sum(len(text_of(title)) for title in titles if next(title.iter("a"), None) is None)
@@ -105,14 +94,17 @@ def is_contents(element: "Element", least: float = 0.5, count: int = 3) -> bool:
 
 
 class _Reader:
-    """Collects `blocks`. A block has line breaks only for <br>, <pre> and list items."""
+    """Reads a tree into `blocks`. A block has line breaks only for <br>, <pre> and list items.
+
+    within: the note that is read; None: the text of the book.
+    """
 
     def __init__(self, notes: Notes, apparatus: Apparatus, within: "Element | None" = None) -> None:
         self.blocks: list[Block] = [Block("")]
         self._notes, self._apparatus, self._within = notes, apparatus, within
         self._lists: list[int | None] = []  # the last number of each open list; None: it has bullets
-        self._pre = self._code = 0  # open elements
-        self._after: list[Element] = []  # notes that are read when the paragraph ends
+        self._pre = self._code = 0  # number of open elements of these kinds
+        self._after: list[Element] = []  # notes to read at the end of the paragraph
         self._skipped: set[Element] = set()
 
     def read(self, root: "Element") -> None:
@@ -137,7 +129,7 @@ class _Reader:
         self._end_paragraph()
 
     def _is_left_out(self, element: "Element") -> bool:
-        """Whether an element is left out. The notes of its marks are read after the paragraph."""
+        """Whether an element is left out. If notes are wanted, those of its marks are read after the paragraph."""
         tag = local_name(element)
         if tag in UNSEEN or element in self._skipped or element in self._notes.rest:
             return True
@@ -165,7 +157,8 @@ class _Reader:
         return self._is_part_left_out(element, tag, given, named) or self._is_number_of_page(element, tag)
 
     def _is_note_left_out(self, element: "Element") -> bool:
-        if not self._apparatus.notes or element in self._notes.notes:  # it is read after the paragraph of its mark
+        """Whether a note or a group of notes is left out here. A note with a mark is read after the paragraph of its mark."""
+        if not self._apparatus.notes or element in self._notes.notes:
             return True
         return is_group(element) and any(inner in self._notes.notes for inner in element.iter())
 
@@ -193,7 +186,7 @@ class _Reader:
         return bool(self._skipped) and heading.getnext() in self._skipped
 
     def _is_number_of_page(self, element: "Element", tag: str) -> bool:
-        """<a id="page_12">12</a>"""
+        """Whether an element is a page number, such as <a id="page_12">12</a>."""
         name = element.get("id") or element.get("name") or ""
         is_anchor = tag == "a" and not element.get("href") or tag == "span"
         return (
@@ -203,6 +196,7 @@ class _Reader:
         )
 
     def _leave_out_marks(self, marks: "Iterable[Element]") -> None:
+        """Leave out the marks of notes. If notes are wanted, they are read at the end of the paragraph."""
         for mark in marks:
             note = self._notes.marks[mark]
             if note is not None and self._apparatus.notes and note not in self._after and self._within is None:
@@ -232,7 +226,7 @@ class _Reader:
         return False
 
     def _raised(self, element: "Element") -> bool:
-        """Handle <sup>: the mark of a note, or a power such as m<sup>2</sup>. Returns as `_as_text`."""
+        """Handle <sup>: the mark of a note, or a power such as m<sup>2</sup>. Returns the same as `_as_text`."""
         text = text_of(element)
         marks = [inner for inner in element.iter("a") if inner in self._notes.marks]
         if marks and MARK.fullmatch(text) or marks and BRACKETED.fullmatch(text):
@@ -332,7 +326,7 @@ def _is_listing(pre: "Element") -> bool:
 
 
 def _is_permalink(link: "Element") -> bool:
-    """Whether a link leads to itself: a paragraph number or sign whose address others can copy."""
+    """Whether a link leads to its own place, such as a paragraph number or a sign for copying the address."""
     name = link.get("href", "").partition("#")[2]
     if not name or not link.get("href", "").startswith("#") or not PERMALINK.fullmatch(text_of(link)):
         return False
@@ -366,7 +360,7 @@ def _is_too_long(element: "Element", given: set[str]) -> bool:
 
 
 def finished(blocks: Iterable[Block]) -> list[Block]:
-    """The blocks with text, in its final form."""
+    """The blocks that have text, with spaces, table gaps and marks in their final form."""
     found: list[Block] = []
     ids: list[str] = []
     for block in blocks:

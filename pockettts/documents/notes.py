@@ -1,8 +1,8 @@
 """Find the notes of a book and their marks in the text.
 
 Many books only link the mark to the note, without epub:type, without a class and without a link back. Such a note is recognized by its
-mark, which is raised, in brackets or a sign, and by its own first characters, which repeat the mark. A block that other links or the table
-of contents lead to is not a note: it may be a chapter.
+mark, which is raised, in brackets or a sign, and by its own first characters, which repeat the mark. A block is not a note if other links
+or the table of contents also lead to it: it may be a chapter. markup.py leaves the notes out, or reads them after their paragraphs.
 
 Source: EPUB 3 Structural Semantics Vocabulary, DPUB-ARIA 1.1 (W3C).
 """
@@ -42,8 +42,8 @@ TITLE = re.compile(
     re.I,
 )
 NOTE_NAME = re.compile(r"(?:notes?|fn|ftn|edn)(?![a-z])|\A[ne][-_.]?\d", re.I)  # an id or a class
-MAX_WORDS = 1000  # of a note that only its mark and its first characters show
-MAX_MORE = 5  # blocks that continue a note
+MAX_WORDS = 1000  # of a note that is recognized only by its mark and its first characters
+MAX_MORE = 5  # blocks that continue a note in a list of notes
 MAX_LISTED = 500  # blocks between a heading and a note
 
 
@@ -58,7 +58,7 @@ class Notes:
         marks: the marks, each with its note; None: the note is missing.
         notes: the notes that have a mark.
         more: the blocks that continue a note in a list of notes.
-        rest: these blocks, and the headings of such lists.
+        rest: the blocks in `more`, and the headings of lists of notes.
     """
 
     def __init__(self, pages: "Mapping[str, Element]", listed: Iterable[tuple[str, str]] = ()) -> None:
@@ -92,6 +92,7 @@ class Notes:
     # --- marks -----------------------------------------------------------------------------------------------------------
 
     def _look_at(self, link: "Element", target: tuple[str, str]) -> None:
+        """Decide whether a link is a mark, or may be one."""
         is_named = bool(kinds(link) & {"noteref", "annoref"} or classes(link) & REFERENCE_CLASSES)
         text = text_of(link)
         if not is_named and (not MARK.fullmatch(text) or _is_first(link)):
@@ -117,7 +118,7 @@ class Notes:
             self._others.add(block)
 
     def _block_at(self, target: "Element", link: "Element | None") -> "Element | None":
-        """The block of a target, which may be a note; None if it can't be one. An empty element stands for the block after it."""
+        """The block around a link's target if it may be a note; else None. An empty target stands for the block after it."""
         element: Element | None = target
         while element is not None and local_name(element) not in HOLDERS | HEADINGS.keys() | {"dt", "body"}:
             if _is_empty(element) and (parent := element.getparent()) is not None and _holds_blocks(parent):
@@ -144,6 +145,7 @@ class Notes:
         return element
 
     def _links_back(self, note: "Element", link: "Element") -> bool:
+        """Whether a block has a link to the mark `link` or to an element around it, and more text than this link."""
         near: set[Element] = {link, *link.iter()}
         around: Element | None = link
         for _ in range(3):
@@ -162,7 +164,7 @@ class Notes:
     # --- notes without a sign of their own -----------------------------------------------------------------------------------
 
     def _find_plain_notes(self) -> None:
-        """Find the notes that only their marks and first characters show."""
+        """Find the notes that are recognized only by their marks and first characters."""
         self._targets = set(self._unsure.values()) | self.notes
         for link, block in self._unsure.items():
             if block in self.notes:
@@ -188,7 +190,7 @@ class Notes:
         return block if is_labelled and (is_bracketed or is_attached) and self._share_of_targets(block) >= 0.5 else None
 
     def _share_of_targets(self, block: "Element") -> float:
-        """How many of the numbered blocks beside a block are targets of marks too. In a list that is not of notes, most are not."""
+        """The share of the numbered siblings of a block that are targets of marks. It is low in a list of anything but notes."""
         parent = block.getparent()
         if parent is None:
             return 1.0
@@ -214,7 +216,7 @@ class Notes:
                     self._read_list(element)
 
     def _read_list(self, heading: "Element") -> None:
-        """Record the parts of the list after a heading, if it holds notes only."""
+        """Record the parts of the list after a heading, if it has only notes."""
         level = HEADINGS.get(local_name(heading), 0)
         top = heading
         while (parent := top.getparent()) is not None and text_of(parent) == text_of(top):
@@ -288,7 +290,7 @@ def number_of_first(numbered: "Element") -> int:
 
 
 def _is_titled(block: "Element") -> bool:
-    """Whether the last heading before a block says that notes follow."""
+    """Whether the last heading before a block is the title of a list of notes."""
     element: Element | None = block
     for _ in range(3):
         if element is None:

@@ -30,7 +30,7 @@ def read_pdf(name: str, content: bytes, max_bytes: int) -> Pdf:
     """Read a PDF. A page that can't be read is skipped, with a warning.
 
     Raises:
-        TextError: it is damaged or protected, or has no text or more than `max_bytes` of text.
+        TextError: it is damaged or protected, has no text, or has more than `max_bytes` of text.
     """
     from pypdf import PdfReader
 
@@ -50,7 +50,7 @@ def read_pdf(name: str, content: bytes, max_bytes: int) -> Pdf:
     if sum(map(len, pages)) > max_bytes:
         raise TextError(f"{name} has more than {max_bytes >> 20} MB of text: give a part of it")
     if not any(page.strip() for page in pages):
-        raise TextError(f"{name} has no text: its pages are pictures, which need text recognition first")
+        raise TextError(f"{name} has no text: its pages are pictures; run text recognition (OCR) first")
     pages = _without_edges(pages)
     pdf.chapters = _split_at_outline(pages, outline) if len(outline) > 1 else split_chapters(_join_pages(pages))
     return pdf

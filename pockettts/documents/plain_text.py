@@ -15,7 +15,7 @@ HEADING = re.compile(
     rf"(?:(?:{NAMES})\s+[\w-]+(?:\s*[.:\u2013\u2014-].{{0,80}})?|\d{{1,3}}\.\s+(?:{NAMES})|{SINGLE})\s*[.:]?", re.I
 )
 NUMBER = re.compile(r"(?:\d{1,3}|[IVXLC]{1,8})\.?")
-# The lines around a text of Project Gutenberg. Its license is before the first and after the last.
+# The lines around a text of Project Gutenberg. The license is before the first of them and after the second.
 _MARKED = r"OF (?:THE|THIS) PROJECT GUTENBERG(?:[^*\n]|\n(?!\s*\n)){0,300}(?:\*\*\*)?"
 LICENSE_ENDS = re.compile(rf"^[ \t]*\*\*\* ?START {_MARKED}", re.M)
 LICENSE_STARTS = re.compile(

@@ -1,8 +1,8 @@
 """Documents: files of any kind as chapters of plain text.
 
-Kinds: .txt, .md, .html, .epub, .srt and .vtt; with extras .pdf and .docx. The kind is recognized by the content of a file. The name is only
-used to tell plain text from Markdown and from fragments of HTML. markup.py makes blocks of text; each becomes a line, as
-reading/pauses.py expects it.
+Kinds: .txt, .md, .html, .epub, .srt and .vtt; with extras .pdf and .docx. The kind is recognized by the content of a file. The name is used
+only to distinguish plain text, Markdown and fragments of HTML. The parsers return blocks; each becomes a paragraph between blank lines,
+as reading/pauses.py expects.
 """
 
 import logging
@@ -27,7 +27,7 @@ MAX_ARCHIVE = 1 << 30  # of a file with pictures
 MARKDOWN = (".md", ".markdown", ".mkd", ".mdown")
 HTML = (".html", ".htm", ".xhtml", ".xht")
 SUFFIXES = (".txt", *MARKDOWN, *HTML, ".epub", ".pdf", ".docx", ".srt", ".vtt")
-# Extensions of files that can't be read as a document. A single word that ends in one is meant as a file.
+# Extensions of files that can't be read as a document. A single word with such an extension is taken as a file name, not as a text.
 OTHER_SUFFIXES = (
     ".azw", ".azw3", ".djvu", ".doc", ".fb2", ".flac", ".gif", ".gz", ".jpeg", ".jpg", ".m4a", ".m4b", ".mkv", ".mobi", ".mp3", ".mp4",
     ".odt", ".ogg", ".opus", ".png", ".rtf", ".tar", ".wav", ".webm", ".webp", ".xlsx", ".zip",
@@ -45,17 +45,8 @@ FOREIGN = {
     b"wOF": "a font", b"\0\1\0\0": "a font", b"OTTO": "a font", b"TPZ": "a Kindle book", b"\xeaDRMION": "a protected Kindle book",
     b"BM": "an image", b"AMIGA": "a disk image",
 }  # fmt: skip
-SHORT_MAGIC = {
-    b"MZ",
-    b"BM",
-    b"ID3",
-    b"RIFF",
-    b"BZh",
-    b"TPZ",
-    b"wOF",
-    b"FORM",
-    b"caff",
-}  # text may begin like this too, so control characters must follow
+# A text may begin like these, so control characters must follow.
+SHORT_MAGIC = {b"MZ", b"BM", b"ID3", b"RIFF", b"BZh", b"TPZ", b"wOF", b"FORM", b"caff"}
 ARCHIVES = {  # kinds of ZIP archives, by a file or a folder in them
     "word/": "a Word document", "xl/": "an Excel file", "ppt/": "a PowerPoint file",
     "AndroidManifest.xml": "an Android app", "META-INF/MANIFEST.MF": "a Java archive", "content.xml": "an OpenDocument file",
@@ -64,7 +55,7 @@ WORD = "word/document.xml"  # the text of a Word document
 BINARY = {  # kinds of files that are not text, by their extension
     ".epub": "an EPUB", ".docx": "a Word document", ".pdf": "a PDF file", ".odt": "an OpenDocument file", ".zip": "a ZIP archive",
 }  # fmt: skip
-MAX_BEFORE = 3  # words before the heading of a chapter that belong to it
+MAX_BEFORE = 3  # words, such as a number, that may precede the heading of a chapter on its page
 BLOCK_TAGS = r"<(?:h[1-6]|p|div|section|article|main|table|ul|ol|head|title|meta|body|header|blockquote|center|!--)\b"
 
 if TYPE_CHECKING:
@@ -149,7 +140,7 @@ def _name(source: str | Path | int) -> str:
 
 
 def _bytes(source: str | Path | int) -> bytes:
-    """The content of a file. Of plain text, at most one byte more than the limit; archives may be larger, since they have pictures."""
+    """The content of a file: at most MAX_BYTES + 1 bytes of a text; more of an archive or a PDF, since they have pictures."""
     with open(source, "rb", closefd=source != 0) as file:
         content = file.read(MAX_BYTES + 1)
         return (
@@ -161,7 +152,7 @@ def decoded(content: bytes, name: str) -> str:
     """UTF-8 as text, without a byte order mark.
 
     Args:
-        name: of the source, for messages.
+        name: the name of the source, for messages.
 
     Raises:
         TextError: it is not UTF-8, or too long.
@@ -179,18 +170,13 @@ class _Parser:
     """Recognizes the kind of a file by its content, and reads it.
 
     Args:
-        suffix: of the file's name, in small letters.
-        is_strict: text must be UTF-8 or UTF-16. Only files may be in an old encoding, not pipes.
+        suffix: the extension of the file, in lower case.
+        is_strict: text must be UTF-8 or UTF-16. This is for pipes; only files may be in an older encoding.
     """
 
     def __init__(self, content: bytes, name: str, suffix: str, apparatus: Apparatus, is_strict: bool) -> None:
-        self.content, self.name, self.suffix, self.apparatus, self.is_strict = (
-            content,
-            name,
-            suffix,
-            apparatus,
-            is_strict,
-        )
+        self.content, self.name, self.suffix = content, name, suffix
+        self.apparatus, self.is_strict = apparatus, is_strict
 
     def document(self) -> Document:
         content = self.content
@@ -214,7 +200,7 @@ class _Parser:
     # --- kinds -------------------------------------------------------------------------------------------------------------
 
     def _damaged(self) -> TextError:
-        """The error for a file whose content is not what its extension says, or an archive of which nothing can be read."""
+        """The error for a file whose content does not match its extension, or an unreadable archive."""
         kind = BINARY.get(self.suffix)
         fault = f"its content is not that of {kind}" if self.content else "it is an empty file"
         what = f"is damaged: {fault};" if kind else "is a damaged ZIP archive:"
@@ -343,7 +329,7 @@ class _Parser:
 
 
 def _looks_like_markdown(text: str) -> bool:
-    """Whether a text has at least two Markdown headings between blank lines, unlike scripts with comments."""
+    """Whether a text has at least two Markdown headings between blank lines. Comments of scripts look different."""
     if text.startswith("#!"):
         return False
     headings = re.findall(r"(?m)(?:\A|^[ \t]*\r?\n)#{1,6} \S.*$(?=\r?\n[ \t]*\r?$)", text[:200_000])
@@ -365,8 +351,8 @@ def _at_headings(blocks: list[Block]) -> list[Chapter]:
 def _chapters_of_book(book: "Book") -> list[Chapter]:
     """The chapters of an EPUB. They start where its table of contents says, and at pages that start with a heading.
 
-    An entry that leads into a page starts a chapter only if it is of the first levels. Without a table of contents, a page without a
-    heading continues the last chapter. If at most one page has headings, the book is split at its headings instead.
+    An entry that links into the middle of a page starts a chapter only if its depth is small (see `_listed_titles`). Without a table of
+    contents, a page without a heading continues the last chapter. If at most one page has headings, the book is split at its headings instead.
     """
     blocks = _without_license([block for page in book.pages for block in page.blocks])
     kept = set(map(id, blocks))
@@ -381,7 +367,7 @@ def _chapters_of_book(book: "Book") -> list[Chapter]:
     for block in blocks:
         first_page = firsts.get(id(block))
         listed = titles.get(id(block))
-        heading = _heading_near_start(first_page.blocks) if first_page else None
+        heading = _first_heading(first_page.blocks) if first_page else None
         if heading is not None and heading is not block and id(heading) in titles:
             heading = None  # the chapter starts at the heading
         if listed is not None or heading is not None and (not titles or heading.level < 3):
@@ -431,8 +417,8 @@ def _is_at_start(block: Block, blocks: list[Block]) -> bool:
     return block.level > 0 and words <= MAX_BEFORE and not any(other.level for other in before)
 
 
-def _heading_near_start(blocks: list[Block]) -> Block | None:
-    """The first heading of a page."""
+def _first_heading(blocks: list[Block]) -> Block | None:
+    """The first heading among the blocks of a page."""
     return next((block for block in blocks if block.level), None)
 
 
@@ -442,7 +428,9 @@ def _title(block: Block) -> str:
 
 def _need(module: str, extra: str, name: str) -> None:
     if not find_spec(module):
-        raise TextError(f"{name}: reading this kind needs a package that is not here: pip install 'pockettts[{extra}]'")
+        raise TextError(
+            f"{name}: reading this kind needs a package that is not installed: pip install 'pockettts[{extra}]'"
+        )
 
 
 def _text(blocks: Iterable[Block]) -> str:

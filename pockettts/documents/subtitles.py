@@ -26,7 +26,7 @@ def is_subtitles(text: str) -> bool:
 
 
 def read_cues(text: str, name: str) -> list[Cue]:
-    """The cues of subtitles that have text, by start. Raises TextError if there are none."""
+    """The cues that have text, sorted by start. name: the file, for messages. Raises TextError if there are none."""
     from html import unescape  # a slow import that few texts need
 
     text = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element as Element  # lxml itself is imported by who reads such a file
+    from lxml.etree import _Element as Element  # lxml is imported only when such a file is read
 
 MAX_TAGS = 500_000  # of a page; the longest novels have some 50,000
 MAX_DEPTH = 2048  # of nested elements; libxml2's limit
@@ -31,7 +31,6 @@ RAW = {
     "xmp",
 }  # elements whose content has no tags
 
-
 _LONG_TAG = re.compile(r"<([A-Za-z][\w:-]*)\s[^<>]{2000,}>")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
 _ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]{1,40})\s+(?:"([^"&%<]{0,200})"|'([^'&%<]{0,200})')\s*>""")
@@ -43,7 +42,7 @@ logger = logging.getLogger("pockettts")
 
 
 def parse(page: str, warn: Callable[[str], None] = logger.warning) -> "Element":
-    """Parse a page. Returns the root of its tree, without comments. warn: called with a line about lost text.
+    """Parse a page. Returns the root of its tree, without comments. warn: called with a one-line message about lost text.
 
     Raises:
         ValueError: the page has more than MAX_TAGS tags.
@@ -136,6 +135,7 @@ def kinds(element: "Element") -> set[str]:
 
 
 def classes(element: "Element") -> set[str]:
+    """The classes of an element, in lower case."""
     return set(element.get("class", "").lower().split())
 
 
