@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, embedsignature=True
-"""All kernels of the engine.
+"""All kernels.
 
 Arrays are float32 and C-contiguous unless stated otherwise, with time first and channels last: x [T, C]. A result is a new array and
 shares no memory with an argument. A matrix product has T rows, K inputs and N outputs. H is the number of heads, H_kv the number of
@@ -489,7 +489,7 @@ cdef inline long product_cost(const Product *p) noexcept nogil:
 
 
 cdef inline long split(Product *p, int threads) noexcept nogil:
-    """Split the product into blocks, if possible equally many for each thread; returns the number of blocks.
+    """Split the product into blocks, if possible the same number for each thread; returns the number of blocks.
 
     One row is bound by reading the weights: a block is one thread's share of adjacent panels. With more rows a block is one panel, and
     is also split by rows if there are few panels. With 64 rows or more and few weights a block is some rows of all panels, so that a
@@ -807,7 +807,7 @@ def attention(float[:, ::1] qkv, list streams, const float[:, :, ::1] rope, long
 def attention_weights(const float[:, ::1] qkv, const float[:, :, ::1] keys, long end, long head, long start, long stop):
     """Attention weights of one head for the last row, at positions start .. stop out of `end`: float32 [stop - start].
 
-    qkv, keys: as `attention` without a context left them. These are the weights that it multiplied the values by.
+    qkv, keys: as they are after a call of `attention` without a context, which used the same weights.
     Raises ValueError if shapes do not match.
     """
     cdef long H_kv = keys.shape[0], D = keys.shape[2]
@@ -886,7 +886,7 @@ def convolve(const float[:, ::1] x, float[:, ::1] history, Matrix w, const float
 
         y[t] = sum over j < width of w[:, j] inputs[t stride + j dilation] + bias + add[t],  inputs = history, then elu(x)
 
-    x [T, C]; history [(width - 1) dilation + 1 - stride, C]: the inputs before x (their ELU), overwritten with the last inputs;
+    x [T, C]; history [(width - 1) dilation + 1 - stride, C]: the inputs before x (with `elu`, their ELU), overwritten with the last ones;
     w [N, width C]; bias [N]; add [T / stride, N]. Without dilation the inputs of an output are width * C consecutive floats, so there
     is no im2col: the rows of the matrix product overlap. Raises ValueError if shapes do not match.
     """

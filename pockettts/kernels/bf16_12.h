@@ -120,8 +120,8 @@ static void compress_panel(const uint32_t *words, long K, uint32_t *panel, uint3
     }
 }
 
-/* Whether the exceptions of a panel are valid: k ascending and below K, and all within `room` words from the start of the panel. The
- * panel may come from an untrusted file. */
+/* Check the exceptions of a panel, which may come from an untrusted file: k must ascend and be below K, and all records must be within
+ * `room` words from the start of the panel. */
 static int exceptions_valid(const uint32_t *panel, long room, long K) {
     long at = panel[4], last = -1;
     for (; at < room && panel[at] != NO_ROW; last = panel[at], at += ESCAPE)

@@ -357,7 +357,7 @@ DEFINE_PANELS(panels_f32, tile_f32, NR * 4)
 DEFINE_PANELS(panels_bf16, tile_bf16, NR * 2)
 DEFINE_PANELS(panels_int8, tile_int8, NR * 4)
 
-/* Up to 3 rows read the compressed weights. For more rows the panel is decompressed first, unless malloc fails. */
+/* Up to 3 rows are multiplied with the compressed weights. For more rows the panel is decompressed first, unless malloc fails. */
 DEFINE_TILE(tile_bf16_12, 1, 1)
 DEFINE_TILE(tile_bf16_12, 2, 1)
 DEFINE_TILE(tile_bf16_12, 3, 1)

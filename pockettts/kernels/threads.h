@@ -32,7 +32,7 @@
 
 typedef struct {
     int size;          /* threads wanted */
-    int missing;       /* threads of these that are not used at present */
+    int missing;       /* threads of these that are not used now, since helpers were late */
     double pace;       /* usual seconds per unit of work; 0: not known yet */
     double hold;       /* seconds from a late region to the next try with one thread more */
     double next_try, last_try; /* times of these tries */
