@@ -23,10 +23,11 @@ from pockettts import TTSModel, __version__, cli
 from pockettts.cli import generate
 from pockettts.cli.progress import Progress
 from pockettts.config.load import DEFAULT_MODEL, load_config, model_names
+from pockettts.options import NUMBERS
 from pockettts.voices.state import read_voice
 
 ROOT = Path(pockettts.__file__).parents[1]  # where the package under test is, installed or not
-NUMBERS_AS_OPTIONS = ["--" + name.replace("_", "-") for name in generate.NUMBERS]
+NUMBERS_AS_OPTIONS = ["--" + name.replace("_", "-") for name in NUMBERS]
 LONG = "One sentence after the other, so that there is something to do for a while. " * 400
 
 

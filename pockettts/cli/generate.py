@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import OptionError, TextError
+from ..options import NUMBERS
 from ..sound import formats
 from ..storage.files import descriptor_of, is_stream
 from . import books
@@ -49,20 +50,6 @@ GREETINGS = {
     "dutch": "Hallo! Ik ben Pocket TTS, een kleine stem voor elke computer.",
 }
 OUTPUT = "output.wav"
-NUMBERS = (
-    "temperature",
-    "lsd_decode_steps",
-    "eos_threshold",
-    "noise_clamp",
-    "frames_after_eos",
-    "max_tokens",
-    "gap",
-    "speed",
-    "loudness",
-    "volume",
-    "seed",
-    "threads",
-)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..tts import TTSModel
 
-NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "threads")
+NUMERIC_OPTIONS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "threads")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add_precision(parser)
     add_cache_option(parser)
-    add_numbers(parser, *NUMBERS)
+    add_numbers(parser, *NUMERIC_OPTIONS)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     from ..tts import TTSModel
 
     config = config_of(args, partial(check_voice, args))
-    numbers = {number: getattr(args, number) for number in NUMBERS}
+    numbers = {number: getattr(args, number) for number in NUMERIC_OPTIONS}
     model = TTSModel.load(config=config, precision=args.precision, cache=args.cache, **numbers)
     server(model, args.voice or model.default_voice).run("stdio")
 

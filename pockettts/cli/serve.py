@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..config.schema import Config
     from ..server.models import Source
 
-NUMBERS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "loudness", "volume", "threads")
+NUMERIC_OPTIONS = ("temperature", "lsd_decode_steps", "eos_threshold", "noise_clamp", "loudness", "volume", "threads")
 SETTINGS = (
     "host", "port", "zeroconf", "voice", "max_streams", "max_queue", "max_models", "max_text", "max_seconds", "drain_seconds",
     "remote_voices", "allow_uploads", "max_uploaded",
@@ -69,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_models(parser)
     add_precision(parser)
     add_reading_options(parser)
-    add_numbers(parser, *NUMBERS)
+    add_numbers(parser, *NUMERIC_OPTIONS)
     _add(parser, Number("max-streams", int, 1, 256, "texts that are spoken at once"), 8)
     _add(parser, Number("max-queue", int, 0, 1000, "texts that wait for a place; more than that get 503"), 32)
     parser.add_argument(
@@ -240,7 +240,7 @@ def _source(config: "Config", args: argparse.Namespace) -> "Source":
     from ..server.models import Source
     from ..tts import TTSModel, default_options
 
-    numbers = {option: getattr(args, option) for option in (*NUMBERS, "verbatim", "lexicon", "emoji")}
+    numbers = {option: getattr(args, option) for option in (*NUMERIC_OPTIONS, "verbatim", "lexicon", "emoji")}
     options = {name: value for name, value in numbers.items() if name != "threads"}
 
     def load() -> TTSModel:
