@@ -66,7 +66,7 @@ print(*[name for name in numpy.__cpu_dispatch__ if numpy.__cpu_features__.get(na
 
 
 def test_the_samples_do_not_depend_on_the_instructions_that_numpy_uses():
-    """A cluster may have machines with several CPUs. NumPy's float32 cosines, for example, differ between AVX2 and AVX-512."""
+    """So that CPUs with the same build of the kernels give the same bytes. NumPy's float32 cosines, for example, depend on the CPU."""
 
     def python(program, **environment):
         return subprocess.run(
