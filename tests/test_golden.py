@@ -4,6 +4,8 @@
 `make parity` measures them with models of real sizes.
 """
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +48,33 @@ def test_eos_is_ignored_in_the_first_frames(tiny_model):
     prompt = np.load(tiny_model.parent / "dump.npz")["prompt"]
     assert len(model.generate("Yes", prompt)) == (6 + 5) * 1920  # six frames, and the five after EOS of a short text
     assert len(model.generate("Yes", prompt, frames_after_eos=0)) == 6 * 1920
+
+
+SPEAK = """
+import sys
+from pockettts import TTSModel
+model = TTSModel.load("mini", temperature=0.3)
+sys.stdout.buffer.write(model.generate("Yes, it is.", "heart", seed=1).tobytes())
+"""
+DISPATCHED = """
+try:
+    from numpy._core import _multiarray_umath as numpy
+except ImportError:
+    from numpy.core import _multiarray_umath as numpy
+print(*[name for name in numpy.__cpu_dispatch__ if numpy.__cpu_features__.get(name)])
+"""
+
+
+def test_the_samples_do_not_depend_on_the_instructions_that_numpy_uses():
+    """So that CPUs with the same build of the kernels give the same bytes. NumPy's float32 cosines, for example, depend on the CPU."""
+
+    def python(program, **environment):
+        return subprocess.run(
+            [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, check=True
+        ).stdout
+
+    features = python(DISPATCHED).decode().strip()
+    assert python(SPEAK) == python(SPEAK, NPY_DISABLE_CPU_FEATURES=features)
 
 
 def test_the_golden_files_are_small():

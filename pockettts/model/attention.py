@@ -79,7 +79,8 @@ class Rope:
     """The cosines and sines of rotary positions (arXiv 2104.09864), in a table that grows with the longest sequence."""
 
     def __init__(self, dim: int, max_period: float) -> None:
-        # Round to float32 at each step, as the reference does: at position 1,000, one ulp in a frequency is audible.
+        # Round to float32 at each step, as the reference does: at position 1,000, one ulp in a frequency is audible. Functions are computed
+        # in float64, since NumPy's results in float32 depend on the CPU.
         exponents = np.arange(dim // 2, dtype=np.float32) * np.float32(-math.log(max_period) * 2 / dim)
         self.frequencies = np.exp(exponents.astype(np.float64)).astype(np.float32)
         self.table = np.empty((2, 0, dim // 2), np.float32)
@@ -89,8 +90,8 @@ class Rope:
         table = self.table  # another thread may replace it with a longer one
         if n > table.shape[1]:
             positions = np.arange(max(2 * table.shape[1], n, 512), dtype=np.float32)
-            angles = positions[:, None] * self.frequencies
-            self.table = table = np.stack([np.cos(angles), np.sin(angles)])
+            angles = (positions[:, None] * self.frequencies).astype(np.float64)
+            self.table = table = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
         return table
 
 

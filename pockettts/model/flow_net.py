@@ -20,8 +20,8 @@ class TimestepEmbedder:
         self.alpha = w.vector("mlp.3.alpha", dim)
 
     def __call__(self, t: float) -> np.ndarray:
-        args = np.float32(t) * self.freqs
-        x = np.concatenate([np.cos(args), np.sin(args)])[None]  # [1, 256]
+        args = (np.float32(t) * self.freqs).astype(np.float64)  # NumPy's cosines in float32 depend on the CPU
+        x = np.concatenate([np.cos(args), np.sin(args)])[None].astype(np.float32)  # [1, 256]
         x = self.mlp_2(self.mlp_0(x, activation="silu"))  # [1, dim]
         # The reference calls this RMSNorm, but it divides by the unbiased standard deviation, and does not subtract the mean.
         variance = np.var(x, axis=-1, ddof=1, keepdims=True, dtype=np.float32)
