@@ -19,7 +19,9 @@ logger = logging.getLogger("pockettts")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     text = parser.add_mutually_exclusive_group()
-    text.add_argument("words", nargs="?", metavar="TEXT", help="a text, or the name of a file; without it, stdin is read")
+    text.add_argument(
+        "words", nargs="?", metavar="TEXT", help="a text, or the name of a file; without it, stdin is read"
+    )
     text.add_argument("-t", "--text", help="the same")
     text.add_argument("-f", "--file", help="a file, as for `pockettts generate`; `-` is stdin")
     parser.add_argument(

@@ -421,9 +421,7 @@ def from_markdown(text: str, apparatus: Apparatus = TEXT_ONLY) -> tuple[list[Blo
         text = text if about is None else text[front.end() :]
     if text.count("[") + text.count("`") + text.count("<") > MAX_TAGS:
         raise ValueError("it has too many marks of Markdown")
-    text = "\n".join(
-        line.replace("[", r"\[") if line.count("[") > MAX_BRACKETS else line for line in text.split("\n")
-    )
+    text = "\n".join(line.replace("[", r"\[") if line.count("[") > MAX_BRACKETS else line for line in text.split("\n"))
     markdown = (
         MarkdownIt("commonmark", {"html": True, "maxNesting": MAX_NESTING})
         .enable(["table", "strikethrough"])
