@@ -621,6 +621,24 @@ def test_a_path_is_read(run, options, inputs):
 
 
 @pytest.mark.parametrize(
+    "word, code, words",
+    [
+        ("docs/one.txt", 0, "Hello.\n"),
+        ("./README", 0, "Hello.\n"),
+        ("books", 0, "books\n"),
+        ("Dr. Who", 0, "Doctor Who\n"),
+        ("song.mp3", 1, "song.mp3 is an MP3 file"),
+        ("missing.epub", 2, "missing.epub does not exist"),
+        ("docs/", 1, "can't read docs/"),
+    ],
+)
+def test_normalize_takes_the_same_paths(run, inputs, word, code, words):
+    got, out, err = run("normalize", word, stdin=b"from stdin")
+    assert got == code and words in (err if code else out.decode())
+    assert not (code and out)
+
+
+@pytest.mark.parametrize(
     "argv, near",
     [
         (["normalise"], "normalize"),

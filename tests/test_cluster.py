@@ -118,6 +118,15 @@ def test_the_command_gives_the_bytes_of_one_machine(run, options, here, machines
     assert (here / "c.flac").read_bytes() == (here / "near" / "a.flac").read_bytes()
 
 
+@pytest.mark.parametrize("address", ["nothing://host:1", "", "tcp://127.0.0.1", "tcp://127.0.0.1:1"])
+def test_without_a_scheduler_nothing_else_is_reported(run, here, monkeypatch, address):  # noqa: F811
+    monkeypatch.setattr(cluster, "CONNECT", 0.5)
+    Path("a.txt").write_text("Hello.")
+    code, out, err = run("a.txt", "-o", "a.wav", "--dask", address)  # the model mini: tests have no network
+    assert code == 2 and not out and f"--dask {address}: no scheduler there" in err
+    assert_one_line(err)
+
+
 def test_workers_crash_hang_and_join_late(setup, machines):
     """No chunk is lost or duplicated, and the order is kept."""
     items = orders(30)

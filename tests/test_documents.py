@@ -1,6 +1,7 @@
 """Text files, Markdown and EPUB as chapters of plain text."""
 
 import re
+import time
 import zipfile
 
 import pytest
@@ -232,6 +233,22 @@ def test_deeply_nested_markdown_is_read():
     assert [block.text for block in from_markdown(quotes)[0]] == [f"Level {depth}." for depth in range(1, 60)]
     items = "\n".join("  " * depth + f"- Level {depth}." for depth in range(40))
     assert [block.text for block in from_markdown(items)[0]] == [f"- Level {depth}." for depth in range(40)]
+
+
+@pytest.mark.parametrize("mark", ["[", "![", "[^", "^[", "[a "])
+def test_unclosed_brackets_in_markdown_take_linear_time(mark):
+    def parse_seconds(count):
+        start = time.process_time()
+        (block,) = from_markdown(mark * count)[0]
+        assert block.text == (mark * count).strip()
+        return time.process_time() - start
+
+    parse_seconds(10)  # imports
+    assert parse_seconds(20_000) < 10  # quadratic time: minutes for "[^"
+
+
+def test_links_and_emphasis_in_each_other_are_read_in_markdown():
+    assert from_markdown("[**_~~a~~ b_** *c **d `e`* f** g](h) i")[0][0].text == "a b c d e f g i"
 
 
 def test_a_word_document_that_is_too_large_is_refused(tmp_path, monkeypatch):

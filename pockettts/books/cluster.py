@@ -63,6 +63,29 @@ class _Ticket:
     futures: dict[str, Any] = field(default_factory=dict)
 
 
+def check_scheduler(address: str) -> None:
+    """Raise OptionError if the extra is not installed, or if there is no scheduler at this address."""
+    _connected(address, CONNECT).close(timeout=2)
+
+
+def _connected(address: str, timeout: float) -> Any:
+    """A client of a scheduler. Raises OptionError."""
+    if not find_spec("distributed"):
+        raise OptionError("--dask needs a package that is not installed: pip install 'pockettts[dask]'")
+    from distributed import Client
+    from distributed.comm.addressing import resolve_address
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are reported here
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    try:
+        resolve_address(address)  # a client of an invalid address hangs when it is deleted
+        return Client(address, timeout=timeout, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, ImportError, TimeoutError) as error:
+        raise OptionError(
+            f"--dask {address}: no scheduler there ({str(error)[:80] or type(error).__name__}): start one with `dask scheduler`"
+        ) from None
+
+
 class Cluster:
     """Speak orders on a Dask cluster. Implements `Backend`.
 
@@ -84,8 +107,6 @@ class Cluster:
         patience: float = PATIENCE,
         reconnect: float = RECONNECT,
     ) -> None:
-        if not find_spec("distributed"):
-            raise OptionError("--dask needs a package that is not installed: pip install 'pockettts[dask]'")
         self.setup, self._files = _portable(setup)
         self.address, self.reconnect = address, reconnect
         self.first_patience, self.patience = first_patience, patience
@@ -244,16 +265,7 @@ class Cluster:
     # --- the cluster ---------------------------------------------------------------------------------------------------------
 
     def _connect(self, timeout: float) -> None:
-        from distributed import Client
-
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are reported here
-        logging.getLogger("tornado").setLevel(logging.CRITICAL)
-        try:
-            self._client = Client(self.address, timeout=timeout, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError, ImportError, TimeoutError) as error:
-            raise OptionError(
-                f"--dask {self.address}: no scheduler there ({str(error)[:80] or type(error).__name__}): start one with `dask scheduler`"
-            ) from None
+        self._client = _connected(self.address, timeout)
         if self._files:
             from .worker import VoicesPlugin
 

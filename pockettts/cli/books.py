@@ -218,7 +218,10 @@ class Voices:
 
 
 def check(args: argparse.Namespace, config: "Config") -> None:
-    """Raise OptionError, AudioError or VoiceError for options whose values are invalid. Makes the folder of --output-dir."""
+    """Raise OptionError, AudioError or VoiceError for options whose values are invalid. Makes the folder of --output-dir.
+
+    With --dask, it asks whether there is a scheduler.
+    """
     from ..sound.formats import FORMATS
     from ..storage.files import check_place
 
@@ -233,6 +236,10 @@ def check(args: argparse.Namespace, config: "Config") -> None:
             raise OptionError(
                 f"--output-dir {args.directory}: can't write there ({reason}): give another folder"
             ) from None
+    if args.dask is not None:
+        from ..books.cluster import check_scheduler
+
+        check_scheduler(args.dask)
 
 
 def speak_files(

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ logger = logging.getLogger("pockettts")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     text = parser.add_mutually_exclusive_group()
-    text.add_argument("words", nargs="?", metavar="TEXT", help="the text; without it and --file, stdin is read")
+    text.add_argument(
+        "words", nargs="?", metavar="TEXT", help="a text, or the name of a file; without it, stdin is read"
+    )
     text.add_argument("-t", "--text", help="the same")
     text.add_argument("-f", "--file", help="a file, as for `pockettts generate`; `-` is stdin")
     parser.add_argument(
@@ -80,13 +83,29 @@ def _texts(args: argparse.Namespace) -> tuple[list[str], bool]:
     """The texts that are given, chapter by chapter, and whether they are of a document and not of plain text."""
     from ..documents.reader import read_any
 
-    text = args.words if args.text is None else args.text
-    if text in (None, "-"):
-        document = read_any(args.file if args.file not in (None, "-") else 0, apparatus_of(args))
+    text, file = _text_or_file(args)
+    if text is None:
+        document = read_any(0 if file == "-" else file, apparatus_of(args))
         if document.plain is None:
             return [chapter.text for chapter in document.chapters], True
         text = document.plain
     return [re.sub(r"\r\n?", "\n", text).removesuffix("\n")], False
+
+
+def _text_or_file(args: argparse.Namespace) -> tuple[str | None, str]:
+    """The text; or None and a file, "-" for stdin. An argument names a file by the rule of `pockettts generate`.
+
+    Raises OptionError: the file does not exist.
+    """
+    from ..books.batch import expanded, is_path, warn_of_name
+
+    word = args.words
+    if word is not None and is_path(word):
+        return None, word if os.path.isdir(word) else expanded([word])[0]
+    if word is not None and word != "-":
+        warn_of_name(word)
+        return word, "-"
+    return args.text if args.text != "-" else None, args.file or "-"
 
 
 def _chunker(language: str, normalizer: Normalizer | None) -> Callable[[str], Iterator[str]]:

@@ -15,6 +15,7 @@ from .tree import HEADINGS, MAX_TAGS, classes, kinds, local_name, parse, text_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element  # lxml is imported only when such a file is read
+    from markdown_it.rules_core import StateCore
 
 # Elements that start a new block; elements whose text is not read; elements that can be a part such as a table of contents.
 BLOCKS = {
@@ -62,9 +63,11 @@ BRACKETED = re.compile(r"\s*[\[({].*[\])}]\s*")
 IN_TEXT = re.compile(
     r"(?<=[\w.,;:!?\"'\u2019\u201d)\]%])\s?"
     r"\[(?:\d{1,3}(?:\s?[,\u2013\u2014-]\s?\d{1,3})*|[a-z]|[*\u2020\u2021]+|note \d{1,3})\](?![\w(\[:])|"
-    r"[\[{](?:pg|page|p\.)\s*[\divxlc]{1,5}[\]}]|\[\^[^\]\s]+\]|\[illustration\.?\]",
+    r"[\[{](?:pg|page|p\.)\s*[\divxlc]{1,5}[\]}]|\[\^[^\[\]\s]{1,99}\]|\[illustration\.?\]",
     re.I,
 )
+MAX_INLINE_NESTING = 8  # of brackets in a paragraph; the parser tries each unclosed one at each level
+MAX_BRACKETS = 1_000  # in a line; the time for "[^[^[^..." is quadratic in them
 MAX_NESTING = 100  # of quotes and lists in Markdown; two levels for each list. Deeper text is left out.
 ILLUSTRATION = re.compile(r"\[illustration:\s*([^\]]*)\]", re.I)
 SUPERSCRIPT = str.maketrans(
@@ -412,13 +415,20 @@ def from_markdown(text: str, apparatus: Apparatus = TEXT_ONLY) -> tuple[list[Blo
         text = text if about is None else text[front.end() :]
     if text.count("[") + text.count("`") + text.count("<") > MAX_TAGS:
         raise ValueError("it has too many marks of Markdown")
+    text = "\n".join(line.replace("[", r"\[") if line.count("[") > MAX_BRACKETS else line for line in text.split("\n"))
     markdown = (
         MarkdownIt("commonmark", {"html": True, "maxNesting": MAX_NESTING})
         .enable(["table", "strikethrough"])
         .use(footnote_plugin)
     )
+    markdown.core.ruler.before("inline", "inline_nesting", _limit_inline_nesting)
     page = markdown.render(text)
     return (from_html(page, apparatus) if page.strip() else []), about or {}
+
+
+def _limit_inline_nesting(state: "StateCore") -> None:
+    """A rule for the parser: from here on, after the blocks, the limit is that of paragraphs."""
+    state.md.options["maxNesting"] = MAX_INLINE_NESTING
 
 
 def _front_matter(text: str, is_toml: bool) -> dict[str, str] | None:
