@@ -16,6 +16,7 @@ from test_long_text import interrupted
 
 pytest.importorskip("distributed")
 
+from pockettts import ops  # noqa: E402
 from pockettts.books import cluster  # noqa: E402
 from pockettts.books.speaker import Order, Setup, Spoken, ThisMachine  # noqa: E402
 from pockettts.errors import PocketTTSError  # noqa: E402
@@ -169,6 +170,17 @@ def test_a_worker_without_the_package_is_left_out(setup, machines, caplog):
     wait_for(lambda: len(backend._list_workers()) == 2)
     assert spoken(backend, orders(12)) == spoken(ThisMachine(setup), orders(12))
     assert "is not used" in caplog.text
+
+
+@pytest.mark.skipif(ops.ISA == "base", reason="this CPU has no other build of the kernels")
+def test_a_worker_with_other_kernels_is_named_once(setup, machines, caplog):
+    machines.start_worker(POCKETTTS_ISA="base")
+    machines.start_worker(POCKETTTS_ISA="base")
+    backend = cluster.Cluster(setup, machines.address)
+    wait_for(lambda: len(backend._list_workers()) == 2)
+    assert all(isinstance(result, Spoken) for _, result in backend.speak(orders(4)))
+    wait_for(lambda: "has the base kernels" in caplog.text)
+    assert caplog.text.count("has the base kernels") == 1
 
 
 def test_a_config_that_no_worker_has_is_one_error(setup, machines, here, caplog):  # noqa: F811

@@ -22,7 +22,7 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
-from .. import __version__
+from .. import __version__, ops
 from ..errors import OptionError, PocketTTSError
 from .speaker import SENT, Order, Setup, Spoken, WorkerError
 
@@ -310,7 +310,7 @@ class Cluster:
 
     def _check(self, address: str) -> None:
         """Exclude a worker that can't speak. Since it would fail fast, it would get most of the chunks."""
-        from .worker import fault_of_worker, version_of_worker
+        from .worker import fault_of_worker, isa_of_worker, version_of_worker
 
         try:
             version = self._call(address, version_of_worker, __version__)
@@ -324,6 +324,12 @@ class Cluster:
         if fault:
             logger.warning("the worker %s is not used: %s", address, fault)
             self._unfit.add(address)
+        elif (isa := self._call(address, isa_of_worker, ops.ISA)) != ops.ISA:
+            self._log_once(
+                f"isa {isa}",
+                f"the worker {address} has the {isa} kernels and this machine {ops.ISA}: its sound differs in the last bits; "
+                "with the same POCKETTTS_ISA everywhere, the files have the same bytes",
+            )
 
     def _call(self, address: str, function: Callable[..., str], default: str, *given: str) -> Any:
         """Call a function on a worker. Returns its result or its exception, or the default if the worker is gone."""

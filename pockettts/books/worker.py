@@ -15,7 +15,7 @@ from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
-from .. import __version__
+from .. import __version__, ops
 from ..config.load import load_config
 from ..errors import ConfigError, DownloadError, PocketTTSError, WeightsError
 from .speaker import SENT, Order, Setup, Speaker, Spoken, WorkerError
@@ -31,6 +31,11 @@ _thread = ThreadPoolExecutor(1, "pockettts")
 def version_of_worker() -> str:
     """The version of this package on a worker."""
     return __version__
+
+
+def isa_of_worker() -> str:
+    """The build of the kernels that a worker uses."""
+    return ops.ISA
 
 
 def fault_of_worker(model: str) -> str:
