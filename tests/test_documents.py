@@ -466,3 +466,22 @@ def test_the_license_of_project_gutenberg_is_not_read(tmp_path):
     assert whole(read(write(tmp_path / "a.html", f"<!DOCTYPE html><body>{page}"))) == "It was dark."
     about = "I read about Project Gutenberg. END OF THE PROJECT."
     assert whole(read(write(tmp_path / "b.txt", about))) == about
+
+
+@pytest.mark.parametrize("numerals, spoken", [
+    ("I II III IV V", "1 II III IV 5"), ("IX X XI", "IX 10 XI"), ("I. II. V. VI.", "1. II. 5. VI."), ("I V X", "I V X"),
+    ("C D I J V W", "C D I J V W"), ("I MCM", "I MCM"),
+])  # fmt: skip
+def test_roman_headings_that_count_are_numbers(numerals, spoken, tmp_path):
+    """The normalization reads "II" as a number, but a single letter needs its neighbors."""
+    path = tmp_path / "book.md"
+    path.write_text("\n\n".join(f"# {numeral}\n\nThe lamp was lit." for numeral in numerals.split()))
+    chapters = read(path)
+    assert [chapter.text.split("\n")[0] for chapter in chapters] == spoken.split()
+    assert [chapter.title for chapter in chapters] == numerals.split()
+
+
+def test_roman_headings_of_plain_text(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text("The Lamp\n\nI\n\nIt was lit.\n\nII\n\nIt went out.\n")
+    assert read_document(path).plain == "The Lamp\n\n1\n\nIt was lit.\n\nII\n\nIt went out."

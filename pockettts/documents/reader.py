@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import TextError
+from ..reading.roman import roman_value
 from .blocks import TEXT_ONLY, Apparatus, Block
 from .encodings import decode_loosely, decode_page, is_plausible
 from .plain_text import split_chapters, without_license
@@ -56,6 +57,7 @@ BINARY = {  # kinds of files that are not text, by their extension
     ".epub": "an EPUB", ".docx": "a Word document", ".pdf": "a PDF file", ".odt": "an OpenDocument file", ".zip": "a ZIP archive",
 }  # fmt: skip
 MAX_BEFORE = 3  # words, such as a number, that may precede the heading of a chapter on its page
+ROMAN_HEADING = re.compile(r"\s*([IVXLC]{1,8})\.?[ \t]*(?:\n|\Z)")
 BLOCK_TAGS = r"<(?:h[1-6]|p|div|section|article|main|table|ul|ol|head|title|meta|body|header|blockquote|center|!--)\b"
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class Document:
         title, author, language: "" if unknown. The language is a BCP 47 tag.
         cover: an image; b"" if there is none.
         cues: the texts and times of subtitles; empty for other kinds.
-        plain: the unchanged text of a plain text file; None for other kinds.
+        plain: the text of a plain text file, line for line; None for other kinds.
         warnings: one line for each part that was skipped. They have been logged.
     """
 
@@ -127,7 +129,23 @@ def read_any(source: str | Path | int, apparatus: Apparatus = TEXT_ONLY) -> Docu
         document = _Parser(content, name, suffix, apparatus, is_strict=source == 0).document()
     except ValueError as error:  # a single page can't be read; in a book it would be skipped
         raise TextError(f"{name} can't be read: {error}") from None
-    return replace(document, chapters=[chapter for chapter in document.chapters if chapter.text.strip()])
+    chapters = [chapter for chapter in document.chapters if chapter.text.strip()]
+    numbered = _with_numbers(chapters)
+    is_plain_changed = document.plain is not None and numbered != chapters
+    plain = "\n".join(chapter.text for chapter in numbered) if is_plain_changed else document.plain
+    return replace(document, chapters=numbered, plain=plain)
+
+
+def _with_numbers(chapters: list[Chapter]) -> list[Chapter]:
+    """Write the headings I, V, X, L and C as digits in the text if the number before or after is also a heading. Alone they are letters."""
+    numerals = [ROMAN_HEADING.match(chapter.text) for chapter in chapters]
+    values = [roman_value(match[1]) if match else 0 for match in numerals]
+    return [
+        replace(chapter, text=f"{value}{chapter.text[match.end(1) :]}")
+        if match and len(match[1]) == 1 and {value - 1, value + 1} & ({*values} - {0})
+        else chapter
+        for chapter, match, value in zip(chapters, numerals, values, strict=True)
+    ]
 
 
 def whole(chapters: Iterable[Chapter]) -> str:
