@@ -177,9 +177,8 @@ def test_a_worker_with_other_kernels_is_named_once(setup, machines, caplog):
     machines.start_worker(POCKETTTS_ISA="base")
     machines.start_worker(POCKETTTS_ISA="base")
     backend = cluster.Cluster(setup, machines.address)
-    wait_for(lambda: len(backend._list_workers()) == 2)
+    wait_for(lambda: len(backend._workers()) == 2 and "has the base kernels" in caplog.text)
     assert all(isinstance(result, Spoken) for _, result in backend.speak(orders(4)))
-    wait_for(lambda: "has the base kernels" in caplog.text)
     assert caplog.text.count("has the base kernels") == 1
 
 

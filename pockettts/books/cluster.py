@@ -310,10 +310,11 @@ class Cluster:
 
     def _check(self, address: str) -> None:
         """Exclude a worker that can't speak. Since it would fail fast, it would get most of the chunks."""
-        from .worker import fault_of_worker, isa_of_worker, version_of_worker
+        from .worker import build_of_worker, fault_of_worker
 
         try:
-            version = self._call(address, version_of_worker, __version__)
+            build = self._call(address, build_of_worker, f"{__version__} {ops.ISA}")
+            version, _, isa = build.partition(" ") if isinstance(build, str) else (build, "", "")
             if version == __version__:
                 fault = self._call(address, fault_of_worker, "", str(self.setup.model))
             else:
@@ -324,7 +325,7 @@ class Cluster:
         if fault:
             logger.warning("the worker %s is not used: %s", address, fault)
             self._unfit.add(address)
-        elif (isa := self._call(address, isa_of_worker, ops.ISA)) != ops.ISA:
+        elif isa != ops.ISA:
             self._log_once(
                 f"isa {isa}",
                 f"the worker {address} has the {isa} kernels and this machine {ops.ISA}: its sound differs in the last bits; "

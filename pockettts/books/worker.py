@@ -28,14 +28,9 @@ _speakers: dict[str, Speaker] = {}
 _thread = ThreadPoolExecutor(1, "pockettts")
 
 
-def version_of_worker() -> str:
-    """The version of this package on a worker."""
-    return __version__
-
-
-def isa_of_worker() -> str:
-    """The build of the kernels that a worker uses."""
-    return ops.ISA
+def build_of_worker() -> str:
+    """The version of this package on a worker, and its build of the kernels: "1.0.0 avx2"."""
+    return f"{__version__} {ops.ISA}"
 
 
 def fault_of_worker(model: str) -> str:
